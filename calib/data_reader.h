@@ -1,0 +1,69 @@
+// Samples from plain files, one feed at a time.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/json.h"
+#include "lib/exec/program.h"
+
+namespace narrow::calib {
+
+/// Preprocessing of one input, as the config's "inputs" section gives it. Pixels are first resized (shorter side to
+/// `resize`, bilinear with antialiasing), cropped at the centre to `crop`, brought to `color` order, then
+/// (pixel * scale - mean[c]) / std[c], then laid out. Arrays of uint8 images go the same way; arrays of the input's own
+/// type and layout without any option set go unchanged.
+struct InputOptions {
+  std::optional<int64_t> resize;
+  std::optional<std::vector<int64_t>> crop;  // [height, width]
+  std::string color;                         // "", "RGB", "BGR" or "GRAY"
+  std::string layout;                        // "" or the model's: "NCHW" or "NHWC"
+  double scale = 1;
+  std::vector<double> mean;  // empty, one, or one per channel
+  std::vector<double> std;
+};
+
+/// By input name.
+using InputConfig = std::map<std::string, InputOptions>;
+
+/// Reads the config's "inputs" object; refuses unknown keys with their path.
+InputConfig read_input_config(JsonObject& inputs);
+Json to_json(const InputConfig& config);
+
+/// What the model wants: used to pick, check and shape what the files hold.
+struct InputSpec {
+  std::string name;
+  DataType type = DataType::kFloat32;
+  std::optional<Shape> shape;  // -1: free
+};
+std::vector<InputSpec> input_specs(const exec::Program& program);
+
+class DataReader {
+ public:
+  virtual ~DataReader() = default;
+  /// Number of feeds.
+  virtual int64_t size() const = 0;
+  /// Feed `index`, complete and checked. Thread-safe. Throws Error(kData) naming file and input: wrong shape, type,
+  /// unreadable image, NaN or infinity.
+  virtual exec::Feed read(int64_t index) const = 0;
+  /// Names of the files behind it, sorted: reports show and hash them.
+  virtual std::vector<std::filesystem::path> files() const = 0;
+};
+
+/// Opens a file or folder: .npy, .npz, test_data_set_*/input_N.pb, a folder of images (or a single one), raw .bin.
+/// Throws Error(kData) when there is nothing usable, Error(kUsage) when `config` names an input the model lacks.
+std::unique_ptr<DataReader> open_data(const std::filesystem::path& path, const std::vector<InputSpec>& inputs,
+                                      const InputConfig& config);
+
+/// `count` feeds spread evenly over the reader: index round(linspace(0, n - 1, count)); all of them if it has no more.
+std::vector<int64_t> spread_samples(int64_t size, int64_t count);
+
+/// Class labels: .npy (integers), .txt (one a line) or .csv (file name, class; joined with image names).
+std::vector<int64_t> read_labels(const std::filesystem::path& path, const DataReader& data);
+
+}  // namespace narrow::calib

@@ -1,0 +1,121 @@
+#include "lib/base/file.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "lib/base/error.h"
+
+namespace narrow {
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string system_reason() { return std::strerror(errno); }
+
+}  // namespace
+
+MappedFile::MappedFile(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) throw Error(ErrorKind::kData, "can not open '{}': {}", path.string(), system_reason());
+  struct stat info {};
+  const bool known = ::fstat(descriptor, &info) == 0;
+  const bool regular = known && S_ISREG(info.st_mode);
+  size_ = regular ? static_cast<size_t>(info.st_size) : 0;
+  void* address = nullptr;
+  if (size_ > 0) address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  const std::string reason = address == MAP_FAILED ? system_reason() : "";
+  ::close(descriptor);
+  if (!regular) throw Error(ErrorKind::kData, "can not read '{}': not a regular file", path.string());
+  if (!reason.empty()) throw Error(ErrorKind::kData, "can not map '{}': {}", path.string(), reason);
+  data_ = static_cast<const std::byte*>(address);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+std::string read_text(const fs::path& path) { return std::string(MappedFile(path).text()); }
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  std::error_code ignored;
+  const bool direct = fs::exists(path_, ignored) && !fs::is_regular_file(path_, ignored);
+  if (direct) {
+    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  } else {
+    std::string pattern = path_.string() + ".XXXXXX";
+    descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
+    if (descriptor_ >= 0) {
+      temporary_ = pattern;
+      // mkstemp makes the file private; give it the mode that a plain open would have given.
+      const mode_t mask = ::umask(0);
+      ::umask(mask);
+      ::fchmod(descriptor_, 0666 & ~mask);
+    }
+  }
+  if (descriptor_ < 0) fail("can not create");
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::fail(std::string_view what) const {
+  throw Error(ErrorKind::kData, "{} '{}': {}", what, path_.string(), system_reason());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail("can not write");
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+}
+
+void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+
+void AtomicFile::commit() {
+  if (!temporary_.empty() && ::fsync(descriptor_) != 0) fail("can not write");
+  const int closed = ::close(std::exchange(descriptor_, -1));
+  if (closed != 0) fail("can not write");
+  if (temporary_.empty()) return;
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("can not replace");
+  temporary_.clear();
+}
+
+void write_file(const fs::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.commit();
+}
+
+void check_writable(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) throw Error(ErrorKind::kData, "can not write '{}': it is a folder", path.string());
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (!fs::exists(folder, ignored)) {
+    throw Error(ErrorKind::kData, "can not write '{}': folder '{}' does not exist", path.string(), folder.string());
+  }
+  const AtomicFile probe(path);
+}
+
+std::string sha256(std::string_view bytes) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  const int done = EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr);
+  ensure(done == 1, "SHA-256 failed");
+  std::string result;
+  for (unsigned int i = 0; i < size; ++i) result += fmt::format("{:02x}", digest.at(i));
+  return result;
+}
+
+}  // namespace narrow

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+namespace narrow {
+
+/// How long work tells how far it is: called with the stage's name, the steps done and the steps in all (0: unknown).
+/// May be called from several threads, never at the same time.
+using Progress = std::function<void(std::string_view stage, int64_t done, int64_t total)>;
+
+/// Asked at step boundaries of long work; throws Error(kInterrupted) once interruption was requested.
+void request_interruption();  // async-signal-safe
+void check_interruption();
+
+/// Seconds since construction.
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace narrow

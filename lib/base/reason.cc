@@ -1,0 +1,55 @@
+#include "lib/base/reason.h"
+
+#include <algorithm>
+#include <array>
+
+#include "lib/base/error.h"
+
+namespace narrow {
+namespace {
+
+struct ReasonRow {
+  ReasonCode code;
+  std::string_view name;
+  std::string_view sentence;
+};
+
+constexpr std::array kReasons{
+    ReasonRow{ReasonCode::kKeptByRule, "kept_by_rule", "kept in float32 by a rule"},
+    ReasonRow{ReasonCode::kOperatorNotQuantized, "operator_not_quantized", "the operator is not quantized"},
+    ReasonRow{ReasonCode::kWeightNotConstant, "weight_not_constant", "the weight is not constant"},
+    ReasonRow{ReasonCode::kBiasNotConstant, "bias_not_constant", "the bias is not constant"},
+    ReasonRow{ReasonCode::kNotFloat, "not_float", "its data is not float32"},
+    ReasonRow{ReasonCode::kUnknownShape, "unknown_shape", "a shape that is needed is unknown"},
+    ReasonRow{ReasonCode::kUnsupportedAttribute, "unsupported_attribute", "an attribute has no integer form"},
+    ReasonRow{ReasonCode::kNoRange, "no_range", "calibration saw no value here"},
+    ReasonRow{ReasonCode::kDegenerateRange, "degenerate_range", "no usable range"},
+    ReasonRow{ReasonCode::kNeighbourFloat, "neighbour_float", "it only moves data between float nodes"},
+    ReasonRow{ReasonCode::kNoIntegerKernel, "no_integer_kernel", "there is no integer kernel for it"},
+    ReasonRow{ReasonCode::kNotFusable, "not_fusable", "its quantization pattern is incomplete"},
+    ReasonRow{ReasonCode::kInSubgraph, "in_subgraph", "it is inside a subgraph"},
+};
+
+}  // namespace
+
+std::string_view reason_code_name(ReasonCode code) {
+  return std::find_if(kReasons.begin(), kReasons.end(), [&](const ReasonRow& r) { return r.code == code; })->name;
+}
+
+std::string_view reason_sentence(ReasonCode code) {
+  return std::find_if(kReasons.begin(), kReasons.end(), [&](const ReasonRow& r) { return r.code == code; })->sentence;
+}
+
+std::string Reason::text() const {
+  std::string result(reason_sentence(code));
+  if (!detail.empty()) result += ": " + detail;
+  return result;
+}
+
+ReasonCode reason_code_from_name(std::string_view name) {
+  const auto found = std::find_if(kReasons.begin(), kReasons.end(), [&](const ReasonRow& r) { return r.name == name; });
+  if (found == kReasons.end()) throw Error(ErrorKind::kUsage, "unknown reason '{}'", name);
+  return found->code;
+}
+
+}  // namespace narrow

@@ -1,0 +1,42 @@
+// Compiles a float model: oneDNN where it has a primitive, a plain reference kernel otherwise.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "lib/exec/program.h"
+#include "lib/graph/graph_index.h"
+#include "lib/graph/model.h"
+
+namespace narrow::exec {
+
+struct CompileOptions {
+  /// Values that a listener or caller wants to see: they are computed as themselves, not fused away.
+  std::vector<std::string> observed;
+  /// Fuse activations and residual sums into convolutions and the like.
+  bool fuse = true;
+};
+
+/// Any model, normalized or not. Throws Error(kUnsupported) naming the first node whose operator, opset version or
+/// attribute has no kernel.
+Program compile_float(const graph::Model& model, const CompileOptions& options = {});
+
+/// What a kernel is made from.
+struct KernelRequest {
+  const onnx::NodeProto* node = nullptr;
+  int opset = 0;                                          // version of the node's domain
+  std::function<const Tensor*(int input)> constant;       // the input's value if it is known now, or nullptr
+};
+
+/// The float (or integer data-movement) kernel of one node. Throws Error(kUnsupported) naming node and reason.
+KernelPtr make_kernel(const KernelRequest& request);
+
+/// True if the kernel table has the operator at all.
+bool has_kernel(std::string_view domain, std::string_view op_type);
+
+/// Values that do not depend on any input, computed once: name -> tensor. Values larger than `max_bytes` that do not
+/// shrink what they are computed from are left out, so folding never blows the file up.
+std::map<std::string, Tensor> fold_constants(const graph::Model& model, size_t max_bytes = size_t{1} << 20);
+
+}  // namespace narrow::exec

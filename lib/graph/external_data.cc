@@ -1,0 +1,80 @@
+#include "lib/graph/external_data.h"
+
+#include <charconv>
+#include <cstring>
+
+#include "lib/base/error.h"
+
+namespace narrow::graph {
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Location {
+  std::string path;
+  uint64_t offset = 0;
+  uint64_t length = 0;
+  bool has_length = false;
+};
+
+uint64_t parse_number(const std::string& text, const std::string& tensor, const std::string& key) {
+  uint64_t value = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failure != std::errc() || end != text.data() + text.size()) {
+    throw Error(ErrorKind::kModel, "external data of '{}': {} '{}' is not a number", tensor, key, text);
+  }
+  return value;
+}
+
+Location location_of(const onnx::TensorProto& initializer) {
+  Location location;
+  for (const auto& entry : initializer.external_data()) {
+    if (entry.key() == "location") location.path = entry.value();
+    if (entry.key() == "offset") location.offset = parse_number(entry.value(), initializer.name(), "offset");
+    if (entry.key() == "length") {
+      location.length = parse_number(entry.value(), initializer.name(), "length");
+      location.has_length = true;
+    }
+  }
+  if (location.path.empty()) throw Error(ErrorKind::kModel, "external data of '{}' has no location", initializer.name());
+  return location;
+}
+
+}  // namespace
+
+std::shared_ptr<const MappedFile> ExternalData::file(const std::string& location) const {
+  const std::lock_guard lock(mutex_);
+  auto& entry = files_[location];
+  if (entry) return entry;
+  const fs::path base = fs::weakly_canonical(folder_.empty() ? fs::path(".") : folder_);
+  const fs::path full = fs::weakly_canonical(base / location);
+  const auto [inside, unused] = std::mismatch(base.begin(), base.end(), full.begin(), full.end());
+  if (fs::path(location).is_absolute() || inside != base.end()) {
+    throw Error(ErrorKind::kModel, "external data '{}' lies outside the model's folder", location);
+  }
+  entry = std::make_shared<const MappedFile>(full);
+  return entry;
+}
+
+Tensor ExternalData::tensor(const onnx::TensorProto& initializer) const {
+  const Location location = location_of(initializer);
+  const auto mapped = file(location.path);
+  const Shape shape(initializer.dims().begin(), initializer.dims().end());
+  const auto type = static_cast<DataType>(initializer.data_type());
+  const uint64_t wanted = storage_bytes(type, element_count(shape));
+  const uint64_t size = mapped->bytes().size();
+  if (location.has_length && location.length != wanted) {
+    throw Error(ErrorKind::kModel, "external data of '{}' has {} bytes, its shape and type need {}", initializer.name(),
+                location.length, wanted);
+  }
+  if (location.offset > size || wanted > size - location.offset) {
+    throw Error(ErrorKind::kModel, "external data of '{}' ends after '{}' does", initializer.name(), location.path);
+  }
+  const std::byte* data = mapped->bytes().data() + location.offset;
+  if (reinterpret_cast<uintptr_t>(data) % 8 == 0) return Tensor(type, shape, Layout::kPlain, mapped, data, false);
+  Tensor aligned(type, shape);
+  if (wanted > 0) std::memcpy(aligned.mutable_bytes(), data, wanted);
+  return aligned;
+}
+
+}  // namespace narrow::graph

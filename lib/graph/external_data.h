@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "lib/base/file.h"
+#include "lib/graph/onnx_proto.h"
+#include "lib/tensor/tensor.h"
+
+namespace narrow::graph {
+
+/// The files beside a model that hold its large tensors, mapped on first use. Thread-safe.
+class ExternalData {
+ public:
+  /// `folder`: where the model lies. Locations that leave it (absolute, "..", links out of it) are refused.
+  explicit ExternalData(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  /// A read-only tensor over the mapped file; it keeps the mapping alive. Throws Error(kModel) naming the tensor when
+  /// the location, offset or length is wrong, Error(kData) when the file can not be read.
+  Tensor tensor(const onnx::TensorProto& initializer) const;
+
+ private:
+  std::shared_ptr<const MappedFile> file(const std::string& location) const;
+
+  std::filesystem::path folder_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, std::shared_ptr<const MappedFile>> files_;
+};
+
+}  // namespace narrow::graph

@@ -1,0 +1,136 @@
+#include "lib/graph/graph_index.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace narrow::graph {
+namespace {
+
+ValueType value_type(const onnx::TypeProto& type) {
+  if (!type.has_tensor_type()) return {};
+  const onnx::TypeProto::Tensor& tensor = type.tensor_type();
+  ValueType result{.type = static_cast<DataType>(tensor.elem_type()), .shape = std::nullopt};
+  if (!tensor.has_shape()) return result;
+  result.shape.emplace();
+  for (const auto& dimension : tensor.shape().dim()) {
+    result.shape->push_back(dimension.has_dim_value() ? dimension.dim_value() : -1);
+  }
+  return result;
+}
+
+}  // namespace
+
+GraphIndex::GraphIndex(const onnx::GraphProto& graph) {
+  for (const onnx::ValueInfoProto& info : graph.value_info()) values_[info.name()].info = &info;
+  for (const onnx::ValueInfoProto& input : graph.input()) {
+    Entry& entry = values_[input.name()];
+    entry.info = &input;
+    entry.is_input = entry.exists = true;
+  }
+  for (const onnx::ValueInfoProto& output : graph.output()) {
+    Entry& entry = values_[output.name()];
+    entry.info = &output;
+    entry.is_output = true;
+  }
+  for (const onnx::TensorProto& initializer : graph.initializer()) {
+    Entry& entry = values_[initializer.name()];
+    entry.initializer = &initializer;
+    entry.exists = true;
+  }
+  add_nodes(graph);
+}
+
+void GraphIndex::add_nodes(const onnx::GraphProto& graph) {
+  for (const onnx::NodeProto& node : graph.node()) {
+    nodes_.emplace(node.name(), &node);
+    for (const std::string& output : node.output()) {
+      if (output.empty()) continue;
+      Entry& entry = values_[output];
+      entry.producer = &node;
+      entry.exists = true;
+    }
+    for (int i = 0; i < node.input_size(); ++i) {
+      if (!node.input(i).empty()) values_[node.input(i)].uses.push_back({&node, i});
+    }
+    for_each_subgraph(node, [&](const onnx::GraphProto& subgraph) {
+      for (const std::string& value : captured_values(subgraph)) {
+        // Names in uses must outlive this loop: look up the key that the graph itself owns.
+        const auto found = values_.find(value);
+        if (found != values_.end()) found->second.uses.push_back({&node, Use::kCaptured});
+      }
+    });
+  }
+}
+
+const GraphIndex::Entry* GraphIndex::find(std::string_view value) const {
+  const auto found = values_.find(value);
+  return found == values_.end() ? nullptr : &found->second;
+}
+
+const onnx::NodeProto* GraphIndex::producer(std::string_view value) const {
+  const Entry* entry = find(value);
+  return entry == nullptr ? nullptr : entry->producer;
+}
+
+std::span<const Use> GraphIndex::uses(std::string_view value) const {
+  const Entry* entry = find(value);
+  return entry == nullptr ? std::span<const Use>() : entry->uses;
+}
+
+const onnx::TensorProto* GraphIndex::initializer(std::string_view value) const {
+  const Entry* entry = find(value);
+  return entry == nullptr ? nullptr : entry->initializer;
+}
+
+bool GraphIndex::is_input(std::string_view value) const {
+  const Entry* entry = find(value);
+  return entry != nullptr && entry->is_input;
+}
+
+bool GraphIndex::is_output(std::string_view value) const {
+  const Entry* entry = find(value);
+  return entry != nullptr && entry->is_output;
+}
+
+bool GraphIndex::has_value(std::string_view value) const {
+  const Entry* entry = find(value);
+  return entry != nullptr && entry->exists;
+}
+
+ValueType GraphIndex::type(std::string_view value) const {
+  const Entry* entry = find(value);
+  if (entry == nullptr) return {};
+  if (entry->initializer != nullptr) {
+    return {static_cast<DataType>(entry->initializer->data_type()),
+            Shape(entry->initializer->dims().begin(), entry->initializer->dims().end())};
+  }
+  return entry->info == nullptr ? ValueType{} : value_type(entry->info->type());
+}
+
+const onnx::NodeProto* GraphIndex::node(std::string_view name) const {
+  const auto found = nodes_.find(name);
+  return found == nodes_.end() ? nullptr : found->second;
+}
+
+std::vector<std::string> captured_values(const onnx::GraphProto& subgraph) {
+  std::unordered_set<std::string> known;
+  for (const auto& input : subgraph.input()) known.insert(input.name());
+  for (const auto& initializer : subgraph.initializer()) known.insert(initializer.name());
+  for (const auto& initializer : subgraph.sparse_initializer()) known.insert(initializer.values().name());
+  std::vector<std::string> captured;
+  const auto note = [&](const std::string& value) {
+    if (!value.empty() && known.insert(value).second) captured.push_back(value);
+  };
+  for (const onnx::NodeProto& node : subgraph.node()) {
+    for (const std::string& input : node.input()) note(input);
+    for_each_subgraph(node, [&](const onnx::GraphProto& inner) {
+      for (const std::string& value : captured_values(inner)) note(value);
+    });
+    known.insert(node.output().begin(), node.output().end());
+  }
+  // A body may return an outer value directly.
+  for (const auto& output : subgraph.output()) note(output.name());
+  return captured;
+}
+
+}  // namespace narrow::graph

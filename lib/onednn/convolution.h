@@ -1,0 +1,88 @@
+// Convolution in float32 or in integers (u8/s8 sources, s8 weights, int32 accumulation, requantization), by oneDNN.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/tensor/tensor.h"
+#include "lib/tensor/workspace.h"
+
+namespace narrow::onednn {
+
+/// Applied to the real-valued result, before requantization. The default does nothing.
+struct Clamp {
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+  bool operator==(const Clamp&) const = default;
+};
+
+/// Scales and zero points of an integer convolution or matrix product:
+/// real = sum((x - source_zero_point) * w) * source_scale * weight_scales[c] + bias[c], clamped;
+/// result = saturate(round_half_even(real / destination_scale) + destination_zero_point), or real for a float32 result.
+struct Requantize {
+  float source_scale = 1;
+  int32_t source_zero_point = 0;
+  std::vector<float> weight_scales;  // one, or one per output channel
+  float destination_scale = 1;
+  int32_t destination_zero_point = 0;
+};
+
+struct ConvolutionSpec {
+  DataType source = DataType::kFloat32;       // float32, uint8 or int8
+  DataType destination = DataType::kFloat32;  // float32, uint8, int8 or int32 (int32: the bare accumulator)
+  std::vector<int64_t> strides;      // one per spatial axis (1 to 3 of them)
+  std::vector<int64_t> dilations;    // 1 is dense
+  std::vector<int64_t> pads_begin;
+  std::vector<int64_t> pads_end;
+  int64_t groups = 1;
+  Clamp clamp;
+  bool add_residual = false;  // float32 only: result = clamp(convolution + bias + residual)
+  std::optional<Requantize> requantize;  // required for integer sources
+};
+
+class Convolution {
+ public:
+  /// `weights` [M, C/groups, kernel...] plain, float32 or int8; `bias` float32 [M] in real units, or undefined.
+  /// Weights are packed for the CPU once per source shape class. Throws Error(kUnsupported) with oneDNN's reason.
+  Convolution(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias);
+  ~Convolution();
+
+  /// `source` [N, C, spatial...] channels-last; so is the result. Primitives are cached per source shape (bounded).
+  /// Thread-safe.
+  Tensor run(const Tensor& source, const Tensor& residual, Workspace& workspace) const;
+
+  /// oneDNN's name of the implementation last chosen, such as "brgconv:avx512_core_vnni".
+  std::string implementation() const;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+/// Transposed convolution, float32; weights [C, M/groups, kernel...]; pads and output padding as ONNX defines them.
+struct DeconvolutionSpec {
+  std::vector<int64_t> strides;
+  std::vector<int64_t> dilations;
+  std::vector<int64_t> pads_begin;
+  std::vector<int64_t> pads_end;
+  std::vector<int64_t> output_padding;
+  int64_t groups = 1;
+};
+
+class Deconvolution {
+ public:
+  Deconvolution(DeconvolutionSpec spec, const Tensor& weights, const Tensor& bias);
+  ~Deconvolution();
+  Tensor run(const Tensor& source, Workspace& workspace) const;
+  std::string implementation() const;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace narrow::onednn

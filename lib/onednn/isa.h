@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+namespace narrow::onednn {
+
+/// Instruction set that oneDNN may use in this process, such as "avx512_core_vnni".
+std::string effective_isa();
+
+/// Caps it; must come before the first primitive. Throws Error(kUsage) for an unknown name or a late call.
+void set_max_isa(const std::string& name);
+
+/// "3.2.0".
+std::string version();
+
+/// True if u8 x s8 products saturate in int16 pairs under the effective instruction set (no VNNI).
+bool saturates_pairs();
+
+}  // namespace narrow::onednn

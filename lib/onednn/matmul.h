@@ -1,0 +1,44 @@
+// Matrix product in float32 or integers, by oneDNN.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "lib/onednn/convolution.h"
+#include "lib/tensor/tensor.h"
+#include "lib/tensor/workspace.h"
+
+namespace narrow::onednn {
+
+struct MatmulSpec {
+  DataType source = DataType::kFloat32;
+  DataType destination = DataType::kFloat32;  // float32, uint8, int8 or int32
+  bool transpose_a = false;
+  bool transpose_b = false;
+  Clamp clamp;
+  std::optional<Requantize> requantize;  // weight_scales: one, or one per column of B
+  int32_t weight_zero_point = 0;         // integer only, second operand
+};
+
+class Matmul {
+ public:
+  /// With a constant second operand: `weights` [..., K, N] (or [..., N, K] if transpose_b), packed once.
+  /// `bias` float32 in real units, broadcast over rows: [N], or undefined.
+  Matmul(MatmulSpec spec, const Tensor& weights, const Tensor& bias);
+  /// Both operands known only at run time.
+  explicit Matmul(MatmulSpec spec);
+  ~Matmul();
+
+  /// ONNX MatMul semantics (batch broadcasting, rank-1 operands). `b` undefined if it was given as weights. Plain
+  /// layout. Thread-safe; primitives cached per shape (bounded).
+  Tensor run(const Tensor& a, const Tensor& b, Workspace& workspace) const;
+
+  std::string implementation() const;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace narrow::onednn

@@ -1,0 +1,66 @@
+// Linear quantization: x ~ (q - zero_point) * scale.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "lib/quant/quant_type.h"
+#include "lib/tensor/tensor.h"
+
+namespace narrow::quant {
+
+/// Real limits of a value. A usable range is finite, has rmin <= 0 <= rmax.
+struct Range {
+  float rmin = 0;
+  float rmax = 0;
+  bool operator==(const Range&) const = default;
+};
+
+/// Parameters of one tensor: one scale and zero point, or one pair per index of `axis`.
+struct QuantParams {
+  QuantType type = QuantType::kUint8;
+  std::optional<int64_t> axis;  // absent: per-tensor
+  std::vector<float> scales;
+  std::vector<int32_t> zero_points;
+  bool operator==(const QuantParams&) const = default;
+};
+
+struct ScaleZeroPoint {
+  float scale = 1;
+  int32_t zero_point = 0;
+};
+
+struct Scheme {
+  QuantType type = QuantType::kUint8;
+  bool symmetric = false;
+  bool reduce_range = false;
+};
+
+/// Scale and zero point for a range, which is first widened to contain 0. Affine: scale = (rmax - rmin)/(qmax - qmin),
+/// zero_point = round_half_even(qmin - rmin/scale). Symmetric: scale = max(|rmin|, |rmax|)/qmax, zero_point at the
+/// type's centre. A range of zero width, or too narrow for a normal float32 scale, gives scale 1 and the zero point of
+/// an all-zero tensor. Throws Error(kInternal) for a range that is not finite.
+ScaleZeroPoint choose_params(Range range, Scheme scheme);
+
+/// round_half_even(x / scale) + zero_point, saturated to the limits of the type; NaN becomes the zero point.
+int32_t quantize_value(float x, float scale, int32_t zero_point, QuantType type);
+
+/// (q - zero_point) * scale in float32.
+inline float dequantize_value(int32_t q, float scale, int32_t zero_point) {
+  return static_cast<float>(static_cast<int64_t>(q) - zero_point) * scale;
+}
+
+/// The tensor (float32, plain layout) in the storage type of params.type, element by element as quantize_value.
+Tensor quantize(const Tensor& real, const QuantParams& params);
+
+/// The inverse of quantize, float32. `quantized` has the storage type of params.type; any layout for per-tensor
+/// parameters, plain for per-channel ones.
+Tensor dequantize(const Tensor& quantized, const QuantParams& params);
+
+/// Symmetric or affine parameters for a constant tensor from its own extremes: one pair, or one per index of axis.
+/// A channel that is all zero gets scale 1.
+QuantParams choose_weight_params(const Tensor& weight, Scheme scheme, std::optional<int64_t> axis);
+
+}  // namespace narrow::quant

@@ -1,0 +1,167 @@
+#include "lib/tensor/tensor.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <new>
+
+#include "lib/base/error.h"
+
+namespace narrow {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+
+std::shared_ptr<std::byte> allocate(size_t bytes) {
+  auto* memory = static_cast<std::byte*>(::operator new(std::max<size_t>(bytes, 1), kAlignment));
+  return {memory, [](std::byte* p) { ::operator delete(p, kAlignment); }};
+}
+
+// Copies between [N, C, S] and [N, S, C], element by element of `width` bytes.
+template <class Element>
+void swap_channel_order(const std::byte* from, std::byte* to, int64_t outer, int64_t rows, int64_t columns) {
+  const auto* source = reinterpret_cast<const Element*>(from);
+  auto* target = reinterpret_cast<Element*>(to);
+  constexpr int64_t kTile = 16;  // keeps both sides of the transpose in cache
+  for (int64_t n = 0; n < outer; ++n, source += rows * columns, target += rows * columns) {
+    for (int64_t r0 = 0; r0 < rows; r0 += kTile) {
+      for (int64_t c0 = 0; c0 < columns; c0 += kTile) {
+        for (int64_t r = r0; r < std::min(r0 + kTile, rows); ++r) {
+          for (int64_t c = c0; c < std::min(c0 + kTile, columns); ++c) target[c * rows + r] = source[r * columns + c];
+        }
+      }
+    }
+  }
+}
+
+float float16_to_float32(uint16_t half) {
+  const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
+  const uint32_t exponent = (half >> 10) & 0x1Fu;
+  const uint32_t fraction = half & 0x3FFu;
+  if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000u | (fraction << 13));
+  if (exponent == 0) {
+    const float magnitude = static_cast<float>(fraction) * 0x1p-24F;
+    return sign != 0 ? -magnitude : magnitude;
+  }
+  return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
+}
+
+template <class T>
+void convert(const Tensor& from, std::span<float> to) {
+  const auto source = from.data<T>();
+  for (size_t i = 0; i < to.size(); ++i) to[i] = static_cast<float>(source[i]);
+}
+
+template <class Decode>
+void decode16(const Tensor& from, std::span<float> to, Decode decode) {
+  for (size_t i = 0; i < to.size(); ++i) {
+    uint16_t code = 0;
+    std::memcpy(&code, from.bytes() + i * sizeof code, sizeof code);
+    to[i] = decode(code);
+  }
+}
+
+}  // namespace
+
+Tensor::Tensor(DataType type, Shape shape, Layout layout)
+    : type_(type), layout_(layout), writable_(true), shape_(std::move(shape)), size_(element_count(shape_)) {
+  if (type_ == DataType::kString) {
+    auto strings = std::make_shared<std::vector<std::string>>(static_cast<size_t>(size_));
+    storage_ = strings;
+    return;
+  }
+  auto memory = allocate(byte_size());
+  data_ = memory.get();
+  storage_ = std::move(memory);
+}
+
+Tensor::Tensor(DataType type, Shape shape, Layout layout, std::shared_ptr<const void> storage, const std::byte* data,
+               bool writable)
+    : type_(type), layout_(layout), writable_(writable), shape_(std::move(shape)), size_(element_count(shape_)),
+      data_(data), storage_(std::move(storage)) {}
+
+Tensor Tensor::of_strings(Shape shape, std::vector<std::string> values) {
+  Tensor result(DataType::kString, std::move(shape));
+  ensure(static_cast<size_t>(result.size()) == values.size(), "as many strings as the shape has elements");
+  result.storage_ = std::make_shared<std::vector<std::string>>(std::move(values));
+  return result;
+}
+
+void Tensor::check_type(DataType wanted) const {
+  if (type_ == wanted) return;
+  throw Error(ErrorKind::kInternal, "tensor of {} read as {}", data_type_name(type_), data_type_name(wanted));
+}
+
+std::byte* Tensor::mutable_bytes() {
+  ensure(type_ != DataType::kString, "strings are not bytes");
+  if (!exclusive()) {
+    auto copy = allocate(byte_size());
+    if (byte_size() > 0) std::memcpy(copy.get(), data_, byte_size());
+    data_ = copy.get();
+    storage_ = std::move(copy);
+    writable_ = true;
+  }
+  return const_cast<std::byte*>(data_);
+}
+
+const std::vector<std::string>& Tensor::strings() const {
+  check_type(DataType::kString);
+  return *static_cast<const std::vector<std::string>*>(storage_.get());
+}
+
+Tensor Tensor::reshaped(Shape shape) const {
+  ensure(layout_ == Layout::kPlain, "only plain tensors are reshaped");
+  ensure(element_count(shape) == size_, "a reshape keeps the number of elements");
+  Tensor result = *this;
+  result.shape_ = std::move(shape);
+  return result;
+}
+
+Tensor to_layout(const Tensor& tensor, Layout layout) {
+  if (tensor.layout() == layout) return tensor;
+  ensure(tensor.rank() >= 3, "only tensors of rank 3 and above have a channels-last order");
+  Tensor result(tensor.type(), tensor.shape(), layout);
+  const int64_t batch = tensor.shape()[0];
+  const int64_t channels = tensor.shape()[1];
+  if (tensor.size() == 0) return result;
+  const int64_t spatial = tensor.size() / (batch * channels);
+  const bool last = layout == Layout::kChannelsLast;
+  const int64_t rows = last ? channels : spatial;
+  const int64_t columns = last ? spatial : channels;
+  std::byte* target = result.mutable_bytes();
+  switch (data_type_bits(tensor.type())) {
+    case 8: swap_channel_order<uint8_t>(tensor.bytes(), target, batch, rows, columns); break;
+    case 16: swap_channel_order<uint16_t>(tensor.bytes(), target, batch, rows, columns); break;
+    case 32: swap_channel_order<uint32_t>(tensor.bytes(), target, batch, rows, columns); break;
+    case 64: swap_channel_order<uint64_t>(tensor.bytes(), target, batch, rows, columns); break;
+    default: ensure(false, "no channels-last order for this element type");
+  }
+  return result;
+}
+
+Tensor to_float32(const Tensor& tensor) {
+  if (tensor.type() == DataType::kFloat32) return tensor;
+  Tensor result(DataType::kFloat32, tensor.shape(), tensor.layout());
+  const auto to = result.mutable_data<float>();
+  switch (tensor.type()) {
+    case DataType::kUint8: convert<uint8_t>(tensor, to); break;
+    case DataType::kInt8: convert<int8_t>(tensor, to); break;
+    case DataType::kUint16: convert<uint16_t>(tensor, to); break;
+    case DataType::kInt16: convert<int16_t>(tensor, to); break;
+    case DataType::kInt32: convert<int32_t>(tensor, to); break;
+    case DataType::kUint32: convert<uint32_t>(tensor, to); break;
+    case DataType::kInt64: convert<int64_t>(tensor, to); break;
+    case DataType::kUint64: convert<uint64_t>(tensor, to); break;
+    case DataType::kBool: convert<bool>(tensor, to); break;
+    case DataType::kFloat64: convert<double>(tensor, to); break;
+    case DataType::kFloat16: decode16(tensor, to, float16_to_float32); break;
+    case DataType::kBfloat16:
+      decode16(tensor, to, [](uint16_t code) { return std::bit_cast<float>(static_cast<uint32_t>(code) << 16); });
+      break;
+    default:
+      throw Error(ErrorKind::kUnsupported, "can not convert {} to float32", data_type_name(tensor.type()));
+  }
+  return result;
+}
+
+}  // namespace narrow

@@ -1,0 +1,57 @@
+#include "lib/base/json.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace narrow {
+namespace {
+
+std::string message_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(JsonTest, ParseErrorNamesFileLineAndColumn) {
+  EXPECT_EQ(message_of([] { parse_json("{\n  \"a\": 1,\n  oops }", "c.json"); }), "c.json:3:3: not valid JSON");
+}
+
+TEST(JsonTest, CommentsAreAllowed) { EXPECT_EQ(parse_json("{ /* x */ \"a\": 1 // y\n}", "c")["a"], 1); }
+
+TEST(JsonTest, ReaderRefusesUnknownKeysWithASuggestion) {
+  const Json json = parse_json(R"({"samples": 1, "percentlie": 2})", "c");
+  JsonObject object(json, "calibration");
+  EXPECT_EQ(object.get<int64_t>("samples"), 1);
+  EXPECT_EQ(object.get_or<double>("percentile", 5.0), 5.0);
+  EXPECT_EQ(message_of([&] { object.finish(); }),
+            "calibration.percentlie: unknown key; did you mean 'percentile'?");
+}
+
+TEST(JsonTest, ReaderNamesThePathOfAWrongType) {
+  const Json json = parse_json(R"({"rules": [{"op": 3}]})", "c");
+  JsonObject object(json, "");
+  auto rules = object.objects("rules");
+  EXPECT_EQ(message_of([&] { rules[0].get<std::string>("op"); }), "rules[0].op: expected a string");
+}
+
+TEST(JsonTest, FloatsReadBackToTheSameBits) {
+  for (const float value : {0.1F, 1.0F / 3.0F, 1e-38F, 3.4028235e38F, 0.0117647061F}) {
+    const std::string text = json_float(value).dump();
+    EXPECT_EQ(static_cast<float>(std::stod(text)), value) << text;
+  }
+  EXPECT_EQ(json_float(0.1F).dump(), "0.1");
+  EXPECT_TRUE(json_float(std::numeric_limits<float>::infinity()).is_null());
+}
+
+TEST(JsonTest, ArraysOfNumbersStandOnOneLine) {
+  EXPECT_EQ(json_text(parse_json(R"({"a":[1,2],"b":{"c":[]}})", "c")),
+            "{\n  \"a\": [1,2],\n  \"b\": {\n    \"c\": []\n  }\n}\n");
+}
+
+}  // namespace
+}  // namespace narrow

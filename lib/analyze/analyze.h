@@ -1,0 +1,57 @@
+// What can be quantized in a normalized model, what must share parameters, and a Reason for every node that can not.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/reason.h"
+#include "lib/graph/model.h"
+#include "lib/ops/op_table.h"
+
+namespace narrow::analyze {
+
+/// A constant float operand with integer form: a weight, or a bias.
+struct ConstantSlot {
+  int input = 0;
+  std::string initializer;
+  std::optional<int64_t> channel_axis;
+};
+
+/// One node.
+struct Layer {
+  std::string node;  // unique name (normalize names unnamed nodes)
+  std::string op_type;
+  ops::QuantRole role = ops::QuantRole::kNever;
+  std::optional<Reason> reason;          // set: it stays float whatever the rules say
+  std::vector<std::string> activations;  // values it reads that need quantization (constants among them)
+  std::vector<std::string> outputs;      // values it makes that need quantization
+  std::optional<ConstantSlot> weight;
+  std::optional<ConstantSlot> bias;
+  bool float_output = false;             // see ops::OpRow
+  int64_t macs = 0;                      // per sample, unknown dimensions counted as 1
+  int64_t weight_elements = 0;
+};
+
+/// Values that share one scale and zero point.
+struct ValueGroup {
+  std::string representative;        // the value that stands for the group in tables and plans
+  std::vector<std::string> members;  // representative first, then in graph order
+  std::vector<std::string> sources;  // members whose statistics together are the group's
+};
+
+struct Analysis {
+  std::vector<Layer> layers;       // in node order, every node of the main graph
+  std::vector<ValueGroup> groups;  // every value some layer could want quantized is in exactly one
+  std::map<std::string, size_t> group_of;   // value -> index into groups
+  std::map<std::string, std::string> clamp_producer;  // Relu or Clip node -> node whose only reader it is
+
+  const Layer* layer(const std::string& node) const;
+  const ValueGroup& group(const std::string& value) const;
+};
+
+Analysis analyze(const graph::Model& model);
+
+}  // namespace narrow::analyze

@@ -1,0 +1,92 @@
+// The precision plan: type and parameters, or a reason, for every layer. A JSON file that people review and feed back.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/analyze/analyze.h"
+#include "lib/base/json.h"
+#include "lib/base/reason.h"
+#include "lib/graph/model.h"
+#include "lib/plan/rules.h"
+#include "lib/quant/quant_params.h"
+
+namespace narrow::plan {
+
+enum class Decision {
+  kQuantize,  // runs on integers
+  kFold,      // vanishes into the quantization of its producer's output
+  kFloat,     // stays float32
+};
+
+std::string_view decision_name(Decision decision);
+
+/// Where a value's range comes from, as the calibration stage hands it over.
+struct ValueRange {
+  quant::Range range;
+  std::string calibrator;  // such as "minmax", for people
+  std::optional<Reason> unusable;  // no usable range: why
+};
+
+/// Ranges by group representative.
+using Ranges = std::map<std::string, ValueRange>;
+
+struct ValuePlan {
+  std::string value;
+  quant::QuantParams params;
+  quant::Range range;
+  std::string calibrator;
+};
+
+struct WeightPlan {
+  int input = 0;
+  std::string initializer;
+  quant::QuantParams params;
+  int64_t enlarged_channels = 0;  // channels whose scale was enlarged so that the int32 bias fits
+};
+
+struct LayerPlan {
+  std::string node;
+  std::string op_type;
+  Decision decision = Decision::kFloat;
+  std::string rule;                    // what decided: "defaults", "rules[1] (name head/*)", "structure"
+  std::optional<Reason> reason;        // kFloat only
+  std::vector<std::string> activations;  // values read in quantized form
+  std::vector<std::string> outputs;      // values made in quantized form
+  std::optional<WeightPlan> weight;
+  std::optional<int> bias_input;       // slot of a constant bias that becomes int32
+};
+
+struct PrecisionPlan {
+  std::string model_sha256;
+  std::vector<LayerPlan> layers;  // every node, in order
+  std::vector<ValuePlan> values;  // every quantized value, in graph order
+
+  const ValuePlan* value(const std::string& name) const;
+};
+
+/// What calibration must know before it runs: for each group that some layer will quantize, how.
+struct GroupNeed {
+  std::vector<std::string> sources;  // values to observe; empty if the range is fixed by the operator or a constant
+  quant::Scheme scheme;
+  quant::CalibratorSpec calibrator;
+};
+
+/// Group representative -> need. Throws Error(kUsage) as resolve_rules does.
+std::map<std::string, GroupNeed> calibration_needs(const graph::Model& model, const analyze::Analysis& analysis,
+                                                   const Rules& rules);
+
+/// The plan. Layers whose group has no usable range stay float with that reason.
+PrecisionPlan make_plan(const graph::Model& model, const analyze::Analysis& analysis, const Ranges& ranges,
+                        const Rules& rules);
+
+Json to_json(const PrecisionPlan& plan);
+/// Throws Error(kUsage) with the path of what is wrong.
+PrecisionPlan plan_from_json(const Json& json);
+/// Throws Error(kUsage) naming the first difference if the plan was not made for this (normalized) model: an unknown or
+/// missing node, an initializer or value that does not exist, as many scales as channels.
+void check_plan(const PrecisionPlan& plan, const graph::Model& model);
+
+}  // namespace narrow::plan

@@ -1,0 +1,77 @@
+// The user's wishes: defaults and ordered rules, the last match wins.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/analyze/analyze.h"
+#include "lib/base/json.h"
+#include "lib/quant/calibrator_spec.h"
+#include "lib/quant/quant_type.h"
+
+namespace narrow::plan {
+
+enum class Granularity { kPerTensor, kPerChannel };
+
+std::string_view granularity_name(Granularity granularity);
+
+/// What a layer becomes unless it stays float.
+struct LayerScheme {
+  quant::QuantType weights = quant::QuantType::kInt8;
+  bool weights_symmetric = true;
+  bool reduce_range = false;  // 7-bit weights, for CPUs whose int16 pair sums saturate
+  Granularity granularity = Granularity::kPerChannel;
+  quant::QuantType activations = quant::QuantType::kUint8;
+  bool activations_symmetric = false;
+  quant::CalibratorSpec calibrator;
+  bool keep_float = false;
+  std::string keep_reason;  // the user's own words, may be empty
+};
+
+/// A partial LayerScheme: what a rule sets.
+struct SchemePatch {
+  std::optional<quant::QuantType> weights;
+  std::optional<bool> weights_symmetric;
+  std::optional<bool> reduce_range;
+  std::optional<Granularity> granularity;
+  std::optional<quant::QuantType> activations;
+  std::optional<bool> activations_symmetric;
+  std::optional<quant::CalibratorSpec> calibrator;
+  std::optional<bool> keep_float;
+  std::optional<std::string> keep_reason;
+};
+
+/// Conditions that must all hold; at least one is given.
+struct Match {
+  std::optional<std::string> name;   // glob over the node's name: * ? [abc]
+  std::optional<std::string> regex;  // ECMAScript, the whole name
+  std::optional<std::string> op;     // operator type
+};
+
+struct Rule {
+  Match match;
+  SchemePatch set;
+  std::string text;  // such as "rules[2] (op MatMul)", shown in plans
+};
+
+struct Rules {
+  LayerScheme defaults;
+  std::vector<Rule> rules;
+};
+
+/// Reads "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with the path of what is wrong.
+Rules read_rules(JsonObject& config);
+/// The effective rules, for the report.
+Json to_json(const Rules& rules);
+
+/// A layer's scheme and the rule that decided it ("defaults" if none matched).
+struct Resolved {
+  LayerScheme scheme;
+  std::string rule;
+};
+
+/// One entry per layer of the analysis. Throws Error(kUsage) for a rule that matches no node, with a suggestion.
+std::vector<Resolved> resolve_rules(const analyze::Analysis& analysis, const Rules& rules);
+
+}  // namespace narrow::plan

@@ -1,0 +1,27 @@
+// The user's model into the form that quantization wants, computing the same.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "lib/graph/model.h"
+#include "lib/tensor/tensor.h"
+
+namespace narrow::rewrite {
+
+/// First opset with per-channel QuantizeLinear and DequantizeLinear.
+inline constexpr int kPerChannelOpset = 13;
+
+/// Functions inlined, opset raised to kPerChannelOpset by ONNX's version converter where it is lower, Constant nodes
+/// and initializers that were also inputs made plain initializers, unnamed nodes named. Names of inputs, outputs and
+/// values, metadata and unknown fields survive. Throws Error(kUnsupported) naming what the converter can not convert.
+graph::Model prepare(const graph::Model& loaded);
+
+/// Values known to be constant (exec::fold_constants) become initializers; the nodes that made them go.
+graph::Model apply_constants(const graph::Model& model, const std::map<std::string, Tensor>& constants);
+
+/// BatchNormalization, per-channel Mul and Add after Conv, ConvTranspose, Gemm and MatMul folded into weights and bias;
+/// Gemm's alpha and beta folded into its constants; Identity and inference Dropout removed.
+graph::Model fold_linear(const graph::Model& model);
+
+}  // namespace narrow::rewrite

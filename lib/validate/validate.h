@@ -1,0 +1,93 @@
+// Compares a quantized model, on integer kernels, with the float model it was made from.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/progress.h"
+#include "lib/exec/program.h"
+#include "lib/graph/model.h"
+#include "lib/runtime/lower.h"
+
+namespace narrow::validate {
+
+/// Evaluation data. `read` is called from several threads when there are several workers.
+struct Samples {
+  int64_t count = 0;
+  std::function<exec::Feed(int64_t index)> read;
+  std::optional<std::vector<int64_t>> labels;  // class of each sample; `count` of them
+};
+
+struct ValidateOptions {
+  int workers = 1;  // samples run side by side; the numbers do not depend on it
+  bool compare_layers = true;
+  int64_t layer_samples = 16;  // samples the layers are compared on, spread evenly; 0: all
+  std::string label_output;    // output that holds the class scores; "": the first that looks like scores
+  /// Timed runs of float and integer in turn; 0 leaves speed out.
+  int speed_repetitions = 5;
+  int64_t speed_samples = 8;  // feeds of each timed run
+  runtime::LowerOptions lower;
+  Progress progress;
+};
+
+/// Metrics of `x^` (quantized) against `x` (float model), over all samples.
+struct Metrics {
+  double sqnr_db = 0;  // +infinity when equal
+  double cosine = 1;
+  double max_abs_error = 0;
+};
+
+/// Shares of the labelled samples, in [0, 1].
+struct Accuracy {
+  double top1_float = 0;
+  double top1_quantized = 0;
+  double top5_float = 0;
+  double top5_quantized = 0;
+};
+
+struct OutputComparison {
+  std::string name;
+  Metrics metrics;
+  /// Share of rows whose largest element along the last axis that is not of length 1 has the float model's index;
+  /// absent unless the output looks like scores: float32, rank >= 2, that axis longer than 1, one row per sample.
+  std::optional<double> agreement;
+  std::optional<Accuracy> accuracy;  // of the label output, when there are labels
+};
+
+/// One quantized activation: the float model's value against the dequantized integers that stand for it.
+struct LayerComparison {
+  std::string value;
+  std::string node;  // the node that makes it; "" for a graph input
+  std::string op_type;
+  Metrics metrics;
+};
+
+struct Speed {
+  double float_samples_per_second = 0;  // medians over the repetitions
+  double integer_samples_per_second = 0;
+  double ratio =
+      0;  // median over the repetitions of integer against float in the same repetition; > 1: integer is faster
+  int repetitions = 0;
+  int threads = 0;
+};
+
+struct Validation {
+  int64_t samples = 0;
+  std::vector<OutputComparison> outputs;  // in the model's order
+  std::vector<LayerComparison> layers;    // in the order they are computed
+  int64_t layer_samples = 0;
+  runtime::Coverage coverage;
+  std::string isa;               // instruction set of the integer kernels, such as "avx512_core_vnni"
+  bool saturates_pairs = false;  // u8 x s8 products saturate in int16 pairs on it
+  std::optional<Speed> speed;
+};
+
+/// Throws Error(kUsage) for labels of the wrong number or an unknown label output, Error(kModel) when the two models'
+/// inputs or outputs differ, Error(kData) from `read`.
+Validation validate(const graph::Model& float_model, const graph::Model& quantized, const Samples& samples,
+                    const ValidateOptions& options = {});
+
+}  // namespace narrow::validate

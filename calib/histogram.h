@@ -7,9 +7,9 @@
 
 namespace narrow::calib {
 
-/// Bins are [k * width, (k + 1) * width) with width a power of two, anchored at zero, kSideBins on each side of it. When
-/// a value falls outside, the width doubles and pairs of bins merge, which is exact; so the result depends only on the
-/// multiset of values, never on order, splitting or threads. At least half of one side's bins are in use.
+/// Bins are [k * width, (k + 1) * width) with width a power of two, anchored at zero, kSideBins on each side of it.
+/// When a value falls outside, the width doubles and pairs of bins merge, which is exact; so the result depends only on
+/// the multiset of values, never on order, splitting or threads. At least half of one side's bins are in use.
 class Histogram {
  public:
   static constexpr int kSideBins = 4096;

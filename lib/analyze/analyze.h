@@ -30,8 +30,8 @@ struct Layer {
   std::vector<std::string> outputs;      // values it makes that need quantization
   std::optional<ConstantSlot> weight;
   std::optional<ConstantSlot> bias;
-  bool float_output = false;             // see ops::OpRow
-  int64_t macs = 0;                      // per sample, unknown dimensions counted as 1
+  bool float_output = false;  // see ops::OpRow
+  int64_t macs = 0;           // per sample, unknown dimensions counted as 1
   int64_t weight_elements = 0;
 };
 
@@ -43,9 +43,9 @@ struct ValueGroup {
 };
 
 struct Analysis {
-  std::vector<Layer> layers;       // in node order, every node of the main graph
-  std::vector<ValueGroup> groups;  // every value some layer could want quantized is in exactly one
-  std::map<std::string, size_t> group_of;   // value -> index into groups
+  std::vector<Layer> layers;                          // in node order, every node of the main graph
+  std::vector<ValueGroup> groups;                     // every value some layer could want quantized is in exactly one
+  std::map<std::string, size_t> group_of;             // value -> index into groups
   std::map<std::string, std::string> clamp_producer;  // Relu or Clip node -> node whose only reader it is
 
   const Layer* layer(const std::string& node) const;

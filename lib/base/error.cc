@@ -13,9 +13,12 @@ struct KindRow {
 };
 
 constexpr std::array kKinds{
-    KindRow{ErrorKind::kUsage, "usage", 2},           KindRow{ErrorKind::kModel, "model", 3},
-    KindRow{ErrorKind::kUnsupported, "unsupported", 4}, KindRow{ErrorKind::kData, "data", 5},
-    KindRow{ErrorKind::kInterrupted, "interrupted", 130}, KindRow{ErrorKind::kInternal, "internal", 70},
+    KindRow{ErrorKind::kUsage, "usage", 2},
+    KindRow{ErrorKind::kModel, "model", 3},
+    KindRow{ErrorKind::kUnsupported, "unsupported", 4},
+    KindRow{ErrorKind::kData, "data", 5},
+    KindRow{ErrorKind::kInterrupted, "interrupted", 130},
+    KindRow{ErrorKind::kInternal, "internal", 70},
 };
 
 const KindRow& row(ErrorKind kind) {
@@ -24,11 +27,17 @@ const KindRow& row(ErrorKind kind) {
 
 }  // namespace
 
-int exit_code(ErrorKind kind) { return row(kind).exit_code; }
+int exit_code(ErrorKind kind) {
+  return row(kind).exit_code;
+}
 
-std::string_view error_kind_name(ErrorKind kind) { return row(kind).name; }
+std::string_view error_kind_name(ErrorKind kind) {
+  return row(kind).name;
+}
 
-void Error::add_context(std::string_view context) { message_ = fmt::format("{}: {}", context, message_); }
+void Error::add_context(std::string_view context) {
+  message_ = fmt::format("{}: {}", context, message_);
+}
 
 void ensure(bool condition, std::string_view what, std::source_location where) {
   if (condition) return;

@@ -18,7 +18,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string system_reason() { return std::strerror(errno); }
+std::string system_reason() {
+  return std::strerror(errno);
+}
 
 }  // namespace
 
@@ -42,7 +44,9 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
-std::string read_text(const fs::path& path) { return std::string(MappedFile(path).text()); }
+std::string read_text(const fs::path& path) {
+  return std::string(MappedFile(path).text());
+}
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   std::error_code ignored;
@@ -81,7 +85,9 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   }
 }
 
-void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 void AtomicFile::commit() {
   if (!temporary_.empty() && ::fsync(descriptor_) != 0) fail("can not write");
@@ -100,7 +106,8 @@ void write_file(const fs::path& path, std::string_view content) {
 
 void check_writable(const fs::path& path) {
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) throw Error(ErrorKind::kData, "can not write '{}': it is a folder", path.string());
+  if (fs::is_directory(path, ignored))
+    throw Error(ErrorKind::kData, "can not write '{}': it is a folder", path.string());
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (!fs::exists(folder, ignored)) {
     throw Error(ErrorKind::kData, "can not write '{}': folder '{}' does not exist", path.string(), folder.string());

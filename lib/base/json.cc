@@ -61,7 +61,9 @@ Json parse_json(std::string_view text, std::string_view name) {
   }
 }
 
-Json read_json(const std::filesystem::path& path) { return parse_json(read_text(path), path.string()); }
+Json read_json(const std::filesystem::path& path) {
+  return parse_json(read_text(path), path.string());
+}
 
 std::string json_text(const Json& value) {
   std::string out;
@@ -82,7 +84,9 @@ JsonObject::JsonObject(const Json& value, std::string path) : value_(&value), pa
   }
 }
 
-bool JsonObject::has(const std::string& key) const { return value_->contains(key); }
+bool JsonObject::has(const std::string& key) const {
+  return value_->contains(key);
+}
 
 std::string JsonObject::path_of(std::string_view key) const {
   return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);

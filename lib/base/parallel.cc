@@ -33,11 +33,17 @@ void run_threads(int workers, const std::function<void(int)>& body) {
 }  // namespace
 
 // oneDNN takes its thread count from OpenMP, so ours does too: one setting, one pool.
-void set_thread_count(int threads) { omp_set_num_threads(std::max(1, threads)); }
+void set_thread_count(int threads) {
+  omp_set_num_threads(std::max(1, threads));
+}
 
-int thread_count() { return omp_get_max_threads(); }
+int thread_count() {
+  return omp_get_max_threads();
+}
 
-int available_processors() { return omp_get_num_procs(); }
+int available_processors() {
+  return omp_get_num_procs();
+}
 
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
   if (count <= 0) return;
@@ -64,6 +70,8 @@ void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t
 #endif
 }
 
-void run_workers(int workers, const std::function<void(int)>& body) { run_threads(workers, body); }
+void run_workers(int workers, const std::function<void(int)>& body) {
+  run_threads(workers, body);
+}
 
 }  // namespace narrow

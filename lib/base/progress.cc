@@ -13,7 +13,9 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 
 }  // namespace
 
-void request_interruption() { interruption_requested.store(true); }
+void request_interruption() {
+  interruption_requested.store(true);
+}
 
 void check_interruption() {
   if (interruption_requested.load()) throw Error(ErrorKind::kInterrupted, "interrupted");

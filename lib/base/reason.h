@@ -7,18 +7,18 @@
 namespace narrow {
 
 enum class ReasonCode {
-  kKeptByRule,           // a rule of the config says float32
-  kOperatorNotQuantized, // the operator has no integer form worth having
+  kKeptByRule,            // a rule of the config says float32
+  kOperatorNotQuantized,  // the operator has no integer form worth having
   kWeightNotConstant,
   kBiasNotConstant,
-  kNotFloat,             // the value is not float32: shapes, indices, masks
+  kNotFloat,  // the value is not float32: shapes, indices, masks
   kUnknownShape,
   kUnsupportedAttribute,
-  kNoRange,              // calibration never saw the value
-  kDegenerateRange,      // NaN or infinity only, or a range no scale can express
-  kNeighbourFloat,       // it would only move data between float nodes
-  kNoIntegerKernel,      // quantized, but our runtime has no integer kernel for it
-  kNotFusable,           // quantized, but the Q/DQ pattern around it is incomplete
+  kNoRange,          // calibration never saw the value
+  kDegenerateRange,  // NaN or infinity only, or a range no scale can express
+  kNeighbourFloat,   // it would only move data between float nodes
+  kNoIntegerKernel,  // quantized, but our runtime has no integer kernel for it
+  kNotFusable,       // quantized, but the Q/DQ pattern around it is incomplete
   kInSubgraph,
 };
 

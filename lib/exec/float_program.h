@@ -25,8 +25,8 @@ Program compile_float(const graph::Model& model, const CompileOptions& options =
 /// What a kernel is made from.
 struct KernelRequest {
   const onnx::NodeProto* node = nullptr;
-  int opset = 0;                                          // version of the node's domain
-  std::function<const Tensor*(int input)> constant;       // the input's value if it is known now, or nullptr
+  int opset = 0;                                     // version of the node's domain
+  std::function<const Tensor*(int input)> constant;  // the input's value if it is known now, or nullptr
 };
 
 /// The float (or integer data-movement) kernel of one node. Throws Error(kUnsupported) naming node and reason.

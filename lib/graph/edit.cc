@@ -1,0 +1,198 @@
+#include "lib/graph/edit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "lib/base/error.h"
+#include "lib/graph/graph_index.h"
+
+namespace narrow::graph {
+namespace {
+
+void collect_names(const onnx::GraphProto& graph, std::set<std::string>& names) {
+  for (const auto& input : graph.input()) names.insert(input.name());
+  for (const auto& initializer : graph.initializer()) names.insert(initializer.name());
+  for (const auto& initializer : graph.sparse_initializer()) names.insert(initializer.values().name());
+  for (const onnx::NodeProto& node : graph.node()) {
+    names.insert(node.name());
+    names.insert(node.output().begin(), node.output().end());
+    for_each_subgraph(node, [&](const onnx::GraphProto& subgraph) { collect_names(subgraph, names); });
+  }
+}
+
+void rename_reads(onnx::NodeProto& node, const std::string& from, const std::string& to);
+
+void rename_captures(onnx::GraphProto& subgraph, const std::string& from, const std::string& to) {
+  const std::vector<std::string> captured = captured_values(subgraph);
+  // A body with a value of its own under this name does not read the outer one.
+  if (std::find(captured.begin(), captured.end(), from) == captured.end()) return;
+  for (onnx::NodeProto& node : *subgraph.mutable_node()) rename_reads(node, from, to);
+  for (onnx::ValueInfoProto& output : *subgraph.mutable_output()) {
+    if (output.name() == from) output.set_name(to);
+  }
+}
+
+void rename_reads(onnx::NodeProto& node, const std::string& from, const std::string& to) {
+  for (std::string& input : *node.mutable_input()) {
+    if (input == from) input = to;
+  }
+  for (onnx::AttributeProto& attribute : *node.mutable_attribute()) {
+    if (attribute.has_g()) rename_captures(*attribute.mutable_g(), from, to);
+    for (onnx::GraphProto& subgraph : *attribute.mutable_graphs()) rename_captures(subgraph, from, to);
+  }
+}
+
+template <class Field, class Keep>
+void keep_if(Field& field, Keep keep) {
+  int kept = 0;
+  for (int i = 0; i < field.size(); ++i) {
+    if (!keep(field.Get(i))) continue;
+    if (kept != i) field.SwapElements(kept, i);
+    ++kept;
+  }
+  field.DeleteSubrange(kept, field.size() - kept);
+}
+
+std::unordered_set<std::string> values_in_use(const onnx::GraphProto& graph) {
+  std::unordered_set<std::string> used;
+  for (const auto& output : graph.output()) used.insert(output.name());
+  for (const onnx::NodeProto& node : graph.node()) {
+    used.insert(node.input().begin(), node.input().end());
+    for_each_subgraph(node, [&](const onnx::GraphProto& subgraph) {
+      for (std::string& value : captured_values(subgraph)) used.insert(std::move(value));
+    });
+  }
+  return used;
+}
+
+std::vector<std::string> reads_of(const onnx::NodeProto& node) {
+  std::vector<std::string> reads(node.input().begin(), node.input().end());
+  for_each_subgraph(node, [&](const onnx::GraphProto& subgraph) {
+    for (std::string& value : captured_values(subgraph)) reads.push_back(std::move(value));
+  });
+  return reads;
+}
+
+/// Depth-first over producers, in the graph's own order, so that a sorted graph stays as it is.
+class TopologicalOrder {
+ public:
+  explicit TopologicalOrder(const onnx::GraphProto& graph)
+      : graph_(graph), state_(static_cast<size_t>(graph.node_size())) {
+    for (int i = 0; i < graph.node_size(); ++i) {
+      for (const std::string& output : graph.node(i).output()) producer_[output] = i;
+    }
+    for (int i = 0; i < graph.node_size(); ++i) visit(i);
+  }
+  const std::vector<int>& order() const { return order_; }
+
+ private:
+  enum class State { kNew, kOpen, kDone };
+
+  void visit(int root) {
+    // An explicit stack: graphs are deeper than call stacks.
+    struct Frame {
+      int node;
+      std::vector<std::string> reads;
+      size_t next = 0;
+    };
+    std::vector<Frame> stack;
+    const auto open = [&](int node) {
+      state_[static_cast<size_t>(node)] = State::kOpen;
+      stack.push_back({node, reads_of(graph_.node(node))});
+    };
+    if (state_[static_cast<size_t>(root)] == State::kNew) open(root);
+    while (!stack.empty()) {
+      Frame& frame = stack.back();
+      if (frame.next == frame.reads.size()) {
+        state_[static_cast<size_t>(frame.node)] = State::kDone;
+        order_.push_back(frame.node);
+        stack.pop_back();
+        continue;
+      }
+      const auto found = producer_.find(frame.reads[frame.next++]);
+      if (found == producer_.end() || found->first.empty()) continue;
+      const State state = state_[static_cast<size_t>(found->second)];
+      if (state == State::kOpen) {
+        throw Error(ErrorKind::kModel, "node '{}' is on a cycle", node_label(graph_.node(found->second)));
+      }
+      if (state == State::kNew) open(found->second);
+    }
+  }
+
+  const onnx::GraphProto& graph_;
+  std::vector<State> state_;
+  std::unordered_map<std::string, int> producer_;
+  std::vector<int> order_;
+};
+
+}  // namespace
+
+GraphEditor::GraphEditor(Model& model) : model_(model) {
+  collect_names(model.graph(), names_);
+}
+
+std::string GraphEditor::unique_name(const std::string& wanted) {
+  std::string name = wanted;
+  for (int i = 2; !names_.insert(name).second; ++i) name = fmt::format("{}_{}", wanted, i);
+  return name;
+}
+
+onnx::NodeProto& GraphEditor::add_node(std::string_view op_type, const std::string& name,
+                                       const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
+                                       std::string_view domain) {
+  onnx::NodeProto& node = *model_.mutable_graph().add_node();
+  node.set_op_type(std::string(op_type));
+  node.set_name(unique_name(name));
+  if (!domain.empty()) node.set_domain(std::string(domain));
+  for (const std::string& input : inputs) node.add_input(input);
+  for (const std::string& output : outputs) node.add_output(output);
+  return node;
+}
+
+std::string GraphEditor::add_initializer(const std::string& wanted, const Tensor& tensor) {
+  std::string name = unique_name(wanted);
+  *model_.mutable_graph().add_initializer() = tensor_proto(name, tensor);
+  return name;
+}
+
+void GraphEditor::replace_initializer(const std::string& name, const Tensor& tensor) {
+  for (onnx::TensorProto& initializer : *model_.mutable_graph().mutable_initializer()) {
+    if (initializer.name() != name) continue;
+    initializer = tensor_proto(name, tensor);
+    return;
+  }
+  ensure(false, "an initializer that is replaced exists");
+}
+
+void GraphEditor::redirect_uses(const std::string& from, const std::string& to) {
+  for (onnx::NodeProto& node : *model_.mutable_graph().mutable_node()) rename_reads(node, from, to);
+}
+
+void GraphEditor::remove_node(const onnx::NodeProto* node) {
+  removed_.insert(node);
+}
+
+void GraphEditor::finish() {
+  onnx::GraphProto& graph = model_.mutable_graph();
+  keep_if(*graph.mutable_node(), [&](const onnx::NodeProto& node) { return !removed_.contains(&node); });
+  removed_.clear();
+  const auto used = values_in_use(graph);
+  keep_if(*graph.mutable_initializer(), [&](const onnx::TensorProto& t) { return used.contains(t.name()); });
+  std::unordered_set<std::string> made;
+  for (const onnx::NodeProto& node : graph.node()) made.insert(node.output().begin(), node.output().end());
+  keep_if(*graph.mutable_value_info(), [&](const onnx::ValueInfoProto& info) { return made.contains(info.name()); });
+  sort_topologically(graph);
+}
+
+void sort_topologically(onnx::GraphProto& graph) {
+  const std::vector<int> order = TopologicalOrder(graph).order();
+  google::protobuf::RepeatedPtrField<onnx::NodeProto> sorted;
+  sorted.Reserve(graph.node_size());
+  for (const int index : order) sorted.Add()->Swap(graph.mutable_node(index));
+  graph.mutable_node()->Swap(&sorted);
+}
+
+}  // namespace narrow::graph

@@ -36,7 +36,8 @@ Location location_of(const onnx::TensorProto& initializer) {
       location.has_length = true;
     }
   }
-  if (location.path.empty()) throw Error(ErrorKind::kModel, "external data of '{}' has no location", initializer.name());
+  if (location.path.empty())
+    throw Error(ErrorKind::kModel, "external data of '{}' has no location", initializer.name());
   return location;
 }
 

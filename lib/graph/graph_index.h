@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "lib/graph/onnx_proto.h"
-#include "lib/tensor/shape.h"
 #include "lib/tensor/data_type.h"
+#include "lib/tensor/shape.h"
 
 namespace narrow::graph {
 

@@ -27,9 +27,12 @@ Tensor from_field(const onnx::TensorProto& proto, DataType type, Shape shape, co
 Tensor from_int32_field(const onnx::TensorProto& proto, DataType type, Shape shape) {
   // Narrow types travel one element (or one packed byte) to an int32.
   switch (data_type_bits(type)) {
-    case 32: return from_field<int32_t>(proto, type, std::move(shape), proto.int32_data());
-    case 16: return from_field<uint16_t>(proto, type, std::move(shape), proto.int32_data());
-    default: return from_field<uint8_t>(proto, type, std::move(shape), proto.int32_data());
+    case 32:
+      return from_field<int32_t>(proto, type, std::move(shape), proto.int32_data());
+    case 16:
+      return from_field<uint16_t>(proto, type, std::move(shape), proto.int32_data());
+    default:
+      return from_field<uint8_t>(proto, type, std::move(shape), proto.int32_data());
   }
 }
 
@@ -44,7 +47,8 @@ int Model::opset(std::string_view domain) const {
 
 Tensor Model::tensor(const onnx::TensorProto& proto) const {
   if (proto.data_location() != onnx::TensorProto::EXTERNAL) return embedded_tensor(proto);
-  if (!external_) throw Error(ErrorKind::kModel, "tensor '{}' is in an external file, and the model in none", proto.name());
+  if (!external_)
+    throw Error(ErrorKind::kModel, "tensor '{}' is in an external file, and the model in none", proto.name());
   return external_->tensor(proto);
 }
 
@@ -65,14 +69,22 @@ Tensor embedded_tensor(const onnx::TensorProto& proto) {
     return result;
   }
   switch (type) {
-    case DataType::kFloat32: return from_field<float>(proto, type, std::move(shape), proto.float_data());
-    case DataType::kFloat64: return from_field<double>(proto, type, std::move(shape), proto.double_data());
-    case DataType::kInt64: return from_field<int64_t>(proto, type, std::move(shape), proto.int64_data());
-    case DataType::kUint32: return from_field<uint32_t>(proto, type, std::move(shape), proto.uint64_data());
-    case DataType::kUint64: return from_field<uint64_t>(proto, type, std::move(shape), proto.uint64_data());
-    case DataType::kComplex64: return from_field<float>(proto, type, std::move(shape), proto.float_data());
-    case DataType::kComplex128: return from_field<double>(proto, type, std::move(shape), proto.double_data());
-    default: return from_int32_field(proto, type, std::move(shape));
+    case DataType::kFloat32:
+      return from_field<float>(proto, type, std::move(shape), proto.float_data());
+    case DataType::kFloat64:
+      return from_field<double>(proto, type, std::move(shape), proto.double_data());
+    case DataType::kInt64:
+      return from_field<int64_t>(proto, type, std::move(shape), proto.int64_data());
+    case DataType::kUint32:
+      return from_field<uint32_t>(proto, type, std::move(shape), proto.uint64_data());
+    case DataType::kUint64:
+      return from_field<uint64_t>(proto, type, std::move(shape), proto.uint64_data());
+    case DataType::kComplex64:
+      return from_field<float>(proto, type, std::move(shape), proto.float_data());
+    case DataType::kComplex128:
+      return from_field<double>(proto, type, std::move(shape), proto.double_data());
+    default:
+      return from_int32_field(proto, type, std::move(shape));
   }
 }
 
@@ -98,6 +110,8 @@ std::string node_label(const onnx::NodeProto& node) {
   return node.op_type();
 }
 
-std::string_view canonical_domain(std::string_view domain) { return domain == "ai.onnx" ? "" : domain; }
+std::string_view canonical_domain(std::string_view domain) {
+  return domain == "ai.onnx" ? "" : domain;
+}
 
 }  // namespace narrow::graph

@@ -26,7 +26,7 @@ std::string_view decision_name(Decision decision);
 /// Where a value's range comes from, as the calibration stage hands it over.
 struct ValueRange {
   quant::Range range;
-  std::string calibrator;  // such as "minmax", for people
+  std::string calibrator;          // such as "minmax", for people
   std::optional<Reason> unusable;  // no usable range: why
 };
 
@@ -51,12 +51,12 @@ struct LayerPlan {
   std::string node;
   std::string op_type;
   Decision decision = Decision::kFloat;
-  std::string rule;                    // what decided: "defaults", "rules[1] (name head/*)", "structure"
-  std::optional<Reason> reason;        // kFloat only
+  std::string rule;                      // what decided: "defaults", "rules[1] (name head/*)", "structure"
+  std::optional<Reason> reason;          // kFloat only
   std::vector<std::string> activations;  // values read in quantized form
   std::vector<std::string> outputs;      // values made in quantized form
   std::optional<WeightPlan> weight;
-  std::optional<int> bias_input;       // slot of a constant bias that becomes int32
+  std::optional<int> bias_input;  // slot of a constant bias that becomes int32
 };
 
 struct PrecisionPlan {

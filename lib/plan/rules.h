@@ -42,6 +42,8 @@ struct SchemePatch {
   std::optional<std::string> keep_reason;
 };
 
+void apply_patch(const SchemePatch& patch, LayerScheme& scheme);
+
 /// Conditions that must all hold; at least one is given.
 struct Match {
   std::optional<std::string> name;   // glob over the node's name: * ? [abc]

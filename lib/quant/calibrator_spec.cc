@@ -30,7 +30,9 @@ const MethodRow& row_of(CalibrationMethod method) {
 
 }  // namespace
 
-std::string_view calibration_method_name(CalibrationMethod method) { return row_of(method).name; }
+std::string_view calibration_method_name(CalibrationMethod method) {
+  return row_of(method).name;
+}
 
 std::vector<std::string> calibration_method_names() {
   std::vector<std::string> names;
@@ -46,7 +48,9 @@ CalibrationMethod calibration_method_from_name(std::string_view name) {
               did_you_mean(name, calibration_method_names()));
 }
 
-bool needs_histogram(CalibrationMethod method) { return row_of(method).needs_histogram; }
+bool needs_histogram(CalibrationMethod method) {
+  return row_of(method).needs_histogram;
+}
 
 std::string calibrator_text(const CalibratorSpec& spec) {
   if (spec.method == CalibrationMethod::kPercentile) return fmt::format("percentile {}", spec.percentile);

@@ -63,18 +63,24 @@ void dequantize_into(const Tensor& quantized, const QuantParams& params, const A
   for_each_run(split, [&](size_t channel, size_t begin, size_t end) {
     const float scale = params.scales[channel];
     const int32_t zero_point = params.zero_points[channel];
-    for (size_t i = begin; i < end; ++i) target[i] = dequantize_value(static_cast<int32_t>(source[i]), scale, zero_point);
+    for (size_t i = begin; i < end; ++i)
+      target[i] = dequantize_value(static_cast<int32_t>(source[i]), scale, zero_point);
   });
 }
 
 template <class Call>
 void dispatch(QuantType type, Call call) {
   switch (type) {
-    case QuantType::kInt8: return call(int8_t{});
-    case QuantType::kUint8: return call(uint8_t{});
-    case QuantType::kInt16: return call(int16_t{});
-    case QuantType::kUint16: return call(uint16_t{});
-    case QuantType::kInt32: return call(int32_t{});
+    case QuantType::kInt8:
+      return call(int8_t{});
+    case QuantType::kUint8:
+      return call(uint8_t{});
+    case QuantType::kInt16:
+      return call(int16_t{});
+    case QuantType::kUint16:
+      return call(uint16_t{});
+    case QuantType::kInt32:
+      return call(int32_t{});
   }
 }
 
@@ -89,13 +95,15 @@ ScaleZeroPoint choose_params(Range range, Scheme scheme) {
   const double rmax = std::max(range.rmax, 0.0F);
   const auto centre = static_cast<int32_t>(row(scheme.type).is_signed ? 0 : (limits.qmax + 1) / 2);
   const double width = scheme.symmetric ? std::max(-rmin, rmax) : rmax - rmin;
-  const double steps = scheme.symmetric ? static_cast<double>(limits.qmax - centre) : static_cast<double>(limits.qmax - limits.qmin);
+  const double steps =
+      scheme.symmetric ? static_cast<double>(limits.qmax - centre) : static_cast<double>(limits.qmax - limits.qmin);
   const auto scale = static_cast<float>(width / steps);
   const bool usable = scale >= std::numeric_limits<float>::min();
   if (scheme.symmetric) return {usable ? scale : 1.0F, centre};
   if (!usable) return {1.0F, static_cast<int32_t>(std::clamp<int64_t>(0, limits.qmin, limits.qmax))};
   const double zero_point = std::nearbyint(static_cast<double>(limits.qmin) - rmin / static_cast<double>(scale));
-  return {scale, static_cast<int32_t>(std::clamp(zero_point, static_cast<double>(limits.qmin), static_cast<double>(limits.qmax)))};
+  return {scale, static_cast<int32_t>(
+                     std::clamp(zero_point, static_cast<double>(limits.qmin), static_cast<double>(limits.qmax)))};
 }
 
 int32_t quantize_value(float x, float scale, int32_t zero_point, QuantType type) {

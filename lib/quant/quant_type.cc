@@ -19,13 +19,17 @@ constexpr std::array kQuantTypes{
 
 }  // namespace
 
-std::span<const QuantTypeRow> quant_types() { return kQuantTypes; }
+std::span<const QuantTypeRow> quant_types() {
+  return kQuantTypes;
+}
 
 const QuantTypeRow& row(QuantType type) {
   return *std::find_if(kQuantTypes.begin(), kQuantTypes.end(), [&](const QuantTypeRow& r) { return r.type == type; });
 }
 
-std::string_view name(QuantType type) { return row(type).name; }
+std::string_view name(QuantType type) {
+  return row(type).name;
+}
 
 QuantType quant_type_from_name(std::string_view name) {
   std::vector<std::string> names;

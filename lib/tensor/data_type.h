@@ -48,26 +48,48 @@ size_t storage_bytes(DataType type, int64_t count);
 template <class T>
 constexpr DataType data_type_of();
 template <>
-constexpr DataType data_type_of<float>() { return DataType::kFloat32; }
+constexpr DataType data_type_of<float>() {
+  return DataType::kFloat32;
+}
 template <>
-constexpr DataType data_type_of<double>() { return DataType::kFloat64; }
+constexpr DataType data_type_of<double>() {
+  return DataType::kFloat64;
+}
 template <>
-constexpr DataType data_type_of<int8_t>() { return DataType::kInt8; }
+constexpr DataType data_type_of<int8_t>() {
+  return DataType::kInt8;
+}
 template <>
-constexpr DataType data_type_of<uint8_t>() { return DataType::kUint8; }
+constexpr DataType data_type_of<uint8_t>() {
+  return DataType::kUint8;
+}
 template <>
-constexpr DataType data_type_of<int16_t>() { return DataType::kInt16; }
+constexpr DataType data_type_of<int16_t>() {
+  return DataType::kInt16;
+}
 template <>
-constexpr DataType data_type_of<uint16_t>() { return DataType::kUint16; }
+constexpr DataType data_type_of<uint16_t>() {
+  return DataType::kUint16;
+}
 template <>
-constexpr DataType data_type_of<int32_t>() { return DataType::kInt32; }
+constexpr DataType data_type_of<int32_t>() {
+  return DataType::kInt32;
+}
 template <>
-constexpr DataType data_type_of<uint32_t>() { return DataType::kUint32; }
+constexpr DataType data_type_of<uint32_t>() {
+  return DataType::kUint32;
+}
 template <>
-constexpr DataType data_type_of<int64_t>() { return DataType::kInt64; }
+constexpr DataType data_type_of<int64_t>() {
+  return DataType::kInt64;
+}
 template <>
-constexpr DataType data_type_of<uint64_t>() { return DataType::kUint64; }
+constexpr DataType data_type_of<uint64_t>() {
+  return DataType::kUint64;
+}
 template <>
-constexpr DataType data_type_of<bool>() { return DataType::kBool; }
+constexpr DataType data_type_of<bool>() {
+  return DataType::kBool;
+}
 
 }  // namespace narrow

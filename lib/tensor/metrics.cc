@@ -20,7 +20,8 @@ void ErrorStatistics::add(std::span<const float> reference, std::span<const floa
     // Equal infinities are no error, though their difference is NaN.
     if (x == y) continue;
     noise_ += error * error;
-    max_abs_error_ = std::max(max_abs_error_, std::isnan(error) ? std::numeric_limits<double>::infinity() : std::abs(error));
+    max_abs_error_ =
+        std::max(max_abs_error_, std::isnan(error) ? std::numeric_limits<double>::infinity() : std::abs(error));
   }
   count_ += static_cast<int64_t>(reference.size());
 }

@@ -77,8 +77,13 @@ Tensor::Tensor(DataType type, Shape shape, Layout layout)
 
 Tensor::Tensor(DataType type, Shape shape, Layout layout, std::shared_ptr<const void> storage, const std::byte* data,
                bool writable)
-    : type_(type), layout_(layout), writable_(writable), shape_(std::move(shape)), size_(element_count(shape_)),
-      data_(data), storage_(std::move(storage)) {}
+    : type_(type),
+      layout_(layout),
+      writable_(writable),
+      shape_(std::move(shape)),
+      size_(element_count(shape_)),
+      data_(data),
+      storage_(std::move(storage)) {}
 
 Tensor Tensor::of_strings(Shape shape, std::vector<std::string> values) {
   Tensor result(DataType::kString, std::move(shape));
@@ -130,11 +135,20 @@ Tensor to_layout(const Tensor& tensor, Layout layout) {
   const int64_t columns = last ? spatial : channels;
   std::byte* target = result.mutable_bytes();
   switch (data_type_bits(tensor.type())) {
-    case 8: swap_channel_order<uint8_t>(tensor.bytes(), target, batch, rows, columns); break;
-    case 16: swap_channel_order<uint16_t>(tensor.bytes(), target, batch, rows, columns); break;
-    case 32: swap_channel_order<uint32_t>(tensor.bytes(), target, batch, rows, columns); break;
-    case 64: swap_channel_order<uint64_t>(tensor.bytes(), target, batch, rows, columns); break;
-    default: ensure(false, "no channels-last order for this element type");
+    case 8:
+      swap_channel_order<uint8_t>(tensor.bytes(), target, batch, rows, columns);
+      break;
+    case 16:
+      swap_channel_order<uint16_t>(tensor.bytes(), target, batch, rows, columns);
+      break;
+    case 32:
+      swap_channel_order<uint32_t>(tensor.bytes(), target, batch, rows, columns);
+      break;
+    case 64:
+      swap_channel_order<uint64_t>(tensor.bytes(), target, batch, rows, columns);
+      break;
+    default:
+      ensure(false, "no channels-last order for this element type");
   }
   return result;
 }
@@ -144,17 +158,39 @@ Tensor to_float32(const Tensor& tensor) {
   Tensor result(DataType::kFloat32, tensor.shape(), tensor.layout());
   const auto to = result.mutable_data<float>();
   switch (tensor.type()) {
-    case DataType::kUint8: convert<uint8_t>(tensor, to); break;
-    case DataType::kInt8: convert<int8_t>(tensor, to); break;
-    case DataType::kUint16: convert<uint16_t>(tensor, to); break;
-    case DataType::kInt16: convert<int16_t>(tensor, to); break;
-    case DataType::kInt32: convert<int32_t>(tensor, to); break;
-    case DataType::kUint32: convert<uint32_t>(tensor, to); break;
-    case DataType::kInt64: convert<int64_t>(tensor, to); break;
-    case DataType::kUint64: convert<uint64_t>(tensor, to); break;
-    case DataType::kBool: convert<bool>(tensor, to); break;
-    case DataType::kFloat64: convert<double>(tensor, to); break;
-    case DataType::kFloat16: decode16(tensor, to, float16_to_float32); break;
+    case DataType::kUint8:
+      convert<uint8_t>(tensor, to);
+      break;
+    case DataType::kInt8:
+      convert<int8_t>(tensor, to);
+      break;
+    case DataType::kUint16:
+      convert<uint16_t>(tensor, to);
+      break;
+    case DataType::kInt16:
+      convert<int16_t>(tensor, to);
+      break;
+    case DataType::kInt32:
+      convert<int32_t>(tensor, to);
+      break;
+    case DataType::kUint32:
+      convert<uint32_t>(tensor, to);
+      break;
+    case DataType::kInt64:
+      convert<int64_t>(tensor, to);
+      break;
+    case DataType::kUint64:
+      convert<uint64_t>(tensor, to);
+      break;
+    case DataType::kBool:
+      convert<bool>(tensor, to);
+      break;
+    case DataType::kFloat64:
+      convert<double>(tensor, to);
+      break;
+    case DataType::kFloat16:
+      decode16(tensor, to, float16_to_float32);
+      break;
     case DataType::kBfloat16:
       decode16(tensor, to, [](uint16_t code) { return std::bit_cast<float>(static_cast<uint32_t>(code) << 16); });
       break;

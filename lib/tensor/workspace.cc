@@ -71,6 +71,8 @@ Tensor Workspace::allocate(DataType type, Shape shape, Layout layout) {
   return Tensor(type, std::move(shape), layout, std::move(storage), data, /*writable=*/true);
 }
 
-size_t Workspace::reserved_bytes() const { return pool_->reserved_bytes(); }
+size_t Workspace::reserved_bytes() const {
+  return pool_->reserved_bytes();
+}
 
 }  // namespace narrow

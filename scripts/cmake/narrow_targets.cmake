@@ -15,7 +15,8 @@ endif()
 
 add_library(narrow_options INTERFACE)
 target_include_directories(narrow_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
-target_compile_options(narrow_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual)
+target_compile_options(narrow_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wno-missing-field-initializers)  # designated initializers leave defaults out on purpose
 # Contracting a*b+c into one rounding differs from CPU to CPU: the same bytes everywhere need two roundings.
 target_compile_options(narrow_options INTERFACE -ffp-contract=off)
 if(NARROW_WERROR)

@@ -21,15 +21,16 @@ TEST(JsonTest, ParseErrorNamesFileLineAndColumn) {
   EXPECT_EQ(message_of([] { parse_json("{\n  \"a\": 1,\n  oops }", "c.json"); }), "c.json:3:3: not valid JSON");
 }
 
-TEST(JsonTest, CommentsAreAllowed) { EXPECT_EQ(parse_json("{ /* x */ \"a\": 1 // y\n}", "c")["a"], 1); }
+TEST(JsonTest, CommentsAreAllowed) {
+  EXPECT_EQ(parse_json("{ /* x */ \"a\": 1 // y\n}", "c")["a"], 1);
+}
 
 TEST(JsonTest, ReaderRefusesUnknownKeysWithASuggestion) {
   const Json json = parse_json(R"({"samples": 1, "percentlie": 2})", "c");
   JsonObject object(json, "calibration");
   EXPECT_EQ(object.get<int64_t>("samples"), 1);
   EXPECT_EQ(object.get_or<double>("percentile", 5.0), 5.0);
-  EXPECT_EQ(message_of([&] { object.finish(); }),
-            "calibration.percentlie: unknown key; did you mean 'percentile'?");
+  EXPECT_EQ(message_of([&] { object.finish(); }), "calibration.percentlie: unknown key; did you mean 'percentile'?");
 }
 
 TEST(JsonTest, ReaderNamesThePathOfAWrongType) {

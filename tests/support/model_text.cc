@@ -4,13 +4,7 @@
 
 #include <stdexcept>
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#include <onnx/defs/parser.h>
-#pragma GCC diagnostic pop
+#include "lib/graph/onnx_api.h"
 
 namespace narrow::test {
 

@@ -1,0 +1,133 @@
+#include "lib/io/load.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "lib/base/error.h"
+#include "lib/base/file.h"
+#include "lib/graph/graph_index.h"
+#include "lib/graph/onnx_api.h"
+
+namespace narrow::io {
+namespace {
+
+constexpr int kOldestOpset = 7;
+
+/// ONNX reports in paragraphs; an error line is one line.
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    const bool space = c == '\n' || c == ' ' || c == '\t';
+    if (space && (line.empty() || line.back() == ' ')) continue;
+    line += space ? ' ' : c;
+  }
+  while (!line.empty() && line.back() == ' ') line.pop_back();
+  return line;
+}
+
+bool is_onnx_domain(const std::string& domain) {
+  const auto& known = onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map();
+  return known.contains(domain == "ai.onnx" ? "" : domain);
+}
+
+void check_opsets(const graph::Model& model) {
+  const auto& known = onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map();
+  for (const auto& import : model.proto().opset_import()) {
+    const auto found = known.find(std::string(graph::canonical_domain(import.domain())));
+    if (found == known.end() || import.version() <= found->second.second) continue;
+    throw Error(ErrorKind::kUnsupported, "opset {} of domain '{}' is newer than {}, the newest known", import.version(),
+                import.domain().empty() ? "ai.onnx" : import.domain(), found->second.second);
+  }
+  const int opset = model.opset();
+  if (opset != 0 && opset < kOldestOpset) {
+    throw Error(ErrorKind::kUnsupported, "opset {} is older than {}, the oldest supported", opset, kOldestOpset);
+  }
+}
+
+bool calls_function(const onnx::ModelProto& proto, const onnx::NodeProto& node) {
+  return std::any_of(proto.functions().begin(), proto.functions().end(), [&](const onnx::FunctionProto& function) {
+    return function.name() == node.op_type() && function.domain() == node.domain();
+  });
+}
+
+void check_operators(const graph::Model& model, const onnx::GraphProto& graph) {
+  for (const onnx::NodeProto& node : graph.node()) {
+    const std::string domain(graph::canonical_domain(node.domain()));
+    if (is_onnx_domain(node.domain()) && !calls_function(model.proto(), node)) {
+      const int version = model.opset(domain);
+      if (onnx::OpSchemaRegistry::Schema(node.op_type(), version, domain) == nullptr) {
+        throw Error(ErrorKind::kUnsupported, "node '{}': there is no operator '{}' in opset {} of domain '{}'",
+                    graph::node_label(node), node.op_type(), version, domain.empty() ? "ai.onnx" : domain);
+      }
+    }
+    graph::for_each_subgraph(node, [&](const onnx::GraphProto& body) { check_operators(model, body); });
+  }
+}
+
+void run_checker(const onnx::ModelProto& proto, const std::filesystem::path& folder) {
+  onnx::checker::CheckerContext context;
+  context.set_model_dir(folder.empty() ? "." : folder.string());
+  context.set_ir_version(static_cast<int>(proto.ir_version()));
+  std::unordered_map<std::string, int> imports;
+  for (const auto& import : proto.opset_import()) imports[import.domain()] = static_cast<int>(import.version());
+  context.set_opset_imports(std::move(imports));
+  const onnx::checker::LexicalScopeContext scope;
+  onnx::checker::check_graph(proto.graph(), context, scope);
+  onnx::checker::check_model_local_functions(proto, context, scope);
+}
+
+void check_header(const onnx::ModelProto& proto) {
+  if (!proto.has_graph()) throw Error(ErrorKind::kModel, "not an ONNX model: it has no graph");
+  if (proto.ir_version() < 3 || proto.opset_import_size() == 0) {
+    throw Error(ErrorKind::kModel, "IR version {} with {} opset imports: too old, or not an ONNX model",
+                proto.ir_version(), proto.opset_import_size());
+  }
+  if (proto.ir_version() > onnx::IR_VERSION) {
+    throw Error(ErrorKind::kUnsupported, "IR version {} is newer than {}, the newest known", proto.ir_version(),
+                static_cast<int>(onnx::IR_VERSION));
+  }
+}
+
+onnx::ModelProto parse(const MappedFile& file) {
+  const auto bytes = file.bytes();
+  if (bytes.empty()) throw Error(ErrorKind::kModel, "the file is empty");
+  if (bytes.size() > static_cast<size_t>(std::numeric_limits<int>::max())) {
+    throw Error(ErrorKind::kModel, "the file is larger than 2 GB, which protobuf can not hold");
+  }
+  onnx::ModelProto proto;
+  if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    throw Error(ErrorKind::kModel, "not an ONNX model, or truncated: protobuf can not parse it");
+  }
+  return proto;
+}
+
+}  // namespace
+
+graph::Model load_model(const std::filesystem::path& path) {
+  return in_context(path.string(), [&] { return check_model(parse(MappedFile(path)), path.parent_path()); });
+}
+
+graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& folder) {
+  check_header(proto);
+  graph::Model model(std::move(proto), std::make_shared<const graph::ExternalData>(folder));
+  check_opsets(model);
+  check_operators(model, model.graph());
+  try {
+    run_checker(model.proto(), folder);
+  } catch (const onnx::checker::ValidationError& error) {
+    throw Error(ErrorKind::kModel, "not a valid model: {}", one_line(error.what()));
+  }
+  infer_shapes(model);
+  return model;
+}
+
+void infer_shapes(graph::Model& model) {
+  const onnx::ShapeInferenceOptions options{/*check_type=*/true, /*strict_mode=*/1, /*data_prop=*/true};
+  try {
+    onnx::shape_inference::InferShapes(model.mutable_proto(), onnx::OpSchemaRegistry::Instance(), options);
+  } catch (const std::runtime_error& error) {
+    throw Error(ErrorKind::kModel, "shapes do not fit: {}", one_line(error.what()));
+  }
+}
+
+}  // namespace narrow::io

@@ -1,0 +1,214 @@
+#include "lib/plan/decide.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lib/base/error.h"
+#include "lib/graph/graph_index.h"
+#include "lib/plan/clamp.h"
+
+namespace narrow::plan {
+namespace {
+
+using analyze::Layer;
+using ops::QuantRole;
+
+class Decider {
+ public:
+  Decider(const graph::Model& model, const analyze::Analysis& analysis, const Rules& rules,
+          const std::map<std::string, Reason>& unusable)
+      : model_(model), index_(model.graph()), analysis_(analysis), unusable_(unusable) {
+    decided_.resolved = resolve_rules(analysis, rules);
+  }
+
+  Decided run() {
+    start_layers();
+    // Each of these can only turn layers to float, so the loop ends.
+    for (bool changed = true; changed;) {
+      changed = false;
+      find_folds();
+      changed |= drop_floating_heads();
+      changed |= drop_floating_tails();
+    }
+    list_values();
+    return std::move(decided_);
+  }
+
+ private:
+  void start_layers() {
+    for (size_t i = 0; i < analysis_.layers.size(); ++i) {
+      const Layer& layer = analysis_.layers[i];
+      LayerPlan plan{.node = layer.node, .op_type = layer.op_type, .rule = decided_.resolved[i].rule};
+      plan.reason = starting_reason(layer, decided_.resolved[i].scheme);
+      plan.decision = plan.reason ? Decision::kFloat : Decision::kQuantize;
+      if (layer.reason) plan.rule = "structure";
+      number_of_[layer.node] = i;
+      decided_.layers.push_back(std::move(plan));
+    }
+  }
+
+  std::optional<Reason> starting_reason(const Layer& layer, const LayerScheme& scheme) const {
+    if (layer.reason) return layer.reason;
+    if (scheme.keep_float) return Reason{ReasonCode::kKeptByRule, scheme.keep_reason};
+    for (const auto* values : {&layer.activations, &layer.outputs}) {
+      for (const std::string& value : *values) {
+        const auto found = unusable_.find(analysis_.group(value).representative);
+        if (found != unusable_.end()) return found->second;
+      }
+    }
+    return std::nullopt;
+  }
+
+  bool is_quantized(size_t layer) const { return decided_.layers[layer].decision != Decision::kFloat; }
+
+  /// A clamp folds if its producer runs on integers and the scheme of the clamp's output clamps as it does.
+  void find_folds() {
+    for (const auto& [clamp, producer] : analysis_.clamp_producer) {
+      LayerPlan& plan = decided_.layers[number_of_.at(clamp)];
+      if (plan.decision == Decision::kFloat) continue;
+      const auto bounds = clamp_bounds(model_, index_, *index_.node(clamp));
+      const size_t made_by = number_of_.at(producer);
+      const bool requantized =
+          !analysis_.layers[made_by].float_output || read_on_integers(index_.node(clamp)->output(0));
+      const bool folds =
+          is_quantized(made_by) && requantized && bounds && folds_surely(*bounds, decided_.resolved[made_by].scheme);
+      plan.decision = folds ? Decision::kFold : Decision::kQuantize;
+    }
+  }
+
+  void turn_float(size_t layer, const std::string& detail) {
+    LayerPlan& plan = decided_.layers[layer];
+    plan.decision = Decision::kFloat;
+    plan.rule = "structure";
+    plan.reason = Reason{ReasonCode::kNeighbourFloat, detail};
+  }
+
+  bool made_on_integers(const std::string& value) const {
+    const onnx::NodeProto* producer = index_.producer(value);
+    return producer != nullptr && is_quantized(number_of_.at(producer->name()));
+  }
+
+  /// Arithmetic on nothing but float values gains no speed from quantizing them first, and loses accuracy.
+  bool drop_floating_heads() {
+    bool changed = false;
+    for (size_t i = 0; i < analysis_.layers.size(); ++i) {
+      const Layer& layer = analysis_.layers[i];
+      const bool moves = layer.role == QuantRole::kPassThrough || layer.role == QuantRole::kConcat;
+      if (!is_quantized(i) || layer.role == QuantRole::kWeighted || moves) continue;
+      const bool fed = std::any_of(layer.activations.begin(), layer.activations.end(),
+                                   [&](const std::string& value) { return made_on_integers(value); });
+      if (fed) continue;
+      turn_float(i, "nothing it reads is made on integers");
+      changed = true;
+    }
+    return changed;
+  }
+
+  bool read_on_integers(const std::string& value) const {
+    const auto uses = index_.uses(value);
+    return std::any_of(uses.begin(), uses.end(), [&](const graph::Use& use) {
+      const auto found = number_of_.find(use.node->name());
+      if (found == number_of_.end() || !is_quantized(found->second)) return false;
+      const auto& reads = analysis_.layers[found->second].activations;
+      return std::find(reads.begin(), reads.end(), value) != reads.end();
+    });
+  }
+
+  /// A layer without products whose result only float nodes read would be dequantized at once.
+  bool drop_floating_tails() {
+    bool changed = false;
+    for (size_t i = analysis_.layers.size(); i-- > 0;) {
+      const Layer& layer = analysis_.layers[i];
+      const bool fold = decided_.layers[i].decision == Decision::kFold;
+      if (!is_quantized(i) || fold || layer.role == QuantRole::kWeighted) continue;
+      const bool wanted = std::any_of(layer.outputs.begin(), layer.outputs.end(),
+                                      [&](const std::string& value) { return read_on_integers(value); });
+      if (wanted) continue;
+      turn_float(i, "nothing on integers reads its result");
+      changed = true;
+    }
+    return changed;
+  }
+
+  /// What a quantized layer writes in the end: the output of the clamp that folds into it, where one does.
+  std::string final_output(const std::string& output) const {
+    const auto uses = index_.uses(output);
+    if (uses.size() != 1) return output;
+    const auto found = number_of_.find(uses[0].node->name());
+    const bool folds = found != number_of_.end() && decided_.layers[found->second].decision == Decision::kFold;
+    return folds ? analysis_.layers[found->second].outputs[0] : output;
+  }
+
+  void list_values() {
+    for (size_t i = 0; i < analysis_.layers.size(); ++i) {
+      LayerPlan& plan = decided_.layers[i];
+      if (plan.decision != Decision::kQuantize) continue;
+      const Layer& layer = analysis_.layers[i];
+      for (const std::string& value : layer.activations) {
+        plan.activations.push_back(value);
+        need_group(value, i);
+      }
+      for (const std::string& output : layer.outputs) {
+        const std::string value = final_output(output);
+        if (layer.float_output && !read_on_integers(value)) continue;
+        plan.outputs.push_back(value);
+        need_group(value, i);
+      }
+    }
+  }
+
+  void need_group(const std::string& value, size_t reader) {
+    const size_t group = analysis_.group_of.at(value);
+    // The maker of the group's first value decides its type; a graph input takes its first reader's.
+    const onnx::NodeProto* producer = index_.producer(analysis_.groups[group].representative);
+    if (producer == nullptr) {
+      decided_.groups.emplace(group, reader);
+      return;
+    }
+    size_t maker = number_of_.at(producer->name());
+    if (decided_.layers[maker].decision == Decision::kFold)
+      maker = number_of_.at(analysis_.clamp_producer.at(producer->name()));
+    decided_.groups.emplace(group, maker);
+  }
+
+  const graph::Model& model_;
+  graph::GraphIndex index_;
+  const analyze::Analysis& analysis_;
+  const std::map<std::string, Reason>& unusable_;
+  std::map<std::string, size_t> number_of_;
+  Decided decided_;
+};
+
+std::optional<quant::Range> constant_range(const graph::Model& model, const onnx::TensorProto& initializer) {
+  const Tensor tensor = model.tensor(initializer);
+  quant::Range range;
+  for (const float value : tensor.data<float>()) {
+    if (!std::isfinite(value)) return std::nullopt;
+    range.rmin = std::min(range.rmin, value);
+    range.rmax = std::max(range.rmax, value);
+  }
+  return range;
+}
+
+}  // namespace
+
+Decided decide(const graph::Model& model, const analyze::Analysis& analysis, const Rules& rules,
+               const std::map<std::string, Reason>& unusable) {
+  return Decider(model, analysis, rules, unusable).run();
+}
+
+std::optional<quant::Range> known_range(const graph::Model& model, const analyze::Analysis& analysis,
+                                        const analyze::ValueGroup& group) {
+  const graph::GraphIndex index(model.graph());
+  const std::string& value = group.representative;
+  if (const auto* initializer = index.initializer(value)) return constant_range(model, *initializer);
+  const onnx::NodeProto* producer = index.producer(value);
+  // Sources that were joined by a Concat have several makers: those need data.
+  if (producer == nullptr || group.sources.size() != 1) return std::nullopt;
+  const Layer* layer = analysis.layer(producer->name());
+  const ops::OpRow* row = ops::find_op(*producer);
+  if (layer == nullptr || row == nullptr || row->role != QuantRole::kFixedRange) return std::nullopt;
+  return quant::Range{row->range.rmin, row->range.rmax};
+}
+
+}  // namespace narrow::plan

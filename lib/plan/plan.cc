@@ -1,0 +1,140 @@
+#include "lib/plan/plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lib/base/error.h"
+#include "lib/graph/graph_index.h"
+#include "lib/plan/decide.h"
+#include "lib/plan/weights.h"
+
+namespace narrow::plan {
+namespace {
+
+quant::Scheme activation_scheme(const LayerScheme& scheme) {
+  return {.type = scheme.activations, .symmetric = scheme.activations_symmetric};
+}
+
+/// Numbers for what decide() chose.
+class Numberer {
+ public:
+  Numberer(const graph::Model& model, const analyze::Analysis& analysis, const Ranges& ranges)
+      : model_(model), index_(model.graph()), analysis_(analysis), ranges_(ranges) {}
+
+  /// The range of a group, or why there is none.
+  ValueRange range_of(size_t group) const {
+    const analyze::ValueGroup& values = analysis_.groups[group];
+    if (const auto known = known_range(model_, analysis_, values)) {
+      const bool constant = index_.initializer(values.representative) != nullptr;
+      return {.range = *known, .calibrator = constant ? "constant" : "operator"};
+    }
+    const auto found = ranges_.find(values.representative);
+    if (found != ranges_.end()) return found->second;
+    return {.unusable = Reason{ReasonCode::kNoRange, "'" + values.representative + "'"}};
+  }
+
+  PrecisionPlan number(Decided decided) const {
+    PrecisionPlan plan;
+    std::map<std::string, size_t> value_at;
+    for (const auto& [group, layer] : decided.groups) {
+      const LayerScheme& scheme = decided.resolved[layer].scheme;
+      for (ValuePlan& value : group_values(group, scheme, decided)) {
+        value_at[value.value] = plan.values.size();
+        plan.values.push_back(std::move(value));
+      }
+    }
+    for (size_t i = 0; i < decided.layers.size(); ++i) {
+      LayerPlan& layer = decided.layers[i];
+      const analyze::Layer& facts = analysis_.layers[i];
+      if (layer.decision != Decision::kQuantize || !facts.weight) continue;
+      const quant::QuantParams& input = plan.values[value_at.at(layer.activations[0])].params;
+      const Tensor bias = facts.bias ? initializer(facts.bias->initializer) : Tensor();
+      layer.weight = plan_weight(*facts.weight, initializer(facts.weight->initializer), bias, input.scales[0],
+                                 decided.resolved[i].scheme);
+      if (facts.bias) layer.bias_input = facts.bias->input;
+    }
+    plan.layers = std::move(decided.layers);
+    return plan;
+  }
+
+ private:
+  Tensor initializer(const std::string& name) const { return model_.tensor(*index_.initializer(name)); }
+
+  /// One entry for each member that some layer reads or makes in quantized form.
+  std::vector<ValuePlan> group_values(size_t group, const LayerScheme& scheme, const Decided& decided) const {
+    const ValueRange range = range_of(group);
+    const quant::ScaleZeroPoint chosen = quant::choose_params(range.range, activation_scheme(scheme));
+    std::vector<ValuePlan> values;
+    for (const std::string& member : analysis_.groups[group].members) {
+      const bool wanted = std::any_of(decided.layers.begin(), decided.layers.end(), [&](const LayerPlan& layer) {
+        const auto has = [&](const std::vector<std::string>& list) {
+          return std::find(list.begin(), list.end(), member) != list.end();
+        };
+        return has(layer.activations) || has(layer.outputs);
+      });
+      if (!wanted) continue;
+      values.push_back(
+          {.value = member,
+           .params = {.type = scheme.activations, .scales = {chosen.scale}, .zero_points = {chosen.zero_point}},
+           .range = range.range,
+           .calibrator = range.calibrator});
+    }
+    return values;
+  }
+
+  const graph::Model& model_;
+  graph::GraphIndex index_;
+  const analyze::Analysis& analysis_;
+  const Ranges& ranges_;
+};
+
+}  // namespace
+
+std::string_view decision_name(Decision decision) {
+  switch (decision) {
+    case Decision::kQuantize:
+      return "quantize";
+    case Decision::kFold:
+      return "fold";
+    case Decision::kFloat:
+      return "float32";
+  }
+  return "";
+}
+
+const ValuePlan* PrecisionPlan::value(const std::string& name) const {
+  const auto found = std::find_if(values.begin(), values.end(), [&](const ValuePlan& v) { return v.value == name; });
+  return found == values.end() ? nullptr : &*found;
+}
+
+std::map<std::string, GroupNeed> calibration_needs(const graph::Model& model, const analyze::Analysis& analysis,
+                                                   const Rules& rules) {
+  const Decided decided = decide(model, analysis, rules, {});
+  std::map<std::string, GroupNeed> needs;
+  for (const auto& [group, layer] : decided.groups) {
+    const analyze::ValueGroup& values = analysis.groups[group];
+    const LayerScheme& scheme = decided.resolved[layer].scheme;
+    GroupNeed need{.scheme = activation_scheme(scheme), .calibrator = scheme.calibrator};
+    if (!known_range(model, analysis, values)) need.sources = values.sources;
+    needs.emplace(values.representative, std::move(need));
+  }
+  return needs;
+}
+
+PrecisionPlan make_plan(const graph::Model& model, const analyze::Analysis& analysis, const Ranges& ranges,
+                        const Rules& rules) {
+  const Numberer numberer(model, analysis, ranges);
+  std::map<std::string, Reason> unusable;
+  // A group without a range turns layers to float, which changes what else is needed: until nothing new turns up.
+  for (;;) {
+    Decided decided = decide(model, analysis, rules, unusable);
+    const size_t known = unusable.size();
+    for (const auto& [group, layer] : decided.groups) {
+      const ValueRange range = numberer.range_of(group);
+      if (range.unusable) unusable.emplace(analysis.groups[group].representative, *range.unusable);
+    }
+    if (unusable.size() == known) return numberer.number(std::move(decided));
+  }
+}
+
+}  // namespace narrow::plan

@@ -1,0 +1,177 @@
+#include <fmt/format.h>
+
+#include "lib/plan/plan.h"
+
+namespace narrow::plan {
+namespace {
+
+constexpr std::string_view kFormat = "narrow-plan";
+constexpr int kVersion = 1;
+
+Json floats_json(const std::vector<float>& values) {
+  Json json = Json::array();
+  for (const float value : values) json.push_back(json_float(value));
+  return json;
+}
+
+Json value_json(const ValuePlan& value) {
+  Json json;
+  json["value"] = value.value;
+  json["type"] = quant::name(value.params.type);
+  json["scale"] = json_float(value.params.scales[0]);
+  json["zero_point"] = value.params.zero_points[0];
+  json["rmin"] = json_float(value.range.rmin);
+  json["rmax"] = json_float(value.range.rmax);
+  json["calibrator"] = value.calibrator;
+  return json;
+}
+
+Json weight_json(const WeightPlan& weight) {
+  Json json;
+  json["input"] = weight.input;
+  json["initializer"] = weight.initializer;
+  json["type"] = quant::name(weight.params.type);
+  json["granularity"] = granularity_name(weight.params.axis ? Granularity::kPerChannel : Granularity::kPerTensor);
+  if (weight.params.axis) json["axis"] = *weight.params.axis;
+  json["scales"] = floats_json(weight.params.scales);
+  json["zero_points"] = weight.params.zero_points;
+  if (weight.enlarged_channels > 0) json["enlarged_channels"] = weight.enlarged_channels;
+  return json;
+}
+
+Json layer_json(const LayerPlan& layer) {
+  Json json;
+  json["node"] = layer.node;
+  json["op"] = layer.op_type;
+  json["decision"] = decision_name(layer.decision);
+  json["rule"] = layer.rule;
+  if (layer.reason) {
+    json["reason"] = {{"code", reason_code_name(layer.reason->code)}, {"text", layer.reason->text()}};
+    if (!layer.reason->detail.empty()) json["reason"]["detail"] = layer.reason->detail;
+  }
+  if (layer.decision != Decision::kQuantize) return json;
+  json["activations"] = layer.activations;
+  json["outputs"] = layer.outputs;
+  if (layer.weight) json["weights"] = weight_json(*layer.weight);
+  if (layer.bias_input) json["bias_input"] = *layer.bias_input;
+  return json;
+}
+
+float read_scale(const JsonObject& object, std::string_view key, const Json& value) {
+  const float scale = value.is_number() ? value.get<float>() : 0;
+  if (!(scale > 0) || !std::isfinite(scale)) object.fail(key, "expected a positive number");
+  return scale;
+}
+
+void check_zero_point(const JsonObject& object, std::string_view key, quant::QuantType type, int64_t zero_point) {
+  const quant::QuantTypeRow& limits = quant::row(type);
+  if (zero_point < limits.qmin || zero_point > limits.qmax) {
+    object.fail(key, fmt::format("{} is outside {}", zero_point, limits.name));
+  }
+}
+
+quant::QuantType read_quant_type(JsonObject& object) {
+  try {
+    return quant::quant_type_from_name(object.get<std::string>("type"));
+  } catch (Error& error) {
+    if (std::string_view(error.what()).starts_with("unknown type")) error.add_context(object.path_of("type"));
+    throw;
+  }
+}
+
+ValuePlan read_value(JsonObject& object) {
+  ValuePlan value;
+  value.value = object.get<std::string>("value");
+  value.params.type = read_quant_type(object);
+  value.params.scales = {read_scale(object, "scale", object.raw("scale"))};
+  const auto zero_point = object.get<int64_t>("zero_point");
+  check_zero_point(object, "zero_point", value.params.type, zero_point);
+  value.params.zero_points = {static_cast<int32_t>(zero_point)};
+  value.range = {object.get<float>("rmin"), object.get<float>("rmax")};
+  value.calibrator = object.get<std::string>("calibrator");
+  object.finish();
+  return value;
+}
+
+WeightPlan read_weight(JsonObject object) {
+  WeightPlan weight;
+  weight.input = object.get<int>("input");
+  weight.initializer = object.get<std::string>("initializer");
+  weight.params.type = read_quant_type(object);
+  const std::string granularity = object.get<std::string>("granularity");
+  if (granularity == granularity_name(Granularity::kPerChannel)) {
+    weight.params.axis = object.get<int64_t>("axis");
+  } else if (granularity != granularity_name(Granularity::kPerTensor)) {
+    object.fail("granularity", fmt::format("'{}' is none of per_tensor, per_channel", granularity));
+  }
+  if (!object.raw("scales").is_array()) object.fail("scales", "expected an array");
+  for (const Json& scale : object.raw("scales")) weight.params.scales.push_back(read_scale(object, "scales", scale));
+  for (const int64_t zero_point : object.get<std::vector<int64_t>>("zero_points")) {
+    check_zero_point(object, "zero_points", weight.params.type, zero_point);
+    weight.params.zero_points.push_back(static_cast<int32_t>(zero_point));
+  }
+  weight.enlarged_channels = object.get_or<int64_t>("enlarged_channels", 0);
+  object.finish();
+  return weight;
+}
+
+Reason read_reason(JsonObject object) {
+  Reason reason{reason_code_from_name(object.get<std::string>("code")), object.get_or<std::string>("detail", "")};
+  object.get_or<std::string>("text", "");
+  object.finish();
+  return reason;
+}
+
+Decision read_decision(JsonObject& object) {
+  const std::string name = object.get<std::string>("decision");
+  for (const Decision decision : {Decision::kQuantize, Decision::kFold, Decision::kFloat}) {
+    if (decision_name(decision) == name) return decision;
+  }
+  object.fail("decision", fmt::format("'{}' is none of quantize, fold, float32", name));
+}
+
+LayerPlan read_layer(JsonObject& object) {
+  LayerPlan layer;
+  layer.node = object.get<std::string>("node");
+  layer.op_type = object.get<std::string>("op");
+  layer.decision = read_decision(object);
+  layer.rule = object.get<std::string>("rule");
+  if (object.has("reason")) layer.reason = read_reason(object.object("reason"));
+  if (layer.decision == Decision::kQuantize) {
+    layer.activations = object.get<std::vector<std::string>>("activations");
+    layer.outputs = object.get<std::vector<std::string>>("outputs");
+    if (object.has("weights")) layer.weight = read_weight(object.object("weights"));
+    if (object.has("bias_input")) layer.bias_input = object.get<int>("bias_input");
+  }
+  for (const char* key : {"reason", "weights", "bias_input"}) object.get_or<Json>(key, Json());
+  object.finish();
+  return layer;
+}
+
+}  // namespace
+
+Json to_json(const PrecisionPlan& plan) {
+  Json json;
+  json["format"] = kFormat;
+  json["version"] = kVersion;
+  json["model_sha256"] = plan.model_sha256;
+  json["layers"] = Json::array();
+  for (const LayerPlan& layer : plan.layers) json["layers"].push_back(layer_json(layer));
+  json["values"] = Json::array();
+  for (const ValuePlan& value : plan.values) json["values"].push_back(value_json(value));
+  return json;
+}
+
+PrecisionPlan plan_from_json(const Json& json) {
+  JsonObject object(json, "");
+  if (object.get<std::string>("format") != kFormat) object.fail("format", "is not narrow-plan");
+  if (object.get<int>("version") != kVersion) object.fail("version", "is not one that this program reads (1)");
+  PrecisionPlan plan;
+  plan.model_sha256 = object.get<std::string>("model_sha256");
+  for (JsonObject& layer : object.objects("layers")) plan.layers.push_back(read_layer(layer));
+  for (JsonObject& value : object.objects("values")) plan.values.push_back(read_value(value));
+  object.finish();
+  return plan;
+}
+
+}  // namespace narrow::plan

@@ -1,0 +1,82 @@
+#include "lib/plan/rules.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <regex>
+
+#include "lib/base/error.h"
+#include "lib/base/suggest.h"
+
+namespace narrow::plan {
+namespace {
+
+class Matcher {
+ public:
+  explicit Matcher(const Match& match) : match_(match) {
+    if (match.regex) regex_.emplace(*match.regex, std::regex::ECMAScript);
+  }
+  bool matches(const analyze::Layer& layer) const {
+    if (match_.name && ::fnmatch(match_.name->c_str(), layer.node.c_str(), 0) != 0) return false;
+    if (regex_ && !std::regex_match(layer.node, *regex_)) return false;
+    return !match_.op || *match_.op == layer.op_type;
+  }
+
+ private:
+  const Match& match_;
+  std::optional<std::regex> regex_;
+};
+
+template <class T>
+void apply(const std::optional<T>& from, T& to) {
+  if (from) to = *from;
+}
+
+[[noreturn]] void fail_unmatched(const analyze::Analysis& analysis, const Rule& rule) {
+  std::vector<std::string> names;
+  std::vector<std::string> ops;
+  for (const analyze::Layer& layer : analysis.layers) {
+    names.push_back(layer.node);
+    ops.push_back(layer.op_type);
+  }
+  std::string suggestion;
+  if (rule.match.op) suggestion = did_you_mean(*rule.match.op, ops);
+  if (rule.match.name && suggestion.empty()) suggestion = did_you_mean(*rule.match.name, names);
+  throw Error(ErrorKind::kUsage, "{} matches no node{}", rule.text, suggestion);
+}
+
+}  // namespace
+
+void apply_patch(const SchemePatch& patch, LayerScheme& scheme) {
+  apply(patch.weights, scheme.weights);
+  apply(patch.weights_symmetric, scheme.weights_symmetric);
+  apply(patch.reduce_range, scheme.reduce_range);
+  apply(patch.granularity, scheme.granularity);
+  apply(patch.activations, scheme.activations);
+  apply(patch.activations_symmetric, scheme.activations_symmetric);
+  apply(patch.calibrator, scheme.calibrator);
+  apply(patch.keep_float, scheme.keep_float);
+  apply(patch.keep_reason, scheme.keep_reason);
+}
+
+std::string_view granularity_name(Granularity granularity) {
+  return granularity == Granularity::kPerTensor ? "per_tensor" : "per_channel";
+}
+
+std::vector<Resolved> resolve_rules(const analyze::Analysis& analysis, const Rules& rules) {
+  std::vector<Resolved> resolved(analysis.layers.size(), Resolved{rules.defaults, "defaults"});
+  for (const Rule& rule : rules.rules) {
+    const Matcher matcher(rule.match);
+    bool matched = false;
+    for (size_t i = 0; i < resolved.size(); ++i) {
+      if (!matcher.matches(analysis.layers[i])) continue;
+      matched = true;
+      apply_patch(rule.set, resolved[i].scheme);
+      resolved[i].rule = rule.text;
+    }
+    if (!matched) fail_unmatched(analysis, rule);
+  }
+  return resolved;
+}
+
+}  // namespace narrow::plan

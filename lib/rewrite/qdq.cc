@@ -1,0 +1,189 @@
+#include "lib/rewrite/qdq.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "lib/base/error.h"
+#include "lib/graph/attributes.h"
+#include "lib/graph/edit.h"
+#include "lib/graph/graph_index.h"
+#include "lib/quant/quant_params.h"
+
+namespace narrow::rewrite {
+namespace {
+
+Tensor zero_point_tensor(const quant::QuantParams& params, const Shape& shape) {
+  Tensor result(quant::row(params.type).storage, shape);
+  const size_t width = result.byte_size() / params.zero_points.size();
+  // Little-endian two's complement: the low bytes of an int32 are the narrower integer.
+  for (size_t i = 0; i < params.zero_points.size(); ++i) {
+    const auto* bytes = reinterpret_cast<const std::byte*>(&params.zero_points[i]);
+    std::copy(bytes, bytes + width, result.mutable_bytes() + i * width);
+  }
+  return result;
+}
+
+class QdqWriter {
+ public:
+  QdqWriter(graph::Model& model, const plan::PrecisionPlan& plan) : model_(model), plan_(plan), editor_(model) {
+    for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) nodes_[node.name()] = &node;
+  }
+
+  void write() {
+    remove_folded_clamps();
+    // Weights first: they are found by the names that the plan knows.
+    for (const plan::LayerPlan& layer : plan_.layers) {
+      if (layer.weight) quantize_weight(layer);
+    }
+    for (const plan::ValuePlan& value : plan_.values) quantize_value(value);
+    editor_.finish();
+  }
+
+ private:
+  // Before:  t = Conv (...);  y = Relu (t);  ... y
+  // After:   y = Conv (...);  ... y          (the Q behind y clamps as Relu does; check_plan proved it)
+  void remove_folded_clamps() {
+    for (const plan::LayerPlan& layer : plan_.layers) {
+      if (layer.decision != plan::Decision::kFold) continue;
+      const onnx::NodeProto& clamp = *nodes_.at(layer.node);
+      for (onnx::NodeProto& node : *model_.mutable_graph().mutable_node()) {
+        for (std::string& output : *node.mutable_output()) {
+          if (&node != &clamp && output == clamp.input(0)) output = clamp.output(0);
+        }
+      }
+      editor_.remove_node(&clamp);
+    }
+  }
+
+  // Before:  y = Conv (x, W, b)
+  // After:   y = Conv (x, DequantizeLinear (W_quantized), DequantizeLinear (b_quantized))
+  void quantize_weight(const plan::LayerPlan& layer) {
+    onnx::NodeProto& node = *nodes_.at(layer.node);
+    const plan::WeightPlan& weight = *layer.weight;
+    node.set_input(weight.input, dequantized_constant(weight.initializer, weight.params));
+    if (!layer.bias_input) return;
+    const std::string bias = node.input(*layer.bias_input);
+    const plan::ValuePlan* source = plan_.value(layer.activations.at(0));
+    ensure(source != nullptr, "the plan was checked");
+    node.set_input(*layer.bias_input, dequantized_constant(bias, bias_params(weight.params, source->params, bias)));
+  }
+
+  quant::QuantParams bias_params(const quant::QuantParams& weight, const quant::QuantParams& source,
+                                 const std::string& bias) const {
+    quant::QuantParams params{.type = quant::QuantType::kInt32};
+    if (weight.axis) params.axis = 0;
+    for (const float scale : weight.scales) params.scales.push_back(source.scales[0] * scale);
+    params.zero_points.assign(params.scales.size(), 0);
+    ensure(!params.axis || initializer(bias).shape()[0] == static_cast<int64_t>(params.scales.size()),
+           "a bias has as many elements as the weight has channels");
+    return params;
+  }
+
+  /// The value behind DequantizeLinear for a float initializer; layers that agree on the parameters share it.
+  std::string dequantized_constant(const std::string& name, const quant::QuantParams& params) {
+    auto& made = constants_[name];
+    for (const auto& [known, value] : made) {
+      if (known == params) return value;
+    }
+    const std::string quantized =
+        editor_.add_initializer(name + "_quantized", quant::quantize(initializer(name), params));
+    const std::string value = add_dequantize(name, quantized, params, editor_.unique_name(name + "_dequantized"));
+    made.emplace_back(params, value);
+    return value;
+  }
+
+  Tensor initializer(const std::string& name) const {
+    for (const onnx::TensorProto& tensor : model_.graph().initializer()) {
+      if (tensor.name() == name) return model_.tensor(tensor);
+    }
+    throw Error(ErrorKind::kInternal, "initializer '{}' has gone", name);
+  }
+
+  bool is_initializer(const std::string& name) const {
+    const auto& all = model_.graph().initializer();
+    return std::any_of(all.begin(), all.end(), [&](const onnx::TensorProto& tensor) { return tensor.name() == name; });
+  }
+
+  bool is_output(const std::string& name) const {
+    const auto& all = model_.graph().output();
+    return std::any_of(all.begin(), all.end(),
+                       [&](const onnx::ValueInfoProto& output) { return output.name() == name; });
+  }
+
+  bool is_input(const std::string& name) const {
+    const auto& all = model_.graph().input();
+    return std::any_of(all.begin(), all.end(), [&](const onnx::ValueInfoProto& input) { return input.name() == name; });
+  }
+
+  // Before:  x = Conv (...);  y = Relu (x)
+  // After:   x = Conv (...);  q = QuantizeLinear (x);  d = DequantizeLinear (q);  y = Relu (d)
+  // A graph output x keeps its name: the producer's result is renamed, and the DequantizeLinear makes x.
+  void quantize_value(const plan::ValuePlan& plan) {
+    const std::string& value = plan.value;
+    if (is_initializer(value)) {
+      editor_.redirect_uses(value, dequantized_constant(value, plan.params));
+      return;
+    }
+    std::string real = value;
+    std::string dequantized;
+    if (is_output(value) && !is_input(value)) {
+      real = editor_.unique_name(value + "_real");
+      rename_result(value, real);
+      dequantized = value;
+    } else {
+      dequantized = editor_.unique_name(value + "_dequantized");
+      editor_.redirect_uses(value, dequantized);
+    }
+    const Parameters names = add_parameters(value, plan.params);
+    const std::string quantized = editor_.unique_name(value + "_quantized");
+    editor_.add_node("QuantizeLinear", value + "_QuantizeLinear", {real, names.scale, names.zero_point}, {quantized});
+    editor_.add_node("DequantizeLinear", value + "_DequantizeLinear", {quantized, names.scale, names.zero_point},
+                     {dequantized});
+  }
+
+  void rename_result(const std::string& from, const std::string& to) {
+    for (onnx::NodeProto& node : *model_.mutable_graph().mutable_node()) {
+      for (std::string& output : *node.mutable_output()) {
+        if (output == from) output = to;
+      }
+    }
+  }
+
+  struct Parameters {
+    std::string scale;
+    std::string zero_point;
+  };
+
+  Parameters add_parameters(const std::string& name, const quant::QuantParams& params) {
+    const Shape shape = params.axis ? Shape{static_cast<int64_t>(params.scales.size())} : Shape{};
+    return {editor_.add_initializer(name + "_scale", Tensor::of<float>(shape, std::span<const float>(params.scales))),
+            editor_.add_initializer(name + "_zero_point", zero_point_tensor(params, shape))};
+  }
+
+  std::string add_dequantize(const std::string& name, const std::string& quantized, const quant::QuantParams& params,
+                             const std::string& output) {
+    const Parameters names = add_parameters(name, params);
+    onnx::NodeProto& node = editor_.add_node("DequantizeLinear", name + "_DequantizeLinear",
+                                             {quantized, names.scale, names.zero_point}, {output});
+    if (params.axis) graph::set_int_attribute(node, "axis", *params.axis);
+    return output;
+  }
+
+  graph::Model& model_;
+  const plan::PrecisionPlan& plan_;
+  graph::GraphEditor editor_;
+  std::map<std::string, onnx::NodeProto*> nodes_;
+  std::map<std::string, std::vector<std::pair<quant::QuantParams, std::string>>> constants_;
+};
+
+}  // namespace
+
+graph::Model rewrite_to_qdq(const graph::Model& model, const plan::PrecisionPlan& plan) {
+  plan::check_plan(plan, model);
+  graph::Model result = model;
+  QdqWriter(result, plan).write();
+  return result;
+}
+
+}  // namespace narrow::rewrite

@@ -1,0 +1,84 @@
+#include "lib/rewrite/raise_opset.h"
+
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+
+#include "lib/base/error.h"
+#include "lib/graph/model.h"
+#include "lib/graph/onnx_api.h"
+
+namespace narrow::rewrite {
+namespace {
+
+// The converter copies every tensor several times and looks only into small ones (shapes, axes, scales).
+constexpr size_t kLargestCopied = 4096;
+
+size_t stored_bytes(const onnx::TensorProto& tensor) {
+  return tensor.raw_data().size() + static_cast<size_t>(tensor.float_data_size()) * sizeof(float);
+}
+
+int64_t* opset_of(onnx::ModelProto& model, int64_t& version) {
+  for (auto& import : *model.mutable_opset_import()) {
+    if (!graph::canonical_domain(import.domain()).empty()) continue;
+    version = import.version();
+    return &version;
+  }
+  return nullptr;
+}
+
+/// The model with its large tensors emptied.
+onnx::ModelProto lighten(const onnx::ModelProto& model) {
+  onnx::ModelProto light = model;
+  light.clear_metadata_props();
+  for (onnx::TensorProto& tensor : *light.mutable_graph()->mutable_initializer()) {
+    if (stored_bytes(tensor) <= kLargestCopied && tensor.data_location() != onnx::TensorProto::EXTERNAL) continue;
+    tensor.clear_float_data();
+    tensor.clear_external_data();
+    tensor.clear_data_location();
+    tensor.set_raw_data("");
+  }
+  return light;
+}
+
+std::string converter_reason(std::string_view text) {
+  // "...convert.h:86: adapter_lookup: Assertion `...` failed: reason" -> reason
+  const size_t marker = text.rfind("failed: ");
+  std::string reason(marker == std::string_view::npos ? text : text.substr(marker + 8));
+  std::replace(reason.begin(), reason.end(), '\n', ' ');
+  return reason;
+}
+
+onnx::ModelProto convert(const onnx::ModelProto& light, int opset) {
+  try {
+    return onnx::version_conversion::ConvertVersion(light, opset);
+  } catch (const std::exception& error) {
+    throw Error(ErrorKind::kUnsupported, "can not be brought to opset {}: {}", opset, converter_reason(error.what()));
+  }
+}
+
+}  // namespace
+
+onnx::ModelProto raise_opset(const onnx::ModelProto& model, int opset) {
+  int64_t current = 0;
+  onnx::ModelProto result = model;
+  if (opset_of(result, current) == nullptr || current >= opset) return result;
+  onnx::ModelProto converted = convert(lighten(model), opset);
+
+  std::unordered_map<std::string, const onnx::TensorProto*> originals;
+  for (const onnx::TensorProto& tensor : model.graph().initializer()) originals[tensor.name()] = &tensor;
+  onnx::GraphProto& graph = *result.mutable_graph();
+  graph.mutable_node()->Swap(converted.mutable_graph()->mutable_node());
+  graph.clear_value_info();  // of the old opset; inferred anew
+  graph.clear_initializer();
+  for (const onnx::TensorProto& tensor : converted.graph().initializer()) {
+    const auto found = originals.find(tensor.name());
+    *graph.add_initializer() = found == originals.end() ? tensor : *found->second;
+  }
+  for (auto& import : *result.mutable_opset_import()) {
+    if (graph::canonical_domain(import.domain()).empty()) import.set_version(opset);
+  }
+  return result;
+}
+
+}  // namespace narrow::rewrite

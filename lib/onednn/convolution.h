@@ -34,13 +34,13 @@ struct Requantize {
 struct ConvolutionSpec {
   DataType source = DataType::kFloat32;       // float32, uint8 or int8
   DataType destination = DataType::kFloat32;  // float32, uint8, int8 or int32 (int32: the bare accumulator)
-  std::vector<int64_t> strides;      // one per spatial axis (1 to 3 of them)
-  std::vector<int64_t> dilations;    // 1 is dense
+  std::vector<int64_t> strides;               // one per spatial axis (1 to 3 of them)
+  std::vector<int64_t> dilations;             // 1 is dense
   std::vector<int64_t> pads_begin;
   std::vector<int64_t> pads_end;
   int64_t groups = 1;
   Clamp clamp;
-  bool add_residual = false;  // float32 only: result = clamp(convolution + bias + residual)
+  bool add_residual = false;             // float32 only: result = clamp(convolution + bias + residual)
   std::optional<Requantize> requantize;  // required for integer sources
 };
 

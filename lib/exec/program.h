@@ -73,6 +73,9 @@ class Program {
     std::vector<bool> last_use;  // by input: no later step and no output reads the slot
   };
 
+  void check_feed(const Feed& feed) const;
+  void run_step(const Step& step, std::vector<Tensor>& slots, Workspace& workspace, const RunOptions& options) const;
+
   std::vector<Input> inputs_;
   std::vector<std::string> input_names_;
   std::vector<std::string> output_names_;

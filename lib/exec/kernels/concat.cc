@@ -1,0 +1,132 @@
+// Concat and Split: rows copied side by side.
+#include <cstring>
+
+#include "lib/exec/kernels/families.h"
+#include "lib/exec/kernels/support.h"
+#include "lib/exec/layout.h"
+
+namespace narrow::exec {
+namespace {
+
+// How an axis splits memory: `outer` rows, each of extent * inner elements.
+struct AxisSplit {
+  int64_t outer = 1;
+  int64_t inner = 1;
+};
+
+AxisSplit split_at(const Tensor& tensor, size_t axis) {
+  const Shape shape = memory_shape(tensor.shape(), tensor.layout());
+  const size_t position = memory_axis(axis, shape.size(), tensor.layout());
+  const std::span<const int64_t> dimensions(shape);
+  return {product(dimensions.first(position)), product(dimensions.subspan(position + 1))};
+}
+
+Shape concatenated_shape(std::span<Tensor> inputs, size_t axis) {
+  Shape shape = inputs[0].shape();
+  shape[axis] = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& input = required(inputs, i);
+    Shape other = input.shape();
+    if (other.size() != shape.size() || input.type() != inputs[0].type()) {
+      throw Error(ErrorKind::kModel, "inputs of different ranks or types");
+    }
+    shape[axis] += other[axis];
+    other[axis] = shape[axis];
+    if (other != shape) {
+      throw Error(ErrorKind::kModel, "{} does not continue {}", shape_text(input.shape()),
+                  shape_text(inputs[0].shape()));
+    }
+  }
+  return shape;
+}
+
+Tensor concatenate_strings(std::span<Tensor> inputs, const Shape& shape, size_t axis) {
+  std::vector<std::string> result;
+  const AxisSplit split = split_at(inputs[0], axis);
+  for (int64_t row = 0; row < split.outer; ++row) {
+    for (const Tensor& input : inputs) {
+      const auto begin = input.strings().begin() + row * input.shape()[axis] * split.inner;
+      result.insert(result.end(), begin, begin + input.shape()[axis] * split.inner);
+    }
+  }
+  return Tensor::of_strings(shape, std::move(result));
+}
+
+std::vector<int64_t> split_sizes(int64_t total, std::vector<int64_t> sizes, size_t parts) {
+  if (sizes.empty()) {
+    // Equal parts; the last is smaller if they do not divide.
+    const int64_t each = (total + static_cast<int64_t>(parts) - 1) / static_cast<int64_t>(parts);
+    sizes.assign(parts, each);
+    sizes.back() = total - each * static_cast<int64_t>(parts - 1);
+  }
+  int64_t sum = 0;
+  for (const int64_t size : sizes) sum += size;
+  if (sizes.size() != parts || sum != total || *std::min_element(sizes.begin(), sizes.end()) < 0) {
+    throw Error(ErrorKind::kModel, "{} elements do not split into {}", total, shape_text(sizes));
+  }
+  return sizes;
+}
+
+}  // namespace
+
+KernelPtr make_concat(const KernelRequest& request) {
+  const int64_t wanted_axis = graph::int_attribute(*request.node, "axis", 1);
+  return kernel_of(
+      [wanted_axis](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, required(inputs, 0).rank()));
+        const Shape shape = concatenated_shape(inputs, axis);
+        if (inputs[0].type() == DataType::kString) {
+          outputs[0] = concatenate_strings(inputs, shape, axis);
+          return;
+        }
+        outputs[0] = workspace.allocate(inputs[0].type(), shape, inputs[0].layout());
+        const AxisSplit split = split_at(outputs[0], axis);
+        const size_t width = storage_bytes(outputs[0].type(), split.inner);
+        const size_t row_bytes = width * static_cast<size_t>(shape[axis]);
+        std::byte* to = outputs[0].mutable_bytes();
+        size_t offset = 0;
+        for (const Tensor& input : inputs) {
+          const size_t part = width * static_cast<size_t>(input.shape()[axis]);
+          const std::byte* from = input.bytes();
+          if (part == 0) continue;
+          parallel_for(split.outer, std::max<int64_t>(1, 131072 / static_cast<int64_t>(part)),
+                       [&](int64_t begin, int64_t end) {
+                         for (int64_t row = begin; row < end; ++row) {
+                           std::memcpy(to + static_cast<size_t>(row) * row_bytes + offset,
+                                       from + static_cast<size_t>(row) * part, part);
+                         }
+                       });
+          offset += part;
+        }
+      },
+      LayoutUse::kAny);
+}
+
+KernelPtr make_split(const KernelRequest& request) {
+  const int64_t wanted_axis = graph::int_attribute(*request.node, "axis", 0);
+  const auto attribute = graph::ints_attribute(*request.node, "split");
+  const Operand operand = request.opset >= 13 ? Operand(request, 1) : Operand();
+  return kernel_of([=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    const Tensor& input = required(inputs, 0);
+    const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, input.rank()));
+    const AxisSplit split = split_at(input, axis);
+    const auto sizes = split_sizes(input.shape()[axis], axes_of(operand, attribute, inputs), outputs.size());
+    const size_t width = storage_bytes(input.type(), split.inner);
+    const size_t row_bytes = width * static_cast<size_t>(input.shape()[axis]);
+    size_t offset = 0;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      Shape shape = input.shape();
+      shape[axis] = sizes[i];
+      outputs[i] = workspace.allocate(input.type(), shape);
+      const size_t part = width * static_cast<size_t>(sizes[i]);
+      std::byte* to = outputs[i].mutable_bytes();
+      for (int64_t row = 0; row < split.outer && part > 0; ++row) {
+        std::memcpy(to + static_cast<size_t>(row) * part, input.bytes() + static_cast<size_t>(row) * row_bytes + offset,
+                    part);
+      }
+      offset += part;
+    }
+  });
+}
+
+}  // namespace narrow::exec

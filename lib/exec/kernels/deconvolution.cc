@@ -1,0 +1,128 @@
+// ConvTranspose.
+#include "lib/exec/kernels/families.h"
+#include "lib/exec/kernels/support.h"
+#include "lib/exec/ref/convolution.h"
+#include "lib/exec/window.h"
+
+namespace narrow::exec {
+namespace {
+
+struct Deconvolution {
+  Window window;  // `output`: spatial size of the result; pads as the forward convolution would have them
+  int64_t groups = 1;
+};
+
+struct DeconvolutionAttributes {
+  WindowAttributes window;
+  std::vector<int64_t> output_padding;
+  std::vector<int64_t> output_shape;
+  int64_t groups = 1;
+};
+
+Deconvolution resolve(const DeconvolutionAttributes& attributes, const std::vector<int64_t>& spatial,
+                      const std::vector<int64_t>& kernel) {
+  const size_t rank = spatial.size();
+  const auto or_value = [&](const std::vector<int64_t>& values, int64_t otherwise) {
+    return values.empty() ? std::vector<int64_t>(rank, otherwise) : values;
+  };
+  Deconvolution result{.window = {.kernel = kernel,
+                                  .strides = or_value(attributes.window.strides, 1),
+                                  .dilations = or_value(attributes.window.dilations, 1),
+                                  .pads_begin = std::vector<int64_t>(rank, 0),
+                                  .pads_end = std::vector<int64_t>(rank, 0),
+                                  .exact_pads_end = std::vector<int64_t>(rank, 0),
+                                  .output = std::vector<int64_t>(rank, 0)},
+                       .groups = attributes.groups};
+  Window& window = result.window;
+  const std::vector<int64_t> extra = or_value(attributes.output_padding, 0);
+  const std::vector<int64_t> pads = attributes.window.pads.empty() ? std::vector<int64_t>(2 * rank, 0)
+                                                                   : attributes.window.pads;
+  std::vector<int64_t> wanted = attributes.output_shape;
+  if (wanted.size() == rank + 2) wanted.erase(wanted.begin(), wanted.begin() + 2);
+  if (window.strides.size() != rank || window.dilations.size() != rank || extra.size() != rank ||
+      pads.size() != 2 * rank || (!wanted.empty() && wanted.size() != rank)) {
+    throw Error(ErrorKind::kModel, "attributes do not fit {} spatial axes", rank);
+  }
+  const AutoPad auto_pad = attributes.window.auto_pad;
+  const bool same = auto_pad == AutoPad::kSameUpper || auto_pad == AutoPad::kSameLower;
+  for (size_t axis = 0; axis < rank; ++axis) {
+    const int64_t full = window.strides[axis] * (spatial[axis] - 1) + extra[axis] +
+                         (window.kernel[axis] - 1) * window.dilations[axis] + 1;
+    if (wanted.empty() && !same) {
+      window.pads_begin[axis] = auto_pad == AutoPad::kNotSet ? pads[axis] : 0;
+      window.pads_end[axis] = auto_pad == AutoPad::kNotSet ? pads[rank + axis] : 0;
+      window.output[axis] = full - window.pads_begin[axis] - window.pads_end[axis];
+      continue;
+    }
+    window.output[axis] = wanted.empty() ? spatial[axis] * window.strides[axis] : wanted[axis];
+    const int64_t total = std::max<int64_t>(0, full - window.output[axis]);
+    window.pads_begin[axis] = auto_pad == AutoPad::kSameUpper ? total / 2 : total - total / 2;
+    window.pads_end[axis] = total - window.pads_begin[axis];
+  }
+  return result;
+}
+
+// y[m, o] += x[c, i] * w[c, m, k] where o = i * stride - pad + k * dilation: each input spreads over its window.
+template <class T>
+void deconvolve(const Tensor& x, const Tensor& w, const Deconvolution& geometry, Tensor& y) {
+  const std::vector<int64_t> spatial = spatial_dimensions(x.shape());
+  const int64_t source_size = element_count(spatial);
+  const int64_t target_size = element_count(geometry.window.output);
+  const int64_t kernel_size = element_count(geometry.window.kernel);
+  const int64_t filters = w.shape()[1];
+  const int64_t channels = x.shape()[1] / geometry.groups;
+  const T* from = x.data<T>().data();
+  const T* weight = w.data<T>().data();
+  T* to = y.mutable_data<T>().data();
+  parallel_for(y.shape()[0] * y.shape()[1], 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t m = row % y.shape()[1];
+      const int64_t group = m / filters;
+      T* plane = to + row * target_size;
+      for (int64_t c = group * channels; c < (group + 1) * channels; ++c) {
+        const T* image = from + (row / y.shape()[1] * x.shape()[1] + c) * source_size;
+        const T* filter = weight + (c * filters + m % filters) * kernel_size;
+        std::vector<int64_t> index(spatial.size(), 0);
+        if (source_size == 0) continue;
+        do {
+          const T value = *image++;
+          for_each_tap(geometry.window, geometry.window.output, index,
+                       [&](int64_t tap, int64_t at) { plane[at] += value * filter[tap]; });
+        } while (next_index(index, spatial));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+KernelPtr make_conv_transpose(const KernelRequest& request) {
+  const DeconvolutionAttributes attributes{.window = window_attributes(*request.node),
+                                           .output_padding = graph::ints_attribute(*request.node, "output_padding"),
+                                           .output_shape = graph::ints_attribute(*request.node, "output_shape"),
+                                           .groups = graph::int_attribute(*request.node, "group", 1)};
+  return kernel_of([attributes, weight = Operand(request, 1), bias = Operand(request, 2)](
+                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    const Tensor& x = required(inputs, 0);
+    const Tensor& w = weight.required_in(inputs);
+    if (x.rank() != w.rank() || x.rank() < 3 || x.shape()[1] != w.shape()[0] || x.type() != w.type() ||
+        x.shape()[1] % attributes.groups != 0) {
+      throw Error(ErrorKind::kModel, "weight {} does not fit input {}", shape_text(w.shape()), shape_text(x.shape()));
+    }
+    const Deconvolution geometry = resolve(attributes, spatial_dimensions(x.shape()), spatial_dimensions(w.shape()));
+    Shape shape{x.shape()[0], w.shape()[1] * attributes.groups};
+    shape.insert(shape.end(), geometry.window.output.begin(), geometry.window.output.end());
+    outputs[0] = workspace.allocate(x.type(), shape);
+    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
+      const auto y = outputs[0].mutable_data<T>();
+      const Tensor& b = bias.in(inputs);
+      const size_t plane = static_cast<size_t>(element_count(geometry.window.output));
+      for (size_t i = 0; i < y.size(); ++i) {
+        y[i] = b.defined() ? b.data<T>()[i / plane % static_cast<size_t>(shape[1])] : T{0};
+      }
+      deconvolve<T>(x, w, geometry, outputs[0]);
+    });
+  });
+}
+
+}  // namespace narrow::exec

@@ -1,0 +1,176 @@
+#include "lib/exec/kernels/gemm.h"
+
+#include "lib/exec/kernels/broadcast.h"
+#include "lib/exec/kernels/families.h"
+#include "lib/exec/kernels/strided.h"
+#include "lib/exec/ref/matmul.h"
+#include "lib/onednn/matmul.h"
+
+namespace narrow::exec {
+namespace {
+
+struct GemmAttributes {
+  float alpha = 1;
+  float beta = 1;
+  bool transpose_a = false;
+  bool transpose_b = false;
+};
+
+GemmAttributes gemm_attributes(const onnx::NodeProto& node) {
+  return {.alpha = graph::float_attribute(node, "alpha", 1.0F),
+          .beta = graph::float_attribute(node, "beta", 1.0F),
+          .transpose_a = graph::int_attribute(node, "transA", 0) != 0,
+          .transpose_b = graph::int_attribute(node, "transB", 0) != 0};
+}
+
+Tensor scaled(const Tensor& tensor, float factor) {
+  if (factor == 1.0F) return tensor;
+  Tensor result = tensor;
+  for (float& value : result.mutable_data<float>()) value *= factor;
+  return result;
+}
+
+bool is_float_matrix(const Tensor& tensor) {
+  return tensor.defined() && tensor.type() == DataType::kFloat32 && tensor.rank() == 2 && tensor.size() > 0;
+}
+
+// C as one row of `columns` values, or undefined if it differs from row to row.
+Tensor bias_row(const Tensor& c, int64_t columns, float beta) {
+  const bool row = c.rank() <= 1 || (c.rank() == 2 && c.shape()[0] == 1);
+  if (!row || c.type() != DataType::kFloat32 || (c.size() != 1 && c.size() != columns)) return {};
+  Tensor result(DataType::kFloat32, {columns});
+  const auto to = result.mutable_data<float>();
+  for (size_t i = 0; i < to.size(); ++i) to[i] = beta * c.data<float>()[c.size() == 1 ? 0 : i];
+  return result;
+}
+
+class OnednnMatmul final : public Kernel {
+ public:
+  OnednnMatmul(std::unique_ptr<const onednn::Matmul> matmul, bool has_weights)
+      : matmul_(std::move(matmul)), has_weights_(has_weights) {}
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& a = required(inputs, 0);
+    if (a.type() != DataType::kFloat32) {
+      throw Error(ErrorKind::kModel, "operands of types {} and float32", data_type_name(a.type()));
+    }
+    outputs[0] = matmul_->run(a, has_weights_ ? Tensor() : required(inputs, 1), workspace);
+  }
+  std::string implementation() const override { return "onednn:" + matmul_->implementation(); }
+
+ private:
+  std::unique_ptr<const onednn::Matmul> matmul_;
+  bool has_weights_;
+};
+
+Tensor transposed(const Tensor& tensor, bool wanted, Workspace& workspace) {
+  if (tensor.rank() != 2) throw Error(ErrorKind::kModel, "expected a matrix, got {}", shape_text(tensor.shape()));
+  if (!wanted) return tensor;
+  const Shape shape{tensor.shape()[1], tensor.shape()[0]};
+  Tensor result = workspace.allocate(tensor.type(), shape);
+  copy_strided(tensor.type(), tensor.bytes(), {1, tensor.shape()[1]}, result.mutable_bytes(), shape);
+  return result;
+}
+
+template <class T>
+void scale_and_add(const GemmAttributes& attributes, const Tensor& c, Tensor& y) {
+  if (attributes.alpha != 1.0F) {
+    for (T& value : y.mutable_data<T>()) value = static_cast<T>(static_cast<T>(attributes.alpha) * value);
+  }
+  if (!c.defined()) return;
+  const std::array<const Tensor*, 2> operands{&y, &c};
+  if (broadcast_shape(operands) != y.shape()) {
+    throw Error(ErrorKind::kModel, "C {} does not broadcast to {}", shape_text(c.shape()), shape_text(y.shape()));
+  }
+  const BroadcastLoops loops = broadcast_loops(operands, y.shape(), Layout::kPlain);
+  T* to = y.mutable_data<T>().data();
+  const T beta = static_cast<T>(attributes.beta);
+  broadcast_binary(loops, static_cast<const T*>(to), c.data<T>().data(), to,
+                   [beta](T x, T addend) { return static_cast<T>(x + beta * addend); });
+}
+
+// Any type, any of the operands known only at run time.
+KernelPtr make_general_gemm(const KernelRequest& request) {
+  return kernel_of([attributes = gemm_attributes(*request.node), b = Operand(request, 1), c = Operand(request, 2)](
+                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    const Tensor left = transposed(required(inputs, 0), attributes.transpose_a, workspace);
+    const Tensor right = transposed(b.required_in(inputs), attributes.transpose_b, workspace);
+    if (left.type() != right.type()) throw Error(ErrorKind::kModel, "operands of different types");
+    const MatmulGeometry geometry = matmul_geometry(left.shape(), right.shape());
+    outputs[0] = workspace.allocate(left.type(), geometry.result);
+    dispatch_type(TypeList<float, double, int32_t, int64_t, uint32_t, uint64_t>(), left.type(), [&]<class T>() {
+      multiply<T, T, T>(geometry, left.data<T>().data(), right.data<T>().data(), {T{}}, {T{}},
+                        outputs[0].mutable_data<T>().data());
+      scale_and_add<T>(attributes, c.in(inputs), outputs[0]);
+    });
+  });
+}
+
+}  // namespace
+
+bool gemm_takes_epilogue(const KernelRequest& request) {
+  const Operand b(request, 1);
+  const Operand c(request, 2);
+  if (!is_float_matrix(b.constant())) return false;
+  if (!c.present()) return true;
+  const GemmAttributes attributes = gemm_attributes(*request.node);
+  const int64_t columns = b.constant().shape()[attributes.transpose_b ? 0 : 1];
+  return c.constant().defined() && bias_row(c.constant(), columns, attributes.beta).defined();
+}
+
+KernelPtr make_gemm_with(const KernelRequest& request, const Epilogue& epilogue) {
+  if (!gemm_takes_epilogue(request)) {
+    ensure(epilogue == Epilogue(), "this Gemm has no epilogue");
+    return make_general_gemm(request);
+  }
+  const GemmAttributes attributes = gemm_attributes(*request.node);
+  const Tensor& b = Operand(request, 1).constant();
+  const Operand c(request, 2);
+  const int64_t columns = b.shape()[attributes.transpose_b ? 0 : 1];
+  return std::make_unique<OnednnMatmul>(
+      std::make_unique<onednn::Matmul>(
+          onednn::MatmulSpec{.transpose_a = attributes.transpose_a,
+                             .transpose_b = attributes.transpose_b,
+                             .clamp = epilogue.clamp,
+                             .requantize = std::nullopt},
+          scaled(b, attributes.alpha),
+          c.present() ? bias_row(c.constant(), columns, attributes.beta) : Tensor()),
+      /*has_weights=*/true);
+}
+
+KernelPtr make_gemm(const KernelRequest& request) {
+  if (request.opset < 7 && graph::int_attribute(*request.node, "broadcast", 0) == 0 &&
+      Operand(request, 2).constant().rank() == 1) {
+    refuse(request, "C of opset 6 and older without the broadcast attribute");
+  }
+  return make_gemm_with(request, {});
+}
+
+KernelPtr make_matmul(const KernelRequest& request) {
+  const Operand b(request, 1);
+  if (const Tensor& weights = b.constant();
+      weights.defined() && weights.type() == DataType::kFloat32 && weights.rank() >= 2 && weights.size() > 0) {
+    return std::make_unique<OnednnMatmul>(
+        std::make_unique<onednn::Matmul>(onednn::MatmulSpec{.requantize = std::nullopt}, weights, Tensor()),
+        /*has_weights=*/true);
+  }
+  const std::shared_ptr<const onednn::Matmul> fast =
+      std::make_shared<onednn::Matmul>(onednn::MatmulSpec{.requantize = std::nullopt});
+  return kernel_of([a_operand = Operand(request, 0), b, fast](std::span<Tensor> inputs, std::span<Tensor> outputs,
+                                                              Workspace& workspace) {
+    const Tensor& left = a_operand.required_in(inputs);
+    const Tensor& right = b.required_in(inputs);
+    if (left.type() != right.type()) throw Error(ErrorKind::kModel, "operands of different types");
+    const MatmulGeometry geometry = matmul_geometry(left.shape(), right.shape());
+    if (left.type() == DataType::kFloat32 && left.size() > 0 && right.size() > 0) {
+      outputs[0] = fast->run(left, right, workspace);
+      return;
+    }
+    outputs[0] = workspace.allocate(left.type(), geometry.result);
+    dispatch_type(TypeList<float, double, int32_t, int64_t, uint32_t, uint64_t>(), left.type(), [&]<class T>() {
+      multiply<T, T, T>(geometry, left.data<T>().data(), right.data<T>().data(), {T{}}, {T{}},
+                        outputs[0].mutable_data<T>().data());
+    });
+  });
+}
+
+}  // namespace narrow::exec

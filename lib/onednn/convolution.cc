@@ -1,0 +1,207 @@
+#include "lib/onednn/convolution.h"
+
+#include <array>
+
+#include "lib/base/parallel.h"
+#include "lib/onednn/bound_primitive.h"
+#include "lib/onednn/output_transform.h"
+#include "lib/onednn/packed_weights.h"
+#include "lib/onednn/primitive_cache.h"
+
+namespace narrow::onednn {
+namespace {
+
+// [M, C/g, kernel...] as oneDNN sees it: with groups, [g, M/g, C/g, kernel...].
+Shape grouped_shape(const Shape& weights, int64_t groups) {
+  if (groups == 1) return weights;
+  Shape shape = weights;
+  shape[0] /= groups;
+  shape.insert(shape.begin(), groups);
+  return shape;
+}
+
+void check_spec(const ConvolutionSpec& spec, const Tensor& weights) {
+  const size_t axes = spec.strides.size();
+  if (axes < 1 || axes > 3) throw Error(ErrorKind::kUnsupported, "convolution over {} spatial axes", axes);
+  ensure(spec.dilations.size() == axes && spec.pads_begin.size() == axes && spec.pads_end.size() == axes,
+         "strides, dilations and pads have one value per spatial axis");
+  if (weights.rank() != axes + 2) {
+    throw Error(ErrorKind::kModel, "weight has rank {}, expected {}", weights.rank(), axes + 2);
+  }
+  if (spec.groups < 1 || weights.shape()[0] % spec.groups != 0) {
+    throw Error(ErrorKind::kModel, "{} groups do not divide {} output channels", spec.groups, weights.shape()[0]);
+  }
+  const DataType wanted = spec.source == DataType::kFloat32 ? DataType::kFloat32 : DataType::kInt8;
+  if (weights.type() != wanted) {
+    throw Error(ErrorKind::kUnsupported, "{} weights with {} source", data_type_name(weights.type()),
+                data_type_name(spec.source));
+  }
+  if (spec.add_residual && spec.source != DataType::kFloat32) {
+    throw Error(ErrorKind::kUnsupported, "residual of an integer convolution");
+  }
+}
+
+struct Entry {
+  Entry(Shape shape, const dnnl::primitive_desc_base& descriptor, dnnl::primitive made,
+        BoundPrimitive::Constants constants, std::vector<BoundPrimitive::Argument> arguments)
+      : result_shape(std::move(shape)),
+        primitive(descriptor, std::move(made), std::move(constants), std::move(arguments)) {}
+  Shape result_shape;
+  BoundPrimitive primitive;
+};
+
+}  // namespace
+
+class Convolution::State {
+ public:
+  State(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias);
+  Tensor run(const Tensor& source, const Tensor& residual, Workspace& workspace) const;
+  std::string implementation() const;
+
+ private:
+  void check_source(const Tensor& source) const;
+  Shape result_shape(const Shape& source) const;
+  dnnl::primitive_attr attributes(const dnnl::memory::desc& result) const;
+  dnnl::convolution_forward::primitive_desc describe(const dnnl::memory::desc& source,
+                                                     const dnnl::memory::desc& result) const;
+  BoundPrimitive::Constants constants(const dnnl::convolution_forward::primitive_desc& descriptor) const;
+  std::shared_ptr<const Entry> make(const Shape& source) const;
+
+  const ConvolutionSpec spec_;
+  const Shape weights_shape_;
+  const OutputTransform transform_;
+  const PackedWeights weights_;
+  dnnl::memory multipliers_;
+  dnnl::memory bias_;
+  dnnl::memory source_zero_point_;
+  mutable PrimitiveCache<PrimitiveKey, Entry> cache_;
+};
+
+Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias)
+    : spec_((check_spec(spec, weights), std::move(spec))),
+      weights_shape_(weights.shape()),
+      transform_(make_output_transform({.source = spec_.source, .destination = spec_.destination}, spec_.requantize,
+                                       spec_.clamp, bias, weights_shape_[0])),
+      weights_(to_layout(weights, Layout::kPlain),
+               plain_desc(grouped_shape(weights_shape_, spec_.groups), weights.type())) {
+  if (!transform_.multipliers.empty()) multipliers_ = constant_memory<float>(transform_.multipliers);
+  if (!transform_.bias.empty()) bias_ = constant_memory<float>(transform_.bias);
+  if (transform_.source_zero_point != 0) {
+    source_zero_point_ = constant_memory<int32_t>(std::array{transform_.source_zero_point});
+  }
+}
+
+void Convolution::State::check_source(const Tensor& source) const {
+  ensure(source.type() == spec_.source, "the source has the type of the specification");
+  ensure(source.layout() == Layout::kChannelsLast, "the source is channels-last");
+  if (source.rank() != weights_shape_.size()) {
+    throw Error(ErrorKind::kModel, "input has rank {}, expected {}", source.rank(), weights_shape_.size());
+  }
+  if (source.shape()[1] != weights_shape_[1] * spec_.groups) {
+    throw Error(ErrorKind::kModel, "input has {} channels, expected {}", source.shape()[1],
+                weights_shape_[1] * spec_.groups);
+  }
+}
+
+Shape Convolution::State::result_shape(const Shape& source) const {
+  Shape result{source[0], weights_shape_[0]};
+  for (size_t axis = 0; axis < spec_.strides.size(); ++axis) {
+    const int64_t extent = (weights_shape_[axis + 2] - 1) * spec_.dilations[axis] + 1;
+    const int64_t room = source[axis + 2] + spec_.pads_begin[axis] + spec_.pads_end[axis] - extent;
+    if (room < 0) throw Error(ErrorKind::kModel, "kernel is larger than the padded input {}", shape_text(source));
+    result.push_back(room / spec_.strides[axis] + 1);
+  }
+  return result;
+}
+
+dnnl::primitive_attr Convolution::State::attributes(const dnnl::memory::desc& result) const {
+  dnnl::primitive_attr attributes = base_attributes();
+  if (!transform_.multipliers.empty()) {
+    // Bit i stands for axis i of the weights: the output channels are axis 0, or axes 0 (group) and 1.
+    const int per_channel = spec_.groups == 1 ? 1 : 3;
+    attributes.set_scales_mask(DNNL_ARG_WEIGHTS, transform_.multipliers.size() == 1 ? 0 : per_channel);
+  }
+  if (transform_.source_zero_point != 0) attributes.set_zero_points_mask(DNNL_ARG_SRC, 0);
+  dnnl::post_ops operations;
+  if (spec_.add_residual) operations.append_binary(dnnl::algorithm::binary_add, result);
+  append_clamp(transform_.clamp, operations);
+  attributes.set_post_ops(operations);
+  return attributes;
+}
+
+dnnl::convolution_forward::primitive_desc Convolution::State::describe(const dnnl::memory::desc& source,
+                                                                       const dnnl::memory::desc& result) const {
+  dnnl::memory::dims dilations = spec_.dilations;  // oneDNN counts the gaps, ONNX the steps
+  for (auto& dilation : dilations) --dilation;
+  // A kernel that overhangs the last step leaves input unused; oneDNN wants pads that fit exactly, down to negative.
+  dnnl::memory::dims pads_end = spec_.pads_end;
+  for (size_t axis = 0; axis < pads_end.size(); ++axis) {
+    const int64_t extent = (weights_shape_[axis + 2] - 1) * spec_.dilations[axis] + 1;
+    pads_end[axis] = (result.get_dims()[axis + 2] - 1) * spec_.strides[axis] + extent - source.get_dims()[axis + 2] -
+                     spec_.pads_begin[axis];
+  }
+  const auto bias = transform_.bias.empty() ? dnnl::memory::desc() : bias_.get_desc();
+  return translating_errors(ErrorKind::kUnsupported, "convolution", [&] {
+    return dnnl::convolution_forward::primitive_desc(
+        cpu_engine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, source,
+        weights_.any_desc(), bias, result, spec_.strides, dilations, spec_.pads_begin, pads_end, attributes(result));
+  });
+}
+
+BoundPrimitive::Constants Convolution::State::constants(
+    const dnnl::convolution_forward::primitive_desc& descriptor) const {
+  BoundPrimitive::Constants constants{{DNNL_ARG_WEIGHTS, weights_.get(descriptor.weights_desc())}};
+  if (bias_) constants.emplace_back(DNNL_ARG_BIAS, bias_);
+  if (multipliers_) constants.emplace_back(DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS, multipliers_);
+  if (source_zero_point_) constants.emplace_back(DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC, source_zero_point_);
+  return constants;
+}
+
+std::shared_ptr<const Entry> Convolution::State::make(const Shape& source) const {
+  const Shape result = result_shape(source);
+  const dnnl::memory::desc source_desc = channels_last_desc(source, spec_.source);
+  const dnnl::memory::desc result_desc = channels_last_desc(result, spec_.destination);
+  const auto descriptor = describe(source_desc, result_desc);
+  std::vector<BoundPrimitive::Argument> arguments{{DNNL_ARG_SRC, source_desc}, {DNNL_ARG_DST, result_desc}};
+  if (spec_.add_residual) arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, result_desc});
+  return translating_errors(ErrorKind::kInternal, "convolution", [&] {
+    return std::make_shared<const Entry>(result, descriptor, dnnl::convolution_forward(descriptor),
+                                         constants(descriptor), std::move(arguments));
+  });
+}
+
+Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Workspace& workspace) const {
+  check_source(source);
+  if (source.size() == 0) return workspace.allocate(spec_.destination, result_shape(source.shape()), source.layout());
+  const PrimitiveKey key{
+      .source = source.shape(), .other = {}, .residual = spec_.add_residual, .threads = thread_count()};
+  const auto entry = cache_.get(key, [&] { return make(source.shape()); });
+  Tensor result = workspace.allocate(spec_.destination, entry->result_shape, Layout::kChannelsLast);
+  const std::array data{source.bytes(), result.bytes(), spec_.add_residual ? residual.bytes() : nullptr};
+  if (spec_.add_residual) {
+    ensure(
+        residual.shape() == result.shape() && residual.layout() == result.layout() && residual.type() == result.type(),
+        "the residual is like the result");
+  }
+  entry->primitive.execute(std::span(data).first(spec_.add_residual ? 3 : 2), workspace);
+  return result;
+}
+
+std::string Convolution::State::implementation() const {
+  const auto entry = cache_.latest();
+  return entry ? entry->primitive.implementation() : std::string();
+}
+
+Convolution::Convolution(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias)
+    : state_(std::make_unique<State>(std::move(spec), weights, bias)) {}
+Convolution::~Convolution() = default;
+
+Tensor Convolution::run(const Tensor& source, const Tensor& residual, Workspace& workspace) const {
+  return state_->run(source, residual, workspace);
+}
+
+std::string Convolution::implementation() const {
+  return state_->implementation();
+}
+
+}  // namespace narrow::onednn

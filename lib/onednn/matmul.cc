@@ -1,0 +1,196 @@
+#include "lib/onednn/matmul.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "lib/base/parallel.h"
+#include "lib/onednn/bound_primitive.h"
+#include "lib/onednn/matmul_shapes.h"
+#include "lib/onednn/output_transform.h"
+#include "lib/onednn/packed_weights.h"
+#include "lib/onednn/primitive_cache.h"
+
+namespace narrow::onednn {
+namespace {
+
+// Row-major over the stored order, which has the last two axes swapped if the operand is transposed.
+dnnl::memory::desc operand_desc(Shape shape, DataType type, bool transposed) {
+  if (!transposed) return plain_desc(shape, type);
+  const size_t last = shape.size() - 1;
+  std::swap(shape[last], shape[last - 1]);
+  dnnl::memory::dims strides = plain_desc(shape, type).get_strides();
+  std::swap(shape[last], shape[last - 1]);
+  std::swap(strides[last], strides[last - 1]);
+  return {shape, dnnl_type(type), strides};
+}
+
+// oneDNN multiplies by s8 only: u8 codes move down by 128, and so must their zero point.
+constexpr int32_t kUnsignedShift = 128;
+
+void shift_to_signed(const Tensor& from, Tensor& to) {
+  const auto source = from.data<uint8_t>();
+  const auto target = to.mutable_data<int8_t>();
+  for (size_t i = 0; i < target.size(); ++i) target[i] = static_cast<int8_t>(source[i] - kUnsignedShift);
+}
+
+struct MatmulKey {
+  PrimitiveKey shapes;
+  DataType type_b = DataType::kFloat32;
+  bool operator==(const MatmulKey&) const = default;
+};
+
+}  // namespace
+
+class Matmul::State {
+ public:
+  State(MatmulSpec spec, const Tensor& weights, const Tensor& bias);
+  Tensor run(const Tensor& a, const Tensor& b, Workspace& workspace) const;
+  std::string implementation() const;
+
+ private:
+  int32_t zero_point_of(DataType type_b) const;
+  const PackedWeights& packed(const Shape& shape) const;
+  dnnl::primitive_attr attributes(const OutputTransform& transform, size_t rank, int32_t zero_point_b) const;
+  std::shared_ptr<const BoundPrimitive> make(const MatmulShapes& shapes, DataType type_b) const;
+  BoundPrimitive::Constants constants(const OutputTransform& transform, const dnnl::memory::desc& bias,
+                                      int32_t zero_point_b) const;
+
+  const MatmulSpec spec_;
+  const Tensor bias_;
+  Tensor weights_;                                 // float32 or int8; undefined if the second operand comes at run time
+  DataType weights_type_ = DataType::kUndefined;   // as given, before the shift to int8
+  mutable std::map<Shape, PackedWeights> packed_;  // by merged shape; touched only inside cache_.get()
+  mutable PrimitiveCache<MatmulKey, BoundPrimitive> cache_;
+};
+
+Matmul::State::State(MatmulSpec spec, const Tensor& weights, const Tensor& bias)
+    : spec_(std::move(spec)), bias_(bias), weights_(to_layout(weights, Layout::kPlain)), weights_type_(weights.type()) {
+  ensure(spec_.weight_zero_point == 0 || spec_.source != DataType::kFloat32, "zero points go with integers");
+  if (weights_type_ == DataType::kUint8) {
+    weights_ = Tensor(DataType::kInt8, weights.shape());
+    shift_to_signed(to_layout(weights, Layout::kPlain), weights_);
+  }
+}
+
+int32_t Matmul::State::zero_point_of(DataType type_b) const {
+  return spec_.weight_zero_point - (type_b == DataType::kUint8 ? kUnsignedShift : 0);
+}
+
+const PackedWeights& Matmul::State::packed(const Shape& shape) const {
+  return packed_.try_emplace(shape, weights_, operand_desc(shape, weights_.type(), spec_.transpose_b)).first->second;
+}
+
+dnnl::primitive_attr Matmul::State::attributes(const OutputTransform& transform, size_t rank,
+                                               int32_t zero_point_b) const {
+  dnnl::primitive_attr attributes = base_attributes();
+  if (!transform.multipliers.empty()) {
+    attributes.set_scales_mask(DNNL_ARG_WEIGHTS, transform.multipliers.size() == 1 ? 0 : 1 << (rank - 1));
+  }
+  if (transform.source_zero_point != 0) attributes.set_zero_points_mask(DNNL_ARG_SRC, 0);
+  if (zero_point_b != 0) attributes.set_zero_points_mask(DNNL_ARG_WEIGHTS, 0);
+  dnnl::post_ops operations;
+  append_clamp(transform.clamp, operations);
+  attributes.set_post_ops(operations);
+  return attributes;
+}
+
+BoundPrimitive::Constants Matmul::State::constants(const OutputTransform& transform, const dnnl::memory::desc& bias,
+                                                   int32_t zero_point_b) const {
+  BoundPrimitive::Constants constants;
+  if (!transform.bias.empty()) {
+    dnnl::memory memory(bias, cpu_engine());
+    std::copy(transform.bias.begin(), transform.bias.end(), static_cast<float*>(memory.get_data_handle()));
+    constants.emplace_back(DNNL_ARG_BIAS, memory);
+  }
+  if (!transform.multipliers.empty()) {
+    constants.emplace_back(DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS, constant_memory<float>(transform.multipliers));
+  }
+  const auto add_zero_point = [&](int argument, int32_t value) {
+    if (value == 0) return;
+    constants.emplace_back(DNNL_ARG_ATTR_ZERO_POINTS | argument, constant_memory<int32_t>(std::array{value}));
+  };
+  add_zero_point(DNNL_ARG_SRC, transform.source_zero_point);
+  add_zero_point(DNNL_ARG_WEIGHTS, zero_point_b);
+  return constants;
+}
+
+std::shared_ptr<const BoundPrimitive> Matmul::State::make(const MatmulShapes& shapes, DataType type_b) const {
+  const size_t rank = shapes.product.size();
+  const int32_t zero_point_b = zero_point_of(type_b);
+  const OutputTransform transform = make_output_transform({.source = spec_.source, .destination = spec_.destination},
+                                                          spec_.requantize, spec_.clamp, bias_, shapes.product.back());
+  const auto desc_a = operand_desc(shapes.a, spec_.source, spec_.transpose_a);
+  const auto desc_b = weights_.defined() ? packed(shapes.b).any_desc()
+                                         : operand_desc(shapes.b, type_b == DataType::kUint8 ? DataType::kInt8 : type_b,
+                                                        spec_.transpose_b);
+  const auto desc_product = plain_desc(shapes.product, spec_.destination);
+  Shape bias_shape(rank, 1);
+  bias_shape.back() = shapes.product.back();
+  const auto desc_bias = transform.bias.empty() ? dnnl::memory::desc() : plain_desc(bias_shape, DataType::kFloat32);
+  const auto descriptor = translating_errors(ErrorKind::kUnsupported, "matrix product", [&] {
+    return dnnl::matmul::primitive_desc(cpu_engine(), desc_a, desc_b, desc_bias, desc_product,
+                                        attributes(transform, rank, zero_point_b));
+  });
+  return translating_errors(ErrorKind::kInternal, "matrix product", [&] {
+    auto fixed = constants(transform, desc_bias, zero_point_b);
+    std::vector<BoundPrimitive::Argument> arguments{{DNNL_ARG_SRC, desc_a}, {DNNL_ARG_DST, desc_product}};
+    if (weights_.defined()) {
+      fixed.emplace_back(DNNL_ARG_WEIGHTS, packed(shapes.b).get(descriptor.weights_desc()));
+    } else {
+      arguments.push_back({DNNL_ARG_WEIGHTS, desc_b});
+    }
+    return std::make_shared<const BoundPrimitive>(descriptor, dnnl::matmul(descriptor), std::move(fixed),
+                                                  std::move(arguments));
+  });
+}
+
+Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace) const {
+  ensure(a.type() == spec_.source, "the first operand has the type of the specification");
+  ensure(b.defined() != weights_.defined(), "the second operand is given either once or at every run");
+  const DataType type_b = weights_.defined() ? weights_type_ : b.type();
+  if ((type_b == DataType::kFloat32) != (spec_.source == DataType::kFloat32)) {
+    throw Error(ErrorKind::kUnsupported, "{} times {}", data_type_name(a.type()), data_type_name(type_b));
+  }
+  const Shape& shape_b = weights_.defined() ? weights_.shape() : b.shape();
+  MatmulShapes shapes = make_matmul_shapes(a.shape(), shape_b, {.a = spec_.transpose_a, .b = spec_.transpose_b});
+  Tensor result = workspace.allocate(spec_.destination, shapes.result);
+  if (result.size() == 0) return result;
+  if (shapes.a.back() == 0) throw Error(ErrorKind::kUnsupported, "matrix product over no terms");
+
+  const MatmulKey key{.shapes = {.source = shapes.a, .other = shapes.b, .threads = thread_count()}, .type_b = type_b};
+  const auto primitive = cache_.get(key, [&] { return make(shapes, type_b); });
+  const Tensor plain_a = to_layout(a, Layout::kPlain);
+  if (weights_.defined()) {
+    primitive->execute(std::array{plain_a.bytes(), result.bytes()}, workspace);
+    return result;
+  }
+  Tensor plain_b = to_layout(b, Layout::kPlain);
+  if (type_b == DataType::kUint8) {
+    Tensor shifted = workspace.allocate(DataType::kInt8, plain_b.shape());
+    shift_to_signed(plain_b, shifted);
+    plain_b = std::move(shifted);
+  }
+  primitive->execute(std::array{plain_a.bytes(), result.bytes(), plain_b.bytes()}, workspace);
+  return result;
+}
+
+std::string Matmul::State::implementation() const {
+  const auto primitive = cache_.latest();
+  return primitive ? primitive->implementation() : std::string();
+}
+
+Matmul::Matmul(MatmulSpec spec, const Tensor& weights, const Tensor& bias)
+    : state_(std::make_unique<State>(std::move(spec), weights, bias)) {}
+Matmul::Matmul(MatmulSpec spec) : Matmul(std::move(spec), Tensor(), Tensor()) {}
+Matmul::~Matmul() = default;
+
+Tensor Matmul::run(const Tensor& a, const Tensor& b, Workspace& workspace) const {
+  return state_->run(a, b, workspace);
+}
+
+std::string Matmul::implementation() const {
+  return state_->implementation();
+}
+
+}  // namespace narrow::onednn

@@ -1,0 +1,160 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "lib/base/error.h"
+#include "tests/onednn/convolution_reference.h"
+
+namespace narrow::onednn::test {
+namespace {
+
+struct IntegerCase {
+  DataType source = DataType::kUint8;
+  DataType destination = DataType::kUint8;
+  int32_t source_zero_point = 0;
+  int32_t destination_zero_point = 0;
+  Clamp clamp;
+  bool per_channel = true;
+};
+
+// Scales that spread the results over the destination's range and somewhat beyond.
+Requantize scales_for(const Layer& layer, const IntegerCase& test) {
+  Requantize requantize;
+  requantize.source_scale = 0.02F;
+  requantize.source_zero_point = test.source_zero_point;
+  const int64_t scales = test.per_channel ? layer.weights[0] : 1;
+  for (int64_t c = 0; c < scales; ++c) requantize.weight_scales.push_back(0.003F + 0.0007F * static_cast<float>(c % 7));
+  const auto terms =
+      static_cast<float>(layer.weights[1] * element_count({layer.weights.begin() + 2, layer.weights.end()}));
+  requantize.destination_scale = 0.005F * std::sqrt(terms);
+  requantize.destination_zero_point = test.destination_zero_point;
+  return requantize;
+}
+
+// How far the unrounded result is from the middle between two integers, in steps.
+double distance_from_tie(double real, double scale) {
+  const double steps = real / scale;
+  return std::abs(std::abs(steps - std::nearbyint(steps)) - 0.5);
+}
+
+// Requantization in float32 may go the other way at a near tie, by one step; nowhere else.
+constexpr double kNearTie = 1e-4;
+
+void expect_matches_layer(const Layer& layer, const IntegerCase& test) {
+  SCOPED_TRACE(layer.name);
+  const Tensor source = random_tensor(test.source, layer.source, 1);
+  const Tensor weights = random_tensor(DataType::kInt8, layer.weights, 2);
+  const Tensor bias = random_tensor(DataType::kFloat32, {layer.weights[0]}, 3);
+  ConvolutionSpec spec = spec_of(layer);
+  spec.source = test.source;
+  spec.destination = test.destination;
+  spec.clamp = test.clamp;
+  spec.requantize = scales_for(layer, test);
+  const Accumulators exact = accumulate(layer, source, weights, test.source_zero_point);
+
+  const Convolution convolution(spec, weights, bias);
+  Workspace workspace;
+  const Tensor result =
+      to_layout(convolution.run(to_layout(source, Layout::kChannelsLast), Tensor(), workspace), Layout::kPlain);
+  EXPECT_EQ(result.shape(), exact.shape);
+  EXPECT_EQ(result.type(), test.destination);
+  const Tensor actual = to_float32(result);
+  const size_t channels = static_cast<size_t>(exact.shape[1]);
+  const size_t spatial = exact.values.size() / static_cast<size_t>(exact.shape[0]) / channels;
+  for (size_t i = 0; i < exact.values.size(); ++i) {
+    const size_t c = i / spatial % channels;
+    const double scale =
+        double{spec.requantize->source_scale} * spec.requantize->weight_scales[test.per_channel ? c : 0];
+    double real = exact.values[i] * scale + bias.data<float>()[c];
+    real = std::min<double>(std::max<double>(real, test.clamp.low), test.clamp.high);
+    const float got = actual.data<float>()[i];
+    if (test.destination == DataType::kFloat32) {
+      EXPECT_NEAR(got, real, 1e-5 * std::max(1.0, std::abs(real))) << "at " << i;
+    } else {
+      const double scale_out = spec.requantize->destination_scale;
+      const auto want = static_cast<float>(requantize(real, scale_out, test.destination_zero_point, test.destination));
+      const float allowed = distance_from_tie(real, scale_out) < kNearTie ? 1 : 0;
+      EXPECT_LE(std::abs(got - want), allowed) << "at " << i << ": " << got << " not " << want;
+    }
+    if (::testing::Test::HasFailure()) {
+      ADD_FAILURE() << convolution.implementation();
+      break;
+    }
+  }
+}
+
+void expect_matches(const IntegerCase& test) {
+  for (const Layer& layer : swept_layers()) expect_matches_layer(layer, test);
+}
+
+TEST(ConvolutionInteger, UnsignedToUnsigned) {
+  expect_matches({});
+}
+
+TEST(ConvolutionInteger, AsymmetricSourceWithPadsAndAsymmetricResult) {
+  expect_matches({.source_zero_point = 113, .destination_zero_point = 128, .clamp = {}});
+}
+
+TEST(ConvolutionInteger, SignedSource) {
+  expect_matches({.source = DataType::kInt8, .destination = DataType::kInt8, .clamp = {}});
+}
+
+TEST(ConvolutionInteger, SignedAsymmetricSource) {
+  expect_matches({.source = DataType::kInt8,
+                  .destination = DataType::kInt8,
+                  .source_zero_point = -37,
+                  .destination_zero_point = -5,
+                  .clamp = {}});
+}
+
+TEST(ConvolutionInteger, FloatResult) {
+  expect_matches({.destination = DataType::kFloat32, .source_zero_point = 7, .clamp = {}});
+}
+
+TEST(ConvolutionInteger, ClampedFloatResult) {
+  expect_matches({.destination = DataType::kFloat32, .clamp = {.low = 0, .high = 1.5F}});
+}
+
+TEST(ConvolutionInteger, ReluIsInRealUnits) {
+  expect_matches({.source_zero_point = 100, .destination_zero_point = 60, .clamp = {.low = 0}});
+}
+
+TEST(ConvolutionInteger, ReluAtTheEndOfTheRange) {
+  expect_matches({.clamp = {.low = 0}});
+}
+
+TEST(ConvolutionInteger, ClipIsInRealUnits) {
+  expect_matches({.source = DataType::kInt8,
+                  .destination = DataType::kInt8,
+                  .source_zero_point = 3,
+                  .destination_zero_point = 10,
+                  .clamp = {.low = -0.5F, .high = 1.0F}});
+}
+
+TEST(ConvolutionInteger, OneScaleForAllChannels) {
+  expect_matches({.source_zero_point = 128, .destination_zero_point = 127, .clamp = {}, .per_channel = false});
+}
+
+TEST(ConvolutionInteger, AccumulatorIsExact) {
+  for (const Layer& layer : swept_layers()) {
+    for (const DataType type : {DataType::kUint8, DataType::kInt8}) {
+      SCOPED_TRACE(layer.name);
+      ConvolutionSpec spec = spec_of(layer);
+      spec.source = type;
+      spec.destination = DataType::kInt32;
+      spec.requantize = Requantize{.source_scale = 0.5F, .source_zero_point = 11, .weight_scales = {0.25F}};
+      const Tensor source = random_tensor(type, layer.source, 1);
+      const Tensor weights = random_tensor(DataType::kInt8, layer.weights, 2);
+      const Convolution convolution(spec, weights, Tensor());
+      Workspace workspace;
+      const Tensor result =
+          to_layout(convolution.run(to_layout(source, Layout::kChannelsLast), Tensor(), workspace), Layout::kPlain);
+      const Accumulators exact = accumulate(layer, source, weights, 11);
+      const auto values = result.data<int32_t>();
+      for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], exact.values[i]) << convolution.implementation();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace narrow::onednn::test

@@ -127,13 +127,12 @@ KernelPtr make_gemm_with(const KernelRequest& request, const Epilogue& epilogue)
   const Operand c(request, 2);
   const int64_t columns = b.shape()[attributes.transpose_b ? 0 : 1];
   return std::make_unique<OnednnMatmul>(
-      std::make_unique<onednn::Matmul>(
-          onednn::MatmulSpec{.transpose_a = attributes.transpose_a,
-                             .transpose_b = attributes.transpose_b,
-                             .clamp = epilogue.clamp,
-                             .requantize = std::nullopt},
-          scaled(b, attributes.alpha),
-          c.present() ? bias_row(c.constant(), columns, attributes.beta) : Tensor()),
+      std::make_unique<onednn::Matmul>(onednn::MatmulSpec{.transpose_a = attributes.transpose_a,
+                                                          .transpose_b = attributes.transpose_b,
+                                                          .clamp = epilogue.clamp,
+                                                          .requantize = std::nullopt},
+                                       scaled(b, attributes.alpha),
+                                       c.present() ? bias_row(c.constant(), columns, attributes.beta) : Tensor()),
       /*has_weights=*/true);
 }
 

@@ -139,11 +139,21 @@ MatmulSpec make_spec(const Product& product, const MatmulCase& test, int64_t col
   return spec;
 }
 
+// Weights, and u8 ones that are the same weights shifted up.
+Tensor random_second_operand(DataType type, const Shape& shape) {
+  if (type == DataType::kFloat32) return random_tensor(type, shape, 2);
+  const Tensor weights = random_weights(shape, 2);
+  if (type == DataType::kInt8) return weights;
+  Tensor shifted(type, shape);
+  const auto target = shifted.mutable_data<uint8_t>();
+  for (size_t i = 0; i < target.size(); ++i) target[i] = static_cast<uint8_t>(weights.data<int8_t>()[i] + 128);
+  return shifted;
+}
+
 void expect_matches_product(const Product& product, const MatmulCase& test) {
   SCOPED_TRACE(shape_text(product.a) + " x " + shape_text(product.b));
   const Tensor a = random_tensor(test.types.a, product.a, 1);
-  const Tensor b =
-      test.types.b == DataType::kInt8 ? random_weights(product.b, 2) : random_tensor(test.types.b, product.b, 2);
+  const Tensor b = random_second_operand(test.types.b, product.b);
   const Exact exact = multiply(product, a, b, test.zero_points);
   const double terms = static_cast<double>(
       product.a.size() == 1 || !product.transposed.a ? product.a.back() : product.a[product.a.size() - 2]);

@@ -1,8 +1,11 @@
 // Compiles a float model: oneDNN where it has a primitive, a plain reference kernel otherwise.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/exec/program.h"
@@ -22,11 +25,12 @@ struct CompileOptions {
 /// attribute has no kernel.
 Program compile_float(const graph::Model& model, const CompileOptions& options = {});
 
-/// What a kernel is made from.
+/// What a kernel is made from. A kernel that asks for a constant input and gets it keeps it: the step may then leave
+/// that input absent.
 struct KernelRequest {
   const onnx::NodeProto* node = nullptr;
-  int opset = 0;                                          // version of the node's domain
-  std::function<const Tensor*(int input)> constant;       // the input's value if it is known now, or nullptr
+  int opset = 0;                                     // version of the node's domain
+  std::function<const Tensor*(int input)> constant;  // the input's value if it is known now, or nullptr
 };
 
 /// The float (or integer data-movement) kernel of one node. Throws Error(kUnsupported) naming node and reason.

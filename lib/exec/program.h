@@ -24,7 +24,7 @@ class TensorListener {
 };
 
 struct StepInfo {
-  std::string node;            // label of the node it computes (the last of a fused group)
+  std::string node;                // label of the node it computes (the last of a fused group)
   std::vector<std::string> fused;  // labels of all nodes it computes
   std::string op_type;
 };
@@ -68,18 +68,21 @@ class Program {
   struct Step {
     StepInfo info;
     KernelPtr kernel;
-    std::vector<int> inputs;   // slots; -1: absent
-    std::vector<int> outputs;  // slots; -1: nobody needs it
+    std::vector<int> inputs;     // slots; -1: absent
+    std::vector<int> outputs;    // slots; -1: nobody needs it
     std::vector<bool> last_use;  // by input: no later step and no output reads the slot
   };
+
+  void check_feed(const Feed& feed) const;
+  void run_step(const Step& step, std::vector<Tensor>& slots, Workspace& workspace, const RunOptions& options) const;
 
   std::vector<Input> inputs_;
   std::vector<std::string> input_names_;
   std::vector<std::string> output_names_;
   std::vector<int> output_slots_;
   std::vector<Step> steps_;
-  std::vector<std::string> slot_names_;   // value name of each slot
-  std::vector<Tensor> constants_;         // by slot; undefined where not constant
+  std::vector<std::string> slot_names_;  // value name of each slot
+  std::vector<Tensor> constants_;        // by slot; undefined where not constant
 };
 
 /// Puts a program together. Values are named; a name is one slot.

@@ -1,0 +1,39 @@
+// Values of a graph that are known before it runs.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "lib/exec/float_program.h"
+#include "lib/graph/model.h"
+#include "lib/tensor/tensor.h"
+
+namespace narrow::exec {
+
+/// Initializers, read on first use, and the results of nodes computed from constants alone.
+class Constants {
+ public:
+  /// The model must outlive this.
+  explicit Constants(const graph::Model& model);
+
+  /// The value, or nullptr if it is not constant (as far as folded).
+  const Tensor* find(const std::string& value) const;
+  bool is_initializer(const std::string& value) const { return initializers_.contains(value); }
+
+  /// True if the node has no subgraph, no randomness, and every input is constant.
+  bool can_fold(const onnx::NodeProto& node) const;
+  /// Computes the node and keeps its outputs. Throws what its kernel throws.
+  void fold(const onnx::NodeProto& node, int opset);
+
+ private:
+  const graph::Model& model_;
+  std::map<std::string, const onnx::TensorProto*> initializers_;
+  mutable std::map<std::string, Tensor> values_;
+  Workspace workspace_;
+};
+
+/// A request whose constants are those of `constants`.
+KernelRequest request_for(const onnx::NodeProto& node, int opset, const Constants& constants);
+
+}  // namespace narrow::exec

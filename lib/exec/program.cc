@@ -1,0 +1,112 @@
+#include "lib/exec/program.h"
+
+#include <algorithm>
+
+#include "lib/base/error.h"
+#include "lib/base/progress.h"
+#include "lib/exec/layout.h"
+
+namespace narrow::exec {
+namespace {
+
+bool fits(const Shape& shape, const Shape& declared) {
+  return std::equal(shape.begin(), shape.end(), declared.begin(), declared.end(),
+                    [](int64_t dimension, int64_t wanted) { return wanted < 0 || dimension == wanted; });
+}
+
+}  // namespace
+
+DataType Program::input_type(const std::string& name) const {
+  for (const Input& input : inputs_) {
+    if (input.name == name) return input.type;
+  }
+  throw Error(ErrorKind::kData, "the model has no input '{}'", name);
+}
+
+const Shape* Program::input_shape(const std::string& name) const {
+  for (const Input& input : inputs_) {
+    if (input.name == name) return input.has_shape ? &input.shape : nullptr;
+  }
+  throw Error(ErrorKind::kData, "the model has no input '{}'", name);
+}
+
+std::vector<StepInfo> Program::steps() const {
+  std::vector<StepInfo> result;
+  for (const Step& step : steps_) result.push_back(step.info);
+  return result;
+}
+
+void Program::check_feed(const Feed& feed) const {
+  for (const auto& [name, tensor] : feed) {
+    if (std::find(input_names_.begin(), input_names_.end(), name) == input_names_.end()) {
+      throw Error(ErrorKind::kData, "the model has no input '{}'; its inputs are {}", name,
+                  fmt::join(input_names_, ", "));
+    }
+  }
+  for (const Input& input : inputs_) {
+    const auto found = feed.find(input.name);
+    if (found == feed.end() || !found->second.defined()) {
+      throw Error(ErrorKind::kData, "input '{}' is missing", input.name);
+    }
+    const Tensor& tensor = found->second;
+    const bool type_fits = input.type == DataType::kUndefined || tensor.type() == input.type;
+    if (type_fits && (!input.has_shape || fits(tensor.shape(), input.shape))) continue;
+    throw Error(ErrorKind::kData, "input '{}' is {} {}, expected {} {}", input.name, data_type_name(tensor.type()),
+                shape_text(tensor.shape()), data_type_name(input.type),
+                input.has_shape ? shape_text(input.shape) : "of any shape");
+  }
+}
+
+void Program::run_step(const Step& step, std::vector<Tensor>& slots, Workspace& workspace,
+                       const RunOptions& options) const {
+  arrange_layouts(step.kernel->layout_use(), step.inputs, slots);
+  std::vector<Tensor> inputs(step.inputs.size());
+  std::vector<Tensor> outputs(step.outputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (step.inputs[i] < 0) continue;
+    Tensor& value = slots[static_cast<size_t>(step.inputs[i])];
+    if (step.last_use[i]) {
+      inputs[i] = std::move(value);
+      value = Tensor();
+    } else {
+      inputs[i] = value;
+    }
+  }
+  step.kernel->run(inputs, outputs, workspace);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (step.outputs[i] < 0) continue;
+    const auto index = static_cast<size_t>(step.outputs[i]);
+    slots[index] = std::move(outputs[i]);
+    if (options.listener != nullptr && slots[index].defined()) {
+      options.listener->on_value(slot_names_[index], slots[index]);
+    }
+  }
+}
+
+std::vector<Tensor> Program::run(const Feed& feed, Workspace& workspace, const RunOptions& options) const {
+  check_interruption();
+  check_feed(feed);
+  std::vector<Tensor> slots = constants_;
+  for (const Input& input : inputs_) {
+    Tensor& value = slots[static_cast<size_t>(input.slot)];
+    value = feed.at(input.name);
+    if (options.listener != nullptr) options.listener->on_value(input.name, value);
+  }
+  for (const Step& step : steps_) {
+    const Stopwatch stopwatch;
+    try {
+      run_step(step, slots, workspace, options);
+    } catch (Error& error) {
+      error.add_context(fmt::format("node '{}' ({})", step.info.node, step.info.op_type));
+      throw;
+    }
+    if (options.timer != nullptr) {
+      options.timer->on_step(step.info, step.kernel->implementation(), stopwatch.seconds());
+    }
+  }
+  std::vector<Tensor> results;
+  for (const int slot : output_slots_) results.push_back(to_layout(slots[static_cast<size_t>(slot)], Layout::kPlain));
+  return results;
+}
+
+}  // namespace narrow::exec

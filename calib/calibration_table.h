@@ -12,8 +12,8 @@
 namespace narrow::calib {
 
 struct CalibratedValue {
-  quant::Range range;            // what the calibrator chose, widened to contain 0
-  float min = 0;                 // what was seen
+  quant::Range range;  // what the calibrator chose, widened to contain 0
+  float min = 0;       // what was seen
   float max = 0;
   int64_t count = 0;
   int64_t not_finite = 0;

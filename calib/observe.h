@@ -16,9 +16,9 @@ namespace narrow::calib {
 
 /// What was seen of one value. Merging is exact and does not depend on the order.
 struct ValueStatistics {
-  int64_t count = 0;      // finite elements
-  int64_t not_finite = 0; // NaN and infinity, left out of everything else
-  float min = 0;          // of the finite elements; 0 if none
+  int64_t count = 0;       // finite elements
+  int64_t not_finite = 0;  // NaN and infinity, left out of everything else
+  float min = 0;           // of the finite elements; 0 if none
   float max = 0;
   std::optional<Histogram> histogram;
 
@@ -35,7 +35,7 @@ struct ObserveOptions {
   std::vector<std::string> values;          // to observe
   std::vector<std::string> with_histogram;  // those of them that need one
   std::vector<int64_t> samples;             // feeds to run, by index
-  int workers = 1;                          // samples run side by side, each on one thread: the result is the same for any number
+  int workers = 1;  // samples run side by side, each on one thread: the result is the same for any number
   Progress progress;
 };
 

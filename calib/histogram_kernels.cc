@@ -17,15 +17,9 @@ HWY_BEFORE_NAMESPACE();
 namespace narrow::calib::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-struct ScanResult {
-  float min;
-  float max;
-  bool all_finite;
-};
-
 // Four accumulators each, because a vector min has a latency of four on common CPUs. Only whole vectors: the caller
-// does the rest. The extremes are meaningless if a NaN or infinity is there, which the integer maximum tells.
-HWY_ATTR ScanResult scan_vectors(const float* values, size_t count, size_t* done) {
+// does the rest. False if a NaN or infinity is there, which the integer maximum tells; then the extremes mean nothing.
+HWY_ATTR bool scan_vectors(const float* values, size_t count, size_t* done, float* lowest, float* highest) {
   const hn::ScalableTag<float> d;
   const hn::RebindToSigned<decltype(d)> di;
   const size_t lanes = hn::Lanes(d);
@@ -54,7 +48,9 @@ HWY_ATTR ScanResult scan_vectors(const float* values, size_t count, size_t* done
   const auto min = hn::MinOfLanes(d, hn::Min(hn::Min(min0, min1), hn::Min(min2, min3)));
   const auto max = hn::MaxOfLanes(d, hn::Max(hn::Max(max0, max1), hn::Max(max2, max3)));
   const auto bits = hn::MaxOfLanes(di, hn::Max(bits0, bits1));
-  return {hn::GetLane(min), hn::GetLane(max), hn::GetLane(bits) < 0x7F800000};
+  *lowest = hn::GetLane(min);
+  *highest = hn::GetLane(max);
+  return hn::GetLane(bits) < 0x7F800000;
 }
 
 HWY_ATTR size_t bin_vectors(const float* values, size_t count, float inverse_width, uint16_t* codes) {
@@ -109,18 +105,18 @@ Extremes scan_plain(std::span<const float> values) {
 Extremes find_extremes(std::span<const float> values) {
   constexpr size_t kWorthVectors = 256;  // holds four vectors of any width in use
   Extremes result;
-  size_t done = 0;
   if (values.size() < kWorthVectors) {
     result = scan_plain(values);
   } else {
-    const auto scanned = HWY_DYNAMIC_DISPATCH(scan_vectors)(values.data(), values.size(), &done);
+    size_t done = 0;
+    const bool finite =
+        HWY_DYNAMIC_DISPATCH(scan_vectors)(values.data(), values.size(), &done, &result.min, &result.max);
     const Extremes rest = scan_plain(values.subspan(done));
-    if (!scanned.all_finite || rest.not_finite > 0) {
+    if (!finite || rest.not_finite > 0) {
       result = scan_plain(values);
-    } else {
-      const bool has_rest = done < values.size();
-      result.min = has_rest ? std::min(scanned.min, rest.min) : scanned.min;
-      result.max = has_rest ? std::max(scanned.max, rest.max) : scanned.max;
+    } else if (done < values.size()) {
+      result.min = std::min(result.min, rest.min);
+      result.max = std::max(result.max, rest.max);
     }
   }
   result.min += 0.0F;  // -0 becomes 0: which of the two comes out of a minimum depends on the order

@@ -1,6 +1,8 @@
 // Arrays as files hold them. All throw Error(kData) with the file's name in front.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -52,7 +54,7 @@ Tensor npy_tensor(const NpyHeader& header, std::span<const std::byte> bytes, std
 
 /// "'path'", as messages spell a file.
 inline std::string quoted(const std::filesystem::path& path) {
-  return "'" + path.string() + "'";
+  return fmt::format("'{}'", path.string());
 }
 
 }  // namespace narrow::calib

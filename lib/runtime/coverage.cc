@@ -35,8 +35,12 @@ int64_t Coverage::integer_macs() const {
   return total;
 }
 
-double Coverage::node_share() const { return share(integer_nodes(), static_cast<int64_t>(nodes.size())); }
-double Coverage::mac_share() const { return share(integer_macs(), total_macs()); }
+double Coverage::node_share() const {
+  return share(integer_nodes(), static_cast<int64_t>(nodes.size()));
+}
+double Coverage::mac_share() const {
+  return share(integer_macs(), total_macs());
+}
 
 void count_macs(LoweredModel& lowered, const exec::Feed& feed) {
   ShapeRecorder recorder;

@@ -16,31 +16,56 @@ struct LoweringRow {
 
 // Sorted by name.
 constexpr LoweringRow kLowerings[] = {
-    {"Abs", lower_unary},           {"Add", lower_binary},
-    {"AveragePool", lower_average_pool}, {"Celu", lower_unary},
-    {"Clip", lower_unary},          {"Concat", lower_concat},
-    {"Conv", lower_convolution},    {"DepthToSpace", lower_movement},
-    {"Div", lower_unary},           {"Elu", lower_unary},
-    {"Erf", lower_unary},           {"Exp", lower_unary},
-    {"Expand", lower_movement},     {"Flatten", lower_movement},
-    {"Gather", lower_movement},     {"Gelu", lower_unary},
-    {"Gemm", lower_gemm},           {"GlobalAveragePool", lower_average_pool},
-    {"HardSigmoid", lower_unary},   {"HardSwish", lower_unary},
-    {"Identity", lower_movement},   {"LeakyRelu", lower_unary},
-    {"Log", lower_unary},           {"MatMul", lower_matmul},
-    {"MaxPool", lower_max_pool},    {"Mish", lower_unary},
-    {"Mul", lower_binary},          {"Neg", lower_unary},
-    {"PRelu", lower_unary},         {"Pad", lower_movement},
-    {"Pow", lower_unary},           {"Relu", lower_unary},
-    {"Reshape", lower_movement},    {"Resize", lower_movement},
-    {"Selu", lower_unary},          {"Sigmoid", lower_unary},
-    {"Slice", lower_movement},      {"Softmax", lower_softmax},
-    {"Softplus", lower_unary},      {"Softsign", lower_unary},
-    {"SpaceToDepth", lower_movement}, {"Split", lower_movement},
-    {"Sqrt", lower_unary},          {"Squeeze", lower_movement},
-    {"Sub", lower_binary},          {"Tanh", lower_unary},
-    {"ThresholdedRelu", lower_unary}, {"Tile", lower_movement},
-    {"Transpose", lower_movement},  {"Unsqueeze", lower_movement},
+    {"Abs", lower_unary},
+    {"Add", lower_binary},
+    {"AveragePool", lower_average_pool},
+    {"Celu", lower_unary},
+    {"Clip", lower_unary},
+    {"Concat", lower_concat},
+    {"Conv", lower_convolution},
+    {"DepthToSpace", lower_movement},
+    {"Div", lower_unary},
+    {"Elu", lower_unary},
+    {"Erf", lower_unary},
+    {"Exp", lower_unary},
+    {"Expand", lower_movement},
+    {"Flatten", lower_movement},
+    {"Gather", lower_movement},
+    {"Gelu", lower_unary},
+    {"Gemm", lower_gemm},
+    {"GlobalAveragePool", lower_average_pool},
+    {"HardSigmoid", lower_unary},
+    {"HardSwish", lower_unary},
+    {"Identity", lower_movement},
+    {"LeakyRelu", lower_unary},
+    {"Log", lower_unary},
+    {"MatMul", lower_matmul},
+    {"MaxPool", lower_max_pool},
+    {"Mish", lower_unary},
+    {"Mul", lower_binary},
+    {"Neg", lower_unary},
+    {"PRelu", lower_unary},
+    {"Pad", lower_movement},
+    {"Pow", lower_unary},
+    {"Relu", lower_unary},
+    {"Reshape", lower_movement},
+    {"Resize", lower_movement},
+    {"Selu", lower_unary},
+    {"Sigmoid", lower_unary},
+    {"Slice", lower_movement},
+    {"Softmax", lower_softmax},
+    {"Softplus", lower_unary},
+    {"Softsign", lower_unary},
+    {"SpaceToDepth", lower_movement},
+    {"Split", lower_movement},
+    {"Sqrt", lower_unary},
+    {"Squeeze", lower_movement},
+    {"Sub", lower_binary},
+    {"Tanh", lower_unary},
+    {"ThresholdedRelu", lower_unary},
+    {"Tile", lower_movement},
+    {"Transpose", lower_movement},
+    {"Unsqueeze", lower_movement},
 };
 
 bool is_op(const onnx::NodeProto& node, std::string_view op_type) {
@@ -113,7 +138,8 @@ GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, EndO
       return end;
     }
     const auto uses = context.quant.index().uses(end.real);
-    if (uses.size() != 1 || uses[0].input == graph::Use::kCaptured || context.quant.index().is_output(end.real)) return end;
+    if (uses.size() != 1 || uses[0].input == graph::Use::kCaptured || context.quant.index().is_output(end.real))
+      return end;
     const onnx::NodeProto& next = *uses[0].node;
     if (const auto clamp = uses[0].input == 0 ? clamp_of(context, next) : std::nullopt) {
       end.clamp = compose(end.clamp, clamp->low, clamp->high);
@@ -138,8 +164,10 @@ Reason no_activation(const LowerContext& context, const onnx::NodeProto& node, i
   if (i >= node.input_size()) return {ReasonCode::kNotFusable, fmt::format("input {} is absent", i)};
   const Quantized* source = context.quant.source(node.input(i));
   if (source == nullptr) return {ReasonCode::kNotFusable, fmt::format("input '{}' is not dequantized", node.input(i))};
-  if (source->params.axis) return {ReasonCode::kNoIntegerKernel, fmt::format("input '{}' is per-channel", node.input(i))};
-  return {ReasonCode::kNoIntegerKernel, fmt::format("input '{}' is {}", node.input(i), quant::name(source->params.type))};
+  if (source->params.axis)
+    return {ReasonCode::kNoIntegerKernel, fmt::format("input '{}' is per-channel", node.input(i))};
+  return {ReasonCode::kNoIntegerKernel,
+          fmt::format("input '{}' is {}", node.input(i), quant::name(source->params.type))};
 }
 
 Reason no_target(const GroupEnd& end) {

@@ -34,9 +34,12 @@ struct IntegerGroup {
 using GroupOrReason = std::variant<IntegerGroup, Reason>;
 
 struct LowerContext {
+  LowerContext(const QuantGraph& quant_graph, const exec::Constants& folded, KernelChoice kernels)
+      : quant(quant_graph), constants(folded), choice(kernels) {}
+
   const QuantGraph& quant;
   const exec::Constants& constants;
-  KernelChoice choice = KernelChoice::kFast;
+  KernelChoice choice;
 
   int opset(const onnx::NodeProto& node) const { return quant.model().opset(node.domain()); }
   /// A value known before the run: initializer, folded, or dequantized from a constant.
@@ -67,9 +70,9 @@ GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto&
 struct GroupEnd {
   std::vector<const onnx::NodeProto*> nodes;  // the head first
   onednn::Clamp clamp;
-  const Tensor* bias = nullptr;               // of a folded Add, one per column
-  std::string real;                           // the real value the group computes
-  const Quantized* target = nullptr;          // its integers, if nothing needs the real value and they have 8 bits
+  const Tensor* bias = nullptr;       // of a folded Add, one per column
+  std::string real;                   // the real value the group computes
+  const Quantized* target = nullptr;  // its integers, if nothing needs the real value and they have 8 bits
 };
 
 struct EndOptions {

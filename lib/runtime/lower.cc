@@ -34,8 +34,11 @@ bool is_subgraph_owner(const onnx::NodeProto& node) {
 class Lowering {
  public:
   Lowering(const graph::Model& model, const LowerOptions& options)
-      : model_(model), options_(options), quant_(model), constants_(model),
-        context_{.quant = quant_, .constants = constants_, .choice = options.kernels} {}
+      : model_(model),
+        options_(options),
+        quant_(model),
+        constants_(model),
+        context_(quant_, constants_, options.kernels) {}
 
   LoweredModel lower() {
     for (const onnx::NodeProto& node : model_.graph().node()) {
@@ -74,23 +77,29 @@ class Lowering {
     const Quantized* source = quant_.source(node.input(0));
     if (source != nullptr && source->per_tensor8() && linear.per_tensor8()) {
       const Affine8 wanted = affine_of(linear);
-      steps_.push_back({info_of(node), make_table(make_requantize_table(affine_of(*source), wanted), wanted.storage()),
-                        {source->integer}, {linear.integer}});
+      steps_.push_back({info_of(node),
+                        make_table(make_requantize_table(affine_of(*source), wanted), wanted.storage()),
+                        {source->integer},
+                        {linear.integer}});
       return;
     }
-    steps_.push_back({info_of(node), make_quantize(linear.params, options_.kernels), {node.input(0)}, {linear.integer}});
+    steps_.push_back(
+        {info_of(node), make_quantize(linear.params, options_.kernels), {node.input(0)}, {linear.integer}});
   }
 
   void plan_dequantize(const onnx::NodeProto& node, const Quantized& linear) {
     if (quant_.constant(linear.integer) != nullptr) return;
-    steps_.push_back({info_of(node), make_dequantize(linear.params, options_.kernels), {linear.integer}, {node.output(0)}});
+    steps_.push_back(
+        {info_of(node), make_dequantize(linear.params, options_.kernels), {linear.integer}, {node.output(0)}});
   }
 
   void plan_compute(const onnx::NodeProto& node) {
     const LowerNode lower_node = find_lowering(node);
-    GroupOrReason made = lower_node == nullptr
-                             ? GroupOrReason(Reason{is_subgraph_owner(node) ? ReasonCode::kInSubgraph : ReasonCode::kNoIntegerKernel, node.op_type()})
-                             : try_lower(lower_node, node);
+    GroupOrReason made =
+        lower_node == nullptr
+            ? GroupOrReason(Reason{is_subgraph_owner(node) ? ReasonCode::kInSubgraph : ReasonCode::kNoIntegerKernel,
+                                   node.op_type()})
+            : try_lower(lower_node, node);
     const bool plain_op = !is_quantize(node) && !is_dequantize(node);
     if (auto* group = std::get_if<IntegerGroup>(&made)) return plan_group(node, std::move(*group));
     Reason reason = std::get<Reason>(std::move(made));
@@ -143,8 +152,13 @@ class Lowering {
   }
 
   // `renamed`: real values that the program has only as integers.
-  void cover(const onnx::NodeProto& node, std::optional<Reason> reason, const std::map<std::string, std::string>& renamed) {
-    NodeCoverage row{.node = graph::node_label(node), .op_type = node.op_type(), .integer = !reason, .reason = std::move(reason), .macs = 0};
+  void cover(const onnx::NodeProto& node, std::optional<Reason> reason,
+             const std::map<std::string, std::string>& renamed) {
+    NodeCoverage row{.node = graph::node_label(node),
+                     .op_type = node.op_type(),
+                     .integer = !reason,
+                     .reason = std::move(reason),
+                     .macs = 0};
     if (auto count = mac_count_of(context_, node)) {
       row.macs = static_macs(context_, *count);
       count->node = result_.coverage.nodes.size();
@@ -162,8 +176,10 @@ class Lowering {
       PlannedStep& step = steps_[i];
       bool wanted = false;
       for (std::string& output : step.outputs) {
-        if (needed.contains(output)) wanted = true;
-        else output.clear();
+        if (needed.contains(output))
+          wanted = true;
+        else
+          output.clear();
       }
       if (!wanted) step.kernel = nullptr;
       if (wanted) needed.insert(step.inputs.begin(), step.inputs.end());
@@ -214,6 +230,8 @@ class Lowering {
 
 }  // namespace
 
-LoweredModel lower(const graph::Model& quantized, const LowerOptions& options) { return Lowering(quantized, options).lower(); }
+LoweredModel lower(const graph::Model& quantized, const LowerOptions& options) {
+  return Lowering(quantized, options).lower();
+}
 
 }  // namespace narrow::runtime

@@ -19,7 +19,8 @@ class MovedOutputs {
     const Affine8 wanted = affine_of(target);
     if (wanted == source_) return target.integer;
     std::string moved = target.integer + "/before_requantize";
-    tables_.push_back({make_table(make_requantize_table(source_, wanted), wanted.storage()), {moved}, {target.integer}});
+    tables_.push_back(
+        {make_table(make_requantize_table(source_, wanted), wanted.storage()), {moved}, {target.integer}});
     return moved;
   }
 
@@ -106,7 +107,8 @@ GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto&
   std::vector<std::string> outputs;
   for (const std::string& output : node.output()) {
     const Quantized* target = context.quant.target(output);
-    if (target == nullptr || !target->per_tensor8()) return no_target({.nodes = {}, .clamp = {}, .bias = nullptr, .real = output, .target = nullptr});
+    if (target == nullptr || !target->per_tensor8())
+      return no_target({.nodes = {}, .clamp = {}, .bias = nullptr, .real = output, .target = nullptr});
     outputs.push_back(moved.name_for(*target));
   }
   GroupOrReason made = moving_kernel(context, node, *x);
@@ -140,15 +142,18 @@ GroupOrReason lower_concat(const LowerContext& context, const onnx::NodeProto& n
 GroupOrReason lower_max_pool(const LowerContext& context, const onnx::NodeProto& node) {
   const Quantized* x = activation(context, node, 0);
   if (x == nullptr) return no_activation(context, node, 0);
-  if (node.output_size() > 1 && !node.output(1).empty()) return Reason{ReasonCode::kNoIntegerKernel, "its indices are used"};
+  if (node.output_size() > 1 && !node.output(1).empty())
+    return Reason{ReasonCode::kNoIntegerKernel, "its indices are used"};
   const GroupEnd end = find_end(context, node);
   if (end.target == nullptr || end.nodes.size() > 1) return no_target(end);
   const Window window = read_window(node);
-  if (window.kernel.empty() || window.kernel.size() > 3) return Reason{ReasonCode::kNoIntegerKernel, "more than 3 spatial axes"};
+  if (window.kernel.empty() || window.kernel.size() > 3)
+    return Reason{ReasonCode::kNoIntegerKernel, "more than 3 spatial axes"};
   MovedOutputs moved(*x);
   IntegerGroup group;
   std::string output = moved.name_for(*end.target);
-  group.steps.push_back({make_max_pool(window, affine_of(*x).storage(), context.choice), {x->integer}, {std::move(output)}});
+  group.steps.push_back(
+      {make_max_pool(window, affine_of(*x).storage(), context.choice), {x->integer}, {std::move(output)}});
   moved.append_to(group);
   group.nodes = end.nodes;
   return group;

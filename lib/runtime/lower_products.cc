@@ -7,6 +7,7 @@
 // Without the Q behind, the integer product ends in float32.
 #include <algorithm>
 
+#include "lib/base/error.h"
 #include "lib/graph/attributes.h"
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/product_kernels.h"
@@ -43,7 +44,8 @@ void for_each_weight(const Shape& shape, std::optional<int64_t> axis, Visit visi
     channels = shape[static_cast<size_t>(*axis)];
     for (auto i = static_cast<size_t>(*axis) + 1; i < shape.size(); ++i) inner *= shape[i];
   }
-  for (int64_t i = 0; i < count; ++i) visit(static_cast<size_t>(i), static_cast<size_t>(axis ? i / inner % channels : 0));
+  for (int64_t i = 0; i < count; ++i)
+    visit(static_cast<size_t>(i), static_cast<size_t>(axis ? i / inner % channels : 0));
 }
 
 // uint8 weights become int8 by moving their zero point; zero points are then taken out where the differences fit int8.
@@ -86,7 +88,8 @@ std::string set_destination(ProductGroup& group, const GroupEnd& end) {
   return end.target->integer;
 }
 
-IntegerGroup single_step(exec::KernelPtr kernel, std::vector<std::string> inputs, std::string output, const GroupEnd& end) {
+IntegerGroup single_step(exec::KernelPtr kernel, std::vector<std::string> inputs, std::string output,
+                         const GroupEnd& end) {
   IntegerGroup group;
   group.steps.push_back({std::move(kernel), std::move(inputs), {std::move(output)}});
   group.nodes = end.nodes;
@@ -122,9 +125,11 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
   set_source(group, *x);
   if (node.input_size() > 2 && !node.input(2).empty()) {
     const Tensor* bias = context.constant(node.input(2));
-    if (bias == nullptr || bias->type() != DataType::kFloat32) return Reason{ReasonCode::kBiasNotConstant, node.input(2)};
+    if (bias == nullptr || bias->type() != DataType::kFloat32)
+      return Reason{ReasonCode::kBiasNotConstant, node.input(2)};
     if (bias->shape() != Shape{weights->shape()[0]}) {
-      throw Error(ErrorKind::kModel, "bias of shape {} for {} channels", shape_text(bias->shape()), weights->shape()[0]);
+      throw Error(ErrorKind::kModel, "bias of shape {} for {} channels", shape_text(bias->shape()),
+                  weights->shape()[0]);
     }
     group.bias = *bias;
   }

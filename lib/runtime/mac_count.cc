@@ -41,7 +41,8 @@ std::optional<MacCount> mac_count_of(const LowerContext& context, const onnx::No
   if (!graph::canonical_domain(node.domain()).empty() || node.input_size() < 2) return std::nullopt;
   const std::string& op = node.op_type();
   if (op != "Conv" && op != "ConvTranspose" && op != "Gemm" && op != "MatMul") return std::nullopt;
-  MacCount count{.node = 0, .value = op == "ConvTranspose" ? node.input(0) : node.output(0), .per_element = 1, .inner = {}};
+  MacCount count{
+      .node = 0, .value = op == "ConvTranspose" ? node.input(0) : node.output(0), .per_element = 1, .inner = {}};
   const std::optional<Shape> weights = known_shape(context, node.input(1));
   if (weights && (op == "Conv" || op == "ConvTranspose")) {
     count.per_element = product_from(*weights, 1);

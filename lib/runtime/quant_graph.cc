@@ -22,12 +22,23 @@ std::vector<int32_t> integers(const Tensor& tensor) {
     for (size_t i = 0; i < result.size(); ++i) result[i] = static_cast<int32_t>(values[i]);
   };
   switch (tensor.type()) {
-    case DataType::kInt8: copy(tensor.data<int8_t>()); break;
-    case DataType::kUint8: copy(tensor.data<uint8_t>()); break;
-    case DataType::kInt16: copy(tensor.data<int16_t>()); break;
-    case DataType::kUint16: copy(tensor.data<uint16_t>()); break;
-    case DataType::kInt32: copy(tensor.data<int32_t>()); break;
-    default: throw Error(ErrorKind::kInternal, "zero points of type {}", data_type_name(tensor.type()));
+    case DataType::kInt8:
+      copy(tensor.data<int8_t>());
+      break;
+    case DataType::kUint8:
+      copy(tensor.data<uint8_t>());
+      break;
+    case DataType::kInt16:
+      copy(tensor.data<int16_t>());
+      break;
+    case DataType::kUint16:
+      copy(tensor.data<uint16_t>());
+      break;
+    case DataType::kInt32:
+      copy(tensor.data<int32_t>());
+      break;
+    default:
+      throw Error(ErrorKind::kInternal, "zero points of type {}", data_type_name(tensor.type()));
   }
   return result;
 }
@@ -44,7 +55,8 @@ std::optional<Tensor> constant_node_value(const onnx::NodeProto& node, const gra
     return Tensor::scalar(static_cast<int64_t>(value->i()));
   }
   if (const auto* value = graph::find_attribute(node, "value_floats")) {
-    return Tensor::of<float>({value->floats_size()}, {value->floats().begin(), value->floats().end()});
+    const std::vector<float> floats(value->floats().begin(), value->floats().end());
+    return Tensor::of<float>({value->floats_size()}, std::span<const float>(floats));
   }
   if (const auto* value = graph::find_attribute(node, "value_ints")) {
     const std::vector<int64_t> ints(value->ints().begin(), value->ints().end());
@@ -80,8 +92,12 @@ bool Quantized::per_tensor8() const {
   return !params.axis && (params.type == quant::QuantType::kInt8 || params.type == quant::QuantType::kUint8);
 }
 
-bool is_quantize(const onnx::NodeProto& node) { return is_onnx_op(node, "QuantizeLinear"); }
-bool is_dequantize(const onnx::NodeProto& node) { return is_onnx_op(node, "DequantizeLinear"); }
+bool is_quantize(const onnx::NodeProto& node) {
+  return is_onnx_op(node, "QuantizeLinear");
+}
+bool is_dequantize(const onnx::NodeProto& node) {
+  return is_onnx_op(node, "DequantizeLinear");
+}
 
 QuantGraph::QuantGraph(const graph::Model& model) : model_(model), index_(model.graph()) {
   for (const onnx::NodeProto& node : model.graph().node()) {
@@ -106,7 +122,8 @@ void QuantGraph::read_node(const onnx::NodeProto& node) {
   // A second quantization of the same value with the same parameters is the first one.
   for (const graph::Use& use : index_.uses(node.input(0))) {
     const auto other = use.node == &node ? linear_.end() : linear_.find(use.node);
-    if (other == linear_.end() || use.input != 0 || !is_quantize(*use.node) || other->second.params != *params) continue;
+    if (other == linear_.end() || use.input != 0 || !is_quantize(*use.node) || other->second.params != *params)
+      continue;
     canonical_[node.output(0)] = other->second.integer;
     at->second.integer = other->second.integer;
     return;
@@ -129,7 +146,8 @@ std::optional<DataType> QuantGraph::storage_of(const onnx::NodeProto& node) {
   if (type.type != DataType::kUndefined) return type.type;
   if (const Tensor* value = constant(node.input(0))) return value->type();
   // Only the zero point tells what an integer value computed by other nodes is.
-  return node.input_size() > 2 && !node.input(2).empty() ? std::optional(index_.type(node.input(2)).type) : std::nullopt;
+  return node.input_size() > 2 && !node.input(2).empty() ? std::optional(index_.type(node.input(2)).type)
+                                                         : std::nullopt;
 }
 
 std::optional<quant::QuantParams> QuantGraph::read_params(const onnx::NodeProto& node) {
@@ -139,7 +157,8 @@ std::optional<quant::QuantParams> QuantGraph::read_params(const onnx::NodeProto&
       graph::int_attribute(node, "block_size", 0) != 0) {
     return std::nullopt;
   }
-  quant::QuantParams params{.type = quant::quant_type_of_storage(*storage), .axis = std::nullopt, .scales = {}, .zero_points = {}};
+  quant::QuantParams params{
+      .type = quant::quant_type_of_storage(*storage), .axis = std::nullopt, .scales = {}, .zero_points = {}};
   if (scale->rank() > 1) fail(node, fmt::format("scale of shape {}", shape_text(scale->shape())));
   params.scales.assign(scale->data<float>().begin(), scale->data<float>().end());
   if (params.scales.empty()) fail(node, "scale has no elements");

@@ -120,7 +120,8 @@ class BinaryKernel : public exec::Kernel {
       binary_elements(step_, a, step_of(loop.a_stride), b, step_of(loop.b_stride), y, static_cast<size_t>(loop.count));
       return;
     }
-    for (int64_t i = 0; i < loop.count; ++i) y[i] = ref::binary_element(step_, a[i * loop.a_stride], b[i * loop.b_stride]);
+    for (int64_t i = 0; i < loop.count; ++i)
+      y[i] = ref::binary_element(step_, a[i * loop.a_stride], b[i * loop.b_stride]);
   }
 
   BinaryStep step_;

@@ -82,6 +82,8 @@ class ConcatKernel : public exec::Kernel {
 
 }  // namespace
 
-exec::KernelPtr make_concat(ConcatStep step) { return std::make_unique<ConcatKernel>(std::move(step)); }
+exec::KernelPtr make_concat(ConcatStep step) {
+  return std::make_unique<ConcatKernel>(std::move(step));
+}
 
 }  // namespace narrow::runtime

@@ -18,7 +18,9 @@ using FloatVec = hn::Vec<FloatTag>;
 // int8 is handled as uint8 with the sign bit flipped and 128 added to the zero point: one loop serves both.
 struct Biased {
   explicit Biased(const Affine8& p)
-      : flip(p.is_signed ? 0x80 : 0), zero_point(static_cast<float>(p.zero_point + (p.is_signed ? 128 : 0))), scale(p.scale) {}
+      : flip(p.is_signed ? 0x80 : 0),
+        zero_point(static_cast<float>(p.zero_point + (p.is_signed ? 128 : 0))),
+        scale(p.scale) {}
   uint8_t flip;
   float zero_point;
   float scale;
@@ -112,9 +114,12 @@ void binary_loop(const BinaryStep& step, const uint8_t* a, OperandStep a_step, c
 void binary_impl(const BinaryStep& step, const uint8_t* a, OperandStep a_step, const uint8_t* b, OperandStep b_step,
                  uint8_t* y, size_t count) {
   switch (step.op) {
-    case BinaryOp::kAdd: return binary_loop<BinaryOp::kAdd>(step, a, a_step, b, b_step, y, count);
-    case BinaryOp::kSub: return binary_loop<BinaryOp::kSub>(step, a, a_step, b, b_step, y, count);
-    case BinaryOp::kMul: return binary_loop<BinaryOp::kMul>(step, a, a_step, b, b_step, y, count);
+    case BinaryOp::kAdd:
+      return binary_loop<BinaryOp::kAdd>(step, a, a_step, b, b_step, y, count);
+    case BinaryOp::kSub:
+      return binary_loop<BinaryOp::kSub>(step, a, a_step, b, b_step, y, count);
+    case BinaryOp::kMul:
+      return binary_loop<BinaryOp::kMul>(step, a, a_step, b, b_step, y, count);
   }
 }
 
@@ -136,8 +141,8 @@ void dequantize_elements(const Affine8& params, const Byte* q, float* x, size_t 
   HWY_DYNAMIC_DISPATCH(dequantize_impl)(params, q, x, count);
 }
 
-void binary_elements(const BinaryStep& step, const Byte* a, OperandStep a_step, const Byte* b, OperandStep b_step, Byte* y,
-                     size_t count) {
+void binary_elements(const BinaryStep& step, const Byte* a, OperandStep a_step, const Byte* b, OperandStep b_step,
+                     Byte* y, size_t count) {
   if (count > 0) HWY_DYNAMIC_DISPATCH(binary_impl)(step, a, a_step, b, b_step, y, count);
 }
 

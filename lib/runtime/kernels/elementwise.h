@@ -36,8 +36,8 @@ void dequantize_elements(const Affine8& params, const Byte* q, float* x, size_t 
 enum class OperandStep { kScalar, kVector };
 
 /// y[i] = quantize(clamp(dequantize(a[i]) op dequantize(b[i]))).
-void binary_elements(const BinaryStep& step, const Byte* a, OperandStep a_step, const Byte* b, OperandStep b_step, Byte* y,
-                     size_t count);
+void binary_elements(const BinaryStep& step, const Byte* a, OperandStep a_step, const Byte* b, OperandStep b_step,
+                     Byte* y, size_t count);
 
 /// y[i] = table[q[i] as its bits]. Tables are indexed by the byte, whatever its sign.
 using Table = std::array<Byte, 256>;

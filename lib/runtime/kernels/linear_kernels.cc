@@ -62,16 +62,15 @@ class DequantizeKernel : public exec::Kernel {
 class PlainLinearKernel : public exec::Kernel {
  public:
   enum class Direction { kQuantize, kDequantize };
-  PlainLinearKernel(quant::QuantParams params, Direction direction) : params_(std::move(params)), direction_(direction) {}
+  PlainLinearKernel(quant::QuantParams params, Direction direction)
+      : params_(std::move(params)), direction_(direction) {}
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace&) const override {
     check_channels(inputs[0]);
     outputs[0] = direction_ == Direction::kQuantize ? quant::quantize(inputs[0], params_)
                                                     : quant::dequantize(inputs[0], params_);
   }
-  exec::LayoutUse layout_use() const override {
-    return params_.axis ? exec::LayoutUse::kPlain : exec::LayoutUse::kAny;
-  }
+  exec::LayoutUse layout_use() const override { return params_.axis ? exec::LayoutUse::kPlain : exec::LayoutUse::kAny; }
 
  private:
   // The rank may be known only now.
@@ -121,7 +120,9 @@ exec::KernelPtr make_dequantize(const quant::QuantParams& params, KernelChoice c
   return std::make_unique<PlainLinearKernel>(params, PlainLinearKernel::Direction::kDequantize);
 }
 
-exec::KernelPtr make_table(const Table& table, DataType result) { return std::make_unique<TableKernel>(table, result); }
+exec::KernelPtr make_table(const Table& table, DataType result) {
+  return std::make_unique<TableKernel>(table, result);
+}
 
 Table make_function_table(const Affine8& from, const Affine8& to, const std::function<Tensor(const Tensor&)>& f) {
   Table table{};

@@ -24,8 +24,12 @@ Table make_function_table(const Affine8& from, const Affine8& to, const std::fun
 Table make_requantize_table(const Affine8& from, const Affine8& to);
 
 /// Bytes of an 8-bit tensor.
-inline const Byte* bytes_of(const Tensor& tensor) { return reinterpret_cast<const Byte*>(tensor.bytes()); }
-inline Byte* bytes_of(Tensor& tensor) { return reinterpret_cast<Byte*>(tensor.mutable_bytes()); }
+inline const Byte* bytes_of(const Tensor& tensor) {
+  return reinterpret_cast<const Byte*>(tensor.bytes());
+}
+inline Byte* bytes_of(Tensor& tensor) {
+  return reinterpret_cast<Byte*>(tensor.mutable_bytes());
+}
 
 /// Elements below which splitting a loop over threads costs more than it saves.
 inline constexpr int64_t kElementGrain = int64_t{1} << 15;

@@ -18,8 +18,8 @@ namespace {
 // Input positions that one output position sees, in steps of the dilation.
 struct Reach {
   int64_t begin = 0;
-  int64_t end = 0;     // past the last
-  int64_t counted = 0; // positions including declared padding
+  int64_t end = 0;      // past the last
+  int64_t counted = 0;  // positions including declared padding
 };
 
 class Positions {
@@ -77,15 +77,16 @@ class Positions {
 
 template <class T>
 void max_pool(const Positions& positions, int64_t channels, const T* x, T* y) {
-  parallel_for(positions.count(), std::max<int64_t>(1, kElementGrain / (8 * channels)), [&](int64_t begin, int64_t end) {
-    for (int64_t at = begin; at < end; ++at) {
-      T* target = y + at * channels;
-      std::fill_n(target, channels, std::numeric_limits<T>::lowest());
-      positions.for_each(at, [&](int64_t from) {
-        for (int64_t c = 0; c < channels; ++c) target[c] = std::max(target[c], x[from * channels + c]);
-      });
-    }
-  });
+  parallel_for(positions.count(), std::max<int64_t>(1, kElementGrain / (8 * channels)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t at = begin; at < end; ++at) {
+                   T* target = y + at * channels;
+                   std::fill_n(target, channels, std::numeric_limits<T>::lowest());
+                   positions.for_each(at, [&](int64_t from) {
+                     for (int64_t c = 0; c < channels; ++c) target[c] = std::max(target[c], x[from * channels + c]);
+                   });
+                 }
+               });
 }
 
 class PlainMaxPool : public exec::Kernel {
@@ -166,15 +167,17 @@ class AveragePool : public exec::Kernel {
     const Window window = step_.window.kernel.empty() ? whole(x.shape()) : step_.window;
     const Padding padding = padding_for(window, spatial_of(x.shape(), window.kernel.size()));
     const int64_t channels = x.shape()[1];
-    Tensor y = workspace.allocate(step_.y.storage(), window_result_shape(window, padding, x.shape(), channels), x.layout());
+    Tensor y =
+        workspace.allocate(step_.y.storage(), window_result_shape(window, padding, x.shape(), channels), x.layout());
     const Positions positions(window, padding, x.shape(), y.shape());
     for (int64_t n = 0; n < x.shape()[0]; ++n) {
       const Byte* from = bytes_of(x) + n * x.size() / x.shape()[0];
       Byte* to = bytes_of(y) + n * y.size() / x.shape()[0];
-      parallel_for(positions.count(), std::max<int64_t>(1, kElementGrain / (8 * channels)), [&](int64_t begin, int64_t end) {
-        std::vector<int32_t> sums(static_cast<size_t>(channels));
-        for (int64_t at = begin; at < end; ++at) average(positions, at, from, sums, to + at * channels);
-      });
+      parallel_for(positions.count(), std::max<int64_t>(1, kElementGrain / (8 * channels)),
+                   [&](int64_t begin, int64_t end) {
+                     std::vector<int32_t> sums(static_cast<size_t>(channels));
+                     for (int64_t at = begin; at < end; ++at) average(positions, at, from, sums, to + at * channels);
+                   });
     }
     outputs[0] = std::move(y);
   }
@@ -230,6 +233,8 @@ exec::KernelPtr make_max_pool(const Window& window, DataType type, KernelChoice 
   return std::make_unique<FastMaxPool>(window);
 }
 
-exec::KernelPtr make_average_pool(AveragePoolStep step) { return std::make_unique<AveragePool>(std::move(step)); }
+exec::KernelPtr make_average_pool(AveragePoolStep step) {
+  return std::make_unique<AveragePool>(std::move(step));
+}
 
 }  // namespace narrow::runtime

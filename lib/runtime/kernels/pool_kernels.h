@@ -11,7 +11,7 @@ namespace narrow::runtime {
 exec::KernelPtr make_max_pool(const Window& window, DataType type, KernelChoice choice);
 
 struct AveragePoolStep {
-  Window window;         // without kernel: all of the spatial axes (GlobalAveragePool)
+  Window window;           // without kernel: all of the spatial axes (GlobalAveragePool)
   bool count_pad = false;  // declared padding counts as real zeros
   Affine8 x;
   Affine8 y;

@@ -17,7 +17,7 @@ struct ProductGroup {
   DataType source = DataType::kUint8;         // uint8 or int8
   DataType destination = DataType::kFloat32;  // uint8, int8 or float32
   onednn::Requantize requantize;
-  std::vector<int32_t> weight_zero_points;    // one, or one per output channel
+  std::vector<int32_t> weight_zero_points;  // one, or one per output channel
   onednn::Clamp clamp;
   Tensor bias;  // float32 in real units, one per output channel; or undefined
 
@@ -33,8 +33,8 @@ struct ConvolutionGroup : ProductGroup {
 struct MatmulGroup : ProductGroup {
   bool transpose_a = false;
   bool transpose_b = false;
-  Tensor weights;                         // int8 [..., K, N], or undefined: the second operand comes at run time
-  DataType second = DataType::kInt8;      // type of the second operand at run time
+  Tensor weights;                     // int8 [..., K, N], or undefined: the second operand comes at run time
+  DataType second = DataType::kInt8;  // type of the second operand at run time
 };
 
 }  // namespace narrow::runtime

@@ -32,12 +32,13 @@ class SoftmaxKernel : public exec::Kernel {
     const Byte* source = bytes_of(x);
     Byte* target = bytes_of(y);
     const int64_t rows = x.size() == 0 ? 0 : outer * inner;
-    parallel_for(rows, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(length, 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const int64_t at = r / inner * length * inner + r % inner;
-        row(source + at, target + at, length, inner);
-      }
-    });
+    parallel_for(rows, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(length, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t r = begin; r < end; ++r) {
+                     const int64_t at = r / inner * length * inner + r % inner;
+                     row(source + at, target + at, length, inner);
+                   }
+                 });
     outputs[0] = std::move(y);
   }
   std::string implementation() const override { return "table"; }
@@ -60,6 +61,8 @@ class SoftmaxKernel : public exec::Kernel {
 
 }  // namespace
 
-exec::KernelPtr make_softmax(const SoftmaxStep& step) { return std::make_unique<SoftmaxKernel>(step); }
+exec::KernelPtr make_softmax(const SoftmaxStep& step) {
+  return std::make_unique<SoftmaxKernel>(step);
+}
 
 }  // namespace narrow::runtime

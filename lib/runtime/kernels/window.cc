@@ -18,11 +18,14 @@ AutoPad auto_pad_from_name(const std::string& name) {
 
 std::vector<int64_t> sized(const onnx::NodeProto& node, std::string_view name, size_t size, int64_t otherwise) {
   std::vector<int64_t> values = graph::ints_attribute(node, name, std::vector<int64_t>(size, otherwise));
-  if (values.size() != size) throw Error(ErrorKind::kModel, "attribute {} has {} entries, not {}", name, values.size(), size);
+  if (values.size() != size)
+    throw Error(ErrorKind::kModel, "attribute {} has {} entries, not {}", name, values.size(), size);
   return values;
 }
 
-int64_t extent(const Window& window, size_t i) { return (window.kernel[i] - 1) * window.dilations[i] + 1; }
+int64_t extent(const Window& window, size_t i) {
+  return (window.kernel[i] - 1) * window.dilations[i] + 1;
+}
 
 }  // namespace
 

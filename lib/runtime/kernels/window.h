@@ -28,9 +28,7 @@ struct Window {
 struct Padding {
   std::vector<int64_t> begin;
   std::vector<int64_t> end;
-  bool operator<(const Padding& other) const {
-    return begin != other.begin ? begin < other.begin : end < other.end;
-  }
+  bool operator<(const Padding& other) const { return begin != other.begin ? begin < other.begin : end < other.end; }
 };
 
 /// Reads kernel_shape (unless `kernel` is given), strides, dilations, pads, auto_pad and ceil_mode. Throws

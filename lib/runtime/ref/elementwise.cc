@@ -10,7 +10,9 @@ int32_t to_integer(const Affine8& params, Byte byte) {
   return params.is_signed ? static_cast<int32_t>(static_cast<int8_t>(byte)) : static_cast<int32_t>(byte);
 }
 
-Byte to_byte(int32_t integer) { return static_cast<Byte>(integer & 0xFF); }
+Byte to_byte(int32_t integer) {
+  return static_cast<Byte>(integer & 0xFF);
+}
 
 Byte quantize_element(const Affine8& params, float x) {
   return to_byte(quant::quantize_value(x, params.scale, params.zero_point, params.type()));

@@ -13,7 +13,8 @@ namespace {
 // Elements of an 8-bit tensor, whatever its sign.
 class Integers {
  public:
-  explicit Integers(const Tensor& tensor) : bytes_(reinterpret_cast<const uint8_t*>(tensor.bytes())), flip_(tensor.type() == DataType::kInt8 ? 128 : 0) {}
+  explicit Integers(const Tensor& tensor)
+      : bytes_(reinterpret_cast<const uint8_t*>(tensor.bytes())), flip_(tensor.type() == DataType::kInt8 ? 128 : 0) {}
   int32_t operator[](int64_t i) const { return flip_ == 0 ? bytes_[i] : static_cast<int8_t>(bytes_[i]); }
 
  private:
@@ -38,11 +39,13 @@ class Finish {
       reinterpret_cast<float*>(bytes_)[at] = static_cast<float>(real);
       return;
     }
-    const double q = std::nearbyint(real / group_.requantize.destination_scale) + group_.requantize.destination_zero_point;
+    const double q =
+        std::nearbyint(real / group_.requantize.destination_scale) + group_.requantize.destination_zero_point;
     const bool is_signed = group_.destination == DataType::kInt8;
     const double low = is_signed ? std::numeric_limits<int8_t>::min() : 0;
     const double high = is_signed ? std::numeric_limits<int8_t>::max() : std::numeric_limits<uint8_t>::max();
-    reinterpret_cast<uint8_t*>(bytes_)[at] = static_cast<uint8_t>(static_cast<int32_t>(std::clamp(q, low, high)) & 0xFF);
+    reinterpret_cast<uint8_t*>(bytes_)[at] =
+        static_cast<uint8_t>(static_cast<int32_t>(std::clamp(q, low, high)) & 0xFF);
   }
 
  private:
@@ -98,7 +101,9 @@ int32_t window_sum(const Geometry& g, const Integers& x, int64_t x_at, int32_t x
   return sum;
 }
 
-Shape batch_of(const Shape& shape) { return {shape.begin(), shape.end() - 2}; }
+Shape batch_of(const Shape& shape) {
+  return {shape.begin(), shape.end() - 2};
+}
 
 Shape broadcast_batch(const Shape& a, const Shape& b) {
   Shape result(std::max(a.size(), b.size()), 1);
@@ -134,7 +139,8 @@ Tensor convolve(const Tensor& source, const ConvolutionGroup& group) {
   const Padding padding = padding_for(group.window, spatial_of(plain.shape(), group.window.kernel.size()));
   const Shape& kernel = group.weights.shape();
   const int64_t channels = plain.shape()[1];
-  if (kernel[1] * group.groups != channels) throw Error(ErrorKind::kModel, "{} channels for weights {}", channels, shape_text(kernel));
+  if (kernel[1] * group.groups != channels)
+    throw Error(ErrorKind::kModel, "{} channels for weights {}", channels, shape_text(kernel));
   Tensor result(group.destination, window_result_shape(group.window, padding, plain.shape(), kernel[0]));
   const Geometry g = geometry_of(group, padding, plain.shape(), result.shape());
   const Integers x(plain);
@@ -171,7 +177,8 @@ Tensor multiply(const Tensor& a, const Tensor& b_or_none, const MatmulGroup& gro
   const int64_t depth = dimension(left, group.transpose_a ? 2 : 1);
   const int64_t columns = dimension(right, group.transpose_b ? 2 : 1);
   if (dimension(right, group.transpose_b ? 1 : 2) != depth) {
-    throw Error(ErrorKind::kModel, "matrices of shapes {} and {} do not multiply", shape_text(a.shape()), shape_text(b.shape()));
+    throw Error(ErrorKind::kModel, "matrices of shapes {} and {} do not multiply", shape_text(a.shape()),
+                shape_text(b.shape()));
   }
   const Shape batch = broadcast_batch(batch_of(left.shape()), batch_of(right.shape()));
   Shape shape = batch;

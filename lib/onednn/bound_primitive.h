@@ -1,8 +1,10 @@
 // A oneDNN primitive together with its constant arguments.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -26,11 +28,15 @@ class BoundPrimitive {
   BoundPrimitive(const dnnl::primitive_desc_base& descriptor, dnnl::primitive primitive, Constants constants,
                  std::vector<Argument> arguments);
 
-  /// `data` holds the memory of the arguments in their order.
+  /// `data` holds the memory of the arguments in their order. Runs on as many threads as were set at construction, for
+  /// which oneDNN planned it.
   void execute(std::span<const std::byte* const> data, Workspace& workspace) const;
 
   /// oneDNN's name of the implementation.
   const std::string& implementation() const { return implementation_; }
+
+  int threads() const { return threads_; }
+  const std::vector<Argument>& arguments() const { return arguments_; }
 
  private:
   struct Handles {
@@ -41,11 +47,18 @@ class BoundPrimitive {
 
   dnnl::primitive primitive_;
   std::string implementation_;
+  int threads_ = 1;
   Constants constants_;
   std::vector<Argument> arguments_;
-  int64_t scratch_bytes_ = 0;
+  std::optional<Argument> scratchpad_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Handles>> free_;
 };
+
+/// make() for the calling thread's thread count, if that computes bit for bit what make() for one thread does;
+/// otherwise the latter. oneDNN splits some float32 sums by thread (long ones with few results, mostly), and says
+/// nowhere which: hence the trial on noise. All arguments must be float32; integer sums need no such care.
+std::shared_ptr<const BoundPrimitive> plan_deterministic(
+    const std::function<std::shared_ptr<const BoundPrimitive>()>& make);
 
 }  // namespace narrow::onednn

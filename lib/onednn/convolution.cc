@@ -41,15 +41,6 @@ void check_spec(const ConvolutionSpec& spec, const Tensor& weights) {
   }
 }
 
-struct Entry {
-  Entry(Shape shape, const dnnl::primitive_desc_base& descriptor, dnnl::primitive made,
-        BoundPrimitive::Constants constants, std::vector<BoundPrimitive::Argument> arguments)
-      : result_shape(std::move(shape)),
-        primitive(descriptor, std::move(made), std::move(constants), std::move(arguments)) {}
-  Shape result_shape;
-  BoundPrimitive primitive;
-};
-
 }  // namespace
 
 class Convolution::State {
@@ -65,7 +56,7 @@ class Convolution::State {
   dnnl::convolution_forward::primitive_desc describe(const dnnl::memory::desc& source,
                                                      const dnnl::memory::desc& result) const;
   BoundPrimitive::Constants constants(const dnnl::convolution_forward::primitive_desc& descriptor) const;
-  std::shared_ptr<const Entry> make(const Shape& source) const;
+  std::shared_ptr<const BoundPrimitive> make(const Shape& source, const Shape& result) const;
 
   const ConvolutionSpec spec_;
   const Shape weights_shape_;
@@ -74,7 +65,7 @@ class Convolution::State {
   dnnl::memory multipliers_;
   dnnl::memory bias_;
   dnnl::memory source_zero_point_;
-  mutable PrimitiveCache<PrimitiveKey, Entry> cache_;
+  mutable PrimitiveCache<PrimitiveKey, BoundPrimitive> cache_;
 };
 
 Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias)
@@ -157,39 +148,40 @@ BoundPrimitive::Constants Convolution::State::constants(
   return constants;
 }
 
-std::shared_ptr<const Entry> Convolution::State::make(const Shape& source) const {
-  const Shape result = result_shape(source);
+std::shared_ptr<const BoundPrimitive> Convolution::State::make(const Shape& source, const Shape& result) const {
   const dnnl::memory::desc source_desc = channels_last_desc(source, spec_.source);
   const dnnl::memory::desc result_desc = channels_last_desc(result, spec_.destination);
   const auto descriptor = describe(source_desc, result_desc);
   std::vector<BoundPrimitive::Argument> arguments{{DNNL_ARG_SRC, source_desc}, {DNNL_ARG_DST, result_desc}};
   if (spec_.add_residual) arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, result_desc});
   return translating_errors(ErrorKind::kInternal, "convolution", [&] {
-    return std::make_shared<const Entry>(result, descriptor, dnnl::convolution_forward(descriptor),
-                                         constants(descriptor), std::move(arguments));
+    return std::make_shared<const BoundPrimitive>(descriptor, dnnl::convolution_forward(descriptor),
+                                                  constants(descriptor), std::move(arguments));
   });
 }
 
 Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Workspace& workspace) const {
   check_source(source);
-  if (source.size() == 0) return workspace.allocate(spec_.destination, result_shape(source.shape()), source.layout());
-  const PrimitiveKey key{
-      .source = source.shape(), .other = {}, .residual = spec_.add_residual, .threads = thread_count()};
-  const auto entry = cache_.get(key, [&] { return make(source.shape()); });
-  Tensor result = workspace.allocate(spec_.destination, entry->result_shape, Layout::kChannelsLast);
-  const std::array data{source.bytes(), result.bytes(), spec_.add_residual ? residual.bytes() : nullptr};
+  Tensor result = workspace.allocate(spec_.destination, result_shape(source.shape()), Layout::kChannelsLast);
+  if (result.size() == 0) return result;
+  const PrimitiveKey key{.source = source.shape(), .other = {}, .threads = thread_count()};
+  const auto primitive = cache_.get(key, [&] {
+    const auto plan = [&] { return make(source.shape(), result.shape()); };
+    return spec_.source == DataType::kFloat32 ? plan_deterministic(plan) : plan();
+  });
   if (spec_.add_residual) {
     ensure(
         residual.shape() == result.shape() && residual.layout() == result.layout() && residual.type() == result.type(),
         "the residual is like the result");
   }
-  entry->primitive.execute(std::span(data).first(spec_.add_residual ? 3 : 2), workspace);
+  const std::array data{source.bytes(), result.bytes(), spec_.add_residual ? residual.bytes() : nullptr};
+  primitive->execute(std::span(data).first(spec_.add_residual ? 3 : 2), workspace);
   return result;
 }
 
 std::string Convolution::State::implementation() const {
-  const auto entry = cache_.latest();
-  return entry ? entry->primitive.implementation() : std::string();
+  const auto primitive = cache_.latest();
+  return primitive ? primitive->implementation() : std::string();
 }
 
 Convolution::Convolution(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias)

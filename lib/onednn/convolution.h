@@ -23,6 +23,9 @@ struct Clamp {
 /// Scales and zero points of an integer convolution or matrix product:
 /// real = sum((x - source_zero_point) * w) * source_scale * weight_scales[c] + bias[c], clamped;
 /// result = saturate(round_half_even(real / destination_scale) + destination_zero_point), or real for a float32 result.
+/// Computed in float32 with one multiplier per channel, the zero point added before rounding: at near ties the result
+/// may differ from the formula by one step, nowhere else. An int32 result is the bare accumulator: no scales, bias or
+/// clamp. Without VNNI (saturates_pairs()) sums saturate, and oneDNN halves the weights that meet int8 sources.
 struct Requantize {
   float source_scale = 1;
   int32_t source_zero_point = 0;
@@ -47,12 +50,12 @@ struct ConvolutionSpec {
 class Convolution {
  public:
   /// `weights` [M, C/groups, kernel...] plain, float32 or int8; `bias` float32 [M] in real units, or undefined.
-  /// Weights are packed for the CPU once per source shape class. Throws Error(kUnsupported) with oneDNN's reason.
+  /// Weights are packed once per order that source shapes ask for. Throws Error(kUnsupported) with oneDNN's reason.
   Convolution(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias);
   ~Convolution();
 
   /// `source` [N, C, spatial...] channels-last; so is the result. Primitives are cached per source shape (bounded).
-  /// Thread-safe.
+  /// Thread-safe; float32 results do not depend on the thread count. Throws Error(kModel) for shapes that do not fit.
   Tensor run(const Tensor& source, const Tensor& residual, Workspace& workspace) const;
 
   /// oneDNN's name of the implementation last chosen, such as "brgconv:avx512_core_vnni".

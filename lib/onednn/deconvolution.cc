@@ -64,7 +64,8 @@ class Deconvolution::State {
     Tensor result = workspace.allocate(DataType::kFloat32, shape, Layout::kChannelsLast);
     if (result.size() == 0) return result;
     const PrimitiveKey key{.source = source.shape(), .other = {}, .threads = thread_count()};
-    const auto primitive = cache_.get(key, [&] { return make(source.shape(), shape); });
+    const auto primitive =
+        cache_.get(key, [&] { return plan_deterministic([&] { return make(source.shape(), shape); }); });
     primitive->execute(std::array{source.bytes(), result.bytes()}, workspace);
     return result;
   }

@@ -1,13 +1,15 @@
+// Instruction sets that oneDNN's kernels use.
 #pragma once
 
 #include <string>
 
 namespace narrow::onednn {
 
-/// Instruction set that oneDNN may use in this process, such as "avx512_core_vnni".
+/// Instruction set that oneDNN may use in this process, such as "avx512_core_vnni"; "generic" below sse41. Asking fixes
+/// it.
 std::string effective_isa();
 
-/// Caps it; must come before the first primitive. Throws Error(kUsage) for an unknown name or a late call.
+/// Caps it; must come before any other use of oneDNN. Throws Error(kUsage) for an unknown name or a late call.
 void set_max_isa(const std::string& name);
 
 /// "3.2.0".

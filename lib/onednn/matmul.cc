@@ -159,7 +159,10 @@ Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace
   if (shapes.a.back() == 0) throw Error(ErrorKind::kUnsupported, "matrix product over no terms");
 
   const MatmulKey key{.shapes = {.source = shapes.a, .other = shapes.b, .threads = thread_count()}, .type_b = type_b};
-  const auto primitive = cache_.get(key, [&] { return make(shapes, type_b); });
+  const auto primitive = cache_.get(key, [&] {
+    const auto plan = [&] { return make(shapes, type_b); };
+    return spec_.source == DataType::kFloat32 ? plan_deterministic(plan) : plan();
+  });
   const Tensor plain_a = to_layout(a, Layout::kPlain);
   if (weights_.defined()) {
     primitive->execute(std::array{plain_a.bytes(), result.bytes()}, workspace);

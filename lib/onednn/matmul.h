@@ -18,20 +18,21 @@ struct MatmulSpec {
   bool transpose_b = false;
   Clamp clamp;
   std::optional<Requantize> requantize;  // weight_scales: one, or one per column of B
-  int32_t weight_zero_point = 0;         // integer only, second operand
+  int32_t weight_zero_point = 0;         // integer only, second operand, in its own type
 };
 
 class Matmul {
  public:
   /// With a constant second operand: `weights` [..., K, N] (or [..., N, K] if transpose_b), packed once.
-  /// `bias` float32 in real units, broadcast over rows: [N], or undefined.
+  /// Integer weights may be int8 or uint8. `bias` float32 in real units, broadcast over rows: [N], or undefined.
   Matmul(MatmulSpec spec, const Tensor& weights, const Tensor& bias);
-  /// Both operands known only at run time.
+  /// Both operands known only at run time; an integer second operand may be int8 or uint8.
   explicit Matmul(MatmulSpec spec);
   ~Matmul();
 
   /// ONNX MatMul semantics (batch broadcasting, rank-1 operands). `b` undefined if it was given as weights. Plain
-  /// layout. Thread-safe; primitives cached per shape (bounded).
+  /// layout. Thread-safe; primitives cached per shape (bounded); float32 results do not depend on the thread count.
+  /// Throws Error(kModel) for shapes that do not fit, Error(kUnsupported) for types or sums over no terms.
   Tensor run(const Tensor& a, const Tensor& b, Workspace& workspace) const;
 
   std::string implementation() const;

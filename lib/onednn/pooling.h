@@ -11,6 +11,8 @@
 
 namespace narrow::onednn {
 
+/// Integers keep their scale and zero point; averages of integers round half to even. kAverageIncludingPad counts
+/// padded cells as code 0: with another zero point that is not the real 0.
 enum class PoolingKind { kMax, kAverage, kAverageIncludingPad };
 
 struct PoolingSpec {
@@ -26,6 +28,8 @@ class Pooling {
  public:
   explicit Pooling(PoolingSpec spec);
   ~Pooling();
+  /// `source` [N, C, spatial...] channels-last; so is the result, of the same type. Thread-safe. Throws Error(kModel)
+  /// for shapes that do not fit, Error(kUnsupported) if oneDNN can not (a window wholly inside the padding).
   Tensor run(const Tensor& source, Workspace& workspace) const;
   std::string implementation() const;
 

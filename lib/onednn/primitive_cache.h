@@ -15,7 +15,6 @@ namespace narrow::onednn {
 struct PrimitiveKey {
   Shape source;
   Shape other;  // second operand of a matrix product
-  bool residual = false;
   int threads = 1;
   bool operator==(const PrimitiveKey&) const = default;
 };

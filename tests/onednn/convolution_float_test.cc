@@ -89,6 +89,7 @@ std::vector<Layer> large_layers() {
       square_layer("odd", {.channels = 333, .size = 13, .filters = 77, .kernel = 3, .pad = 1}),
       square_layer("stem", {.channels = 3, .size = 224, .filters = 64, .kernel = 7, .stride = 2, .pad = 3}),
       square_layer("depthwise", {.channels = 144, .size = 56, .filters = 144, .kernel = 3, .pad = 1, .groups = 144}),
+      square_layer("5x5_single", {.channels = 512, .size = 1, .filters = 96, .kernel = 5, .pad = 2}),
       square_layer("grouped", {.channels = 256, .size = 14, .filters = 256, .kernel = 3, .pad = 1, .groups = 32}),
   };
 }

@@ -43,7 +43,7 @@ constexpr double kNearTie = 1e-4;
 void expect_matches_layer(const Layer& layer, const IntegerCase& test) {
   SCOPED_TRACE(layer.name);
   const Tensor source = random_tensor(test.source, layer.source, 1);
-  const Tensor weights = random_tensor(DataType::kInt8, layer.weights, 2);
+  const Tensor weights = random_weights(layer.weights, 2);
   const Tensor bias = random_tensor(DataType::kFloat32, {layer.weights[0]}, 3);
   ConvolutionSpec spec = spec_of(layer);
   spec.source = test.source;
@@ -144,7 +144,7 @@ TEST(ConvolutionInteger, AccumulatorIsExact) {
       spec.destination = DataType::kInt32;
       spec.requantize = Requantize{.source_scale = 0.5F, .source_zero_point = 11, .weight_scales = {0.25F}};
       const Tensor source = random_tensor(type, layer.source, 1);
-      const Tensor weights = random_tensor(DataType::kInt8, layer.weights, 2);
+      const Tensor weights = random_weights(layer.weights, 2);
       const Convolution convolution(spec, weights, Tensor());
       Workspace workspace;
       const Tensor result =

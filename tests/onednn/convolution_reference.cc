@@ -1,11 +1,11 @@
 #include "tests/onednn/convolution_reference.h"
 
 #include <algorithm>
-#include <cfenv>
+#include <array>
 #include <cmath>
 #include <utility>
 
-#include "lib/base/error.h"
+#include "lib/onednn/isa.h"
 
 namespace narrow::onednn::test {
 namespace {
@@ -44,6 +44,14 @@ Tensor random_tensor(DataType type, Shape shape, uint32_t seed) {
     default:
       for (auto& value : tensor.mutable_data<float>()) value = random.real();
   }
+  return tensor;
+}
+
+Tensor random_weights(Shape shape, uint32_t seed) {
+  if (!saturates_pairs()) return random_tensor(DataType::kInt8, std::move(shape), seed);
+  Random random(seed);
+  Tensor tensor(DataType::kInt8, std::move(shape));
+  for (auto& value : tensor.mutable_data<int8_t>()) value = static_cast<int8_t>(2 * random.integer(-32, 31));
   return tensor;
 }
 

@@ -30,6 +30,10 @@ class Random {
 /// Plain tensor of float32 in [-1, 1), or of u8/s8/s32 over the whole range of the first two.
 Tensor random_tensor(DataType type, Shape shape, uint32_t seed);
 
+/// int8 weights over the whole range; without VNNI, even ones of 7 bits: there pairs of products with u8 saturate, and
+/// oneDNN halves the weights that meet s8 sources.
+Tensor random_weights(Shape shape, uint32_t seed);
+
 struct Layer {
   std::string name;
   Shape source;

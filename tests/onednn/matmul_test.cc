@@ -67,39 +67,51 @@ struct MatmulCase {
   bool per_column = false;
 };
 
-// sum((a - za) * (b - zb)) over merged operands [batch, M, K] x [batch, K, N], exact for integers; and N.
+Shape batch_of(const Shape& stored) {
+  return stored.size() < 2 ? Shape{} : Shape(stored.begin(), stored.end() - 2);
+}
+
+// Which matrix of an operand takes part in matrix `index` of the result: batch axes are aligned at the end.
+int64_t matrix_index(const Shape& operand, const Shape& batch, int64_t index) {
+  int64_t at = 0, step = 1;
+  for (size_t i = 0; i < operand.size(); ++i) {
+    const int64_t size = operand[operand.size() - 1 - i];
+    const int64_t coordinate = index % batch[batch.size() - 1 - i];
+    index /= batch[batch.size() - 1 - i];
+    at += (size == 1 ? 0 : coordinate) * step;
+    step *= size;
+  }
+  return at;
+}
+
+// sum((a - za) * (b - zb)) in the result's order, exact for integers; and N.
 struct Exact {
   std::vector<double> sums;
   int64_t columns = 0;
 };
 
 Exact multiply(const Product& product, const Tensor& a, const Tensor& b, ZeroPoints zero) {
-  const MatmulShapes shapes = make_matmul_shapes(product.a, product.b, product.transposed);
-  const size_t batch_rank = shapes.product.size() - 2;
-  const int64_t rows = shapes.product[batch_rank], columns = shapes.product.back(), terms = shapes.a.back();
+  const bool row = product.a.size() == 1, column = product.b.size() == 1;  // rank-1 operands
+  const bool swap_a = product.transposed.a && !row, swap_b = product.transposed.b && !column;
+  const int64_t last_a = product.a.back(), last_b = product.b.back();
+  const int64_t rows = row ? 1 : swap_a ? last_a : product.a[product.a.size() - 2];
+  const int64_t columns = column ? 1 : swap_b ? product.b[product.b.size() - 2] : last_b;
+  const int64_t terms = a.size() / element_count(batch_of(product.a)) / rows;
+  Shape batch = product.result;
+  batch.resize(batch.size() - (row ? 0 : 1) - (column ? 0 : 1));
   const Tensor real_a = to_float32(a), real_b = to_float32(b);
   Exact exact{.sums = {}, .columns = columns};
-  const int64_t batches = element_count({shapes.product.begin(), shapes.product.end() - 2});
-  for (int64_t batch = 0; batch < batches; ++batch) {
-    int64_t at_a = 0, at_b = 0, rest = batch, step_a = 1, step_b = 1;
-    for (size_t axis = batch_rank; axis-- > 0;) {
-      const int64_t index = rest % shapes.product[axis];
-      rest /= shapes.product[axis];
-      at_a += (shapes.a[axis] == 1 ? 0 : index) * step_a;
-      at_b += (shapes.b[axis] == 1 ? 0 : index) * step_b;
-      step_a *= shapes.a[axis];
-      step_b *= shapes.b[axis];
-    }
+  for (int64_t index = 0; index < element_count(batch); ++index) {
+    const int64_t from_a = matrix_index(batch_of(product.a), batch, index) * rows * terms;
+    const int64_t from_b = matrix_index(batch_of(product.b), batch, index) * terms * columns;
     for (int64_t m = 0; m < rows; ++m) {
       for (int64_t n = 0; n < columns; ++n) {
         double sum = 0;
         for (int64_t k = 0; k < terms; ++k) {
-          const int64_t i =
-              at_a * rows * terms + (product.transposed.a && product.a.size() > 1 ? k * rows + m : m * terms + k);
-          const int64_t j =
-              at_b * terms * columns + (product.transposed.b && product.b.size() > 1 ? n * terms + k : k * columns + n);
-          sum += (static_cast<double>(real_a.data<float>()[static_cast<size_t>(i)]) - zero.a) *
-                 (static_cast<double>(real_b.data<float>()[static_cast<size_t>(j)]) - zero.b);
+          const int64_t i = from_a + (swap_a ? k * rows + m : m * terms + k);
+          const int64_t j = from_b + (swap_b ? n * terms + k : k * columns + n);
+          sum += (double{real_a.data<float>()[static_cast<size_t>(i)]} - zero.a) *
+                 (double{real_b.data<float>()[static_cast<size_t>(j)]} - zero.b);
         }
         exact.sums.push_back(sum);
       }
@@ -127,10 +139,21 @@ MatmulSpec make_spec(const Product& product, const MatmulCase& test, int64_t col
   return spec;
 }
 
+// Weights, and u8 ones that are the same weights shifted up.
+Tensor random_second_operand(DataType type, const Shape& shape) {
+  if (type == DataType::kFloat32) return random_tensor(type, shape, 2);
+  const Tensor weights = random_weights(shape, 2);
+  if (type == DataType::kInt8) return weights;
+  Tensor shifted(type, shape);
+  const auto target = shifted.mutable_data<uint8_t>();
+  for (size_t i = 0; i < target.size(); ++i) target[i] = static_cast<uint8_t>(weights.data<int8_t>()[i] + 128);
+  return shifted;
+}
+
 void expect_matches_product(const Product& product, const MatmulCase& test) {
   SCOPED_TRACE(shape_text(product.a) + " x " + shape_text(product.b));
   const Tensor a = random_tensor(test.types.a, product.a, 1);
-  const Tensor b = random_tensor(test.types.b, product.b, 2);
+  const Tensor b = random_second_operand(test.types.b, product.b);
   const Exact exact = multiply(product, a, b, test.zero_points);
   const double terms = static_cast<double>(
       product.a.size() == 1 || !product.transposed.a ? product.a.back() : product.a[product.a.size() - 2]);
@@ -236,18 +259,33 @@ TEST(MatmulInteger, BothOperandsAtRunTime) {
   expect_matches({.types = kSigned, .zero_points = {.a = 5, .b = 0, .result = -3}, .clamp = {}, .constant_b = false});
 }
 
+struct LongProduct {
+  Shape a;
+  Shape b;
+  bool transpose_a = false;
+};
+
 TEST(Matmul, ThreadCountDoesNotChangeABit) {
-  const std::vector<std::pair<Shape, Shape>> products{{{1, 4096}, {4096, 10}},        {{1, 2048}, {2048, 1000}},
-                                                      {{1, 25088}, {25088, 64}},      {{4, 8192}, {8192, 16}},
-                                                      {{128, 768}, {768, 3072}},      {{197, 333}, {333, 77}},
-                                                      {{12, 128, 64}, {12, 64, 128}}, {{1, 64, 4096}, {1, 4096, 64}}};
+  const std::vector<LongProduct> products{{{1, 4096}, {4096, 10}},
+                                          {{1, 2048}, {2048, 1000}},
+                                          {{1, 25088}, {25088, 64}},
+                                          {{4, 8192}, {8192, 16}},
+                                          {{128, 768}, {768, 3072}},
+                                          {{197, 333}, {333, 77}},
+                                          {{12, 128, 64}, {12, 64, 128}},
+                                          {{1, 64, 4096}, {1, 4096, 64}},
+                                          // oneDNN splits these sums by thread.
+                                          {{9216, 64}, {9216, 10}, true},
+                                          {{9216, 1}, {9216, 1}, true}};
   const int before = thread_count();
-  for (const auto& [shape_a, shape_b] : products) {
+  for (const LongProduct& product : products) {
     for (const bool constant : {true, false}) {
-      SCOPED_TRACE(shape_text(shape_a) + " x " + shape_text(shape_b) + (constant ? " constant" : ""));
-      const Tensor a = random_tensor(DataType::kFloat32, shape_a, 1);
-      const Tensor b = random_tensor(DataType::kFloat32, shape_b, 2);
-      const Matmul matmul = constant ? Matmul({}, b, Tensor()) : Matmul({});
+      SCOPED_TRACE(shape_text(product.a) + " x " + shape_text(product.b) + (constant ? " constant" : ""));
+      const Tensor a = random_tensor(DataType::kFloat32, product.a, 1);
+      const Tensor b = random_tensor(DataType::kFloat32, product.b, 2);
+      MatmulSpec spec;
+      spec.transpose_a = product.transpose_a;
+      const Matmul matmul = constant ? Matmul(spec, b, Tensor()) : Matmul(spec);
       Workspace workspace;
       set_thread_count(1);
       const Tensor one = matmul.run(a, constant ? Tensor() : b, workspace);
@@ -256,6 +294,7 @@ TEST(Matmul, ThreadCountDoesNotChangeABit) {
         const Tensor more = matmul.run(a, constant ? Tensor() : b, workspace);
         EXPECT_EQ(std::memcmp(one.bytes(), more.bytes(), one.byte_size()), 0)
             << threads << " threads " << matmul.implementation();
+        EXPECT_EQ(thread_count(), threads);
       }
     }
   }

@@ -1,0 +1,63 @@
+#include <algorithm>
+
+#include "lib/base/error.h"
+#include "lib/runtime/lower.h"
+
+namespace narrow::runtime {
+namespace {
+
+double share(int64_t part, int64_t whole) {
+  return whole == 0 ? 1.0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+// Shapes of all values of one run.
+class ShapeRecorder : public exec::TensorListener {
+ public:
+  void on_value(const std::string& value, const Tensor& tensor) override { shapes[value] = tensor.shape(); }
+  std::map<std::string, Shape> shapes;
+};
+
+}  // namespace
+
+int64_t Coverage::integer_nodes() const {
+  return std::count_if(nodes.begin(), nodes.end(), [](const NodeCoverage& node) { return node.integer; });
+}
+
+int64_t Coverage::total_macs() const {
+  int64_t total = 0;
+  for (const NodeCoverage& node : nodes) total += node.macs.value_or(0);
+  return total;
+}
+
+int64_t Coverage::integer_macs() const {
+  int64_t total = 0;
+  for (const NodeCoverage& node : nodes) total += node.integer ? node.macs.value_or(0) : 0;
+  return total;
+}
+
+double Coverage::node_share() const {
+  return share(integer_nodes(), static_cast<int64_t>(nodes.size()));
+}
+double Coverage::mac_share() const {
+  return share(integer_macs(), total_macs());
+}
+
+void count_macs(LoweredModel& lowered, const exec::Feed& feed) {
+  ShapeRecorder recorder;
+  Workspace workspace;
+  for (const auto& [name, tensor] : feed) recorder.shapes[name] = tensor.shape();
+  lowered.program.run(feed, workspace, {.listener = &recorder});
+  for (const MacCount& count : lowered.mac_counts) {
+    const auto value = recorder.shapes.find(count.value);
+    const auto inner = recorder.shapes.find(count.inner);
+    // A node whose result a constant replaces or nobody needs is not run.
+    if (value == recorder.shapes.end() || (!count.inner.empty() && inner == recorder.shapes.end())) {
+      lowered.coverage.nodes[count.node].macs = 0;
+      continue;
+    }
+    const int64_t depth = count.inner.empty() ? 1 : inner->second.back();
+    lowered.coverage.nodes[count.node].macs = element_count(value->second) * count.per_element * depth;
+  }
+}
+
+}  // namespace narrow::runtime

@@ -1,0 +1,202 @@
+#include "lib/runtime/integer_step.h"
+
+#include <algorithm>
+
+#include "lib/base/error.h"
+#include "lib/graph/attributes.h"
+#include "lib/graph/model.h"
+
+namespace narrow::runtime {
+namespace {
+
+struct LoweringRow {
+  std::string_view op_type;
+  LowerNode lower;
+};
+
+// Sorted by name.
+constexpr LoweringRow kLowerings[] = {
+    {"Abs", lower_unary},
+    {"Add", lower_binary},
+    {"AveragePool", lower_average_pool},
+    {"Celu", lower_unary},
+    {"Clip", lower_unary},
+    {"Concat", lower_concat},
+    {"Conv", lower_convolution},
+    {"DepthToSpace", lower_movement},
+    {"Div", lower_unary},
+    {"Elu", lower_unary},
+    {"Erf", lower_unary},
+    {"Exp", lower_unary},
+    {"Expand", lower_movement},
+    {"Flatten", lower_movement},
+    {"Gather", lower_movement},
+    {"Gelu", lower_unary},
+    {"Gemm", lower_gemm},
+    {"GlobalAveragePool", lower_average_pool},
+    {"HardSigmoid", lower_unary},
+    {"HardSwish", lower_unary},
+    {"Identity", lower_movement},
+    {"LeakyRelu", lower_unary},
+    {"Log", lower_unary},
+    {"MatMul", lower_matmul},
+    {"MaxPool", lower_max_pool},
+    {"Mish", lower_unary},
+    {"Mul", lower_binary},
+    {"Neg", lower_unary},
+    {"PRelu", lower_unary},
+    {"Pad", lower_movement},
+    {"Pow", lower_unary},
+    {"Relu", lower_unary},
+    {"Reshape", lower_movement},
+    {"Resize", lower_movement},
+    {"Selu", lower_unary},
+    {"Sigmoid", lower_unary},
+    {"Slice", lower_movement},
+    {"Softmax", lower_softmax},
+    {"Softplus", lower_unary},
+    {"Softsign", lower_unary},
+    {"SpaceToDepth", lower_movement},
+    {"Split", lower_movement},
+    {"Sqrt", lower_unary},
+    {"Squeeze", lower_movement},
+    {"Sub", lower_binary},
+    {"Tanh", lower_unary},
+    {"ThresholdedRelu", lower_unary},
+    {"Tile", lower_movement},
+    {"Transpose", lower_movement},
+    {"Unsqueeze", lower_movement},
+};
+
+bool is_op(const onnx::NodeProto& node, std::string_view op_type) {
+  return node.op_type() == op_type && graph::canonical_domain(node.domain()).empty();
+}
+
+// x clamped to [low, high] after it was clamped to `clamp`.
+onednn::Clamp compose(const onednn::Clamp& clamp, float low, float high) {
+  const auto limit = [&](float x) { return std::min(std::max(x, low), high); };
+  return {limit(clamp.low), limit(clamp.high)};
+}
+
+std::optional<onednn::Clamp> clamp_of(const LowerContext& context, const onnx::NodeProto& node) {
+  onednn::Clamp clamp;
+  if (is_op(node, "Relu")) {
+    clamp.low = 0;
+    return clamp;
+  }
+  if (!is_op(node, "Clip")) return std::nullopt;
+  if (context.opset(node) < 11) {
+    clamp.low = graph::float_attribute(node, "min", clamp.low);
+    clamp.high = graph::float_attribute(node, "max", clamp.high);
+    return clamp;
+  }
+  const auto read = [&](int i, float& limit) {
+    if (node.input_size() <= i || node.input(i).empty()) return true;
+    const Tensor* value = context.constant(node.input(i));
+    if (value == nullptr || value->size() != 1 || value->type() != DataType::kFloat32) return false;
+    limit = value->data<float>()[0];
+    return true;
+  };
+  return read(1, clamp.low) && read(2, clamp.high) ? std::optional(clamp) : std::nullopt;
+}
+
+// The constant vector that an Add puts on `value`, or nullptr.
+const Tensor* added_bias(const LowerContext& context, const onnx::NodeProto& node, const std::string& value,
+                         int64_t columns) {
+  if (!is_op(node, "Add") || node.input_size() != 2 || columns == 0) return nullptr;
+  const Tensor* bias = context.constant(node.input(0) == value ? node.input(1) : node.input(0));
+  if (bias == nullptr || bias->type() != DataType::kFloat32 || bias->size() != columns) return nullptr;
+  return bias->rank() >= 1 && bias->shape().back() == columns ? bias : nullptr;
+}
+
+}  // namespace
+
+const Tensor* LowerContext::constant(const std::string& value) const {
+  if (value.empty()) return nullptr;
+  if (const Tensor* known = constants.find(value)) return known;
+  if (const Tensor* known = quant.constant(value)) return known;
+  if (const auto found = dequantized_.find(value); found != dequantized_.end()) return &found->second;
+  const Quantized* source = quant.source(value);
+  const Tensor* integers = source == nullptr ? nullptr : quant.constant(source->integer);
+  if (integers == nullptr) return nullptr;
+  return &dequantized_.emplace(value, quant::dequantize(*integers, source->params)).first->second;
+}
+
+LowerNode find_lowering(const onnx::NodeProto& node) {
+  if (!graph::canonical_domain(node.domain()).empty()) return nullptr;
+  const auto* row = std::lower_bound(std::begin(kLowerings), std::end(kLowerings), std::string_view(node.op_type()),
+                                     [](const LoweringRow& a, std::string_view b) { return a.op_type < b; });
+  return row != std::end(kLowerings) && row->op_type == node.op_type() ? row->lower : nullptr;
+}
+
+GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, EndOptions options) {
+  GroupEnd end{.nodes = {&head}, .clamp = {}, .bias = nullptr, .real = head.output(0), .target = nullptr};
+  while (true) {
+    end.target = context.quant.target(end.real);
+    if (end.target != nullptr) {
+      if (!end.target->per_tensor8()) end.target = nullptr;
+      return end;
+    }
+    const auto uses = context.quant.index().uses(end.real);
+    if (uses.size() != 1 || uses[0].input == graph::Use::kCaptured || context.quant.index().is_output(end.real))
+      return end;
+    const onnx::NodeProto& next = *uses[0].node;
+    if (const auto clamp = uses[0].input == 0 ? clamp_of(context, next) : std::nullopt) {
+      end.clamp = compose(end.clamp, clamp->low, clamp->high);
+    } else if (const Tensor* bias = added_bias(context, next, end.real, options.bias_columns);
+               bias != nullptr && end.nodes.size() == 1) {
+      end.bias = bias;
+    } else {
+      return end;
+    }
+    end.nodes.push_back(&next);
+    end.real = next.output(0);
+  }
+}
+
+const Quantized* activation(const LowerContext& context, const onnx::NodeProto& node, int i) {
+  if (i >= node.input_size()) return nullptr;
+  const Quantized* source = context.quant.source(node.input(i));
+  return source != nullptr && source->per_tensor8() ? source : nullptr;
+}
+
+Reason no_activation(const LowerContext& context, const onnx::NodeProto& node, int i) {
+  if (i >= node.input_size()) return {ReasonCode::kNotFusable, fmt::format("input {} is absent", i)};
+  const Quantized* source = context.quant.source(node.input(i));
+  if (source == nullptr) return {ReasonCode::kNotFusable, fmt::format("input '{}' is not dequantized", node.input(i))};
+  if (source->params.axis)
+    return {ReasonCode::kNoIntegerKernel, fmt::format("input '{}' is per-channel", node.input(i))};
+  return {ReasonCode::kNoIntegerKernel,
+          fmt::format("input '{}' is {}", node.input(i), quant::name(source->params.type))};
+}
+
+Reason no_target(const GroupEnd& end) {
+  return {ReasonCode::kNotFusable, fmt::format("output '{}' does not go to one 8-bit QuantizeLinear only", end.real)};
+}
+
+Affine8 affine_of(const Quantized& quantized) {
+  return {quantized.scale(), quantized.zero_point(), quantized.params.type == quant::QuantType::kInt8};
+}
+
+Tensor clamped(const Tensor& real, const onednn::Clamp& clamp) {
+  Tensor result = real;
+  for (float& x : result.mutable_data<float>()) x = std::min(std::max(x, clamp.low), clamp.high);
+  return result;
+}
+
+FloatKernel make_float_kernel(const LowerContext& context, const onnx::NodeProto& node) {
+  FloatKernel made{.kernel = nullptr, .held = std::vector<bool>(static_cast<size_t>(node.input_size()), false)};
+  exec::KernelRequest request;
+  request.node = &node;
+  request.opset = context.opset(node);
+  request.constant = [&](int input) -> const Tensor* {
+    if (input >= node.input_size()) return nullptr;
+    const Tensor* constant = context.constant(node.input(input));
+    if (constant != nullptr) made.held[static_cast<size_t>(input)] = true;
+    return constant;
+  };
+  made.kernel = exec::make_kernel(request);
+  return made;
+}
+
+}  // namespace narrow::runtime

@@ -1,0 +1,101 @@
+// One node group as integer steps, and what the lowering of each operator starts from.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "lib/base/reason.h"
+#include "lib/exec/constants.h"
+#include "lib/exec/kernel.h"
+#include "lib/onednn/convolution.h"
+#include "lib/runtime/kernels/affine8.h"
+#include "lib/runtime/lower.h"
+#include "lib/runtime/quant_graph.h"
+
+namespace narrow::runtime {
+
+struct IntegerStep {
+  exec::KernelPtr kernel;
+  std::vector<std::string> inputs;  // value names in the program; "" is absent
+  std::vector<std::string> outputs;
+};
+
+/// A group: the steps in order, and the nodes they compute (the head first, then what is folded behind it).
+struct IntegerGroup {
+  std::vector<IntegerStep> steps;
+  std::vector<const onnx::NodeProto*> nodes;
+  std::map<std::string, Tensor> constants;  // that only this group knows
+};
+
+using GroupOrReason = std::variant<IntegerGroup, Reason>;
+
+struct LowerContext {
+  LowerContext(const QuantGraph& quant_graph, const exec::Constants& folded, KernelChoice kernels)
+      : quant(quant_graph), constants(folded), choice(kernels) {}
+
+  const QuantGraph& quant;
+  const exec::Constants& constants;
+  KernelChoice choice;
+
+  int opset(const onnx::NodeProto& node) const { return quant.model().opset(node.domain()); }
+  /// A value known before the run: initializer, folded, or dequantized from a constant.
+  const Tensor* constant(const std::string& value) const;
+
+ private:
+  mutable std::map<std::string, Tensor> dequantized_;
+};
+
+/// Lowers one node; a Reason if it does not run on integers here.
+using LowerNode = GroupOrReason (*)(const LowerContext& context, const onnx::NodeProto& node);
+
+/// nullptr: the operator has no integer kernel.
+LowerNode find_lowering(const onnx::NodeProto& node);
+
+GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_binary(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_softmax(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_concat(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_max_pool(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_average_pool(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto& node);
+
+/// How a group goes on behind its head: activations (and a bias) that fold into it, then the integers it ends in.
+struct GroupEnd {
+  std::vector<const onnx::NodeProto*> nodes;  // the head first
+  onednn::Clamp clamp;
+  const Tensor* bias = nullptr;       // of a folded Add, one per column
+  std::string real;                   // the real value the group computes
+  const Quantized* target = nullptr;  // its integers, if nothing needs the real value and they have 8 bits
+};
+
+struct EndOptions {
+  /// Fold an Add of a constant vector of this length; 0: none.
+  int64_t bias_columns = 0;
+};
+GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, EndOptions options = {});
+
+/// The 8-bit per-tensor integers behind input `i`, or nullptr.
+const Quantized* activation(const LowerContext& context, const onnx::NodeProto& node, int i);
+/// Why activation() found none.
+Reason no_activation(const LowerContext& context, const onnx::NodeProto& node, int i);
+/// Why a group without target can not end in integers.
+Reason no_target(const GroupEnd& end);
+
+Affine8 affine_of(const Quantized& quantized);
+Tensor clamped(const Tensor& real, const onednn::Clamp& clamp);
+
+/// A kernel of the float table for this node. `held`: inputs the kernel took as constants; they are absent at run time.
+struct FloatKernel {
+  exec::KernelPtr kernel;
+  std::vector<bool> held;
+};
+FloatKernel make_float_kernel(const LowerContext& context, const onnx::NodeProto& node);
+
+}  // namespace narrow::runtime

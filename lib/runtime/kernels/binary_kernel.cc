@@ -1,0 +1,137 @@
+#include "lib/runtime/kernels/binary_kernel.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "lib/base/error.h"
+#include "lib/base/parallel.h"
+#include "lib/runtime/kernels/linear_kernels.h"
+#include "lib/runtime/ref/elementwise.h"
+
+namespace narrow::runtime {
+namespace {
+
+// One loop of the nest over the result, outermost first: how far each operand moves per step.
+struct Loop {
+  int64_t count = 1;
+  int64_t a_stride = 0;
+  int64_t b_stride = 0;
+};
+
+Shape broadcast_shape(const Shape& a, const Shape& b) {
+  Shape result(std::max(a.size(), b.size()), 1);
+  for (size_t i = 0; i < result.size(); ++i) {
+    const int64_t x = i < a.size() ? a[a.size() - 1 - i] : 1;
+    const int64_t y = i < b.size() ? b[b.size() - 1 - i] : 1;
+    if (x != y && x != 1 && y != 1) {
+      throw Error(ErrorKind::kModel, "shapes {} and {} do not broadcast", shape_text(a), shape_text(b));
+    }
+    result[result.size() - 1 - i] = x == 1 ? y : x;
+  }
+  return result;
+}
+
+// Axes from outermost to innermost in memory.
+std::vector<size_t> memory_order(size_t rank, Layout layout) {
+  std::vector<size_t> order(rank);
+  for (size_t i = 0; i < rank; ++i) order[i] = i;
+  if (layout == Layout::kChannelsLast) std::rotate(order.begin() + 1, order.begin() + 2, order.end());
+  return order;
+}
+
+// Stride per axis of a result of `rank`; 0 where the operand repeats.
+std::vector<int64_t> broadcast_strides(const Tensor& operand, size_t rank) {
+  std::vector<int64_t> strides(rank, 0);
+  const std::vector<size_t> order = memory_order(operand.rank(), operand.layout());
+  int64_t stride = 1;
+  for (size_t i = order.size(); i-- > 0;) {
+    const int64_t size = operand.shape()[order[i]];
+    if (size != 1) strides[rank - operand.rank() + order[i]] = stride;
+    stride *= size;
+  }
+  return strides;
+}
+
+// The loop nest in the result's memory order, neighbouring loops joined where both operands allow it.
+std::vector<Loop> loop_nest(const Tensor& a, const Tensor& b, const Shape& shape, Layout layout) {
+  const std::vector<int64_t> a_strides = broadcast_strides(a, shape.size());
+  const std::vector<int64_t> b_strides = broadcast_strides(b, shape.size());
+  std::vector<Loop> nest;
+  for (const size_t axis : memory_order(shape.size(), layout)) {
+    const Loop loop{shape[axis], a_strides[axis], b_strides[axis]};
+    if (loop.count == 1) continue;
+    if (!nest.empty() && nest.back().a_stride == loop.a_stride * loop.count &&
+        nest.back().b_stride == loop.b_stride * loop.count) {
+      nest.back() = {nest.back().count * loop.count, loop.a_stride, loop.b_stride};
+    } else {
+      nest.push_back(loop);
+    }
+  }
+  if (nest.empty()) nest.push_back({});
+  return nest;
+}
+
+class BinaryKernel : public exec::Kernel {
+ public:
+  BinaryKernel(const BinaryStep& step, KernelChoice choice) : step_(step), choice_(choice) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& a = inputs[0];
+    const Tensor& b = inputs[1];
+    ensure(a.type() == step_.a.storage() && b.type() == step_.b.storage(), "operands have the types planned for");
+    const Layout layout = (a.rank() >= b.rank() ? a : b).layout();
+    Tensor y = workspace.allocate(step_.y.storage(), broadcast_shape(a.shape(), b.shape()), layout);
+    if (y.size() > 0) compute(a, b, loop_nest(a, b, y.shape(), layout), bytes_of(y));
+    outputs[0] = std::move(y);
+  }
+  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kAny; }
+  std::string implementation() const override { return choice_ == KernelChoice::kFast ? "vector" : "reference"; }
+
+ private:
+  void compute(const Tensor& a, const Tensor& b, const std::vector<Loop>& nest, Byte* y) const {
+    const Loop inner = nest.back();
+    int64_t rows = 1;
+    for (size_t i = 0; i + 1 < nest.size(); ++i) rows *= nest[i].count;
+    if (rows == 1) {
+      parallel_for(inner.count, kElementGrain, [&](int64_t begin, int64_t end) {
+        row({end - begin, inner.a_stride, inner.b_stride}, bytes_of(a) + begin * inner.a_stride,
+            bytes_of(b) + begin * inner.b_stride, y + begin);
+      });
+      return;
+    }
+    parallel_for(rows, std::max<int64_t>(1, kElementGrain / inner.count), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        int64_t rest = r;
+        int64_t a_at = 0;
+        int64_t b_at = 0;
+        for (size_t i = nest.size() - 1; i-- > 0;) {
+          a_at += rest % nest[i].count * nest[i].a_stride;
+          b_at += rest % nest[i].count * nest[i].b_stride;
+          rest /= nest[i].count;
+        }
+        row(inner, bytes_of(a) + a_at, bytes_of(b) + b_at, y + r * inner.count);
+      }
+    });
+  }
+
+  void row(const Loop& loop, const Byte* a, const Byte* b, Byte* y) const {
+    if (choice_ == KernelChoice::kFast && loop.a_stride <= 1 && loop.b_stride <= 1) {
+      const auto step_of = [](int64_t stride) { return stride == 0 ? OperandStep::kScalar : OperandStep::kVector; };
+      binary_elements(step_, a, step_of(loop.a_stride), b, step_of(loop.b_stride), y, static_cast<size_t>(loop.count));
+      return;
+    }
+    for (int64_t i = 0; i < loop.count; ++i)
+      y[i] = ref::binary_element(step_, a[i * loop.a_stride], b[i * loop.b_stride]);
+  }
+
+  BinaryStep step_;
+  KernelChoice choice_;
+};
+
+}  // namespace
+
+exec::KernelPtr make_binary(const BinaryStep& step, KernelChoice choice) {
+  return std::make_unique<BinaryKernel>(step, choice);
+}
+
+}  // namespace narrow::runtime

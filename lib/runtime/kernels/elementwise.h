@@ -1,0 +1,46 @@
+// Element loops over 8-bit tensors in vector code, chosen for the CPU at run time. The same results on every
+// instruction set: float32 division, round half to even, saturation.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "lib/runtime/kernels/affine8.h"
+
+namespace narrow::runtime {
+
+enum class BinaryOp { kAdd, kSub, kMul };
+
+struct BinaryStep {
+  BinaryOp op = BinaryOp::kAdd;
+  Affine8 a;
+  Affine8 b;
+  Affine8 y;
+  // Limits of the real result, before it is quantized.
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+};
+
+/// Bytes of an int8 or uint8 tensor, as the Affine8 beside it tells.
+using Byte = uint8_t;
+
+/// q[i] = saturate(round_half_even(x[i] / scale) + zero_point); NaN becomes the zero point.
+void quantize_elements(const Affine8& params, const float* x, Byte* q, size_t count);
+
+/// x[i] = (q[i] - zero_point) * scale.
+void dequantize_elements(const Affine8& params, const Byte* q, float* x, size_t count);
+
+/// Step between elements of an operand: kScalar repeats its first element.
+enum class OperandStep { kScalar, kVector };
+
+/// y[i] = quantize(clamp(dequantize(a[i]) op dequantize(b[i]))).
+void binary_elements(const BinaryStep& step, const Byte* a, OperandStep a_step, const Byte* b, OperandStep b_step,
+                     Byte* y, size_t count);
+
+/// y[i] = table[q[i] as its bits]. Tables are indexed by the byte, whatever its sign.
+using Table = std::array<Byte, 256>;
+void look_up_elements(const Table& table, const Byte* q, Byte* y, size_t count);
+
+}  // namespace narrow::runtime

@@ -1,0 +1,142 @@
+#include "lib/runtime/kernels/linear_kernels.h"
+
+#include "lib/base/error.h"
+#include "lib/base/parallel.h"
+#include "lib/runtime/ref/elementwise.h"
+
+namespace narrow::runtime {
+namespace {
+
+bool is_8bit(const quant::QuantParams& params) {
+  return !params.axis && (params.type == quant::QuantType::kInt8 || params.type == quant::QuantType::kUint8);
+}
+
+Affine8 affine_of(const quant::QuantParams& params) {
+  return {params.scales.front(), params.zero_points.front(), params.type == quant::QuantType::kInt8};
+}
+
+class QuantizeKernel : public exec::Kernel {
+ public:
+  explicit QuantizeKernel(const Affine8& params) : params_(params) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& x = inputs[0];
+    Tensor y = workspace.allocate(params_.storage(), x.shape(), x.layout());
+    const float* source = x.data<float>().data();
+    Byte* target = bytes_of(y);
+    parallel_for(x.size(), kElementGrain, [&](int64_t begin, int64_t end) {
+      quantize_elements(params_, source + begin, target + begin, static_cast<size_t>(end - begin));
+    });
+    outputs[0] = std::move(y);
+  }
+  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kAny; }
+  std::string implementation() const override { return "vector"; }
+
+ private:
+  Affine8 params_;
+};
+
+class DequantizeKernel : public exec::Kernel {
+ public:
+  explicit DequantizeKernel(const Affine8& params) : params_(params) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& x = inputs[0];
+    ensure(x.type() == params_.storage(), "dequantize gets the type it was made for");
+    Tensor y = workspace.allocate(DataType::kFloat32, x.shape(), x.layout());
+    const Byte* source = bytes_of(x);
+    float* target = y.mutable_data<float>().data();
+    parallel_for(x.size(), kElementGrain, [&](int64_t begin, int64_t end) {
+      dequantize_elements(params_, source + begin, target + begin, static_cast<size_t>(end - begin));
+    });
+    outputs[0] = std::move(y);
+  }
+  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kAny; }
+  std::string implementation() const override { return "vector"; }
+
+ private:
+  Affine8 params_;
+};
+
+// Per-channel parameters, 16 and 32 bits, and the oracle.
+class PlainLinearKernel : public exec::Kernel {
+ public:
+  enum class Direction { kQuantize, kDequantize };
+  PlainLinearKernel(quant::QuantParams params, Direction direction)
+      : params_(std::move(params)), direction_(direction) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace&) const override {
+    check_channels(inputs[0]);
+    outputs[0] = direction_ == Direction::kQuantize ? quant::quantize(inputs[0], params_)
+                                                    : quant::dequantize(inputs[0], params_);
+  }
+  exec::LayoutUse layout_use() const override { return params_.axis ? exec::LayoutUse::kPlain : exec::LayoutUse::kAny; }
+
+ private:
+  // The rank may be known only now.
+  void check_channels(const Tensor& x) const {
+    if (!params_.axis) return;
+    const int64_t channels = x.shape()[static_cast<size_t>(normalize_axis(*params_.axis, x.rank()))];
+    if (channels == static_cast<int64_t>(params_.scales.size())) return;
+    throw Error(ErrorKind::kModel, "{} scales for axis {} of shape {}", params_.scales.size(), *params_.axis,
+                shape_text(x.shape()));
+  }
+
+  quant::QuantParams params_;
+  Direction direction_;
+};
+
+class TableKernel : public exec::Kernel {
+ public:
+  TableKernel(const Table& table, DataType result) : table_(table), result_(result) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& x = inputs[0];
+    Tensor y = workspace.allocate(result_, x.shape(), x.layout());
+    const Byte* source = bytes_of(x);
+    Byte* target = bytes_of(y);
+    parallel_for(x.size(), kElementGrain, [&](int64_t begin, int64_t end) {
+      look_up_elements(table_, source + begin, target + begin, static_cast<size_t>(end - begin));
+    });
+    outputs[0] = std::move(y);
+  }
+  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kAny; }
+  std::string implementation() const override { return "table"; }
+
+ private:
+  Table table_;
+  DataType result_;
+};
+
+}  // namespace
+
+exec::KernelPtr make_quantize(const quant::QuantParams& params, KernelChoice choice) {
+  if (choice == KernelChoice::kFast && is_8bit(params)) return std::make_unique<QuantizeKernel>(affine_of(params));
+  return std::make_unique<PlainLinearKernel>(params, PlainLinearKernel::Direction::kQuantize);
+}
+
+exec::KernelPtr make_dequantize(const quant::QuantParams& params, KernelChoice choice) {
+  if (choice == KernelChoice::kFast && is_8bit(params)) return std::make_unique<DequantizeKernel>(affine_of(params));
+  return std::make_unique<PlainLinearKernel>(params, PlainLinearKernel::Direction::kDequantize);
+}
+
+exec::KernelPtr make_table(const Table& table, DataType result) {
+  return std::make_unique<TableKernel>(table, result);
+}
+
+Table make_function_table(const Affine8& from, const Affine8& to, const std::function<Tensor(const Tensor&)>& f) {
+  Table table{};
+  std::vector<float> real(table.size());
+  for (size_t i = 0; i < real.size(); ++i) real[i] = ref::dequantize_element(from, static_cast<Byte>(i));
+  const Tensor result = f(Tensor::of<float>({static_cast<int64_t>(real.size())}, std::span<const float>(real)));
+  ensure(result.size() == static_cast<int64_t>(table.size()), "an elementwise function keeps the number of elements");
+  const auto values = result.data<float>();
+  for (size_t i = 0; i < table.size(); ++i) table[i] = ref::quantize_element(to, values[i]);
+  return table;
+}
+
+Table make_requantize_table(const Affine8& from, const Affine8& to) {
+  return make_function_table(from, to, [](const Tensor& x) { return x; });
+}
+
+}  // namespace narrow::runtime

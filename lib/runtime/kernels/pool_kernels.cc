@@ -1,0 +1,240 @@
+#include "lib/runtime/kernels/pool_kernels.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <mutex>
+
+#include "lib/base/error.h"
+#include "lib/base/parallel.h"
+#include "lib/onednn/pooling.h"
+#include "lib/runtime/kernels/linear_kernels.h"
+
+namespace narrow::runtime {
+namespace {
+
+// Input positions that one output position sees, in steps of the dilation.
+struct Reach {
+  int64_t begin = 0;
+  int64_t end = 0;      // past the last
+  int64_t counted = 0;  // positions including declared padding
+};
+
+class Positions {
+ public:
+  Positions(const Window& window, const Padding& padding, const Shape& input, const Shape& output)
+      : window_(window), padding_(padding), axes_(window.kernel.size()), input_(input), output_(output) {}
+
+  int64_t count() const {
+    int64_t count = 1;
+    for (size_t i = 0; i < axes_; ++i) count *= output_[2 + i];
+    return count;
+  }
+
+  // Calls visit(input position) for each seen one; returns how many positions the window counts with its padding.
+  template <class Visit>
+  int64_t for_each(int64_t position, Visit visit) const {
+    std::array<Reach, 3> reach{Reach{0, 1, 1}, Reach{0, 1, 1}, Reach{0, 1, 1}};
+    std::array<int64_t, 3> step{1, 1, 1};
+    std::array<int64_t, 3> size{1, 1, 1};
+    for (size_t i = axes_; i-- > 0;) {
+      const size_t at = 3 - axes_ + i;
+      reach[at] = reach_of(i, position % output_[2 + i]);
+      step[at] = window_.dilations[i];
+      size[at] = input_[2 + i];
+      position /= output_[2 + i];
+    }
+    for (int64_t d = reach[0].begin; d < reach[0].end; d += step[0]) {
+      for (int64_t h = reach[1].begin; h < reach[1].end; h += step[1]) {
+        for (int64_t w = reach[2].begin; w < reach[2].end; w += step[2]) visit((d * size[1] + h) * size[2] + w);
+      }
+    }
+    return reach[0].counted * reach[1].counted * reach[2].counted;
+  }
+
+ private:
+  Reach reach_of(size_t i, int64_t at) const {
+    const int64_t step = window_.dilations[i];
+    const int64_t first = at * window_.strides[i] - padding_.begin[i];
+    const int64_t past = first + (window_.kernel[i] - 1) * step + 1;
+    // Ceil mode widens the end padding beyond the declared one; only the declared part counts.
+    const int64_t declared = window_.auto_pad == AutoPad::kNotSet ? window_.pads_end[i] : padding_.end[i];
+    Reach reach;
+    reach.begin = first >= 0 ? first : first + (-first + step - 1) / step * step;
+    reach.end = std::min(past, input_[2 + i]);
+    reach.counted = (std::min(past, input_[2 + i] + declared) - first + step - 1) / step;
+    return reach;
+  }
+
+  const Window& window_;
+  const Padding& padding_;
+  size_t axes_;
+  const Shape& input_;
+  const Shape& output_;
+};
+
+template <class T>
+void max_pool(const Positions& positions, int64_t channels, const T* x, T* y) {
+  parallel_for(positions.count(), std::max<int64_t>(1, kElementGrain / (8 * channels)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t at = begin; at < end; ++at) {
+                   T* target = y + at * channels;
+                   std::fill_n(target, channels, std::numeric_limits<T>::lowest());
+                   positions.for_each(at, [&](int64_t from) {
+                     for (int64_t c = 0; c < channels; ++c) target[c] = std::max(target[c], x[from * channels + c]);
+                   });
+                 }
+               });
+}
+
+class PlainMaxPool : public exec::Kernel {
+ public:
+  PlainMaxPool(const Window& window, DataType type) : window_(window), type_(type) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& x = inputs[0];
+    const Padding padding = padding_for(window_, spatial_of(x.shape(), window_.kernel.size()));
+    Tensor y = workspace.allocate(type_, window_result_shape(window_, padding, x.shape(), x.shape()[1]), x.layout());
+    const Positions positions(window_, padding, x.shape(), y.shape());
+    const int64_t channels = x.shape()[1];
+    for (int64_t n = 0; n < x.shape()[0]; ++n) {
+      const Byte* from = bytes_of(x) + n * x.size() / x.shape()[0];
+      Byte* to = bytes_of(y) + n * y.size() / x.shape()[0];
+      if (type_ == DataType::kInt8) {
+        max_pool(positions, channels, reinterpret_cast<const int8_t*>(from), reinterpret_cast<int8_t*>(to));
+      } else {
+        max_pool(positions, channels, from, to);
+      }
+    }
+    outputs[0] = std::move(y);
+  }
+  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kChannelsLast; }
+
+ private:
+  Window window_;
+  DataType type_;
+};
+
+class FastMaxPool : public exec::Kernel {
+ public:
+  explicit FastMaxPool(Window window) : window_(std::move(window)) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const auto spatial = spatial_of(inputs[0].shape(), window_.kernel.size());
+    const Padding padding = padding_for(window_, spatial);
+    for (size_t i = 0; i < spatial.size(); ++i) output_size(window_, padding, spatial, i);
+    outputs[0] = primitive(padding).run(inputs[0], workspace);
+  }
+  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kChannelsLast; }
+  std::string implementation() const override {
+    const std::lock_guard lock(mutex_);
+    return "onednn:" + (primitives_.empty() ? std::string() : primitives_.begin()->second->implementation());
+  }
+
+ private:
+  const onednn::Pooling& primitive(const Padding& padding) const {
+    const std::lock_guard lock(mutex_);
+    auto& kept = primitives_[padding];
+    if (!kept) {
+      kept = std::make_unique<onednn::Pooling>(onednn::PoolingSpec{.kind = onednn::PoolingKind::kMax,
+                                                                   .kernel = window_.kernel,
+                                                                   .strides = window_.strides,
+                                                                   .dilations = window_.dilations,
+                                                                   .pads_begin = padding.begin,
+                                                                   .pads_end = padding.end});
+    }
+    return *kept;
+  }
+
+  Window window_;
+  mutable std::mutex mutex_;
+  mutable std::map<Padding, std::unique_ptr<onednn::Pooling>> primitives_;
+};
+
+template <class T>
+void add_row(const T* x, int64_t channels, int32_t* sums) {
+  for (int64_t c = 0; c < channels; ++c) sums[c] += x[c];
+}
+
+class AveragePool : public exec::Kernel {
+ public:
+  explicit AveragePool(AveragePoolStep step) : step_(std::move(step)) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& x = inputs[0];
+    const Window window = step_.window.kernel.empty() ? whole(x.shape()) : step_.window;
+    const Padding padding = padding_for(window, spatial_of(x.shape(), window.kernel.size()));
+    const int64_t channels = x.shape()[1];
+    Tensor y =
+        workspace.allocate(step_.y.storage(), window_result_shape(window, padding, x.shape(), channels), x.layout());
+    const Positions positions(window, padding, x.shape(), y.shape());
+    for (int64_t n = 0; n < x.shape()[0]; ++n) {
+      const Byte* from = bytes_of(x) + n * x.size() / x.shape()[0];
+      Byte* to = bytes_of(y) + n * y.size() / x.shape()[0];
+      parallel_for(positions.count(), std::max<int64_t>(1, kElementGrain / (8 * channels)),
+                   [&](int64_t begin, int64_t end) {
+                     std::vector<int32_t> sums(static_cast<size_t>(channels));
+                     for (int64_t at = begin; at < end; ++at) average(positions, at, from, sums, to + at * channels);
+                   });
+    }
+    outputs[0] = std::move(y);
+  }
+  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kChannelsLast; }
+  std::string implementation() const override { return "integer sums"; }
+
+ private:
+  static Window whole(const Shape& shape) {
+    if (shape.size() < 3) throw Error(ErrorKind::kModel, "shape {} has no spatial axes", shape_text(shape));
+    Window window;
+    window.kernel.assign(shape.begin() + 2, shape.end());
+    const size_t axes = window.kernel.size();
+    window.strides = window.dilations = std::vector<int64_t>(axes, 1);
+    window.pads_begin = window.pads_end = std::vector<int64_t>(axes, 0);
+    return window;
+  }
+
+  void average(const Positions& positions, int64_t at, const Byte* x, std::vector<int32_t>& sums, Byte* y) const {
+    const auto channels = static_cast<int64_t>(sums.size());
+    std::fill(sums.begin(), sums.end(), 0);
+    int32_t seen = 0;
+    const int64_t counted = positions.for_each(at, [&](int64_t from) {
+      ++seen;
+      if (step_.x.is_signed) {
+        add_row(reinterpret_cast<const int8_t*>(x) + from * channels, channels, sums.data());
+      } else {
+        add_row(x + from * channels, channels, sums.data());
+      }
+    });
+    const auto divisor = static_cast<float>(step_.count_pad ? counted : std::max(seen, 1));
+    const float multiplier = step_.x.scale / (step_.y.scale * divisor);
+    const Affine8 unit{1.0F, step_.y.zero_point, step_.y.is_signed};
+    std::vector<float>& steps = scratch(sums.size());
+    for (size_t c = 0; c < sums.size(); ++c) {
+      steps[c] = static_cast<float>(sums[c] - seen * step_.x.zero_point) * multiplier;
+    }
+    quantize_elements(unit, steps.data(), y, steps.size());
+  }
+
+  static std::vector<float>& scratch(size_t size) {
+    thread_local std::vector<float> steps;
+    steps.resize(size);
+    return steps;
+  }
+
+  AveragePoolStep step_;
+};
+
+}  // namespace
+
+exec::KernelPtr make_max_pool(const Window& window, DataType type, KernelChoice choice) {
+  if (choice == KernelChoice::kReference) return std::make_unique<PlainMaxPool>(window, type);
+  return std::make_unique<FastMaxPool>(window);
+}
+
+exec::KernelPtr make_average_pool(AveragePoolStep step) {
+  return std::make_unique<AveragePool>(std::move(step));
+}
+
+}  // namespace narrow::runtime

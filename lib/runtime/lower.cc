@@ -1,0 +1,237 @@
+#include "lib/runtime/lower.h"
+
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "lib/base/error.h"
+#include "lib/exec/float_program.h"
+#include "lib/runtime/integer_step.h"
+#include "lib/runtime/kernels/linear_kernels.h"
+#include "lib/runtime/mac_count.h"
+
+namespace narrow::runtime {
+namespace {
+
+struct PlannedStep {
+  exec::StepInfo info;
+  exec::KernelPtr kernel;
+  std::vector<std::string> inputs;
+  std::vector<std::string> outputs;
+};
+
+exec::StepInfo info_of(const onnx::NodeProto& node) {
+  return {.node = graph::node_label(node), .fused = {graph::node_label(node)}, .op_type = node.op_type()};
+}
+
+bool is_subgraph_owner(const onnx::NodeProto& node) {
+  bool found = false;
+  graph::for_each_subgraph(node, [&](const onnx::GraphProto&) { found = true; });
+  return found;
+}
+
+// First plans a step for each node, then keeps those that the outputs need.
+class Lowering {
+ public:
+  Lowering(const graph::Model& model, const LowerOptions& options)
+      : model_(model),
+        options_(options),
+        quant_(model),
+        constants_(model),
+        context_(quant_, constants_, options.kernels) {}
+
+  LoweredModel lower() {
+    for (const onnx::NodeProto& node : model_.graph().node()) {
+      in_context(fmt::format("node '{}' ({})", graph::node_label(node), node.op_type()), [&] { plan(node); });
+    }
+    keep_needed();
+    build();
+    return std::move(result_);
+  }
+
+ private:
+  void plan(const onnx::NodeProto& node) {
+    if (folded_.contains(&node)) return;
+    const Quantized* linear = quant_.linear(node);
+    if (linear != nullptr && is_quantize(node)) return plan_quantize(node, *linear);
+    if (linear != nullptr && is_dequantize(node)) return plan_dequantize(node, *linear);
+    if (constants_.can_fold(node)) return constants_.fold(node, context_.opset(node));
+    plan_compute(node);
+  }
+
+  void note_quantized(const onnx::NodeProto& quantize, const Quantized& linear) {
+    const std::string& real = quantize.input(0);
+    const onnx::NodeProto* producer = quant_.index().producer(real);
+    QuantizedValue value{.real = real, .node = {}, .op_type = {}, .params = linear.params};
+    if (producer != nullptr) {
+      value.node = graph::node_label(*producer);
+      value.op_type = producer->op_type();
+    }
+    result_.quantized.emplace(linear.integer, std::move(value));
+  }
+
+  void plan_quantize(const onnx::NodeProto& node, const Quantized& linear) {
+    if (linear.integer != node.output(0) || quant_.constant(node.output(0)) != nullptr) return;
+    note_quantized(node, linear);
+    if (made_.contains(linear.integer)) return;
+    const Quantized* source = quant_.source(node.input(0));
+    if (source != nullptr && source->per_tensor8() && linear.per_tensor8()) {
+      const Affine8 wanted = affine_of(linear);
+      steps_.push_back({info_of(node),
+                        make_table(make_requantize_table(affine_of(*source), wanted), wanted.storage()),
+                        {source->integer},
+                        {linear.integer}});
+      return;
+    }
+    steps_.push_back(
+        {info_of(node), make_quantize(linear.params, options_.kernels), {node.input(0)}, {linear.integer}});
+  }
+
+  void plan_dequantize(const onnx::NodeProto& node, const Quantized& linear) {
+    if (quant_.constant(linear.integer) != nullptr) return;
+    steps_.push_back(
+        {info_of(node), make_dequantize(linear.params, options_.kernels), {linear.integer}, {node.output(0)}});
+  }
+
+  void plan_compute(const onnx::NodeProto& node) {
+    const LowerNode lower_node = find_lowering(node);
+    GroupOrReason made =
+        lower_node == nullptr
+            ? GroupOrReason(Reason{is_subgraph_owner(node) ? ReasonCode::kInSubgraph : ReasonCode::kNoIntegerKernel,
+                                   node.op_type()})
+            : try_lower(lower_node, node);
+    const bool plain_op = !is_quantize(node) && !is_dequantize(node);
+    if (auto* group = std::get_if<IntegerGroup>(&made)) return plan_group(node, std::move(*group));
+    Reason reason = std::get<Reason>(std::move(made));
+    if (!is_float(node)) reason = {ReasonCode::kNotFloat, {}};
+    plan_float(node);
+    if (plain_op) cover(node, std::move(reason), {});
+  }
+
+  // What oneDNN refuses runs on float kernels, with its reason.
+  GroupOrReason try_lower(LowerNode lower_node, const onnx::NodeProto& node) const {
+    try {
+      return lower_node(context_, node);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kUnsupported) throw;
+      return Reason{ReasonCode::kNoIntegerKernel, error.what()};
+    }
+  }
+
+  bool is_float(const onnx::NodeProto& node) const {
+    const DataType type = node.output_size() > 0 ? quant_.index().type(node.output(0)).type : DataType::kUndefined;
+    return type == DataType::kUndefined || type == DataType::kFloat32;
+  }
+
+  void plan_group(const onnx::NodeProto& node, IntegerGroup group) {
+    std::map<std::string, std::string> renamed;
+    const IntegerStep& first = group.steps.front();
+    if (group.steps.size() == 1 && !first.outputs.empty()) renamed[node.output(0)] = first.outputs.front();
+    for (auto& [name, tensor] : group.constants) own_constants_[name] = std::move(tensor);
+    exec::StepInfo info = info_of(*group.nodes.back());
+    info.op_type = node.op_type();
+    info.fused.clear();
+    for (const onnx::NodeProto* member : group.nodes) {
+      info.fused.push_back(graph::node_label(*member));
+      folded_.insert(member);
+    }
+    for (IntegerStep& step : group.steps) {
+      made_.insert(step.outputs.begin(), step.outputs.end());
+      steps_.push_back({info, std::move(step.kernel), std::move(step.inputs), std::move(step.outputs)});
+    }
+    for (const onnx::NodeProto* member : group.nodes) cover(*member, std::nullopt, renamed);
+  }
+
+  void plan_float(const onnx::NodeProto& node) {
+    FloatKernel made = make_float_kernel(context_, node);
+    PlannedStep step{info_of(node), std::move(made.kernel), {}, {node.output().begin(), node.output().end()}};
+    for (int i = 0; i < node.input_size(); ++i) {
+      step.inputs.push_back(made.held[static_cast<size_t>(i)] ? std::string() : quant_.canonical(node.input(i)));
+    }
+    steps_.push_back(std::move(step));
+  }
+
+  // `renamed`: real values that the program has only as integers.
+  void cover(const onnx::NodeProto& node, std::optional<Reason> reason,
+             const std::map<std::string, std::string>& renamed) {
+    NodeCoverage row{.node = graph::node_label(node),
+                     .op_type = node.op_type(),
+                     .integer = !reason,
+                     .reason = std::move(reason),
+                     .macs = 0};
+    if (auto count = mac_count_of(context_, node)) {
+      row.macs = static_macs(context_, *count);
+      count->node = result_.coverage.nodes.size();
+      if (const auto found = renamed.find(count->value); found != renamed.end()) count->value = found->second;
+      if (!count->inner.empty() && row.integer) count->inner = quant_.source(count->inner)->integer;
+      result_.mac_counts.push_back(std::move(*count));
+    }
+    result_.coverage.nodes.push_back(std::move(row));
+  }
+
+  void keep_needed() {
+    std::unordered_set<std::string> needed;
+    for (const onnx::ValueInfoProto& output : model_.graph().output()) needed.insert(quant_.canonical(output.name()));
+    for (size_t i = steps_.size(); i-- > 0;) {
+      PlannedStep& step = steps_[i];
+      bool wanted = false;
+      for (std::string& output : step.outputs) {
+        if (needed.contains(output))
+          wanted = true;
+        else
+          output.clear();
+      }
+      if (!wanted) step.kernel = nullptr;
+      if (wanted) needed.insert(step.inputs.begin(), step.inputs.end());
+    }
+    std::erase_if(steps_, [](const PlannedStep& step) { return step.kernel == nullptr; });
+    std::erase_if(result_.quantized, [&](const auto& entry) { return !needed.contains(entry.first); });
+  }
+
+  void use_constant(const std::string& value) {
+    if (value.empty() || used_constants_.contains(value)) return;
+    const auto own = own_constants_.find(value);
+    const Tensor* constant = own != own_constants_.end() ? &own->second : context_.constant(value);
+    if (constant == nullptr) return;
+    used_constants_.insert(value);
+    builder_.add_constant(value, *constant);
+  }
+
+  void build() {
+    for (const onnx::ValueInfoProto& input : model_.graph().input()) {
+      if (constants_.is_initializer(input.name())) continue;
+      const graph::ValueType type = quant_.index().type(input.name());
+      builder_.add_input(input.name(), type.type, type.shape ? &*type.shape : nullptr);
+    }
+    for (PlannedStep& step : steps_) {
+      for (const std::string& input : step.inputs) use_constant(input);
+      builder_.add_step(std::move(step.info), std::move(step.kernel), step.inputs, step.outputs);
+    }
+    for (const onnx::ValueInfoProto& output : model_.graph().output()) {
+      use_constant(output.name());
+      builder_.add_output(output.name());
+    }
+    result_.program = builder_.finish();
+  }
+
+  const graph::Model& model_;
+  const LowerOptions& options_;
+  QuantGraph quant_;
+  exec::Constants constants_;
+  LowerContext context_;
+  std::vector<PlannedStep> steps_;
+  std::unordered_set<const onnx::NodeProto*> folded_;
+  std::unordered_set<std::string> made_;  // integer values that groups end in
+  std::map<std::string, Tensor> own_constants_;
+  std::set<std::string> used_constants_;
+  exec::ProgramBuilder builder_;
+  LoweredModel result_;
+};
+
+}  // namespace
+
+LoweredModel lower(const graph::Model& quantized, const LowerOptions& options) {
+  return Lowering(quantized, options).lower();
+}
+
+}  // namespace narrow::runtime

@@ -1,0 +1,105 @@
+// Sums and products of two tensors, functions of one (as 256-entry tables), Softmax.
+#include "lib/base/error.h"
+#include "lib/graph/attributes.h"
+#include "lib/runtime/integer_step.h"
+#include "lib/runtime/kernels/binary_kernel.h"
+#include "lib/runtime/kernels/linear_kernels.h"
+#include "lib/runtime/kernels/softmax_kernel.h"
+
+namespace narrow::runtime {
+namespace {
+
+BinaryOp binary_op_of(const onnx::NodeProto& node) {
+  if (node.op_type() == "Add") return BinaryOp::kAdd;
+  return node.op_type() == "Sub" ? BinaryOp::kSub : BinaryOp::kMul;
+}
+
+// Position of the only input that is not known before the run, if all others are single numbers; -1 otherwise.
+int only_variable_input(const LowerContext& context, const onnx::NodeProto& node) {
+  int variable = -1;
+  for (int i = 0; i < node.input_size(); ++i) {
+    if (node.input(i).empty()) continue;
+    const Tensor* constant = context.constant(node.input(i));
+    if (constant != nullptr && constant->size() == 1) continue;
+    if (constant != nullptr || variable >= 0) return -1;
+    variable = i;
+  }
+  return variable;
+}
+
+// The float kernel over 256 values, the node's other inputs being constants.
+Tensor apply(const LowerContext& context, const onnx::NodeProto& node, int variable, const Tensor& x) {
+  const FloatKernel made = make_float_kernel(context, node);
+  std::vector<Tensor> inputs(static_cast<size_t>(node.input_size()));
+  for (int i = 0; i < node.input_size(); ++i) {
+    const auto at = static_cast<size_t>(i);
+    if (i == variable) {
+      inputs[at] = x;
+    } else if (const Tensor* constant = context.constant(node.input(i)); constant != nullptr && !made.held[at]) {
+      inputs[at] = *constant;
+    }
+  }
+  std::vector<Tensor> outputs(1);
+  Workspace workspace;
+  made.kernel->run(inputs, outputs, workspace);
+  return to_layout(outputs[0], Layout::kPlain);
+}
+
+}  // namespace
+
+GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& node) {
+  const int variable = only_variable_input(context, node);
+  if (variable < 0) return Reason{ReasonCode::kNoIntegerKernel, "it is no function of one number"};
+  const Quantized* x = activation(context, node, variable);
+  if (x == nullptr) return no_activation(context, node, variable);
+  const GroupEnd end = find_end(context, node);
+  if (end.target == nullptr) return no_target(end);
+  const Table table = make_function_table(affine_of(*x), affine_of(*end.target), [&](const Tensor& real) {
+    return clamped(apply(context, node, variable, real), end.clamp);
+  });
+  IntegerGroup group;
+  group.steps.push_back({make_table(table, affine_of(*end.target).storage()), {x->integer}, {end.target->integer}});
+  group.nodes = end.nodes;
+  return group;
+}
+
+GroupOrReason lower_binary(const LowerContext& context, const onnx::NodeProto& node) {
+  // A constant scalar of lower rank is a table; one that raises the rank is not, and broadcasts below.
+  const int variable = only_variable_input(context, node);
+  if (variable >= 0 && node.input_size() == 2 && context.constant(node.input(1 - variable))->rank() <= 1) {
+    return lower_unary(context, node);
+  }
+  const Quantized* a = activation(context, node, 0);
+  const Quantized* b = activation(context, node, 1);
+  if (a == nullptr || b == nullptr) return no_activation(context, node, a == nullptr ? 0 : 1);
+  const GroupEnd end = find_end(context, node);
+  if (end.target == nullptr) return no_target(end);
+  const BinaryStep step{.op = binary_op_of(node),
+                        .a = affine_of(*a),
+                        .b = affine_of(*b),
+                        .y = affine_of(*end.target),
+                        .low = end.clamp.low,
+                        .high = end.clamp.high};
+  IntegerGroup group;
+  group.steps.push_back({make_binary(step, context.choice), {a->integer, b->integer}, {end.target->integer}});
+  group.nodes = end.nodes;
+  return group;
+}
+
+GroupOrReason lower_softmax(const LowerContext& context, const onnx::NodeProto& node) {
+  const Quantized* x = activation(context, node, 0);
+  if (x == nullptr) return no_activation(context, node, 0);
+  const GroupEnd end = find_end(context, node);
+  if (end.target == nullptr || end.nodes.size() > 1) return no_target(end);
+  const bool flatten_tail = context.opset(node) < 13;
+  const SoftmaxStep step{.axis = graph::int_attribute(node, "axis", flatten_tail ? 1 : -1),
+                         .flatten_tail = flatten_tail,
+                         .x = affine_of(*x),
+                         .y = affine_of(*end.target)};
+  IntegerGroup group;
+  group.steps.push_back({make_softmax(step), {x->integer}, {end.target->integer}});
+  group.nodes = end.nodes;
+  return group;
+}
+
+}  // namespace narrow::runtime

@@ -1,0 +1,224 @@
+// Conv, Gemm and MatMul as integer products.
+//
+//   x_q -> DQ -> x ─┐
+//   w_q -> DQ -> w ─┼─ Conv [-> Relu/Clip] -> y -> Q -> y_q      becomes      x_q -> integer convolution -> y_q
+//   b_q -> DQ -> b ─┘
+//
+// Without the Q behind, the integer product ends in float32.
+#include <algorithm>
+
+#include "lib/base/error.h"
+#include "lib/graph/attributes.h"
+#include "lib/runtime/integer_step.h"
+#include "lib/runtime/kernels/product_kernels.h"
+
+namespace narrow::runtime {
+namespace {
+
+Reason not_constant_weights(const LowerContext& context, const onnx::NodeProto& node) {
+  const std::string& weights = node.input(1);
+  if (context.quant.source(weights) != nullptr) return {ReasonCode::kWeightNotConstant, weights};
+  return {ReasonCode::kNotFusable, fmt::format("weights '{}' are not dequantized", weights)};
+}
+
+// The 8-bit constant integers behind input 1, or nullptr.
+const Tensor* weight_integers(const LowerContext& context, const onnx::NodeProto& node) {
+  const Quantized* source = node.input_size() < 2 ? nullptr : context.quant.source(node.input(1));
+  const Tensor* integers = source == nullptr ? nullptr : context.quant.constant(source->integer);
+  if (integers == nullptr) return nullptr;
+  return integers->type() == DataType::kInt8 || integers->type() == DataType::kUint8 ? integers : nullptr;
+}
+
+struct SignedWeights {
+  Tensor integers;                   // int8
+  std::vector<int32_t> zero_points;  // one, or one per channel
+};
+
+// Calls visit(index, channel) for every element.
+template <class Visit>
+void for_each_weight(const Shape& shape, std::optional<int64_t> axis, Visit visit) {
+  const int64_t count = element_count(shape);
+  int64_t inner = 1;
+  int64_t channels = 1;
+  if (axis) {
+    channels = shape[static_cast<size_t>(*axis)];
+    for (auto i = static_cast<size_t>(*axis) + 1; i < shape.size(); ++i) inner *= shape[i];
+  }
+  for (int64_t i = 0; i < count; ++i)
+    visit(static_cast<size_t>(i), static_cast<size_t>(axis ? i / inner % channels : 0));
+}
+
+// uint8 weights become int8 by moving their zero point; zero points are then taken out where the differences fit int8.
+SignedWeights sign_weights(const Tensor& weights, const quant::QuantParams& params) {
+  SignedWeights result{Tensor(DataType::kInt8, weights.shape()), params.zero_points};
+  const auto target = result.integers.mutable_data<int8_t>();
+  const bool is_unsigned = weights.type() == DataType::kUint8;
+  for (size_t i = 0; i < target.size(); ++i) {
+    target[i] = static_cast<int8_t>(is_unsigned ? weights.data<uint8_t>()[i] - 128 : weights.data<int8_t>()[i]);
+  }
+  if (is_unsigned) {
+    for (int32_t& zero_point : result.zero_points) zero_point -= 128;
+  }
+  bool fits = true;
+  const auto difference = [&](size_t i, size_t channel) { return target[i] - result.zero_points[channel]; };
+  for_each_weight(weights.shape(), params.axis, [&](size_t i, size_t channel) {
+    fits = fits && difference(i, channel) >= std::numeric_limits<int8_t>::min() &&
+           difference(i, channel) <= std::numeric_limits<int8_t>::max();
+  });
+  if (!fits) return result;
+  for_each_weight(weights.shape(), params.axis,
+                  [&](size_t i, size_t channel) { target[i] = static_cast<int8_t>(difference(i, channel)); });
+  std::fill(result.zero_points.begin(), result.zero_points.end(), 0);
+  return result;
+}
+
+void set_source(ProductGroup& group, const Quantized& x) {
+  group.source = quant::row(x.params.type).storage;
+  group.requantize.source_scale = x.scale();
+  group.requantize.source_zero_point = x.zero_point();
+}
+
+// The end's clamp and destination; the name of the value the product makes.
+std::string set_destination(ProductGroup& group, const GroupEnd& end) {
+  group.clamp = end.clamp;
+  if (end.target == nullptr) return end.real;
+  group.destination = quant::row(end.target->params.type).storage;
+  group.requantize.destination_scale = end.target->scale();
+  group.requantize.destination_zero_point = end.target->zero_point();
+  return end.target->integer;
+}
+
+IntegerGroup single_step(exec::KernelPtr kernel, std::vector<std::string> inputs, std::string output,
+                         const GroupEnd& end) {
+  IntegerGroup group;
+  group.steps.push_back({std::move(kernel), std::move(inputs), {std::move(output)}});
+  group.nodes = end.nodes;
+  return group;
+}
+
+// `values` as float32 [columns], times `factor`; absent if they do not broadcast over rows.
+std::optional<Tensor> bias_row(const Tensor& values, int64_t columns, float factor) {
+  if (values.type() != DataType::kFloat32) return std::nullopt;
+  const bool one = values.size() == 1;
+  if (!one && (values.size() != columns || values.shape().back() != columns)) return std::nullopt;
+  Tensor row(DataType::kFloat32, {columns});
+  const auto target = row.mutable_data<float>();
+  for (size_t i = 0; i < target.size(); ++i) target[i] = values.data<float>()[one ? 0 : i] * factor;
+  return row;
+}
+
+}  // namespace
+
+GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodeProto& node) {
+  const Quantized* x = activation(context, node, 0);
+  if (x == nullptr) return no_activation(context, node, 0);
+  const Tensor* weights = weight_integers(context, node);
+  if (weights == nullptr) return not_constant_weights(context, node);
+  const quant::QuantParams& weight_params = context.quant.source(node.input(1))->params;
+  if (weight_params.axis && *weight_params.axis != 0) {
+    return Reason{ReasonCode::kNoIntegerKernel, fmt::format("weights have scales along axis {}", *weight_params.axis)};
+  }
+  if (weights->rank() < 3 || weights->rank() > 5) {
+    return Reason{ReasonCode::kNoIntegerKernel, fmt::format("weights have rank {}", weights->rank())};
+  }
+  ConvolutionGroup group;
+  set_source(group, *x);
+  if (node.input_size() > 2 && !node.input(2).empty()) {
+    const Tensor* bias = context.constant(node.input(2));
+    if (bias == nullptr || bias->type() != DataType::kFloat32)
+      return Reason{ReasonCode::kBiasNotConstant, node.input(2)};
+    if (bias->shape() != Shape{weights->shape()[0]}) {
+      throw Error(ErrorKind::kModel, "bias of shape {} for {} channels", shape_text(bias->shape()),
+                  weights->shape()[0]);
+    }
+    group.bias = *bias;
+  }
+  SignedWeights own = sign_weights(*weights, weight_params);
+  group.weights = std::move(own.integers);
+  group.weight_zero_points = std::move(own.zero_points);
+  group.requantize.weight_scales = weight_params.scales;
+  group.groups = graph::int_attribute(node, "group", 1);
+  group.window = read_window(node, Shape(weights->shape().begin() + 2, weights->shape().end()));
+  const GroupEnd end = find_end(context, node);
+  std::string output = set_destination(group, end);
+  return single_step(make_convolution(std::move(group), context.choice), {x->integer}, std::move(output), end);
+}
+
+GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node) {
+  const Quantized* a = activation(context, node, 0);
+  if (a == nullptr) return no_activation(context, node, 0);
+  const Tensor* weights = weight_integers(context, node);
+  if (weights == nullptr) return not_constant_weights(context, node);
+  if (weights->rank() != 2) throw Error(ErrorKind::kModel, "weights have rank {}, expected 2", weights->rank());
+  MatmulGroup group;
+  group.transpose_a = graph::int_attribute(node, "transA", 0) != 0;
+  group.transpose_b = graph::int_attribute(node, "transB", 0) != 0;
+  const int64_t column_axis = group.transpose_b ? 0 : 1;
+  const int64_t columns = weights->shape()[static_cast<size_t>(column_axis)];
+  const quant::QuantParams& weight_params = context.quant.source(node.input(1))->params;
+  if (weight_params.axis && *weight_params.axis != column_axis) {
+    return Reason{ReasonCode::kNoIntegerKernel, fmt::format("weights have scales along axis {}", *weight_params.axis)};
+  }
+  set_source(group, *a);
+  if (node.input_size() > 2 && !node.input(2).empty()) {
+    const Tensor* bias = context.constant(node.input(2));
+    if (bias == nullptr) return Reason{ReasonCode::kBiasNotConstant, node.input(2)};
+    auto row = bias_row(*bias, columns, graph::float_attribute(node, "beta", 1.0F));
+    if (!row) return Reason{ReasonCode::kNoIntegerKernel, fmt::format("bias of shape {}", shape_text(bias->shape()))};
+    group.bias = std::move(*row);
+  }
+  SignedWeights own = sign_weights(*weights, weight_params);
+  group.weights = std::move(own.integers);
+  group.weight_zero_points = std::move(own.zero_points);
+  group.requantize.weight_scales = weight_params.scales;
+  for (float& scale : group.requantize.weight_scales) scale *= graph::float_attribute(node, "alpha", 1.0F);
+  const GroupEnd end = find_end(context, node);
+  std::string output = set_destination(group, end);
+  return single_step(make_matmul(std::move(group), context.choice), {a->integer}, std::move(output), end);
+}
+
+namespace {
+
+GroupOrReason lower_activation_product(const LowerContext& context, const onnx::NodeProto& node) {
+  const Quantized* a = activation(context, node, 0);
+  const Quantized* b = activation(context, node, 1);
+  if (a == nullptr || b == nullptr) return no_activation(context, node, a == nullptr ? 0 : 1);
+  MatmulGroup group;
+  set_source(group, *a);
+  group.second = quant::row(b->params.type).storage;
+  group.requantize.weight_scales = {b->scale()};
+  group.weight_zero_points = {b->zero_point()};
+  const GroupEnd end = find_end(context, node);
+  std::string output = set_destination(group, end);
+  return single_step(make_matmul(std::move(group), context.choice), {a->integer, b->integer}, std::move(output), end);
+}
+
+}  // namespace
+
+GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& node) {
+  const Quantized* a = activation(context, node, 0);
+  if (a == nullptr) return no_activation(context, node, 0);
+  const Tensor* weights = weight_integers(context, node);
+  if (weights == nullptr) {
+    return activation(context, node, 1) == nullptr && context.quant.source(node.input(1)) == nullptr
+               ? GroupOrReason(not_constant_weights(context, node))
+               : lower_activation_product(context, node);
+  }
+  const quant::QuantParams& weight_params = context.quant.source(node.input(1))->params;
+  if (weight_params.axis && *weight_params.axis != static_cast<int64_t>(weights->rank()) - 1) {
+    return Reason{ReasonCode::kNoIntegerKernel, fmt::format("weights have scales along axis {}", *weight_params.axis)};
+  }
+  MatmulGroup group;
+  set_source(group, *a);
+  SignedWeights own = sign_weights(*weights, weight_params);
+  const int64_t columns = weights->rank() < 2 ? 0 : weights->shape().back();
+  group.weights = std::move(own.integers);
+  group.weight_zero_points = std::move(own.zero_points);
+  group.requantize.weight_scales = weight_params.scales;
+  const GroupEnd end = find_end(context, node, {.bias_columns = columns});
+  if (end.bias != nullptr) group.bias = *bias_row(*end.bias, columns, 1.0F);
+  std::string output = set_destination(group, end);
+  return single_step(make_matmul(std::move(group), context.choice), {a->integer}, std::move(output), end);
+}
+
+}  // namespace narrow::runtime

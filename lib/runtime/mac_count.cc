@@ -1,0 +1,71 @@
+#include "lib/runtime/mac_count.h"
+
+#include "lib/graph/attributes.h"
+
+namespace narrow::runtime {
+namespace {
+
+// Shape of a value if it is fully known.
+std::optional<Shape> known_shape(const LowerContext& context, const std::string& value) {
+  if (const Tensor* constant = context.constant(value)) return constant->shape();
+  const auto shape = context.quant.index().type(value).shape;
+  if (!shape) return std::nullopt;
+  for (const int64_t dimension : *shape) {
+    if (dimension < 0) return std::nullopt;
+  }
+  return shape;
+}
+
+// The same, taking the batch for 1.
+std::optional<Shape> sample_shape(const LowerContext& context, const std::string& value) {
+  if (const Tensor* constant = context.constant(value)) return constant->shape();
+  auto shape = context.quant.index().type(value).shape;
+  if (!shape) return std::nullopt;
+  for (size_t i = 0; i < shape->size(); ++i) {
+    if ((*shape)[i] >= 0) continue;
+    if (i > 0) return std::nullopt;
+    (*shape)[i] = 1;
+  }
+  return shape;
+}
+
+int64_t product_from(const Shape& shape, size_t first) {
+  int64_t product = 1;
+  for (size_t i = first; i < shape.size(); ++i) product *= shape[i];
+  return product;
+}
+
+}  // namespace
+
+std::optional<MacCount> mac_count_of(const LowerContext& context, const onnx::NodeProto& node) {
+  if (!graph::canonical_domain(node.domain()).empty() || node.input_size() < 2) return std::nullopt;
+  const std::string& op = node.op_type();
+  if (op != "Conv" && op != "ConvTranspose" && op != "Gemm" && op != "MatMul") return std::nullopt;
+  MacCount count{
+      .node = 0, .value = op == "ConvTranspose" ? node.input(0) : node.output(0), .per_element = 1, .inner = {}};
+  const std::optional<Shape> weights = known_shape(context, node.input(1));
+  if (weights && (op == "Conv" || op == "ConvTranspose")) {
+    count.per_element = product_from(*weights, 1);
+  } else if (weights && op == "Gemm") {
+    count.per_element = (*weights)[graph::int_attribute(node, "transB", 0) != 0 ? 1 : 0];
+  } else if (weights && !weights->empty()) {
+    count.per_element = weights->size() == 1 ? weights->front() : (*weights)[weights->size() - 2];
+  } else {
+    count.inner = node.input(0);
+  }
+  return count;
+}
+
+std::optional<int64_t> static_macs(const LowerContext& context, const MacCount& count) {
+  const auto shape = sample_shape(context, count.value);
+  if (!shape) return std::nullopt;
+  int64_t depth = 1;
+  if (!count.inner.empty()) {
+    const auto inner = sample_shape(context, count.inner);
+    if (!inner || inner->empty()) return std::nullopt;
+    depth = inner->back();
+  }
+  return element_count(*shape) * count.per_element * depth;
+}
+
+}  // namespace narrow::runtime

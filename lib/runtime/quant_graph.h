@@ -1,0 +1,75 @@
+// What the QuantizeLinear and DequantizeLinear nodes of a graph say: which real value is which integer tensor.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "lib/graph/graph_index.h"
+#include "lib/graph/model.h"
+#include "lib/quant/quant_params.h"
+#include "lib/tensor/tensor.h"
+
+namespace narrow::runtime {
+
+/// The integers behind a real value, or in front of one.
+struct Quantized {
+  std::string integer;  // value name of the integer tensor
+  quant::QuantParams params;
+
+  float scale() const { return params.scales.front(); }
+  int32_t zero_point() const { return params.zero_points.front(); }
+  /// One scale and zero point, int8 or uint8: what integer kernels take as an activation.
+  bool per_tensor8() const;
+};
+
+bool is_quantize(const onnx::NodeProto& node);
+bool is_dequantize(const onnx::NodeProto& node);
+
+/// Const view of one graph; valid while the model is neither changed nor moved. Pairs that repeat (same value, same
+/// parameters) are one.
+class QuantGraph {
+ public:
+  /// Throws Error(kModel) naming the node whose parameters can not be.
+  explicit QuantGraph(const graph::Model& model);
+  QuantGraph(const QuantGraph&) = delete;
+  QuantGraph& operator=(const QuantGraph&) = delete;
+
+  const graph::Model& model() const { return model_; }
+  const graph::GraphIndex& index() const { return index_; }
+
+  /// The integers a DequantizeLinear makes `value` from, or nullptr.
+  const Quantized* source(std::string_view value) const;
+  /// The integers that stand for `value`, if all its uses are QuantizeLinear nodes of equal parameters and it is no
+  /// graph output; nullptr otherwise.
+  const Quantized* target(std::string_view value) const;
+  /// Parameters of a Q or DQ node; nullptr for one that is not linear over int8..int32 with a constant float32 scale
+  /// (blocks, 4-bit types, float8): such a node runs as any other operator.
+  const Quantized* linear(const onnx::NodeProto& node) const;
+
+  /// Name under which the program keeps an integer value: repeated quantizations of one value share the first's.
+  const std::string& canonical(const std::string& integer) const;
+
+  /// The tensor, if the value is an initializer, a Constant node's output or a quantized constant; nullptr otherwise.
+  const Tensor* constant(std::string_view value) const;
+
+ private:
+  void read_node(const onnx::NodeProto& node);
+  std::optional<quant::QuantParams> read_params(const onnx::NodeProto& node);
+  std::optional<DataType> storage_of(const onnx::NodeProto& node);
+  std::optional<Tensor> load_constant(const std::string& value) const;
+  void find_targets();
+
+  const graph::Model& model_;
+  graph::GraphIndex index_;
+  std::unordered_map<const onnx::NodeProto*, Quantized> linear_;
+  std::unordered_map<std::string, DataType> storage_;  // of the integer values that Q nodes make
+  std::map<std::string, const Quantized*, std::less<>> sources_;
+  std::map<std::string, const Quantized*, std::less<>> targets_;
+  std::unordered_map<std::string, std::string> canonical_;
+  mutable std::map<std::string, Tensor, std::less<>> constants_;
+};
+
+}  // namespace narrow::runtime

@@ -1,0 +1,66 @@
+#include "lib/validate/compare.h"
+
+#include <algorithm>
+
+#include "lib/base/error.h"
+
+namespace narrow::validate {
+namespace {
+
+Tensor plain_float(const Tensor& tensor) {
+  return to_float32(to_layout(tensor, Layout::kPlain));
+}
+
+}  // namespace
+
+void KeptValues::on_value(const std::string& value, const Tensor& tensor) {
+  const auto found = wanted_.find(value);
+  if (found == wanted_.end()) return;
+  const Tensor plain = to_layout(tensor, Layout::kPlain);
+  if (found->second != nullptr) {
+    kept_[value] = quant::dequantize(plain, *found->second);
+    return;
+  }
+  Tensor copy = to_float32(plain);
+  copy.mutable_bytes();  // own storage: the run may write over what it lends
+  kept_[value] = std::move(copy);
+}
+
+const Tensor* KeptValues::find(const std::string& value) const {
+  const auto found = kept_.find(value);
+  return found == kept_.end() ? nullptr : &found->second;
+}
+
+ErrorStatistics compare(const std::string& value, const Tensor& reference, const Tensor& actual) {
+  if (reference.shape() != actual.shape()) {
+    throw Error(ErrorKind::kModel, "value '{}' has shape {} in the float model and {} in the quantized one", value,
+                shape_text(reference.shape()), shape_text(actual.shape()));
+  }
+  ErrorStatistics statistics;
+  const Tensor x = plain_float(reference);
+  const Tensor y = plain_float(actual);
+  statistics.add(x.data<float>(), y.data<float>());
+  return statistics;
+}
+
+std::optional<ScoreRows> score_rows(const Tensor& tensor) {
+  if (tensor.type() != DataType::kFloat32 || tensor.rank() < 2 || tensor.size() == 0) return std::nullopt;
+  const Shape& shape = tensor.shape();
+  size_t axis = shape.size() - 1;
+  while (axis > 0 && shape[axis] == 1) --axis;
+  // Exactly one axis beside the batch: boxes, maps and sequences have no one answer per sample.
+  if (axis == 0 || shape[axis] * shape[0] != tensor.size()) return std::nullopt;
+  const Tensor plain = to_layout(tensor, Layout::kPlain);
+  return ScoreRows{{plain.data<float>().begin(), plain.data<float>().end()}, shape[axis]};
+}
+
+std::optional<Agreement> agreement(const Tensor& reference, const Tensor& actual) {
+  const auto x = score_rows(reference);
+  const auto y = score_rows(actual);
+  if (!x || !y || x->rows() != y->rows() || x->columns != y->columns) return std::nullopt;
+  Agreement result{.rows = x->rows(), .equal = 0};
+  for (int64_t i = 0; i < x->rows(); ++i) result.equal += argmax(x->row(i)) == argmax(y->row(i)) ? 1 : 0;
+  return result;
+}
+
+}  // namespace narrow::validate

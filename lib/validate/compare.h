@@ -1,0 +1,57 @@
+// What is seen of one sample, in a form that adds up in sample order: so the sums do not depend on the workers.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/exec/program.h"
+#include "lib/quant/quant_params.h"
+#include "lib/tensor/metrics.h"
+#include "lib/tensor/tensor.h"
+
+namespace narrow::validate {
+
+/// Keeps a float32, plain-layout copy of chosen values of one run.
+class KeptValues : public exec::TensorListener {
+ public:
+  /// Names to keep, each with the parameters it is dequantized by (none for a float value).
+  using Wanted = std::map<std::string, const quant::QuantParams*>;
+  explicit KeptValues(const Wanted& wanted) : wanted_(wanted) {}
+
+  void on_value(const std::string& value, const Tensor& tensor) override;
+  const Tensor* find(const std::string& value) const;
+
+ private:
+  const Wanted& wanted_;
+  std::map<std::string, Tensor> kept_;
+};
+
+/// Both as plain float32 of the same shape; Error(kModel) naming `value` if the shapes differ.
+ErrorStatistics compare(const std::string& value, const Tensor& reference, const Tensor& actual);
+
+/// A score tensor as rows along the last axis that is not of length 1.
+struct ScoreRows {
+  std::vector<float> values;
+  int64_t columns = 0;
+
+  int64_t rows() const { return columns == 0 ? 0 : static_cast<int64_t>(values.size()) / columns; }
+  std::span<const float> row(int64_t i) const {
+    return std::span<const float>(values).subspan(static_cast<size_t>(i * columns), static_cast<size_t>(columns));
+  }
+};
+
+/// Absent unless the tensor looks like scores: float32, rank >= 2, one row per element of the first axis, and that row
+/// longer than 1.
+std::optional<ScoreRows> score_rows(const Tensor& tensor);
+
+/// Rows whose largest element has the same index in both.
+struct Agreement {
+  int64_t rows = 0;
+  int64_t equal = 0;
+};
+std::optional<Agreement> agreement(const Tensor& reference, const Tensor& actual);
+
+}  // namespace narrow::validate

@@ -1,0 +1,281 @@
+#include "lib/validate/validate.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <set>
+
+#include "lib/base/error.h"
+#include "lib/base/parallel.h"
+#include "lib/base/suggest.h"
+#include "lib/exec/float_program.h"
+#include "lib/onednn/isa.h"
+#include "lib/tensor/metrics.h"
+#include "lib/validate/compare.h"
+#include "lib/validate/labels.h"
+#include "lib/validate/speed.h"
+
+namespace narrow::validate {
+namespace {
+
+constexpr std::string_view kStage = "validate";
+
+Metrics metrics_of(const ErrorStatistics& statistics) {
+  return {statistics.sqnr_db(), statistics.cosine(), statistics.max_abs_error()};
+}
+
+void check_models(const exec::Program& float_program, const exec::Program& quantized) {
+  const auto sorted = [](std::vector<std::string> names) {
+    std::sort(names.begin(), names.end());
+    return names;
+  };
+  if (sorted(float_program.input_names()) != sorted(quantized.input_names())) {
+    throw Error(ErrorKind::kModel, "the quantized model's inputs ({}) are not the float model's ({})",
+                fmt::join(quantized.input_names(), ", "), fmt::join(float_program.input_names(), ", "));
+  }
+  if (float_program.output_names() != quantized.output_names()) {
+    throw Error(ErrorKind::kModel, "the quantized model's outputs ({}) are not the float model's ({})",
+                fmt::join(quantized.output_names(), ", "), fmt::join(float_program.output_names(), ", "));
+  }
+}
+
+// A quantized value that the float model has, too.
+struct Layer {
+  std::string integer;
+  const runtime::QuantizedValue* value = nullptr;
+};
+
+// In the order of the float model's steps; graph inputs come first.
+std::vector<Layer> matching_layers(const graph::Model& float_model, const runtime::LoweredModel& lowered) {
+  std::map<std::string, std::vector<Layer>> by_real;
+  for (const auto& [integer, value] : lowered.quantized) by_real[value.real].push_back({integer, &value});
+  std::vector<Layer> layers;
+  const auto take = [&](const std::string& real) {
+    const auto found = by_real.find(real);
+    if (found != by_real.end()) layers.insert(layers.end(), found->second.begin(), found->second.end());
+  };
+  for (const auto& input : float_model.graph().input()) take(input.name());
+  for (const onnx::NodeProto& node : float_model.graph().node()) {
+    for (const std::string& output : node.output()) take(output);
+  }
+  return layers;
+}
+
+// `count` indices spread evenly over [0, size).
+std::set<int64_t> spread(int64_t size, int64_t count) {
+  std::set<int64_t> indices;
+  if (count <= 0 || count >= size) count = size;
+  for (int64_t i = 0; i < count; ++i)
+    indices.insert(count == 1 ? 0 : (2 * i * (size - 1) + count - 1) / (2 * (count - 1)));
+  return indices;
+}
+
+// What one sample contributes.
+struct SampleResult {
+  std::vector<ErrorStatistics> outputs;
+  std::vector<std::optional<Agreement>> agreements;
+  std::vector<std::optional<ErrorStatistics>> layers;
+  LabelHits hits;
+};
+
+class Comparison {
+ public:
+  Comparison(const graph::Model& float_model, const graph::Model& quantized, const Samples& samples,
+             const ValidateOptions& options)
+      : samples_(samples),
+        options_(options),
+        lowered_(runtime::lower(quantized, options.lower)),
+        float_program_(exec::compile_float(float_model)) {
+    check_models(float_program_, lowered_.program);
+    check_labels();
+    if (options.compare_layers) prepare_layers(float_model);
+  }
+
+  Validation run() {
+    count_macs();
+    std::vector<SampleResult> results(static_cast<size_t>(samples_.count));
+    const int workers =
+        static_cast<int>(std::clamp<int64_t>(options_.workers, 1, std::max<int64_t>(samples_.count, 1)));
+    if (workers == 1) {
+      compare_share(0, 1, results);
+    } else {
+      run_workers(workers, [&](int worker) { compare_share(worker, workers, results); });
+    }
+    Validation validation = sum(results);
+    if (options_.speed_repetitions > 0 && samples_.count > 0) validation.speed = time_programs();
+    return validation;
+  }
+
+ private:
+  void check_labels() {
+    if (samples_.labels && static_cast<int64_t>(samples_.labels->size()) != samples_.count) {
+      throw Error(ErrorKind::kUsage, "{} labels for {} samples", samples_.labels->size(), samples_.count);
+    }
+    const auto& names = float_program_.output_names();
+    const bool known = std::find(names.begin(), names.end(), options_.label_output) != names.end();
+    if (!options_.label_output.empty() && !known) {
+      throw Error(ErrorKind::kUsage, "the model has no output '{}'{}", options_.label_output,
+                  did_you_mean(options_.label_output, names));
+    }
+  }
+
+  // The float model runs once more for these, unfused, so that every value exists.
+  void prepare_layers(const graph::Model& float_model) {
+    layers_ = matching_layers(float_model, lowered_);
+    layer_samples_ = spread(samples_.count, options_.layer_samples);
+    exec::CompileOptions compile;
+    for (const Layer& layer : layers_) {
+      wanted_float_[layer.value->real] = nullptr;
+      wanted_integer_[layer.integer] = &layer.value->params;
+      compile.observed.push_back(layer.value->real);
+    }
+    observed_program_ = exec::compile_float(float_model, compile);
+  }
+
+  void count_macs() {
+    if (samples_.count > 0) runtime::count_macs(lowered_, samples_.read(0));
+  }
+
+  void compare_share(int worker, int workers, std::vector<SampleResult>& results) {
+    Workspace workspace;
+    for (int64_t i = worker; i < samples_.count; i += workers) {
+      check_interruption();
+      results[static_cast<size_t>(i)] = compare_sample(i, workspace);
+      note_progress();
+    }
+  }
+
+  void note_progress() {
+    const std::lock_guard lock(progress_mutex_);
+    ++done_;
+    if (options_.progress) options_.progress(kStage, done_, samples_.count);
+  }
+
+  SampleResult compare_sample(int64_t index, Workspace& workspace) const {
+    const exec::Feed feed = samples_.read(index);
+    const bool with_layers = layer_samples_.contains(index);
+    KeptValues kept_float(wanted_float_);
+    KeptValues kept_integer(wanted_integer_);
+    const exec::Program& program = with_layers ? observed_program_ : float_program_;
+    const auto reference = program.run(feed, workspace, {.listener = with_layers ? &kept_float : nullptr});
+    const auto actual = lowered_.program.run(feed, workspace, {.listener = with_layers ? &kept_integer : nullptr});
+    SampleResult result;
+    for (size_t i = 0; i < reference.size(); ++i) {
+      const std::string& name = float_program_.output_names()[i];
+      result.outputs.push_back(compare(name, reference[i], actual[i]));
+      result.agreements.push_back(agreement(reference[i], actual[i]));
+    }
+    if (with_layers) result.layers = compare_layers(kept_float, kept_integer);
+    if (samples_.labels) add_label(reference, actual, (*samples_.labels)[static_cast<size_t>(index)], result);
+    return result;
+  }
+
+  std::vector<std::optional<ErrorStatistics>> compare_layers(const KeptValues& reference,
+                                                             const KeptValues& actual) const {
+    std::vector<std::optional<ErrorStatistics>> result;
+    for (const Layer& layer : layers_) {
+      const Tensor* x = reference.find(layer.value->real);
+      const Tensor* y = actual.find(layer.integer);
+      // Rewriting may have given the name to a value of another shape; that is no counterpart.
+      const bool comparable = x != nullptr && y != nullptr && x->shape() == y->shape();
+      result.push_back(comparable ? std::optional(compare(layer.value->real, *x, *y)) : std::nullopt);
+    }
+    return result;
+  }
+
+  int label_output(const std::vector<Tensor>& outputs) const {
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const bool chosen = float_program_.output_names()[i] == options_.label_output;
+      if (chosen || (options_.label_output.empty() && score_rows(outputs[i]))) return static_cast<int>(i);
+    }
+    throw Error(ErrorKind::kUsage, "there are labels, but no output looks like class scores");
+  }
+
+  void add_label(const std::vector<Tensor>& reference, const std::vector<Tensor>& actual, int64_t label,
+                 SampleResult& result) const {
+    const auto at = static_cast<size_t>(label_output(reference));
+    result.hits.add(reference[at], actual[at], label);
+    label_output_ = static_cast<int>(at);
+  }
+
+  Validation sum(const std::vector<SampleResult>& results) const {
+    Validation validation{.samples = samples_.count,
+                          .outputs = sum_outputs(results),
+                          .layers = sum_layers(results),
+                          .layer_samples = options_.compare_layers ? static_cast<int64_t>(layer_samples_.size()) : 0,
+                          .coverage = lowered_.coverage,
+                          .isa = onednn::effective_isa(),
+                          .saturates_pairs = onednn::saturates_pairs(),
+                          .speed = std::nullopt};
+    if (!samples_.labels || samples_.count == 0) return validation;
+    LabelHits hits;
+    for (const SampleResult& result : results) hits.add(result.hits);
+    validation.outputs[static_cast<size_t>(label_output_)].accuracy = hits.accuracy();
+    return validation;
+  }
+
+  std::vector<OutputComparison> sum_outputs(const std::vector<SampleResult>& results) const {
+    std::vector<OutputComparison> outputs;
+    for (size_t i = 0; i < float_program_.output_names().size(); ++i) {
+      ErrorStatistics statistics;
+      Agreement agreed;
+      bool all_scores = !results.empty();
+      for (const SampleResult& result : results) {
+        statistics.add(result.outputs[i]);
+        all_scores = all_scores && result.agreements[i].has_value();
+        if (!result.agreements[i]) continue;
+        agreed.rows += result.agreements[i]->rows;
+        agreed.equal += result.agreements[i]->equal;
+      }
+      OutputComparison output{
+          .name = float_program_.output_names()[i], .metrics = metrics_of(statistics), .agreement = {}, .accuracy = {}};
+      if (all_scores) output.agreement = static_cast<double>(agreed.equal) / static_cast<double>(agreed.rows);
+      outputs.push_back(std::move(output));
+    }
+    return outputs;
+  }
+
+  std::vector<LayerComparison> sum_layers(const std::vector<SampleResult>& results) const {
+    std::vector<LayerComparison> layers;
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      ErrorStatistics statistics;
+      for (const SampleResult& result : results) {
+        if (!result.layers.empty() && result.layers[i]) statistics.add(*result.layers[i]);
+      }
+      if (statistics.count() == 0) continue;
+      const runtime::QuantizedValue& value = *layers_[i].value;
+      layers.push_back({value.real, value.node, value.op_type, metrics_of(statistics)});
+    }
+    return layers;
+  }
+
+  Speed time_programs() const {
+    std::vector<exec::Feed> feeds;
+    for (const int64_t index : spread(samples_.count, std::max<int64_t>(options_.speed_samples, 1))) {
+      feeds.push_back(samples_.read(index));
+    }
+    return measure_speed(float_program_, lowered_.program, feeds, options_.speed_repetitions);
+  }
+
+  const Samples& samples_;
+  const ValidateOptions& options_;
+  runtime::LoweredModel lowered_;
+  exec::Program float_program_;
+  exec::Program observed_program_;
+  std::vector<Layer> layers_;
+  std::set<int64_t> layer_samples_;
+  KeptValues::Wanted wanted_float_;
+  KeptValues::Wanted wanted_integer_;
+  std::mutex progress_mutex_;
+  int64_t done_ = 0;
+  mutable std::atomic<int> label_output_ = 0;  // the same for every sample
+};
+
+}  // namespace
+
+Validation validate(const graph::Model& float_model, const graph::Model& quantized, const Samples& samples,
+                    const ValidateOptions& options) {
+  return Comparison(float_model, quantized, samples, options).run();
+}
+
+}  // namespace narrow::validate

@@ -93,9 +93,8 @@ Taps taps_of(const ResizeSpec& spec, const AxisResize& axis, int64_t at) {
   double sum = 0;
   for (int64_t position = first; position <= last; ++position) {
     const bool inside = position >= 0 && position < axis.input;
-    const double weight = spec.exclude_outside && !inside
-                              ? 0
-                              : filter_weight(spec, (static_cast<double>(position) - x) * stretch);
+    const double weight =
+        spec.exclude_outside && !inside ? 0 : filter_weight(spec, (static_cast<double>(position) - x) * stretch);
     if (weight == 0) continue;
     taps.positions.push_back(std::clamp<int64_t>(position, 0, axis.input - 1));
     taps.weights.push_back(weight);
@@ -188,7 +187,8 @@ std::vector<AxisResize> plan_axes(const Shape& shape, const ResizeSpec& spec, co
   if (spec.axes.empty()) {
     for (size_t axis = 0; axis < shape.size(); ++axis) axes.push_back(axis);
   }
-  if ((sizes.empty() ? scales.size() : sizes.size()) != axes.size() || (!roi.empty() && roi.size() != 2 * axes.size())) {
+  if ((sizes.empty() ? scales.size() : sizes.size()) != axes.size() ||
+      (!roi.empty() && roi.size() != 2 * axes.size())) {
     throw Error(ErrorKind::kModel, "scales, sizes or roi do not fit {} axes", axes.size());
   }
   std::vector<AxisResize> result;
@@ -269,8 +269,7 @@ KernelPtr make_upsample(const KernelRequest& request) {
   if (request.opset >= 9) return resize_by_scales(legacy_spec(request), Operand(request, 1), {});
   const auto* attribute = graph::find_attribute(*request.node, "scales");
   if (attribute == nullptr) refuse(request, "Upsample without scales");
-  return resize_by_scales(legacy_spec(request), Operand(),
-                          {attribute->floats().begin(), attribute->floats().end()});
+  return resize_by_scales(legacy_spec(request), Operand(), {attribute->floats().begin(), attribute->floats().end()});
 }
 
 }  // namespace narrow::exec

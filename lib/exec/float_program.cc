@@ -177,7 +177,7 @@ class Compiler {
     std::vector<std::string> names;
     std::vector<Tensor> values;
     for (const std::string& output : node.output()) {
-      if (!observed_.contains(output)) continue;
+      if (!observed_.contains(output) || constants_.find(output) == nullptr) continue;
       names.push_back(output);
       values.push_back(*constants_.find(output));
     }

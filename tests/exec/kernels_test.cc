@@ -132,6 +132,17 @@ TEST(Resize, NearestAndLinear) {
               ElementsAre(1, 2, 3));
 }
 
+TEST(Layouts, SplitAndResizeOfChannelsLastValues) {
+  const auto y = run_text(R"(g (float[1,2,1,2] x) => (float[1,1,1,4] a, float[1,1,1,2] b)
+      <float[4] s = {1, 1, 1, 2}>
+      { p = MaxPool <kernel_shape = [1, 1]> (x)
+        q, b = Split <axis = 1> (p)
+        a = Resize <coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"> (q, , s) })",
+                          {{"x", floats({1, 2, 1, 2}, {1, 2, 3, 4})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(1, 1, 2, 2));
+  EXPECT_THAT(values_of<float>(y[1]), ElementsAre(3, 4));
+}
+
 TEST(Quantize, RoundsHalfToEvenAndSaturates) {
   const Feed feed{{"x", floats({5}, {0.5F, 1.5F, 2.5F, 300, -300})}};
   const auto y = run_text(R"(g (float[5] x) => (uint8[5] q, float[5] y) <float s = {1}, uint8 z = {128}>

@@ -3,6 +3,7 @@
 
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
+#include "lib/exec/layout.h"
 
 namespace narrow::exec {
 namespace {
@@ -146,11 +147,12 @@ Tensor resized(const Tensor& x, const ResizeSpec& spec, const std::vector<AxisRe
     const AxisResize& axis = axes[i];
     if (axis.input == axis.output && axis.scale == 1 && spec.coordinates != "tf_crop_and_resize") continue;
     Shape shape = current.shape();
-    const std::span<const int64_t> dimensions(shape);
-    const int64_t outer = product(dimensions.first(i));
-    const int64_t inner = product(dimensions.subspan(i + 1));
+    const Shape memory = memory_shape(shape, x.layout());
+    const size_t position = memory_axis(i, shape.size(), x.layout());
+    const int64_t outer = product(std::span(memory).first(position));
+    const int64_t inner = product(std::span(memory).subspan(position + 1));
     shape[i] = axis.output;
-    Tensor next = workspace.allocate(x.type(), shape);
+    Tensor next = workspace.allocate(x.type(), shape, x.layout());
     if (axis.input == 0 && axis.output > 0) throw Error(ErrorKind::kModel, "nothing to resize");
     dispatch_type(TypeList<float, double, int32_t, int64_t, int8_t, uint8_t>(), x.type(), [&]<class T>() {
       resize_axis<T>(spec, axis, current.data<T>().data(), next.mutable_data<T>().data(), outer, inner);
@@ -229,11 +231,13 @@ ResizeSpec legacy_spec(const KernelRequest& request) {
 }
 
 KernelPtr resize_by_scales(const ResizeSpec& spec, const Operand& operand, std::vector<double> attribute) {
-  return kernel_of([=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& x = required(inputs, 0);
-    const std::vector<double> scales = operand.present() ? numbers(operand.required_in(inputs)) : attribute;
-    outputs[0] = resized(x, spec, plan_axes(x.shape(), spec, scales, {}, {}), workspace);
-  });
+  return kernel_of(
+      [=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& x = required(inputs, 0);
+        const std::vector<double> scales = operand.present() ? numbers(operand.required_in(inputs)) : attribute;
+        outputs[0] = resized(x, spec, plan_axes(x.shape(), spec, scales, {}, {}), workspace);
+      },
+      LayoutUse::kAny);
 }
 
 }  // namespace
@@ -251,18 +255,21 @@ KernelPtr make_resize(const KernelRequest& request) {
                         .extrapolation = graph::float_attribute(node, "extrapolation_value", 0.0F),
                         .axes = graph::ints_attribute(node, "axes")};
   const bool crops = spec.coordinates == "tf_crop_and_resize";
-  return kernel_of([=, roi = Operand(request, 1), scales = Operand(request, 2), sizes = Operand(request, 3)](
-                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& x = required(inputs, 0);
-    const Tensor& size = sizes.in(inputs);
-    const Tensor& scale = scales.in(inputs);
-    const Tensor& region = roi.in(inputs);
-    const bool by_size = size.defined() && size.size() > 0;
-    const auto plan = plan_axes(x.shape(), spec, by_size || !scale.defined() ? std::vector<double>() : numbers(scale),
-                                by_size ? int_list(size) : std::vector<int64_t>(),
-                                crops && region.defined() ? numbers(region) : std::vector<double>());
-    outputs[0] = resized(x, spec, plan, workspace);
-  });
+  return kernel_of(
+      [=, roi = Operand(request, 1), scales = Operand(request, 2), sizes = Operand(request, 3)](
+          std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& x = required(inputs, 0);
+        const Tensor& size = sizes.in(inputs);
+        const Tensor& scale = scales.in(inputs);
+        const Tensor& region = roi.in(inputs);
+        const bool by_size = size.defined() && size.size() > 0;
+        const auto plan =
+            plan_axes(x.shape(), spec, by_size || !scale.defined() ? std::vector<double>() : numbers(scale),
+                      by_size ? int_list(size) : std::vector<int64_t>(),
+                      crops && region.defined() ? numbers(region) : std::vector<double>());
+        outputs[0] = resized(x, spec, plan, workspace);
+      },
+      LayoutUse::kAny);
 }
 
 KernelPtr make_upsample(const KernelRequest& request) {

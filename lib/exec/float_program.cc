@@ -88,6 +88,9 @@ class Compiler {
     const graph::GraphIndex index(model_.graph());
     for (const onnx::ValueInfoProto& input : model_.graph().input()) {
       if (constants_.is_initializer(input.name())) continue;
+      if (input.has_type() && input.type().value_case() != onnx::TypeProto::kTensorType) {
+        throw Error(ErrorKind::kUnsupported, "input '{}' is not a dense tensor", input.name());
+      }
       const graph::ValueType type = index.type(input.name());
       builder_.add_input(input.name(), type.type, type.shape ? &*type.shape : nullptr);
     }
@@ -113,11 +116,8 @@ class Compiler {
     const graph::GraphIndex index(model_.graph());
     for (const onnx::NodeProto& node : model_.graph().node()) {
       if (!is_needed(node) || folded_.contains(&node) || grouped_.contains(&node)) continue;
-      FusedGroup group = select_group(node, {.model = model_,
-                                             .index = index,
-                                             .constants = constants_,
-                                             .observed = observed_,
-                                             .taken = grouped_});
+      FusedGroup group = select_group(
+          node, {.model = model_, .index = index, .constants = constants_, .observed = observed_, .taken = grouped_});
       if (group.nodes.empty()) continue;
       grouped_.insert(group.nodes.begin(), group.nodes.end());
       groups_by_last_.emplace(group.nodes.back(), std::move(group));
@@ -177,7 +177,7 @@ class Compiler {
     std::vector<std::string> names;
     std::vector<Tensor> values;
     for (const std::string& output : node.output()) {
-      if (!observed_.contains(output)) continue;
+      if (!observed_.contains(output) || constants_.find(output) == nullptr) continue;
       names.push_back(output);
       values.push_back(*constants_.find(output));
     }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -99,8 +100,10 @@ Verdict run_case(const fs::path& folder) {
 TEST(Backend, NodeTestsPassOrAreRefused) {
   const char* root = std::getenv("NARROW_ONNX_TESTS");
   if (root == nullptr) GTEST_SKIP() << "NARROW_ONNX_TESTS is not set to ONNX's backend/test/data/node";
-  // Random by definition.
-  const std::set<std::string> skipped{"test_bernoulli", "test_bernoulli_double", "test_bernoulli_seed"};
+  // align_corners with scales whose product with the size is no integer: the data was made with the unrounded size,
+  // the operator's formula and onnxruntime use the rounded one.
+  const std::set<std::string> skipped{"test_resize_downsample_scales_cubic_align_corners",
+                                      "test_resize_downsample_scales_linear_align_corners"};
   int passed = 0;
   int refused = 0;
   std::vector<fs::path> folders;
@@ -114,15 +117,12 @@ TEST(Backend, NodeTestsPassOrAreRefused) {
     const Verdict verdict = run_case(folder);
     passed += verdict.outcome == Outcome::kPass ? 1 : 0;
     refused += verdict.outcome == Outcome::kRefused ? 1 : 0;
-    if (verdict.outcome == Outcome::kRefused && std::getenv("NARROW_SHOW_REFUSED") != nullptr) {
-      std::fprintf(stderr, "refused %s: %s\n", folder.filename().c_str(), verdict.detail.c_str());
-    }
     EXPECT_NE(verdict.outcome, Outcome::kWrong) << folder.filename() << ": " << verdict.detail;
   }
   RecordProperty("passed", passed);
   RecordProperty("refused", refused);
-  std::fprintf(stderr, "%d passed, %d refused of %zu\n", passed, refused, folders.size());
-  EXPECT_GT(passed, 700);
+  // So that a kernel that starts to refuse is noticed too.
+  EXPECT_GT(passed, 1100);
 }
 
 }  // namespace

@@ -33,8 +33,8 @@ void set_auto_pad(onnx::NodeProto& target, const std::string& text) {
 void expect_same_convolution(const onnx::NodeProto& conv, const Tensor& x, const Tensor& w) {
   Workspace workspace;
   std::vector<Tensor> outputs(1);
-  const KernelPtr fast = make_kernel(
-      {.node = &conv, .opset = 17, .constant = [&](int input) { return input == 1 ? &w : nullptr; }});
+  const KernelPtr fast =
+      make_kernel({.node = &conv, .opset = 17, .constant = [&](int input) { return input == 1 ? &w : nullptr; }});
   ASSERT_EQ(fast->implementation().substr(0, 6), "onednn");
   std::vector<Tensor> inputs{to_layout(x, Layout::kChannelsLast), Tensor()};
   fast->run(inputs, outputs, workspace);
@@ -80,8 +80,10 @@ TEST(Convolution, OneAndThreeSpatialAxesAndAutoPad) {
 TEST(Convolution, AutoPadPutsTheOddPadWhereItSays) {
   const Feed feed{{"x", floats({1, 1, 4}, {1, 2, 3, 4})}};
   const auto run = [&](const std::string& mode) {
-    return values_of<float>(run_text("g (float[1,1,4] x) => (float[1,1,4] y) <float[1,1,2] w = {1, 10}> { y = Conv <auto_pad = \"" + mode +
-                                     "\"> (x, w) }", feed)[0]);
+    return values_of<float>(
+        run_text("g (float[1,1,4] x) => (float[1,1,4] y) <float[1,1,2] w = {1, 10}> { y = Conv <auto_pad = \"" + mode +
+                     "\"> (x, w) }",
+                 feed)[0]);
   };
   EXPECT_THAT(run("SAME_UPPER"), ElementsAre(21, 32, 43, 4));
   EXPECT_THAT(run("SAME_LOWER"), ElementsAre(10, 21, 32, 43));
@@ -121,7 +123,8 @@ TEST(Pooling, CeilModeAndPadding) {
   // Windows of 2 at stride 2 over 1 2 3: [1 2] and [3 -].
   const Feed feed{{"x", floats({1, 1, 3}, {1, 2, 3})}};
   const auto average = run_text(
-      "g (float[1,1,3] x) => (float[1,1,2] y) { y = AveragePool <kernel_shape = [2], strides = [2], ceil_mode = 1> (x) }",
+      "g (float[1,1,3] x) => (float[1,1,2] y) { y = AveragePool <kernel_shape = [2], strides = [2], ceil_mode = 1> (x) "
+      "}",
       feed);
   EXPECT_THAT(values_of<float>(average[0]), ElementsAre(1.5F, 3));
   const auto padded = run_text(

@@ -1,4 +1,5 @@
-// Kernels whose meaning changed between opset versions, or whose formulas are easy to get wrong. Expected values by hand.
+// Kernels whose meaning changed between opset versions, or whose formulas are easy to get wrong. Expected values by
+// hand.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,29 +24,34 @@ TEST(Softmax, FlattensBeforeOpset13) {
 
 TEST(Clip, BoundsAreAttributesThenInputs) {
   const Feed feed{{"x", floats({3}, {-2, 0, 2})}};
-  EXPECT_THAT(values_of<float>(run_text("g (float[3] x) => (float[3] y) { y = Clip <min = -1.0, max = 1.0> (x) }", feed, 6)[0]),
-              ElementsAre(-1, 0, 1));
-  EXPECT_THAT(values_of<float>(run_text(
-                  "g (float[3] x) => (float[3] y) <float h = {1}> { y = Clip(x, , h) }", feed, 13)[0]),
-              ElementsAre(-2, 0, 1));
+  EXPECT_THAT(
+      values_of<float>(run_text("g (float[3] x) => (float[3] y) { y = Clip <min = -1.0, max = 1.0> (x) }", feed, 6)[0]),
+      ElementsAre(-1, 0, 1));
+  EXPECT_THAT(
+      values_of<float>(run_text("g (float[3] x) => (float[3] y) <float h = {1}> { y = Clip(x, , h) }", feed, 13)[0]),
+      ElementsAre(-2, 0, 1));
 }
 
 TEST(Slice, AttributesInputsAndNegativeSteps) {
   const Feed feed{{"x", floats({4}, {1, 2, 3, 4})}};
-  EXPECT_THAT(values_of<float>(run_text("g (float[4] x) => (float[N] y) { y = Slice <starts = [1], ends = [-1]> (x) }", feed, 9)[0]),
+  EXPECT_THAT(values_of<float>(
+                  run_text("g (float[4] x) => (float[N] y) { y = Slice <starts = [1], ends = [-1]> (x) }", feed, 9)[0]),
               ElementsAre(2, 3));
   EXPECT_THAT(values_of<float>(run_text(R"(g (float[4] x) => (float[N] y)
-      <int64[1] s = {-1}, int64[1] e = {-100}, int64[1] a = {0}, int64[1] t = {-2}> { y = Slice(x, s, e, a, t) })", feed)[0]),
+      <int64[1] s = {-1}, int64[1] e = {-100}, int64[1] a = {0}, int64[1] t = {-2}> { y = Slice(x, s, e, a, t) })",
+                                        feed)[0]),
               ElementsAre(4, 2));
 }
 
 TEST(Pad, ModesOfBothForms) {
   const Feed feed{{"x", floats({3}, {1, 2, 3})}};
-  EXPECT_THAT(values_of<float>(run_text("g (float[3] x) => (float[N] y) { y = Pad <pads = [1, 2], value = 9.0> (x) }", feed, 10)[0]),
+  EXPECT_THAT(values_of<float>(
+                  run_text("g (float[3] x) => (float[N] y) { y = Pad <pads = [1, 2], value = 9.0> (x) }", feed, 10)[0]),
               ElementsAre(9, 1, 2, 3, 9, 9));
   const auto run = [&](const std::string& mode) {
-    return values_of<float>(run_text("g (float[3] x) => (float[N] y) <int64[2] p = {2, 1}> { y = Pad <mode = \"" + mode +
-                                     "\"> (x, p) }", feed, 19)[0]);
+    return values_of<float>(
+        run_text("g (float[3] x) => (float[N] y) <int64[2] p = {2, 1}> { y = Pad <mode = \"" + mode + "\"> (x, p) }",
+                 feed, 19)[0]);
   };
   EXPECT_THAT(run("reflect"), ElementsAre(3, 2, 1, 2, 3, 2));
   EXPECT_THAT(run("edge"), ElementsAre(1, 1, 1, 2, 3, 3));
@@ -54,11 +60,13 @@ TEST(Pad, ModesOfBothForms) {
 
 TEST(Reduce, AxesMovedToAnInput) {
   const Feed feed{{"x", floats({2, 2}, {1, 2, 3, 4})}};
-  EXPECT_THAT(values_of<float>(run_text("g (float[2,2] x) => (float[2] y) { y = ReduceMean <axes = [0], keepdims = 0> (x) }", feed, 13)[0]),
-              ElementsAre(2, 3));
   EXPECT_THAT(values_of<float>(run_text(
-                  "g (float[2,2] x) => (float[2] y) <int64[1] a = {1}> { y = ReduceSum <keepdims = 0> (x, a) }", feed, 13)[0]),
-              ElementsAre(3, 7));
+                  "g (float[2,2] x) => (float[2] y) { y = ReduceMean <axes = [0], keepdims = 0> (x) }", feed, 13)[0]),
+              ElementsAre(2, 3));
+  EXPECT_THAT(
+      values_of<float>(run_text(
+          "g (float[2,2] x) => (float[2] y) <int64[1] a = {1}> { y = ReduceSum <keepdims = 0> (x, a) }", feed, 13)[0]),
+      ElementsAre(3, 7));
 }
 
 TEST(Reshape, CopiesAndInfersDimensions) {
@@ -107,53 +115,74 @@ TEST(Concat, ChannelsLastAlongChannels) {
 TEST(Resize, NearestAndLinear) {
   const Feed feed{{"x", floats({1, 1, 2}, {1, 3})}};
   // asymmetric, floor: 0 0.5 1 1.5 -> 0 0 1 1.
-  EXPECT_THAT(values_of<float>(run_text(
-                  "g (float[1,1,2] x) => (float[1,1,4] y) <float[3] s = {1, 1, 2}> { y = Upsample <mode = \"nearest\"> (x, s) }", feed, 9)[0]),
+  EXPECT_THAT(values_of<float>(run_text("g (float[1,1,2] x) => (float[1,1,4] y) <float[3] s = {1, 1, 2}> { y = "
+                                        "Upsample <mode = \"nearest\"> (x, s) }",
+                                        feed, 9)[0]),
               ElementsAre(1, 1, 3, 3));
   // half_pixel: -0.25 0.25 0.75 1.25, clamped at the border.
-  EXPECT_THAT(values_of<float>(run_text(
-                  "g (float[1,1,2] x) => (float[1,1,4] y) <float[3] s = {1, 1, 2}> { y = Resize <mode = \"linear\"> (x, , s) }", feed, 13)[0]),
-              ElementsAre(1, 1.5F, 2.5F, 3));
+  EXPECT_THAT(
+      values_of<float>(run_text(
+          "g (float[1,1,2] x) => (float[1,1,4] y) <float[3] s = {1, 1, 2}> { y = Resize <mode = \"linear\"> (x, , s) }",
+          feed, 13)[0]),
+      ElementsAre(1, 1.5F, 2.5F, 3));
   EXPECT_THAT(values_of<float>(run_text(
                   R"(g (float[1,1,2] x) => (float[1,1,3] y) <int64[3] s = {1, 1, 3}>
-                  { y = Resize <mode = "linear", coordinate_transformation_mode = "align_corners"> (x, , , s) })", feed, 13)[0]),
+                  { y = Resize <mode = "linear", coordinate_transformation_mode = "align_corners"> (x, , , s) })",
+                  feed, 13)[0]),
               ElementsAre(1, 2, 3));
+}
+
+TEST(Layouts, SplitAndResizeOfChannelsLastValues) {
+  const auto y = run_text(R"(g (float[1,2,1,2] x) => (float[1,1,1,4] a, float[1,1,1,2] b)
+      <float[4] s = {1, 1, 1, 2}>
+      { p = MaxPool <kernel_shape = [1, 1]> (x)
+        q, b = Split <axis = 1> (p)
+        a = Resize <coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"> (q, , s) })",
+                          {{"x", floats({1, 2, 1, 2}, {1, 2, 3, 4})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(1, 1, 2, 2));
+  EXPECT_THAT(values_of<float>(y[1]), ElementsAre(3, 4));
 }
 
 TEST(Quantize, RoundsHalfToEvenAndSaturates) {
   const Feed feed{{"x", floats({5}, {0.5F, 1.5F, 2.5F, 300, -300})}};
   const auto y = run_text(R"(g (float[5] x) => (uint8[5] q, float[5] y) <float s = {1}, uint8 z = {128}>
       { q = QuantizeLinear(x, s, z) 
-        y = DequantizeLinear(q, s, z) })", feed);
+        y = DequantizeLinear(q, s, z) })",
+                          feed);
   EXPECT_THAT(values_of<uint8_t>(y[0]), ElementsAre(128, 130, 130, 255, 0));
   EXPECT_THAT(values_of<float>(y[1]), ElementsAre(0, 2, 2, 127, -128));
 }
 
 TEST(Quantize, PerAxis) {
   const auto y = run_text(R"(g (float[2,2] x) => (int8[2,2] q) <float[2] s = {1, 0.5}, int8[2] z = {0, 0}>
-      { q = QuantizeLinear <axis = 0> (x, s, z) })", {{"x", floats({2, 2}, {1, 2, 1, 2})}});
+      { q = QuantizeLinear <axis = 0> (x, s, z) })",
+                          {{"x", floats({2, 2}, {1, 2, 1, 2})}});
   EXPECT_THAT(values_of<int8_t>(y[0]), ElementsAre(1, 2, 2, 4));
 }
 
 TEST(LayerNormalization, OfTwoValues) {
   // mean 2, deviation 1.
   const auto y = run_text(R"(g (float[1,2] x) => (float[1,2] y) <float[2] s = {2, 2}, float[2] b = {1, 1}>
-      { y = LayerNormalization <epsilon = 0.0> (x, s, b) })", {{"x", floats({1, 2}, {1, 3})}});
+      { y = LayerNormalization <epsilon = 0.0> (x, s, b) })",
+                          {{"x", floats({1, 2}, {1, 3})}});
   EXPECT_THAT(values_of<float>(y[0]), ElementsAre(-1, 3));
 }
 
 TEST(Matmul, BatchesBroadcastWithOnednnAndWithout) {
   const Tensor a = floats({2, 1, 2}, {1, 2, 3, 4});
   const Tensor b = floats({2, 2}, {1, 10, 100, 1000});
-  const auto both = run_text("g (float[2,1,2] a, float[2,2] b) => (float[2,1,2] y) { y = MatMul(a, b) }", {{"a", a}, {"b", b}});
-  const auto constant = run_text("g (float[2,1,2] a) => (float[2,1,2] y) <float[2,2] b = {1, 10, 100, 1000}> { y = MatMul(a, b) }", {{"a", a}});
+  const auto both =
+      run_text("g (float[2,1,2] a, float[2,2] b) => (float[2,1,2] y) { y = MatMul(a, b) }", {{"a", a}, {"b", b}});
+  const auto constant = run_text(
+      "g (float[2,1,2] a) => (float[2,1,2] y) <float[2,2] b = {1, 10, 100, 1000}> { y = MatMul(a, b) }", {{"a", a}});
   EXPECT_THAT(values_of<float>(both[0]), ElementsAre(201, 2010, 403, 4030));
   EXPECT_THAT(values_of<float>(constant[0]), ElementsAre(201, 2010, 403, 4030));
 }
 
 TEST(ConvTranspose, SpreadsEachInput) {
   const auto y = run_text(R"(g (float[1,1,2] x) => (float[1,1,4] y) <float[1,1,2] w = {1, 10}>
-      { y = ConvTranspose <strides = [2]> (x, w) })", {{"x", floats({1, 1, 2}, {1, 2})}});
+      { y = ConvTranspose <strides = [2]> (x, w) })",
+                          {{"x", floats({1, 1, 2}, {1, 2})}});
   EXPECT_THAT(values_of<float>(y[0]), ElementsAre(1, 10, 2, 20));
 }
 

@@ -33,7 +33,9 @@ class AddOne final : public Kernel {
   LayoutUse use_;
 };
 
-StepInfo info(const std::string& name) { return {.node = name, .fused = {name}, .op_type = "AddOne"}; }
+StepInfo info(const std::string& name) {
+  return {.node = name, .fused = {name}, .op_type = "AddOne"};
+}
 
 TEST(Program, MovesValuesInAtTheirLastUse) {
   ProgramBuilder builder;
@@ -102,7 +104,8 @@ TEST(Program, ChecksTheFeed) {
   EXPECT_EQ(failure({{"x", floats({2, 3}, {1, 2, 3, 4, 5, 6})}}), "no error");
   EXPECT_EQ(failure({}), "input 'x' is missing");
   EXPECT_EQ(failure({{"x", floats({1, 2}, {1, 2})}}), "input 'x' is float32 [1,2], expected float32 [?,3]");
-  EXPECT_EQ(failure({{"x", Tensor::of<int64_t>({1, 3}, {1, 2, 3})}}), "input 'x' is int64 [1,3], expected float32 [?,3]");
+  EXPECT_EQ(failure({{"x", Tensor::of<int64_t>({1, 3}, {1, 2, 3})}}),
+            "input 'x' is int64 [1,3], expected float32 [?,3]");
   EXPECT_THAT(failure({{"x", floats({1, 3}, {1, 2, 3})}, {"z", floats({1}, {1})}}), HasSubstr("no input 'z'"));
 }
 
@@ -121,13 +124,15 @@ TEST(Program, NamesTheNodeThatCanNotCompute) {
 
 class Recorder final : public TensorListener {
  public:
-  void on_value(const std::string& value, const Tensor& tensor) override { seen.push_back(value + shape_text(tensor.shape())); }
+  void on_value(const std::string& value, const Tensor& tensor) override {
+    seen.push_back(value + shape_text(tensor.shape()));
+  }
   std::vector<std::string> seen;
 };
 
 TEST(Program, TellsListenersOfInputsAndValues) {
-  const Program program = compile_float(
-      test::graph_from_text("g (float[2] x) => (float[2] z) { y = Relu(x) \n z = Neg(y) }"));
+  const Program program =
+      compile_float(test::graph_from_text("g (float[2] x) => (float[2] z) { y = Relu(x) \n z = Neg(y) }"));
   Recorder recorder;
   Workspace workspace;
   program.run({{"x", floats({2}, {1, 2})}}, workspace, {.listener = &recorder});

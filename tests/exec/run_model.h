@@ -17,7 +17,9 @@ inline std::vector<Tensor> run_text(std::string_view graph, const Feed& feed, in
   return compile_float(test::graph_from_text(graph, opset)).run(feed, workspace);
 }
 
-inline Tensor floats(Shape shape, std::initializer_list<float> values) { return Tensor::of<float>(std::move(shape), values); }
+inline Tensor floats(Shape shape, std::initializer_list<float> values) {
+  return Tensor::of<float>(std::move(shape), values);
+}
 
 template <class T>
 std::vector<T> values_of(const Tensor& tensor) {

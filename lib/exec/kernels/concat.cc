@@ -106,27 +106,29 @@ KernelPtr make_split(const KernelRequest& request) {
   const int64_t wanted_axis = graph::int_attribute(*request.node, "axis", 0);
   const auto attribute = graph::ints_attribute(*request.node, "split");
   const Operand operand = request.opset >= 13 ? Operand(request, 1) : Operand();
-  return kernel_of([=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& input = required(inputs, 0);
-    const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, input.rank()));
-    const AxisSplit split = split_at(input, axis);
-    const auto sizes = split_sizes(input.shape()[axis], axes_of(operand, attribute, inputs), outputs.size());
-    const size_t width = storage_bytes(input.type(), split.inner);
-    const size_t row_bytes = width * static_cast<size_t>(input.shape()[axis]);
-    size_t offset = 0;
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      Shape shape = input.shape();
-      shape[axis] = sizes[i];
-      outputs[i] = workspace.allocate(input.type(), shape);
-      const size_t part = width * static_cast<size_t>(sizes[i]);
-      std::byte* to = outputs[i].mutable_bytes();
-      for (int64_t row = 0; row < split.outer && part > 0; ++row) {
-        std::memcpy(to + static_cast<size_t>(row) * part, input.bytes() + static_cast<size_t>(row) * row_bytes + offset,
-                    part);
-      }
-      offset += part;
-    }
-  });
+  return kernel_of(
+      [=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& input = required(inputs, 0);
+        const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, input.rank()));
+        const AxisSplit split = split_at(input, axis);
+        const auto sizes = split_sizes(input.shape()[axis], axes_of(operand, attribute, inputs), outputs.size());
+        const size_t width = storage_bytes(input.type(), split.inner);
+        const size_t row_bytes = width * static_cast<size_t>(input.shape()[axis]);
+        size_t offset = 0;
+        for (size_t i = 0; i < outputs.size(); ++i) {
+          Shape shape = input.shape();
+          shape[axis] = sizes[i];
+          outputs[i] = workspace.allocate(input.type(), shape, input.layout());
+          const size_t part = width * static_cast<size_t>(sizes[i]);
+          std::byte* to = outputs[i].mutable_bytes();
+          for (int64_t row = 0; row < split.outer && part > 0; ++row) {
+            std::memcpy(to + static_cast<size_t>(row) * part,
+                        input.bytes() + static_cast<size_t>(row) * row_bytes + offset, part);
+          }
+          offset += part;
+        }
+      },
+      LayoutUse::kAny);
 }
 
 }  // namespace narrow::exec

@@ -72,16 +72,15 @@ class OnednnConvolution final : public Kernel {
     const std::lock_guard lock(mutex_);
     auto& found = convolutions_[{window.pads_begin, window.pads_end, epilogue.add_residual}];
     if (!found) {
-      found = std::make_unique<onednn::Convolution>(
-          onednn::ConvolutionSpec{.strides = window.strides,
-                                  .dilations = window.dilations,
-                                  .pads_begin = window.pads_begin,
-                                  .pads_end = window.pads_end,
-                                  .groups = groups_,
-                                  .clamp = epilogue.clamp,
-                                  .add_residual = epilogue.add_residual,
-                                  .requantize = std::nullopt},
-          weights_, bias_);
+      found = std::make_unique<onednn::Convolution>(onednn::ConvolutionSpec{.strides = window.strides,
+                                                                            .dilations = window.dilations,
+                                                                            .pads_begin = window.pads_begin,
+                                                                            .pads_end = window.pads_end,
+                                                                            .groups = groups_,
+                                                                            .clamp = epilogue.clamp,
+                                                                            .add_residual = epilogue.add_residual,
+                                                                            .requantize = std::nullopt},
+                                                    weights_, bias_);
     }
     return *found;
   }
@@ -144,6 +143,8 @@ KernelPtr make_convolution(const KernelRequest& request, const Epilogue& epilogu
   return make_reference(request, weight, bias);
 }
 
-KernelPtr make_conv(const KernelRequest& request) { return make_convolution(request, {}); }
+KernelPtr make_conv(const KernelRequest& request) {
+  return make_convolution(request, {});
+}
 
 }  // namespace narrow::exec

@@ -1,14 +1,20 @@
 // ConvTranspose.
+#include <map>
+#include <mutex>
+
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
 #include "lib/exec/ref/convolution.h"
 #include "lib/exec/window.h"
+#include "lib/onednn/convolution.h"
 
 namespace narrow::exec {
 namespace {
 
-struct Deconvolution {
+struct Geometry {
   Window window;  // `output`: spatial size of the result; pads as the forward convolution would have them
+  std::vector<int64_t> output_padding;
+  bool is_enlarged = false;  // output_shape asks for more than the windows reach: the rest is bias alone
   int64_t groups = 1;
 };
 
@@ -19,22 +25,23 @@ struct DeconvolutionAttributes {
   int64_t groups = 1;
 };
 
-Deconvolution resolve(const DeconvolutionAttributes& attributes, const std::vector<int64_t>& spatial,
-                      const std::vector<int64_t>& kernel) {
+Geometry resolve(const DeconvolutionAttributes& attributes, const std::vector<int64_t>& spatial,
+                 const std::vector<int64_t>& kernel) {
   const size_t rank = spatial.size();
   const auto or_value = [&](const std::vector<int64_t>& values, int64_t otherwise) {
     return values.empty() ? std::vector<int64_t>(rank, otherwise) : values;
   };
-  Deconvolution result{.window = {.kernel = kernel,
-                                  .strides = or_value(attributes.window.strides, 1),
-                                  .dilations = or_value(attributes.window.dilations, 1),
-                                  .pads_begin = std::vector<int64_t>(rank, 0),
-                                  .pads_end = std::vector<int64_t>(rank, 0),
-                                  .exact_pads_end = std::vector<int64_t>(rank, 0),
-                                  .output = std::vector<int64_t>(rank, 0)},
-                       .groups = attributes.groups};
+  Geometry result{.window = {.kernel = kernel,
+                             .strides = or_value(attributes.window.strides, 1),
+                             .dilations = or_value(attributes.window.dilations, 1),
+                             .pads_begin = std::vector<int64_t>(rank, 0),
+                             .pads_end = std::vector<int64_t>(rank, 0),
+                             .exact_pads_end = std::vector<int64_t>(rank, 0),
+                             .output = std::vector<int64_t>(rank, 0)},
+                  .output_padding = or_value(attributes.output_padding, 0),
+                  .groups = attributes.groups};
   Window& window = result.window;
-  const std::vector<int64_t> extra = or_value(attributes.output_padding, 0);
+  const std::vector<int64_t>& extra = result.output_padding;
   const std::vector<int64_t> pads =
       attributes.window.pads.empty() ? std::vector<int64_t>(2 * rank, 0) : attributes.window.pads;
   std::vector<int64_t> wanted = attributes.output_shape;
@@ -56,6 +63,7 @@ Deconvolution resolve(const DeconvolutionAttributes& attributes, const std::vect
     }
     window.output[axis] = wanted.empty() ? spatial[axis] * window.strides[axis] : wanted[axis];
     const int64_t total = std::max<int64_t>(0, full - window.output[axis]);
+    result.is_enlarged = result.is_enlarged || window.output[axis] > full;
     window.pads_begin[axis] = auto_pad == AutoPad::kSameUpper ? total / 2 : total - total / 2;
     window.pads_end[axis] = total - window.pads_begin[axis];
   }
@@ -64,7 +72,7 @@ Deconvolution resolve(const DeconvolutionAttributes& attributes, const std::vect
 
 // y[m, o] += x[c, i] * w[c, m, k] where o = i * stride - pad + k * dilation: each input spreads over its window.
 template <class T>
-void deconvolve(const Tensor& x, const Tensor& w, const Deconvolution& geometry, Tensor& y) {
+void deconvolve(const Tensor& x, const Tensor& w, const Geometry& geometry, Tensor& y) {
   const std::vector<int64_t> spatial = spatial_dimensions(x.shape());
   const int64_t source_size = element_count(spatial);
   const int64_t target_size = element_count(geometry.window.output);
@@ -94,6 +102,84 @@ void deconvolve(const Tensor& x, const Tensor& w, const Deconvolution& geometry,
   });
 }
 
+Tensor run_reference(const DeconvolutionAttributes& attributes, const Geometry& geometry, const Tensor& x,
+                     const Tensor& w, const Tensor& b, Workspace& workspace) {
+  Shape shape{x.shape()[0], w.shape()[1] * attributes.groups};
+  shape.insert(shape.end(), geometry.window.output.begin(), geometry.window.output.end());
+  Tensor result = workspace.allocate(x.type(), shape);
+  dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
+    const auto y = result.mutable_data<T>();
+    const size_t plane = static_cast<size_t>(element_count(geometry.window.output));
+    for (size_t i = 0; i < y.size(); ++i) {
+      y[i] = b.defined() ? b.data<T>()[i / plane % static_cast<size_t>(shape[1])] : T{0};
+    }
+    deconvolve<T>(x, w, geometry, result);
+  });
+  return result;
+}
+
+class DeconvolutionKernel final : public Kernel {
+ public:
+  DeconvolutionKernel(DeconvolutionAttributes attributes, Operand weight, Operand bias)
+      : attributes_(std::move(attributes)), weight_(std::move(weight)), bias_(std::move(bias)) {
+    const Tensor& w = weight_.constant();
+    has_onednn_ = w.defined() && w.type() == DataType::kFloat32 && w.rank() >= 3 && w.rank() <= 5 &&
+                  (!bias_.present() || bias_.constant().defined());
+  }
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& x = required(inputs, 0);
+    const Tensor& w = weight_.required_in(inputs);
+    if (x.rank() != w.rank() || x.rank() < 3 || x.shape()[1] != w.shape()[0] || x.type() != w.type() ||
+        x.shape()[1] % attributes_.groups != 0) {
+      throw Error(ErrorKind::kModel, "weight {} does not fit input {}", shape_text(w.shape()), shape_text(x.shape()));
+    }
+    const Geometry geometry = resolve(attributes_, spatial_dimensions(x.shape()), spatial_dimensions(w.shape()));
+    if (has_onednn_ && fits_onednn(geometry) && x.layout() == Layout::kChannelsLast) {
+      outputs[0] = deconvolution(geometry).run(x, workspace);
+    } else {
+      outputs[0] = run_reference(attributes_, geometry, to_layout(x, Layout::kPlain), w, bias_.in(inputs), workspace);
+    }
+  }
+  LayoutUse layout_use() const override { return has_onednn_ ? LayoutUse::kChannelsLast : LayoutUse::kPlain; }
+  std::string implementation() const override {
+    const std::lock_guard lock(mutex_);
+    return deconvolutions_.empty() ? "reference" : "onednn:" + deconvolutions_.begin()->second->implementation();
+  }
+
+ private:
+  static bool fits_onednn(const Geometry& geometry) {
+    const auto is_negative = [](int64_t pad) { return pad < 0; };
+    return !geometry.is_enlarged &&
+           std::none_of(geometry.window.pads_begin.begin(), geometry.window.pads_begin.end(), is_negative) &&
+           std::none_of(geometry.window.pads_end.begin(), geometry.window.pads_end.end(), is_negative);
+  }
+
+  const onednn::Deconvolution& deconvolution(const Geometry& geometry) const {
+    const std::lock_guard lock(mutex_);
+    auto& found = deconvolutions_[{geometry.window.pads_begin, geometry.window.pads_end}];
+    if (!found) {
+      found =
+          std::make_unique<onednn::Deconvolution>(onednn::DeconvolutionSpec{.strides = geometry.window.strides,
+                                                                            .dilations = geometry.window.dilations,
+                                                                            .pads_begin = geometry.window.pads_begin,
+                                                                            .pads_end = geometry.window.pads_end,
+                                                                            .output_padding = geometry.output_padding,
+                                                                            .groups = attributes_.groups},
+                                                  weight_.constant(), bias_.constant());
+    }
+    return *found;
+  }
+
+  DeconvolutionAttributes attributes_;
+  Operand weight_;
+  Operand bias_;
+  bool has_onednn_ = false;
+  mutable std::mutex mutex_;
+  using Pads = std::pair<std::vector<int64_t>, std::vector<int64_t>>;
+  mutable std::map<Pads, std::unique_ptr<const onednn::Deconvolution>> deconvolutions_;
+};
+
 }  // namespace
 
 KernelPtr make_conv_transpose(const KernelRequest& request) {
@@ -101,28 +187,7 @@ KernelPtr make_conv_transpose(const KernelRequest& request) {
                                            .output_padding = graph::ints_attribute(*request.node, "output_padding"),
                                            .output_shape = graph::ints_attribute(*request.node, "output_shape"),
                                            .groups = graph::int_attribute(*request.node, "group", 1)};
-  return kernel_of([attributes, weight = Operand(request, 1), bias = Operand(request, 2)](
-                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& x = required(inputs, 0);
-    const Tensor& w = weight.required_in(inputs);
-    if (x.rank() != w.rank() || x.rank() < 3 || x.shape()[1] != w.shape()[0] || x.type() != w.type() ||
-        x.shape()[1] % attributes.groups != 0) {
-      throw Error(ErrorKind::kModel, "weight {} does not fit input {}", shape_text(w.shape()), shape_text(x.shape()));
-    }
-    const Deconvolution geometry = resolve(attributes, spatial_dimensions(x.shape()), spatial_dimensions(w.shape()));
-    Shape shape{x.shape()[0], w.shape()[1] * attributes.groups};
-    shape.insert(shape.end(), geometry.window.output.begin(), geometry.window.output.end());
-    outputs[0] = workspace.allocate(x.type(), shape);
-    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
-      const auto y = outputs[0].mutable_data<T>();
-      const Tensor& b = bias.in(inputs);
-      const size_t plane = static_cast<size_t>(element_count(geometry.window.output));
-      for (size_t i = 0; i < y.size(); ++i) {
-        y[i] = b.defined() ? b.data<T>()[i / plane % static_cast<size_t>(shape[1])] : T{0};
-      }
-      deconvolve<T>(x, w, geometry, outputs[0]);
-    });
-  });
+  return std::make_unique<DeconvolutionKernel>(attributes, Operand(request, 1), Operand(request, 2));
 }
 
 }  // namespace narrow::exec

@@ -27,11 +27,21 @@ Combine combine_of(const KernelRequest& request) {
 template <class T>
 void combine(Combine kind, T& target, T value) {
   switch (kind) {
-    case Combine::kReplace: target = value; break;
-    case Combine::kAdd: target = static_cast<T>(target + value); break;
-    case Combine::kMul: target = static_cast<T>(target * value); break;
-    case Combine::kMax: target = std::max(target, value); break;
-    case Combine::kMin: target = std::min(target, value); break;
+    case Combine::kReplace:
+      target = value;
+      break;
+    case Combine::kAdd:
+      target = static_cast<T>(target + value);
+      break;
+    case Combine::kMul:
+      target = static_cast<T>(target * value);
+      break;
+    case Combine::kMax:
+      target = std::max(target, value);
+      break;
+    case Combine::kMin:
+      target = std::min(target, value);
+      break;
   }
 }
 
@@ -91,40 +101,41 @@ Tensor gather_strings(const Tensor& data, const Shape& shape, const std::vector<
 
 KernelPtr make_gather(const KernelRequest& request) {
   const int64_t wanted_axis = graph::int_attribute(*request.node, "axis", 0);
-  return kernel_of([=, operand = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                      Workspace& workspace) {
-    const Tensor& data = required(inputs, 0);
-    const Tensor& indices = operand.required_in(inputs);
-    const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, data.rank()));
-    const std::span<const int64_t> dimensions(data.shape());
-    const int64_t outer = product(dimensions.first(axis));
-    const int64_t inner = product(dimensions.subspan(axis + 1));
-    std::vector<int64_t> rows = int_list(indices);
-    for (int64_t& row : rows) row = checked_index(row, dimensions[axis]);
-    Shape shape(data.shape().begin(), data.shape().begin() + static_cast<int64_t>(axis));
-    shape.insert(shape.end(), indices.shape().begin(), indices.shape().end());
-    shape.insert(shape.end(), data.shape().begin() + static_cast<int64_t>(axis) + 1, data.shape().end());
-    if (data.type() == DataType::kString) {
-      std::vector<int64_t> from;
-      for (int64_t o = 0; o < outer; ++o) {
-        for (const int64_t row : rows) {
-          for (int64_t i = 0; i < inner; ++i) from.push_back((o * dimensions[axis] + row) * inner + i);
+  return kernel_of(
+      [=, operand = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& data = required(inputs, 0);
+        const Tensor& indices = operand.required_in(inputs);
+        const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, data.rank()));
+        const std::span<const int64_t> dimensions(data.shape());
+        const int64_t outer = product(dimensions.first(axis));
+        const int64_t inner = product(dimensions.subspan(axis + 1));
+        std::vector<int64_t> rows = int_list(indices);
+        for (int64_t& row : rows) row = checked_index(row, dimensions[axis]);
+        Shape shape(data.shape().begin(), data.shape().begin() + static_cast<int64_t>(axis));
+        shape.insert(shape.end(), indices.shape().begin(), indices.shape().end());
+        shape.insert(shape.end(), data.shape().begin() + static_cast<int64_t>(axis) + 1, data.shape().end());
+        if (data.type() == DataType::kString) {
+          std::vector<int64_t> from;
+          for (int64_t o = 0; o < outer; ++o) {
+            for (const int64_t row : rows) {
+              for (int64_t i = 0; i < inner; ++i) from.push_back((o * dimensions[axis] + row) * inner + i);
+            }
+          }
+          outputs[0] = gather_strings(data, shape, from);
+          return;
         }
-      }
-      outputs[0] = gather_strings(data, shape, from);
-      return;
-    }
-    if (data_type_bits(data.type()) < 8) throw Error(ErrorKind::kUnsupported, "packed elements");
-    outputs[0] = workspace.allocate(data.type(), shape);
-    const size_t width = storage_bytes(data.type(), inner);
-    std::byte* to = outputs[0].mutable_bytes();
-    for (int64_t o = 0; o < outer; ++o) {
-      for (const int64_t row : rows) {
-        if (width > 0) std::memcpy(to, data.bytes() + static_cast<size_t>(o * dimensions[axis] + row) * width, width);
-        to += width;
-      }
-    }
-  });
+        if (data_type_bits(data.type()) < 8) throw Error(ErrorKind::kUnsupported, "packed elements");
+        outputs[0] = workspace.allocate(data.type(), shape);
+        const size_t width = storage_bytes(data.type(), inner);
+        std::byte* to = outputs[0].mutable_bytes();
+        for (int64_t o = 0; o < outer; ++o) {
+          for (const int64_t row : rows) {
+            if (width > 0)
+              std::memcpy(to, data.bytes() + static_cast<size_t>(o * dimensions[axis] + row) * width, width);
+            to += width;
+          }
+        }
+      });
 }
 
 KernelPtr make_gather_elements(const KernelRequest& request) {
@@ -171,8 +182,7 @@ KernelPtr make_gather_nd(const KernelRequest& request) {
     const Tensor& indices = required(inputs, 1);
     const int64_t length = indices.rank() == 0 ? 0 : indices.shape().back();
     const auto batch = static_cast<size_t>(batch_axes);
-    if (indices.rank() == 0 || batch >= indices.rank() ||
-        batch + static_cast<size_t>(length) > data.rank()) {
+    if (indices.rank() == 0 || batch >= indices.rank() || batch + static_cast<size_t>(length) > data.rank()) {
       throw Error(ErrorKind::kModel, "indices {} do not fit {}", shape_text(indices.shape()), shape_text(data.shape()));
     }
     Shape shape(indices.shape().begin(), indices.shape().end() - 1);
@@ -190,7 +200,8 @@ KernelPtr make_gather_nd(const KernelRequest& request) {
       U* to = mutable_elements<U>(outputs[0]);
       const U* from = elements<U>(data);
       for (int64_t row = 0; row < rows; ++row) {
-        const int64_t at = row / rows_per_batch * batch_size + tuple_offset(list, row, length, data.shape(), strides, batch);
+        const int64_t at =
+            row / rows_per_batch * batch_size + tuple_offset(list, row, length, data.shape(), strides, batch);
         std::copy(from + at, from + at + inner, to + row * inner);
       }
     });

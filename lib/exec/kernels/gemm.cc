@@ -138,8 +138,7 @@ KernelPtr make_gemm_with(const KernelRequest& request, const Epilogue& epilogue)
 }
 
 KernelPtr make_gemm(const KernelRequest& request) {
-  if (request.opset < 7 && graph::int_attribute(*request.node, "broadcast", 0) == 0 &&
-      request.node->input_size() > 2) {
+  if (request.opset < 7 && graph::int_attribute(*request.node, "broadcast", 0) == 0 && request.node->input_size() > 2) {
     refuse(request, "C of opset 6 and older without the broadcast attribute");
   }
   return make_gemm_with(request, {});
@@ -149,12 +148,10 @@ KernelPtr make_matmul(const KernelRequest& request) {
   const Operand b(request, 1);
   if (const Tensor& weights = b.constant();
       weights.defined() && weights.type() == DataType::kFloat32 && weights.rank() >= 2 && weights.size() > 0) {
-    return std::make_unique<OnednnMatmul>(
-        std::make_unique<onednn::Matmul>(onednn::MatmulSpec(), weights, Tensor()),
-        /*has_weights=*/true);
+    return std::make_unique<OnednnMatmul>(std::make_unique<onednn::Matmul>(onednn::MatmulSpec(), weights, Tensor()),
+                                          /*has_weights=*/true);
   }
-  const std::shared_ptr<const onednn::Matmul> fast =
-      std::make_shared<onednn::Matmul>(onednn::MatmulSpec());
+  const std::shared_ptr<const onednn::Matmul> fast = std::make_shared<onednn::Matmul>(onednn::MatmulSpec());
   return kernel_of([a_operand = Operand(request, 0), b, fast](std::span<Tensor> inputs, std::span<Tensor> outputs,
                                                               Workspace& workspace) {
     const Tensor& left = a_operand.required_in(inputs);

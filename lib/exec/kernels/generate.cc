@@ -20,7 +20,8 @@ Tensor constant_value(const KernelRequest& request) {
   for (const onnx::AttributeProto& attribute : request.node->attribute()) {
     const std::string& name = attribute.name();
     if (name == "value") {
-      if (attribute.t().data_location() == onnx::TensorProto::EXTERNAL) refuse(request, "the value is in an external file");
+      if (attribute.t().data_location() == onnx::TensorProto::EXTERNAL)
+        refuse(request, "the value is in an external file");
       return graph::embedded_tensor(attribute.t());
     }
     if (name == "value_float") return Tensor::scalar(attribute.f());
@@ -44,7 +45,8 @@ KernelPtr make_constant(const KernelRequest& request) {
 
 KernelPtr make_constant_of_shape(const KernelRequest& request) {
   Tensor value = Tensor::scalar(0.0F);
-  if (const auto* attribute = graph::find_attribute(*request.node, "value")) value = graph::embedded_tensor(attribute->t());
+  if (const auto* attribute = graph::find_attribute(*request.node, "value"))
+    value = graph::embedded_tensor(attribute->t());
   if (value.size() != 1) refuse(request, "value has not one element");
   return kernel_of([value](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
     outputs[0] = workspace.allocate(value.type(), int_list(required(inputs, 0)));
@@ -125,24 +127,24 @@ KernelPtr make_non_zero(const KernelRequest& /*request*/) {
 
 KernelPtr make_trilu(const KernelRequest& request) {
   const bool upper = graph::int_attribute(*request.node, "upper", 1) != 0;
-  return kernel_of([=, operand = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                      Workspace& workspace) {
-    const Tensor& x = required(inputs, 0);
-    if (x.rank() < 2) throw Error(ErrorKind::kModel, "rank {}, expected 2 or more", x.rank());
-    const Tensor& offset = operand.in(inputs);
-    const int64_t k = offset.defined() ? int_list(offset).at(0) : 0;
-    const int64_t columns = x.shape().back();
-    const int64_t rows = x.shape()[x.rank() - 2];
-    outputs[0] = workspace.allocate(x.type(), x.shape());
-    dispatch_width(x.type(), [&]<class U>() {
-      const U* from = elements<U>(x);
-      U* to = mutable_elements<U>(outputs[0]);
-      for (int64_t i = 0; i < x.size(); ++i) {
-        const int64_t diagonal = i % columns - i / columns % rows;
-        to[i] = (upper ? diagonal >= k : diagonal <= k) ? from[i] : U{0};
-      }
-    });
-  });
+  return kernel_of(
+      [=, operand = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& x = required(inputs, 0);
+        if (x.rank() < 2) throw Error(ErrorKind::kModel, "rank {}, expected 2 or more", x.rank());
+        const Tensor& offset = operand.in(inputs);
+        const int64_t k = offset.defined() ? int_list(offset).at(0) : 0;
+        const int64_t columns = x.shape().back();
+        const int64_t rows = x.shape()[x.rank() - 2];
+        outputs[0] = workspace.allocate(x.type(), x.shape());
+        dispatch_width(x.type(), [&]<class U>() {
+          const U* from = elements<U>(x);
+          U* to = mutable_elements<U>(outputs[0]);
+          for (int64_t i = 0; i < x.size(); ++i) {
+            const int64_t diagonal = i % columns - i / columns % rows;
+            to[i] = (upper ? diagonal >= k : diagonal <= k) ? from[i] : U{0};
+          }
+        });
+      });
 }
 
 KernelPtr make_eye_like(const KernelRequest& request) {

@@ -97,24 +97,24 @@ const Tensor& optional(std::span<Tensor> inputs, size_t index) {
 
 KernelPtr make_matmul_integer(const KernelRequest& /*request*/) {
   return kernel_of([](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    outputs[0] = integer_matmul(required(inputs, 0), required(inputs, 1), optional(inputs, 2), optional(inputs, 3),
-                                workspace);
+    outputs[0] =
+        integer_matmul(required(inputs, 0), required(inputs, 1), optional(inputs, 2), optional(inputs, 3), workspace);
   });
 }
 
 KernelPtr make_conv_integer(const KernelRequest& request) {
-  return kernel_of([convolution = integer_convolution(*request.node)](
-                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    outputs[0] = convolution.run(required(inputs, 0), required(inputs, 1), optional(inputs, 2), optional(inputs, 3),
-                                 workspace);
+  return kernel_of([convolution = integer_convolution(*request.node)](std::span<Tensor> inputs,
+                                                                      std::span<Tensor> outputs, Workspace& workspace) {
+    outputs[0] =
+        convolution.run(required(inputs, 0), required(inputs, 1), optional(inputs, 2), optional(inputs, 3), workspace);
   });
 }
 
 KernelPtr make_qlinear_conv(const KernelRequest& request) {
-  return kernel_of([convolution = integer_convolution(*request.node)](
-                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    Tensor sums = convolution.run(required(inputs, 0), required(inputs, 3), required(inputs, 2), required(inputs, 5),
-                                  workspace);
+  return kernel_of([convolution = integer_convolution(*request.node)](std::span<Tensor> inputs,
+                                                                      std::span<Tensor> outputs, Workspace& workspace) {
+    Tensor sums =
+        convolution.run(required(inputs, 0), required(inputs, 3), required(inputs, 2), required(inputs, 5), workspace);
     const int64_t channels = sums.shape()[1];
     const int64_t spatial = sums.size() / std::max<int64_t>(1, sums.shape()[0] * channels);
     if (const Tensor& bias = optional(inputs, 8); bias.defined()) {
@@ -130,8 +130,8 @@ KernelPtr make_qlinear_conv(const KernelRequest& request) {
 
 KernelPtr make_qlinear_matmul(const KernelRequest& /*request*/) {
   return kernel_of([](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor sums = integer_matmul(required(inputs, 0), required(inputs, 3), required(inputs, 2),
-                                       required(inputs, 5), workspace);
+    const Tensor sums =
+        integer_matmul(required(inputs, 0), required(inputs, 3), required(inputs, 2), required(inputs, 5), workspace);
     if (required(inputs, 1).type() != DataType::kFloat32) {
       throw Error(ErrorKind::kUnsupported, "scales of type {}", data_type_name(inputs[1].type()));
     }

@@ -8,7 +8,6 @@
 namespace narrow::exec {
 namespace {
 
-
 template <class T>
 void scale_channels(const Tensor& x, const std::vector<T>& scale, const std::vector<T>& shift, Tensor& y) {
   const int64_t channels = x.rank() > 1 ? x.shape()[1] : 1;
@@ -20,7 +19,8 @@ void scale_channels(const Tensor& x, const std::vector<T>& scale, const std::vec
     parallel_for(batch * spatial, std::max<int64_t>(1, kElementGrain / channels), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         for (int64_t c = 0; c < channels; ++c) {
-          to[row * channels + c] = from[row * channels + c] * scale[static_cast<size_t>(c)] + shift[static_cast<size_t>(c)];
+          to[row * channels + c] =
+              from[row * channels + c] * scale[static_cast<size_t>(c)] + shift[static_cast<size_t>(c)];
         }
       }
     });
@@ -99,7 +99,8 @@ KernelPtr make_instance_normalization(const KernelRequest& request) {
     const int64_t spatial = element_count(spatial_dimensions(x.shape()));
     const int64_t channels = x.shape()[1];
     const int64_t groups = grouped ? wanted_groups : channels;
-    if (groups < 1 || channels % groups != 0) throw Error(ErrorKind::kModel, "{} groups of {} channels", groups, channels);
+    if (groups < 1 || channels % groups != 0)
+      throw Error(ErrorKind::kModel, "{} groups of {} channels", groups, channels);
     const int64_t width = channels / groups;
     const int64_t parameters = scale_by_group ? groups : channels;
     if (scale.required_in(inputs).size() != parameters || bias.required_in(inputs).size() != parameters) {
@@ -144,7 +145,8 @@ KernelPtr make_layer_normalization(const KernelRequest& request) {
     const int64_t width = product(dimensions.subspan(axis));
     const Tensor& factor = scale.required_in(inputs);
     const Tensor& shift = bias.in(inputs);
-    if ((factor.size() != width && factor.size() != 1) || (shift.defined() && shift.size() != width && shift.size() != 1)) {
+    if ((factor.size() != width && factor.size() != 1) ||
+        (shift.defined() && shift.size() != width && shift.size() != 1)) {
       throw Error(ErrorKind::kUnsupported, "scale {} for rows of {} elements", shape_text(factor.shape()), width);
     }
     outputs[0] = workspace.allocate(x.type(), x.shape());

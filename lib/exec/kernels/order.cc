@@ -48,8 +48,7 @@ KernelPtr make_top_k(const KernelRequest& request) {
     const Tensor& x = required(inputs, 0);
     const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, x.rank()));
     const AxisRows rows = rows_along(x.shape(), axis);
-    const int64_t k =
-        operand.present() ? static_cast<int64_t>(scalar_value(operand.required_in(inputs))) : attribute;
+    const int64_t k = operand.present() ? static_cast<int64_t>(scalar_value(operand.required_in(inputs))) : attribute;
     if (k < 0 || k > rows.count) throw Error(ErrorKind::kModel, "k = {} of {} elements", k, rows.count);
     Shape shape = x.shape();
     shape[axis] = k;
@@ -73,28 +72,28 @@ KernelPtr make_top_k(const KernelRequest& request) {
 KernelPtr make_cum_sum(const KernelRequest& request) {
   const bool exclusive = graph::int_attribute(*request.node, "exclusive", 0) != 0;
   const bool reverse = graph::int_attribute(*request.node, "reverse", 0) != 0;
-  return kernel_of([=, operand = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                      Workspace& workspace) {
-    const Tensor& x = required(inputs, 0);
-    const auto wanted_axis = static_cast<int64_t>(scalar_value(operand.required_in(inputs)));
-    const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, x.rank()));
-    const AxisRows rows = rows_along(x.shape(), axis);
-    outputs[0] = workspace.allocate(x.type(), x.shape());
-    dispatch_type(TypeList<float, double, int32_t, int64_t, uint32_t, uint64_t>(), x.type(), [&]<class T>() {
-      const T* from = x.data<T>().data();
-      T* to = outputs[0].mutable_data<T>().data();
-      for (int64_t row = 0; row < rows.outer * rows.inner; ++row) {
-        const int64_t start = row / rows.inner * rows.count * rows.inner + row % rows.inner;
-        T sum = 0;
-        for (int64_t i = 0; i < rows.count; ++i) {
-          const int64_t at = start + (reverse ? rows.count - 1 - i : i) * rows.inner;
-          const T next = static_cast<T>(sum + from[at]);
-          to[at] = exclusive ? sum : next;
-          sum = next;
-        }
-      }
-    });
-  });
+  return kernel_of(
+      [=, operand = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& x = required(inputs, 0);
+        const auto wanted_axis = static_cast<int64_t>(scalar_value(operand.required_in(inputs)));
+        const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, x.rank()));
+        const AxisRows rows = rows_along(x.shape(), axis);
+        outputs[0] = workspace.allocate(x.type(), x.shape());
+        dispatch_type(TypeList<float, double, int32_t, int64_t, uint32_t, uint64_t>(), x.type(), [&]<class T>() {
+          const T* from = x.data<T>().data();
+          T* to = outputs[0].mutable_data<T>().data();
+          for (int64_t row = 0; row < rows.outer * rows.inner; ++row) {
+            const int64_t start = row / rows.inner * rows.count * rows.inner + row % rows.inner;
+            T sum = 0;
+            for (int64_t i = 0; i < rows.count; ++i) {
+              const int64_t at = start + (reverse ? rows.count - 1 - i : i) * rows.inner;
+              const T next = static_cast<T>(sum + from[at]);
+              to[at] = exclusive ? sum : next;
+              sum = next;
+            }
+          }
+        });
+      });
 }
 
 }  // namespace narrow::exec

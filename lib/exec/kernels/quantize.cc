@@ -67,27 +67,27 @@ void refuse_blocks(const KernelRequest& request) {
 KernelPtr make_quantize_linear(const KernelRequest& request) {
   refuse_blocks(request);
   const int64_t axis = graph::int_attribute(*request.node, "axis", 1);
-  return kernel_of([=, otherwise = quantized_type(request), scale_operand = Operand(request, 1),
-                    zero_operand = Operand(request, 2)](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                        Workspace& workspace) {
-    const Tensor& x = required(inputs, 0);
-    const Tensor& scale = scale_operand.required_in(inputs);
-    const Tensor& zero = zero_operand.in(inputs);
-    if (x.type() != DataType::kFloat32 || scale.type() != DataType::kFloat32) {
-      throw Error(ErrorKind::kUnsupported, "quantization of {}", data_type_name(x.type()));
-    }
-    const Granularity granularity = granularity_of(x, scale, zero, axis);
-    outputs[0] = workspace.allocate(zero.defined() ? zero.type() : otherwise, x.shape());
-    dispatch_type(QuantizedTypes(), outputs[0].type(), [&]<class Q>() {
-      const float* from = x.data<float>().data();
-      Q* to = outputs[0].mutable_data<Q>().data();
-      for_each_run(granularity, x.size(), [&](size_t group, int64_t begin, int64_t end) {
-        const float s = scale.data<float>()[group];
-        const float z = zero.defined() ? static_cast<float>(zero.data<Q>()[group]) : 0.0F;
-        for (int64_t i = begin; i < end; ++i) to[i] = quantized<Q>(from[i], s, z);
+  return kernel_of(
+      [=, otherwise = quantized_type(request), scale_operand = Operand(request, 1), zero_operand = Operand(request, 2)](
+          std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& x = required(inputs, 0);
+        const Tensor& scale = scale_operand.required_in(inputs);
+        const Tensor& zero = zero_operand.in(inputs);
+        if (x.type() != DataType::kFloat32 || scale.type() != DataType::kFloat32) {
+          throw Error(ErrorKind::kUnsupported, "quantization of {}", data_type_name(x.type()));
+        }
+        const Granularity granularity = granularity_of(x, scale, zero, axis);
+        outputs[0] = workspace.allocate(zero.defined() ? zero.type() : otherwise, x.shape());
+        dispatch_type(QuantizedTypes(), outputs[0].type(), [&]<class Q>() {
+          const float* from = x.data<float>().data();
+          Q* to = outputs[0].mutable_data<Q>().data();
+          for_each_run(granularity, x.size(), [&](size_t group, int64_t begin, int64_t end) {
+            const float s = scale.data<float>()[group];
+            const float z = zero.defined() ? static_cast<float>(zero.data<Q>()[group]) : 0.0F;
+            for (int64_t i = begin; i < end; ++i) to[i] = quantized<Q>(from[i], s, z);
+          });
+        });
       });
-    });
-  });
 }
 
 KernelPtr make_dequantize_linear(const KernelRequest& request) {

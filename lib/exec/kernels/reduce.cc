@@ -61,11 +61,18 @@ T reduced_row(Reduction kind, const T* x, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     const Sum value = static_cast<Sum>(x[i]);
     switch (kind) {
-      case Reduction::kProd: total *= value; break;
-      case Reduction::kL1: total += x[i] < T{0} ? Sum{0} - value : value; break;
+      case Reduction::kProd:
+        total *= value;
+        break;
+      case Reduction::kL1:
+        total += x[i] < T{0} ? Sum{0} - value : value;
+        break;
       case Reduction::kL2:
-      case Reduction::kSumSquare: total += value * value; break;
-      default: total += value;
+      case Reduction::kSumSquare:
+        total += value * value;
+        break;
+      default:
+        total += value;
     }
   }
   if (kind == Reduction::kMean) {
@@ -79,8 +86,8 @@ T reduced_row(Reduction kind, const T* x, int64_t count) {
 }
 
 struct ReducedShape {
-  Shape kept;     // with ones or without, as the node wants
-  Shape order;    // extents: kept axes, then reduced ones
+  Shape kept;   // with ones or without, as the node wants
+  Shape order;  // extents: kept axes, then reduced ones
   std::vector<int64_t> strides;
   int64_t rows = 1;
   int64_t count = 1;
@@ -126,7 +133,8 @@ KernelPtr make_reduce(const KernelRequest& request) {
     ReducedShape shape = reduced_shape(x.shape(), axes, keep);
     if (axes.empty() && empty_is_identity) {
       // Each element is a row of its own: what the operator does to a single value still applies.
-      shape = {.kept = x.shape(), .order = x.shape(), .strides = dense_strides(x.shape()), .rows = x.size(), .count = 1};
+      shape = {
+          .kept = x.shape(), .order = x.shape(), .strides = dense_strides(x.shape()), .rows = x.size(), .count = 1};
     }
     Tensor ordered = x;
     if (shape.strides != dense_strides(shape.order)) {

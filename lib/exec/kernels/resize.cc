@@ -3,6 +3,7 @@
 
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
+#include "lib/exec/layout.h"
 
 namespace narrow::exec {
 namespace {
@@ -93,9 +94,8 @@ Taps taps_of(const ResizeSpec& spec, const AxisResize& axis, int64_t at) {
   double sum = 0;
   for (int64_t position = first; position <= last; ++position) {
     const bool inside = position >= 0 && position < axis.input;
-    const double weight = spec.exclude_outside && !inside
-                              ? 0
-                              : filter_weight(spec, (static_cast<double>(position) - x) * stretch);
+    const double weight =
+        spec.exclude_outside && !inside ? 0 : filter_weight(spec, (static_cast<double>(position) - x) * stretch);
     if (weight == 0) continue;
     taps.positions.push_back(std::clamp<int64_t>(position, 0, axis.input - 1));
     taps.weights.push_back(weight);
@@ -147,11 +147,12 @@ Tensor resized(const Tensor& x, const ResizeSpec& spec, const std::vector<AxisRe
     const AxisResize& axis = axes[i];
     if (axis.input == axis.output && axis.scale == 1 && spec.coordinates != "tf_crop_and_resize") continue;
     Shape shape = current.shape();
-    const std::span<const int64_t> dimensions(shape);
-    const int64_t outer = product(dimensions.first(i));
-    const int64_t inner = product(dimensions.subspan(i + 1));
+    const Shape memory = memory_shape(shape, x.layout());
+    const size_t position = memory_axis(i, shape.size(), x.layout());
+    const int64_t outer = product(std::span(memory).first(position));
+    const int64_t inner = product(std::span(memory).subspan(position + 1));
     shape[i] = axis.output;
-    Tensor next = workspace.allocate(x.type(), shape);
+    Tensor next = workspace.allocate(x.type(), shape, x.layout());
     if (axis.input == 0 && axis.output > 0) throw Error(ErrorKind::kModel, "nothing to resize");
     dispatch_type(TypeList<float, double, int32_t, int64_t, int8_t, uint8_t>(), x.type(), [&]<class T>() {
       resize_axis<T>(spec, axis, current.data<T>().data(), next.mutable_data<T>().data(), outer, inner);
@@ -188,7 +189,8 @@ std::vector<AxisResize> plan_axes(const Shape& shape, const ResizeSpec& spec, co
   if (spec.axes.empty()) {
     for (size_t axis = 0; axis < shape.size(); ++axis) axes.push_back(axis);
   }
-  if ((sizes.empty() ? scales.size() : sizes.size()) != axes.size() || (!roi.empty() && roi.size() != 2 * axes.size())) {
+  if ((sizes.empty() ? scales.size() : sizes.size()) != axes.size() ||
+      (!roi.empty() && roi.size() != 2 * axes.size())) {
     throw Error(ErrorKind::kModel, "scales, sizes or roi do not fit {} axes", axes.size());
   }
   std::vector<AxisResize> result;
@@ -229,11 +231,13 @@ ResizeSpec legacy_spec(const KernelRequest& request) {
 }
 
 KernelPtr resize_by_scales(const ResizeSpec& spec, const Operand& operand, std::vector<double> attribute) {
-  return kernel_of([=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& x = required(inputs, 0);
-    const std::vector<double> scales = operand.present() ? numbers(operand.required_in(inputs)) : attribute;
-    outputs[0] = resized(x, spec, plan_axes(x.shape(), spec, scales, {}, {}), workspace);
-  });
+  return kernel_of(
+      [=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& x = required(inputs, 0);
+        const std::vector<double> scales = operand.present() ? numbers(operand.required_in(inputs)) : attribute;
+        outputs[0] = resized(x, spec, plan_axes(x.shape(), spec, scales, {}, {}), workspace);
+      },
+      LayoutUse::kAny);
 }
 
 }  // namespace
@@ -251,26 +255,28 @@ KernelPtr make_resize(const KernelRequest& request) {
                         .extrapolation = graph::float_attribute(node, "extrapolation_value", 0.0F),
                         .axes = graph::ints_attribute(node, "axes")};
   const bool crops = spec.coordinates == "tf_crop_and_resize";
-  return kernel_of([=, roi = Operand(request, 1), scales = Operand(request, 2), sizes = Operand(request, 3)](
-                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& x = required(inputs, 0);
-    const Tensor& size = sizes.in(inputs);
-    const Tensor& scale = scales.in(inputs);
-    const Tensor& region = roi.in(inputs);
-    const bool by_size = size.defined() && size.size() > 0;
-    const auto plan = plan_axes(x.shape(), spec, by_size || !scale.defined() ? std::vector<double>() : numbers(scale),
-                                by_size ? int_list(size) : std::vector<int64_t>(),
-                                crops && region.defined() ? numbers(region) : std::vector<double>());
-    outputs[0] = resized(x, spec, plan, workspace);
-  });
+  return kernel_of(
+      [=, roi = Operand(request, 1), scales = Operand(request, 2), sizes = Operand(request, 3)](
+          std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& x = required(inputs, 0);
+        const Tensor& size = sizes.in(inputs);
+        const Tensor& scale = scales.in(inputs);
+        const Tensor& region = roi.in(inputs);
+        const bool by_size = size.defined() && size.size() > 0;
+        const auto plan =
+            plan_axes(x.shape(), spec, by_size || !scale.defined() ? std::vector<double>() : numbers(scale),
+                      by_size ? int_list(size) : std::vector<int64_t>(),
+                      crops && region.defined() ? numbers(region) : std::vector<double>());
+        outputs[0] = resized(x, spec, plan, workspace);
+      },
+      LayoutUse::kAny);
 }
 
 KernelPtr make_upsample(const KernelRequest& request) {
   if (request.opset >= 9) return resize_by_scales(legacy_spec(request), Operand(request, 1), {});
   const auto* attribute = graph::find_attribute(*request.node, "scales");
   if (attribute == nullptr) refuse(request, "Upsample without scales");
-  return resize_by_scales(legacy_spec(request), Operand(),
-                          {attribute->floats().begin(), attribute->floats().end()});
+  return resize_by_scales(legacy_spec(request), Operand(), {attribute->floats().begin(), attribute->floats().end()});
 }
 
 }  // namespace narrow::exec

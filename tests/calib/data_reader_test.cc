@@ -70,7 +70,7 @@ TEST_F(DataReaderTest, TheFirstAxisIsSamples) {
     ASSERT_EQ(data->size(), 3);
     EXPECT_EQ(data->read(2).at("x").shape(), (Shape{1, 2}));
     EXPECT_EQ(floats(data->read(2)), (std::vector<float>{4, 5}));
-    EXPECT_EQ(data->source(2), "'" + path.string() + "'[2]");
+    EXPECT_EQ(data->source(2), fmt::format("'{}'[2]", path.string()));
   }
 }
 
@@ -255,7 +255,7 @@ TEST_F(DataReaderTest, AFolderOfArraysJoinsTheirSamples) {
   EXPECT_EQ(data->size(), 4);
   EXPECT_EQ(floats(data->read(2)), (std::vector<float>{4, 5}));
   EXPECT_EQ(floats(data->read(3)), (std::vector<float>{0, 1}));
-  EXPECT_EQ(data->source(3), "'" + (folder_ / "f/b.npy").string() + "'");
+  EXPECT_EQ(data->source(3), fmt::format("'{}'", (folder_ / "f/b.npy").string()));
 }
 
 TEST_F(DataReaderTest, SeveralInputsComeFromFilesOfTheirNames) {

@@ -20,13 +20,13 @@ namespace narrow::calib {
 /// other types are neither resized, cropped nor made gray. Arrays of the input's own type and layout without any option
 /// set go unchanged.
 struct InputOptions {
-  std::optional<int64_t> resize;
-  std::optional<std::vector<int64_t>> crop;  // [height, width]
-  std::string color;                         // "", "RGB", "BGR" or "GRAY"
-  std::string layout;                        // "" or the model's: "NCHW" or "NHWC"
+  std::optional<int64_t> resize = {};
+  std::optional<std::vector<int64_t>> crop = {};  // [height, width]
+  std::string color = {};                         // "", "RGB", "BGR" or "GRAY"
+  std::string layout = {};                        // "" or the model's: "NCHW" or "NHWC"
   double scale = 1;
-  std::vector<double> mean;  // empty, one, or one per channel
-  std::vector<double> std;
+  std::vector<double> mean = {};  // empty, one, or one per channel
+  std::vector<double> std = {};
   bool operator==(const InputOptions&) const = default;
 };
 

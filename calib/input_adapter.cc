@@ -185,13 +185,13 @@ bool InputAdapter::stored_channels_last(DataType type, const Shape& rows) const 
 
 void InputAdapter::check_image_rows(DataType type, const Shape& rows) const {
   const bool last = stored_channels_last(type, rows);
-  if (last != form_->channels_last && options_.layout.empty() && rows[1] != 1 && rows[3] != 1) {
+  const ImageForm stored = form_of_rows(rows, last);
+  if (last != form_->channels_last && options_.layout.empty() && stored.channels != 1) {
     throw Error(ErrorKind::kData,
                 "the data have shape {}, the input {}; set the input's 'layout' to '{}' if the data are {} images",
                 shape_text(rows), shape_text(*spec_.shape), form_->channels_last ? "NHWC" : "NCHW",
                 last ? "NHWC" : "NCHW");
   }
-  const ImageForm stored = form_of_rows(rows, last);
   const bool is_pixels = type == DataType::kUint8 && is_image_channels(stored.channels);
   if (!is_pixels && (options_.resize || options_.crop || options_.color == "GRAY")) {
     throw Error(ErrorKind::kData, "'resize', 'crop' and 'GRAY' need uint8 images, the data are {} {}",

@@ -165,13 +165,13 @@ Tensor reorder(const NpyHeader& header, const std::byte* source) {
   Tensor result(header.type, header.shape);
   const auto width = static_cast<size_t>(data_type_bits(header.type) / 8);
   const size_t rank = header.shape.size();
-  std::vector<size_t> steps(rank);
+  std::array<size_t, kMaxRank> steps{};
   size_t step = width;
   for (size_t axis = 0; axis < rank; ++axis) {
     steps[axis] = step;
     step *= static_cast<size_t>(header.shape[axis]);
   }
-  std::vector<int64_t> index(rank, 0);
+  std::array<int64_t, kMaxRank> index{};
   std::byte* target = result.mutable_bytes();
   size_t from = 0;
   for (int64_t i = 0; i < result.size(); ++i, target += width) {

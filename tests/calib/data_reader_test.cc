@@ -70,7 +70,7 @@ TEST_F(DataReaderTest, TheFirstAxisIsSamples) {
     ASSERT_EQ(data->size(), 3);
     EXPECT_EQ(data->read(2).at("x").shape(), (Shape{1, 2}));
     EXPECT_EQ(floats(data->read(2)), (std::vector<float>{4, 5}));
-    EXPECT_EQ(data->source(2), "'" + path.string() + "'[2]");
+    EXPECT_EQ(data->source(2), fmt::format("'{}'[2]", path.string()));
   }
 }
 
@@ -202,10 +202,11 @@ TEST_F(DataReaderTest, AFolderOfImagesIsReadInSortedOrder) {
   EXPECT_EQ(floats(data->read(0)), (std::vector<float>{11, 14, 12, 15, 13, 16}));
   EXPECT_EQ(floats(data->read(1)), (std::vector<float>{1, 4, 2, 5, 3, 6}));
   EXPECT_EQ(data->files()[0].filename(), "a.PNG");
-  const auto batches = open_data(folder_ / "i", one_input(DataType::kFloat32, {2, 1, 2, 3}), {});
+  const auto batches =
+      open_data(folder_ / "i", one_input(DataType::kFloat32, {2, 1, 2, 3}), {{"x", {.layout = "NHWC"}}});
   EXPECT_EQ(batches->size(), 1);
   EXPECT_EQ(floats(batches->read(0)), (std::vector<float>{11, 12, 13, 14, 15, 16, 1, 2, 3, 4, 5, 6}));
-  EXPECT_EQ(refused(folder_ / "i", one_input(DataType::kFloat32, {3, 1, 2, 3})),
+  EXPECT_EQ(refused(folder_ / "i", one_input(DataType::kFloat32, {3, 1, 2, 3}), {{"x", {.layout = "NHWC"}}}),
             "'DIR/i': 2 images are no multiple of the input's batch of 3");
 }
 
@@ -255,7 +256,7 @@ TEST_F(DataReaderTest, AFolderOfArraysJoinsTheirSamples) {
   EXPECT_EQ(data->size(), 4);
   EXPECT_EQ(floats(data->read(2)), (std::vector<float>{4, 5}));
   EXPECT_EQ(floats(data->read(3)), (std::vector<float>{0, 1}));
-  EXPECT_EQ(data->source(3), "'" + (folder_ / "f/b.npy").string() + "'");
+  EXPECT_EQ(data->source(3), fmt::format("'{}'", (folder_ / "f/b.npy").string()));
 }
 
 TEST_F(DataReaderTest, SeveralInputsComeFromFilesOfTheirNames) {

@@ -126,7 +126,9 @@ TEST(ExtremesTest, AreFoundAtEachPositionOfEachSize) {
       values[size - 1 - at] = values[size - 1 - at] < 0 ? -2.0F : 5.0F;
       const Extremes seen = find_extremes(values);
       ASSERT_EQ(seen.min, -2.0F) << size << " " << at;
-      if (at != size - 1 - at) ASSERT_EQ(seen.max, 5.0F) << size << " " << at;
+      if (at != size - 1 - at) {
+        ASSERT_EQ(seen.max, 5.0F) << size << " " << at;
+      }
     }
   }
 }

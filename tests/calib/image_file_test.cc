@@ -111,7 +111,7 @@ TEST(ImageFileTest, RefusesWhatIsNoImage) {
   EXPECT_EQ(refused("hello"), "neither a JPEG nor a PNG file");
   EXPECT_EQ(refused(""), "neither a JPEG nor a PNG file");
   EXPECT_EQ(refused("\xFF\xD8 and then text"), "not a readable JPEG: Premature end of JPEG file");
-  EXPECT_EQ(refused("\x89PNG and then text"), "not a readable PNG: Not a PNG file");
+  EXPECT_EQ(refused("\x89PNG and then text"), "not a readable PNG: PNG file corrupted by ASCII conversion");
 }
 
 TEST(ImageFileTest, RefusesTruncatedFilesWhereverTheyEnd) {

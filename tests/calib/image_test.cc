@@ -16,7 +16,7 @@ Image pattern() {
   return image;
 }
 
-// Expected values: Pillow 11, Image.resize((w, h), Image.BILINEAR) and convert("L") of the same pattern.
+// Expected values: Pillow 13.0.0, Image.resize((w, h), Image.BILINEAR) and convert("L") of the same pattern.
 TEST(ImageTest, ShrinksAsPillowDoes) {
   const Image small = resize_bilinear(pattern(), 2, 3);
   EXPECT_EQ(small.height, 2);

@@ -32,7 +32,7 @@ std::string refused(std::string_view name, std::string_view content, const DataR
   const TestFolder folder;
   const auto path = folder.file(name, content);
   const std::string message = data_error([&] { read_labels(path, data); });
-  const std::string prefix = "'" + path.string() + "': ";
+  const std::string prefix = fmt::format("'{}': ", path.string());
   EXPECT_TRUE(message.starts_with(prefix)) << message;
   return message.substr(std::min(message.size(), prefix.size()));
 }

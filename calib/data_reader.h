@@ -16,8 +16,9 @@ namespace narrow::calib {
 
 /// Preprocessing of one input, as the config's "inputs" section gives it. Pixels are first resized (shorter side to
 /// `resize`, bilinear with antialiasing), cropped at the centre to `crop`, brought to `color` order, then
-/// (pixel * scale - mean[c]) / std[c], then laid out. Arrays of uint8 images go the same way; arrays of the input's own
-/// type and layout without any option set go unchanged.
+/// (pixel * scale - mean[c]) / std[c] in float32, then laid out. Arrays of uint8 images go the same way; arrays of
+/// other types are neither resized, cropped nor made gray. Arrays of the input's own type and layout without any option
+/// set go unchanged.
 struct InputOptions {
   std::optional<int64_t> resize;
   std::optional<std::vector<int64_t>> crop;  // [height, width]
@@ -26,6 +27,7 @@ struct InputOptions {
   double scale = 1;
   std::vector<double> mean;  // empty, one, or one per channel
   std::vector<double> std;
+  bool operator==(const InputOptions&) const = default;
 };
 
 /// By input name.
@@ -48,22 +50,31 @@ class DataReader {
   virtual ~DataReader() = default;
   /// Number of feeds.
   virtual int64_t size() const = 0;
+  /// Number of samples in all feeds: more than size() if the model's batch is fixed above 1.
+  virtual int64_t samples() const = 0;
   /// Feed `index`, complete and checked. Thread-safe. Throws Error(kData) naming file and input: wrong shape, type,
   /// unreadable image, NaN or infinity.
   virtual exec::Feed read(int64_t index) const = 0;
+  /// Where feed `index` comes from, for messages: "'images/cat.jpg'".
+  virtual std::string source(int64_t index) const = 0;
   /// Names of the files behind it, sorted: reports show and hash them.
   virtual std::vector<std::filesystem::path> files() const = 0;
 };
 
 /// Opens a file or folder: .npy, .npz, test_data_set_*/input_N.pb, a folder of images (or a single one), raw .bin.
-/// Throws Error(kData) when there is nothing usable, Error(kUsage) when `config` names an input the model lacks.
+/// The first axis of an array is the sample axis: [n, ...] gives n feeds of batch 1, or of the model's batch if that is
+/// fixed above 1; an array with one more axis than the input holds n inputs; a .pb is fed as it is. A folder's files
+/// are of one kind, read in sorted order; text files (.csv, .txt, .json, .md) and hidden files beside them are left
+/// out. Throws Error(kData) when there is nothing usable, Error(kUsage) when `config` names an input the model lacks.
 std::unique_ptr<DataReader> open_data(const std::filesystem::path& path, const std::vector<InputSpec>& inputs,
                                       const InputConfig& config);
 
 /// `count` feeds spread evenly over the reader: index round(linspace(0, n - 1, count)); all of them if it has no more.
 std::vector<int64_t> spread_samples(int64_t size, int64_t count);
 
-/// Class labels: .npy (integers), .txt (one a line) or .csv (file name, class; joined with image names).
+/// Class labels, one a sample: .npy (integers), .txt (one a line) or .csv (a header line, then file name and class;
+/// joined with the names of the data's files, which must be one a sample). Throws Error(kData) for a wrong number of
+/// labels, a file without a label, or text that is not a class.
 std::vector<int64_t> read_labels(const std::filesystem::path& path, const DataReader& data);
 
 }  // namespace narrow::calib

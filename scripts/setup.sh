@@ -32,7 +32,7 @@ unpack_onednn() {
   local work="$deps/work/onednn"
   rm -rf "$work" && mkdir -p "$work" "$deps/onednn"
   for wheel in "$deps"/wheels/onednn*.whl; do unzip -q -o "$wheel" -d "$work"; done
-  cp -a "$work"/*.data/data/include "$work"/*.data/data/lib "$deps/onednn/"
+  cp -a "$work"/*.data/data/{include,lib,share} "$deps/onednn/"
   # The wheel holds three copies of the library; one file and two links are enough.
   (cd "$deps/onednn/lib" && ln -sf libdnnl.so.3.2 libdnnl.so.3 && ln -sf libdnnl.so.3 libdnnl.so)
   rm -rf "$work"
@@ -41,10 +41,12 @@ unpack_onednn() {
 build_onnx() {
   local work="$deps/work/onnx"
   rm -rf "$work" && mkdir -p "$work"
-  unzip -q -o "$deps"/wheels/onnx-*.whl 'onnx/*' -d "$work/source"
+  unzip -q -o "$deps"/wheels/onnx-*.whl 'onnx/*' '*/licenses/*' -d "$work/source"
   cmake -S scripts/cmake/onnx -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
     -DONNX_SOURCE="$work/source" -DCMAKE_INSTALL_PREFIX="$deps/onnx" >&2
   cmake --build "$work/build" --target install >&2
+  mkdir -p "$deps/onnx/share/doc/onnx"
+  cp "$work"/source/*.dist-info/licenses/* "$deps/onnx/share/doc/onnx/"
   rm -rf "$work"
 }
 

@@ -8,7 +8,7 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "lib/base/error.h"
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 std::string system_reason() {
-  return std::strerror(errno);
+  return std::generic_category().message(errno);
 }
 
 }  // namespace

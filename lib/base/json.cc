@@ -89,6 +89,7 @@ bool JsonObject::has(const std::string& key) const {
 }
 
 std::string JsonObject::path_of(std::string_view key) const {
+  if (key.empty()) return path_;
   return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
 }
 

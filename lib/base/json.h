@@ -44,6 +44,8 @@ class JsonObject {
   std::vector<JsonObject> objects(const std::string& key);
   const Json& raw(const std::string& key) { return member(key); }
   std::vector<std::string> keys() const;
+  /// Names keys that the document may have, read or not: finish() accepts and suggests them.
+  void allow(std::initializer_list<std::string> keys) { known_.insert(known_.end(), keys); }
 
   std::string path_of(std::string_view key) const;
   [[noreturn]] void fail(std::string_view key, std::string_view what) const;

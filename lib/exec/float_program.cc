@@ -6,6 +6,8 @@
 
 #include "lib/base/error.h"
 #include "lib/exec/constants.h"
+#include "lib/exec/fuse.h"
+#include "lib/exec/kernels/gemm.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpedantic"
@@ -43,7 +45,17 @@ class Compiler {
   Program compile() {
     mark_needed();
     add_inputs();
-    for (const onnx::NodeProto& node : model_.graph().node()) add_node(node);
+    for (const onnx::NodeProto& node : model_.graph().node()) fold_node(node);
+    if (options_.fuse) select_groups();
+    for (const onnx::NodeProto& node : model_.graph().node()) {
+      if (!is_needed(node) || folded_.contains(&node)) continue;
+      const auto group = groups_by_last_.find(&node);
+      if (group != groups_by_last_.end()) {
+        add_group(group->second);
+      } else if (!grouped_.contains(&node)) {
+        add_node(node);
+      }
+    }
     for (const onnx::ValueInfoProto& output : model_.graph().output()) {
       use_constant(output.name());
       builder_.add_output(output.name());
@@ -90,13 +102,54 @@ class Compiler {
     return {.node = graph::node_label(node), .fused = {graph::node_label(node)}, .op_type = node.op_type()};
   }
 
-  void add_node(const onnx::NodeProto& node) {
-    if (!is_needed(node)) return;
-    if (constants_.can_fold(node)) {
-      constants_.fold(node, model_.opset(node.domain()));
-      add_observed_constants(node);
-      return;
+  void fold_node(const onnx::NodeProto& node) {
+    if (!is_needed(node) || !constants_.can_fold(node)) return;
+    constants_.fold(node, model_.opset(node.domain()));
+    folded_.insert(&node);
+    add_observed_constants(node);
+  }
+
+  void select_groups() {
+    const graph::GraphIndex index(model_.graph());
+    for (const onnx::NodeProto& node : model_.graph().node()) {
+      if (!is_needed(node) || folded_.contains(&node) || grouped_.contains(&node)) continue;
+      FusedGroup group = select_group(node, {.model = model_,
+                                             .index = index,
+                                             .constants = constants_,
+                                             .observed = observed_,
+                                             .taken = grouped_});
+      if (group.nodes.empty()) continue;
+      grouped_.insert(group.nodes.begin(), group.nodes.end());
+      groups_by_last_.emplace(group.nodes.back(), std::move(group));
     }
+  }
+
+  void add_group(const FusedGroup& group) {
+    const onnx::NodeProto& anchor = *group.anchor;
+    KernelRequest request = request_for(anchor, model_.opset(anchor.domain()), constants_);
+    FoldedWeights folded;
+    onnx::NodeProto with_bias = anchor;
+    if (group.batch_normalization != nullptr) {
+      folded = fold_batch_normalization(anchor, *group.batch_normalization, constants_);
+      // The folded bias needs a place among the inputs; its name is never looked up.
+      if (with_bias.input_size() < 3) with_bias.add_input();
+      with_bias.set_input(2, "folded bias");
+      request.node = &with_bias;
+      request.constant = [&](int input) { return input == 1 ? &folded.weight : input == 2 ? &folded.bias : nullptr; };
+    }
+    KernelPtr kernel = anchor.op_type() == "Conv" ? make_convolution(request, group.epilogue)
+                                                  : make_gemm_with(request, group.epilogue);
+    const onnx::NodeProto& last = *group.nodes.back();
+    StepInfo info{.node = graph::node_label(last), .fused = {}, .op_type = anchor.op_type()};
+    for (const onnx::NodeProto* node : group.nodes) info.fused.push_back(graph::node_label(*node));
+    std::vector<std::string> inputs{anchor.input(0)};
+    if (!group.residual.empty()) inputs.push_back(group.residual);
+    for (const std::string& input : inputs) use_constant(input);
+    builder_.add_step(std::move(info), std::move(kernel), inputs, {last.output(0)});
+  }
+
+  // Subgraphs (If, Loop, Scan) have no kernel: make_kernel refuses their nodes by name.
+  void add_node(const onnx::NodeProto& node) {
     KernelRequest request = request_for(node, model_.opset(node.domain()), constants_);
     std::set<int> held;
     const auto lookup = request.constant;
@@ -139,6 +192,9 @@ class Compiler {
   std::unordered_set<std::string> needed_;
   std::set<std::string> observed_;
   std::set<std::string> used_constants_;
+  std::set<const onnx::NodeProto*> folded_;
+  std::set<const onnx::NodeProto*> grouped_;
+  std::map<const onnx::NodeProto*, FusedGroup> groups_by_last_;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/file.h"
+#include "lib/graph/traverse.h"
 #include "lib/io/load.h"
 
 namespace narrow::io {
@@ -54,13 +55,13 @@ class DataFile {
   uint64_t offset_ = 0;
 };
 
-uint64_t embedded_size(const onnx::ModelProto& proto) {
+uint64_t embedded_size(onnx::ModelProto& proto) {
   uint64_t size = proto.ByteSizeLong();
-  for (const auto& tensor : proto.graph().initializer()) {
-    if (!is_external(tensor)) continue;
+  graph::for_each_tensor(*proto.mutable_graph(), [&](const onnx::TensorProto& tensor) {
+    if (!is_external(tensor)) return;
     const Shape shape(tensor.dims().begin(), tensor.dims().end());
     size += storage_bytes(static_cast<DataType>(tensor.data_type()), element_count(shape));
-  }
+  });
   return size;
 }
 
@@ -70,15 +71,14 @@ void save_model(const graph::Model& model, const std::filesystem::path& path) {
   onnx::ModelProto proto = model.proto();
   std::optional<DataFile> data;
   if (embedded_size(proto) > kLargestFile) data.emplace(path.string() + ".data");
-  constexpr int kSmall = 1024;  // shapes and scalars stay where every reader finds them
-  for (onnx::TensorProto& tensor : *proto.mutable_graph()->mutable_initializer()) {
-    const bool large = is_external(tensor) || static_cast<int>(tensor.raw_data().size()) > kSmall;
-    if (data && large) {
+  constexpr size_t kSmall = 1024;  // shapes and scalars stay where every reader finds them
+  graph::for_each_tensor(*proto.mutable_graph(), [&](onnx::TensorProto& tensor) {
+    if (data && (is_external(tensor) || tensor.raw_data().size() > kSmall)) {
       data->move_out(model, tensor);
     } else if (is_external(tensor)) {
       embed(model, tensor);
     }
-  }
+  });
   std::string bytes;
   if (!proto.SerializeToString(&bytes)) throw Error(ErrorKind::kModel, "'{}' is too large for protobuf", path.string());
   AtomicFile file(path);

@@ -143,7 +143,7 @@ LayerPlan read_layer(JsonObject& object) {
     if (object.has("weights")) layer.weight = read_weight(object.object("weights"));
     if (object.has("bias_input")) layer.bias_input = object.get<int>("bias_input");
   }
-  for (const char* key : {"reason", "weights", "bias_input"}) object.get_or<Json>(key, Json());
+  object.allow({"reason", "weights", "bias_input"});
   object.finish();
   return layer;
 }

@@ -41,9 +41,8 @@ void read_type(JsonObject& object, const std::string& key, std::optional<quant::
   if (inner.has("type")) type = read_layer_type(inner, "type");
   if (inner.has("symmetric")) symmetric = inner.get<bool>("symmetric");
   if (weights != nullptr && inner.has("reduce_range")) weights->reduce_range = inner.get<bool>("reduce_range");
-  inner.get_or<std::string>("type", "");
-  inner.get_or<bool>("symmetric", false);
-  if (weights != nullptr) inner.get_or<bool>("reduce_range", false);
+  inner.allow({"type", "symmetric"});
+  if (weights != nullptr) inner.allow({"reduce_range"});
   inner.finish();
 }
 
@@ -68,6 +67,7 @@ void read_keep(JsonObject& object, SchemePatch& patch) {
     patch.keep_float = true;
   }
   if (object.has("reason")) patch.keep_reason = object.get<std::string>("reason");
+  object.allow({"keep", "reason"});
 }
 
 SchemePatch read_patch(JsonObject& object) {
@@ -80,7 +80,7 @@ SchemePatch read_patch(JsonObject& object) {
     patch.calibrator = read_calibrator(calibrator);
     calibrator.finish();
   }
-  for (const char* key : {"weights", "activations", "granularity", "keep", "reason"}) object.get_or<Json>(key, Json());
+  object.allow({"weights", "activations", "granularity", "calibrator"});
   return patch;
 }
 
@@ -96,7 +96,7 @@ Match read_match(JsonObject object) {
       object.fail("regex", fmt::format("'{}' is not a regular expression", *match.regex));
     }
   }
-  for (const char* key : {"name", "op", "regex"}) object.get_or<std::string>(key, "");
+  object.allow({"name", "regex", "op"});
   object.finish();
   if (!match.name && !match.op && !match.regex) object.fail("", "needs name, regex or op");
   return match;
@@ -128,7 +128,7 @@ Rules read_rules(JsonObject& config) {
   if (config.has("calibration")) {
     JsonObject calibration = config.object("calibration");
     rules.defaults.calibrator = read_calibrator(calibration);
-    calibration.get_or<int64_t>("samples", 0);  // the pipeline's
+    calibration.allow({"samples"});  // the pipeline's
     calibration.finish();
   }
   if (config.has("defaults")) {

@@ -35,14 +35,15 @@ function(narrow_library name)
   target_link_libraries(narrow_${name} PUBLIC narrow_options ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
 endfunction()
 
-# narrow_test(tests/quant SOURCES a_test.cc ... DEPS narrow_quant) defines a test program and one ctest entry per TEST.
+# narrow_test(quant SOURCES a_test.cc ... DEPS narrow_quant [LABEL unit threads]) defines the program quant_test and the
+# ctest entry quant. Labels (default unit): unit, program (runs narrow), threads (also run under ThreadSanitizer), slow.
 function(narrow_test name)
-  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABEL" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
   target_link_libraries(${name}_test PRIVATE ${ARG_DEPS} narrow_test_support GTest::gtest GTest::gmock GTest::gtest_main)
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
   add_test(NAME ${name} COMMAND ${name}_test)
-  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
 endfunction()

@@ -2,7 +2,9 @@
 
 #include <map>
 #include <mutex>
+#include <tuple>
 
+#include "lib/exec/kernels/broadcast.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
 #include "lib/exec/ref/convolution.h"
@@ -33,8 +35,18 @@ class OnednnConvolution final : public Kernel {
       throw Error(ErrorKind::kModel, "input {} has not the {} channels of the weight {}", shape_text(source.shape()),
                   weights_.shape()[1] * groups_, shape_text(weights_.shape()));
     }
-    const Tensor residual = epilogue_.add_residual ? std::move(inputs.back()) : Tensor();
-    outputs[0] = convolution(window).run(source, residual, workspace);
+    if (!epilogue_.add_residual) {
+      outputs[0] = convolution(window, epilogue_).run(source, Tensor(), workspace);
+      return;
+    }
+    Shape shape{source.shape()[0], weights_.shape()[0]};
+    shape.insert(shape.end(), window.output.begin(), window.output.end());
+    if (required(inputs, inputs.size() - 1).shape() == shape) {
+      const Tensor residual = std::move(inputs.back());
+      outputs[0] = convolution(window, epilogue_).run(source, residual, workspace);
+    } else {
+      outputs[0] = add_broadcast(convolution(window, {}).run(source, Tensor(), workspace), inputs.back(), workspace);
+    }
   }
   LayoutUse layout_use() const override { return LayoutUse::kChannelsLast; }
   std::string implementation() const override {
@@ -43,9 +55,22 @@ class OnednnConvolution final : public Kernel {
   }
 
  private:
-  const onednn::Convolution& convolution(const Window& window) const {
+  // The Add of the group broadcasts: nothing that oneDNN fuses.
+  Tensor add_broadcast(const Tensor& sum, const Tensor& residual, Workspace& workspace) const {
+    const Tensor left = to_layout(sum, Layout::kPlain);
+    const Tensor right = to_layout(residual, Layout::kPlain);
+    const std::array<const Tensor*, 2> operands{&left, &right};
+    Tensor result = workspace.allocate(DataType::kFloat32, broadcast_shape(operands));
+    const BroadcastLoops loops = broadcast_loops(operands, result.shape(), Layout::kPlain);
+    const onednn::Clamp clamp = epilogue_.clamp;
+    broadcast_binary(loops, left.data<float>().data(), right.data<float>().data(), result.mutable_data<float>().data(),
+                     [clamp](float x, float y) { return std::min(std::max(x + y, clamp.low), clamp.high); });
+    return result;
+  }
+
+  const onednn::Convolution& convolution(const Window& window, const Epilogue& epilogue) const {
     const std::lock_guard lock(mutex_);
-    auto& found = convolutions_[{window.pads_begin, window.pads_end}];
+    auto& found = convolutions_[{window.pads_begin, window.pads_end, epilogue.add_residual}];
     if (!found) {
       found = std::make_unique<onednn::Convolution>(
           onednn::ConvolutionSpec{.strides = window.strides,
@@ -53,8 +78,8 @@ class OnednnConvolution final : public Kernel {
                                   .pads_begin = window.pads_begin,
                                   .pads_end = window.pads_end,
                                   .groups = groups_,
-                                  .clamp = epilogue_.clamp,
-                                  .add_residual = epilogue_.add_residual,
+                                  .clamp = epilogue.clamp,
+                                  .add_residual = epilogue.add_residual,
                                   .requantize = std::nullopt},
           weights_, bias_);
     }
@@ -67,8 +92,8 @@ class OnednnConvolution final : public Kernel {
   Tensor bias_;
   Epilogue epilogue_;
   mutable std::mutex mutex_;
-  using Pads = std::pair<std::vector<int64_t>, std::vector<int64_t>>;
-  mutable std::map<Pads, std::unique_ptr<const onednn::Convolution>> convolutions_;
+  using Key = std::tuple<std::vector<int64_t>, std::vector<int64_t>, bool>;  // pads, with residual
+  mutable std::map<Key, std::unique_ptr<const onednn::Convolution>> convolutions_;
 };
 
 KernelPtr make_reference(const KernelRequest& request, Operand weight, Operand bias) {

@@ -35,8 +35,8 @@ Deconvolution resolve(const DeconvolutionAttributes& attributes, const std::vect
                        .groups = attributes.groups};
   Window& window = result.window;
   const std::vector<int64_t> extra = or_value(attributes.output_padding, 0);
-  const std::vector<int64_t> pads = attributes.window.pads.empty() ? std::vector<int64_t>(2 * rank, 0)
-                                                                   : attributes.window.pads;
+  const std::vector<int64_t> pads =
+      attributes.window.pads.empty() ? std::vector<int64_t>(2 * rank, 0) : attributes.window.pads;
   std::vector<int64_t> wanted = attributes.output_shape;
   if (wanted.size() == rank + 2) wanted.erase(wanted.begin(), wanted.begin() + 2);
   if (window.strides.size() != rank || window.dilations.size() != rank || extra.size() != rank ||

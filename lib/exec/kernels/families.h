@@ -20,5 +20,77 @@ KernelPtr make_bit_shift(const KernelRequest& request);
 KernelPtr make_where(const KernelRequest& request);
 // cast.cc
 KernelPtr make_cast(const KernelRequest& request);
+// shape_ops.cc
+KernelPtr make_reshape(const KernelRequest& request);
+KernelPtr make_flatten(const KernelRequest& request);
+KernelPtr make_squeeze(const KernelRequest& request);
+KernelPtr make_unsqueeze(const KernelRequest& request);
+KernelPtr make_identity(const KernelRequest& request);
+KernelPtr make_dropout(const KernelRequest& request);
+KernelPtr make_shape(const KernelRequest& request);
+KernelPtr make_size(const KernelRequest& request);
+// transpose.cc
+KernelPtr make_transpose(const KernelRequest& request);
+KernelPtr make_depth_to_space(const KernelRequest& request);
+KernelPtr make_space_to_depth(const KernelRequest& request);
+KernelPtr make_expand(const KernelRequest& request);
+KernelPtr make_tile(const KernelRequest& request);
+// concat.cc
+KernelPtr make_concat(const KernelRequest& request);
+KernelPtr make_split(const KernelRequest& request);
+// slice_pad.cc
+KernelPtr make_slice(const KernelRequest& request);
+KernelPtr make_pad(const KernelRequest& request);
+// convolution.cc
+KernelPtr make_conv(const KernelRequest& request);
+// deconvolution.cc
+KernelPtr make_conv_transpose(const KernelRequest& request);
+// gemm.cc
+KernelPtr make_gemm(const KernelRequest& request);
+KernelPtr make_matmul(const KernelRequest& request);
+// pooling.cc
+KernelPtr make_pool(const KernelRequest& request);
+KernelPtr make_global_pool(const KernelRequest& request);
+// normalization.cc
+KernelPtr make_batch_normalization(const KernelRequest& request);
+KernelPtr make_instance_normalization(const KernelRequest& request);
+KernelPtr make_layer_normalization(const KernelRequest& request);
+KernelPtr make_lrn(const KernelRequest& request);
+KernelPtr make_lp_normalization(const KernelRequest& request);
+// softmax.cc
+KernelPtr make_softmax(const KernelRequest& request);
+KernelPtr make_hardmax(const KernelRequest& request);
+// reduce.cc
+KernelPtr make_reduce(const KernelRequest& request);
+KernelPtr make_arg_extreme(const KernelRequest& request);
+// order.cc
+KernelPtr make_top_k(const KernelRequest& request);
+KernelPtr make_cum_sum(const KernelRequest& request);
+// gather.cc
+KernelPtr make_gather(const KernelRequest& request);
+KernelPtr make_gather_elements(const KernelRequest& request);
+KernelPtr make_gather_nd(const KernelRequest& request);
+KernelPtr make_scatter_elements(const KernelRequest& request);
+KernelPtr make_scatter_nd(const KernelRequest& request);
+// generate.cc
+KernelPtr make_constant(const KernelRequest& request);
+KernelPtr make_constant_of_shape(const KernelRequest& request);
+KernelPtr make_range(const KernelRequest& request);
+KernelPtr make_one_hot(const KernelRequest& request);
+KernelPtr make_non_zero(const KernelRequest& request);
+KernelPtr make_trilu(const KernelRequest& request);
+KernelPtr make_eye_like(const KernelRequest& request);
+// resize.cc
+KernelPtr make_resize(const KernelRequest& request);
+KernelPtr make_upsample(const KernelRequest& request);
+// quantize.cc
+KernelPtr make_quantize_linear(const KernelRequest& request);
+KernelPtr make_dequantize_linear(const KernelRequest& request);
+KernelPtr make_dynamic_quantize_linear(const KernelRequest& request);
+// integer.cc
+KernelPtr make_matmul_integer(const KernelRequest& request);
+KernelPtr make_conv_integer(const KernelRequest& request);
+KernelPtr make_qlinear_conv(const KernelRequest& request);
+KernelPtr make_qlinear_matmul(const KernelRequest& request);
 
 }  // namespace narrow::exec

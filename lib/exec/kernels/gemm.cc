@@ -123,23 +123,23 @@ KernelPtr make_gemm_with(const KernelRequest& request, const Epilogue& epilogue)
     return make_general_gemm(request);
   }
   const GemmAttributes attributes = gemm_attributes(*request.node);
-  const Tensor& b = Operand(request, 1).constant();
+  const Operand b_operand(request, 1);
+  const Tensor& b = b_operand.constant();
   const Operand c(request, 2);
   const int64_t columns = b.shape()[attributes.transpose_b ? 0 : 1];
   return std::make_unique<OnednnMatmul>(
-      std::make_unique<onednn::Matmul>(
-          onednn::MatmulSpec{.transpose_a = attributes.transpose_a,
-                             .transpose_b = attributes.transpose_b,
-                             .clamp = epilogue.clamp,
-                             .requantize = std::nullopt},
-          scaled(b, attributes.alpha),
-          c.present() ? bias_row(c.constant(), columns, attributes.beta) : Tensor()),
+      std::make_unique<onednn::Matmul>(onednn::MatmulSpec{.transpose_a = attributes.transpose_a,
+                                                          .transpose_b = attributes.transpose_b,
+                                                          .clamp = epilogue.clamp,
+                                                          .requantize = std::nullopt},
+                                       scaled(b, attributes.alpha),
+                                       c.present() ? bias_row(c.constant(), columns, attributes.beta) : Tensor()),
       /*has_weights=*/true);
 }
 
 KernelPtr make_gemm(const KernelRequest& request) {
   if (request.opset < 7 && graph::int_attribute(*request.node, "broadcast", 0) == 0 &&
-      Operand(request, 2).constant().rank() == 1) {
+      request.node->input_size() > 2) {
     refuse(request, "C of opset 6 and older without the broadcast attribute");
   }
   return make_gemm_with(request, {});
@@ -150,11 +150,11 @@ KernelPtr make_matmul(const KernelRequest& request) {
   if (const Tensor& weights = b.constant();
       weights.defined() && weights.type() == DataType::kFloat32 && weights.rank() >= 2 && weights.size() > 0) {
     return std::make_unique<OnednnMatmul>(
-        std::make_unique<onednn::Matmul>(onednn::MatmulSpec{.requantize = std::nullopt}, weights, Tensor()),
+        std::make_unique<onednn::Matmul>(onednn::MatmulSpec(), weights, Tensor()),
         /*has_weights=*/true);
   }
   const std::shared_ptr<const onednn::Matmul> fast =
-      std::make_shared<onednn::Matmul>(onednn::MatmulSpec{.requantize = std::nullopt});
+      std::make_shared<onednn::Matmul>(onednn::MatmulSpec());
   return kernel_of([a_operand = Operand(request, 0), b, fast](std::span<Tensor> inputs, std::span<Tensor> outputs,
                                                               Workspace& workspace) {
     const Tensor& left = a_operand.required_in(inputs);

@@ -69,8 +69,10 @@ KernelPtr reshaping(ShapeOf shape_of) {
 KernelPtr make_reshape(const KernelRequest& request) {
   const bool allow_zero = graph::int_attribute(*request.node, "allowzero", 0) != 0;
   if (request.opset < 5) {
-    return reshaping([wanted = graph::ints_attribute(*request.node, "shape"), allow_zero](
-                         const Tensor& input, std::span<Tensor>) { return resolve_reshape(input, wanted, allow_zero); });
+    return reshaping(
+        [wanted = graph::ints_attribute(*request.node, "shape"), allow_zero](const Tensor& input, std::span<Tensor>) {
+          return resolve_reshape(input, wanted, allow_zero);
+        });
   }
   return reshaping([shape = Operand(request, 1), allow_zero](const Tensor& input, std::span<Tensor> inputs) {
     return resolve_reshape(input, int_list(shape.required_in(inputs)), allow_zero);
@@ -90,16 +92,16 @@ KernelPtr make_flatten(const KernelRequest& request) {
 
 KernelPtr make_squeeze(const KernelRequest& request) {
   const Operand operand = request.opset >= 13 ? Operand(request, 1) : Operand();
-  return reshaping([attribute = graph::ints_attribute(*request.node, "axes"), operand](
-                       const Tensor& input, std::span<Tensor> inputs) {
+  return reshaping([attribute = graph::ints_attribute(*request.node, "axes"), operand](const Tensor& input,
+                                                                                       std::span<Tensor> inputs) {
     return squeezed(input.shape(), axes_of(operand, attribute, inputs));
   });
 }
 
 KernelPtr make_unsqueeze(const KernelRequest& request) {
   const Operand operand = request.opset >= 13 ? Operand(request, 1) : Operand();
-  return reshaping([attribute = graph::ints_attribute(*request.node, "axes"), operand](
-                       const Tensor& input, std::span<Tensor> inputs) {
+  return reshaping([attribute = graph::ints_attribute(*request.node, "axes"), operand](const Tensor& input,
+                                                                                       std::span<Tensor> inputs) {
     return unsqueezed(input.shape(), axes_of(operand, attribute, inputs));
   });
 }
@@ -146,11 +148,9 @@ KernelPtr make_shape(const KernelRequest& request) {
 }
 
 KernelPtr make_size(const KernelRequest& /*request*/) {
-  return kernel_of(
-      [](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& /*workspace*/) {
-        outputs[0] = Tensor::scalar<int64_t>(required(inputs, 0).size());
-      },
-      LayoutUse::kAny);
+  return kernel_of([](std::span<Tensor> inputs, std::span<Tensor> outputs,
+                      Workspace& /*workspace*/) { outputs[0] = Tensor::scalar<int64_t>(required(inputs, 0).size()); },
+                   LayoutUse::kAny);
 }
 
 }  // namespace narrow::exec

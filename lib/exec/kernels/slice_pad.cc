@@ -65,10 +65,14 @@ PadMode pad_mode(const KernelRequest& request) {
 int64_t padded_source(int64_t index, int64_t size, PadMode mode) {
   if (index >= 0 && index < size) return index;
   switch (mode) {
-    case PadMode::kConstant: return -1;
-    case PadMode::kEdge: return std::clamp<int64_t>(index, 0, size - 1);
-    case PadMode::kWrap: return ((index % size) + size) % size;
-    case PadMode::kReflect: break;
+    case PadMode::kConstant:
+      return -1;
+    case PadMode::kEdge:
+      return std::clamp<int64_t>(index, 0, size - 1);
+    case PadMode::kWrap:
+      return ((index % size) + size) % size;
+    case PadMode::kReflect:
+      break;
   }
   if (size == 1) return 0;
   const int64_t period = 2 * (size - 1);
@@ -164,23 +168,22 @@ KernelPtr make_slice(const KernelRequest& request) {
       outputs[0] = sliced(required(inputs, 0), arguments, workspace);
     });
   }
-  return kernel_of([starts = Operand(request, 1), ends = Operand(request, 2), axes = Operand(request, 3),
-                    steps = Operand(request, 4)](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                 Workspace& workspace) {
-    outputs[0] = sliced(required(inputs, 0),
-                        {.starts = int_list(starts.required_in(inputs)),
-                         .ends = int_list(ends.required_in(inputs)),
-                         .axes = axes_of(axes, {}, inputs),
-                         .steps = axes_of(steps, {}, inputs)},
-                        workspace);
-  });
+  return kernel_of(
+      [starts = Operand(request, 1), ends = Operand(request, 2), axes = Operand(request, 3),
+       steps = Operand(request, 4)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        outputs[0] = sliced(required(inputs, 0),
+                            {.starts = int_list(starts.required_in(inputs)),
+                             .ends = int_list(ends.required_in(inputs)),
+                             .axes = axes_of(axes, {}, inputs),
+                             .steps = axes_of(steps, {}, inputs)},
+                            workspace);
+      });
 }
 
 KernelPtr make_pad(const KernelRequest& request) {
   const PadMode mode = pad_mode(request);
   const bool as_attributes = request.opset < 11;
-  const auto attribute =
-      graph::ints_attribute(*request.node, request.opset < 2 ? "paddings" : "pads");
+  const auto attribute = graph::ints_attribute(*request.node, request.opset < 2 ? "paddings" : "pads");
   const float attribute_value = graph::float_attribute(*request.node, "value", 0.0F);
   const Operand pads = as_attributes ? Operand() : Operand(request, 1);
   const Operand value = as_attributes ? Operand() : Operand(request, 2);

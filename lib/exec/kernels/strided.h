@@ -10,8 +10,8 @@ namespace narrow::exec {
 /// Elements per step of each axis of a dense tensor of this shape.
 std::vector<int64_t> dense_strides(const Shape& shape);
 
-/// Writes to dense `to` of `extents` the elements from[sum(index[i] * strides[i])]. Strides may be 0 or negative. Strings
-/// are not moved here.
+/// Writes to dense `to` of `extents` the elements from[sum(index[i] * strides[i])]. Strides may be 0 or negative.
+/// Strings are not moved here.
 void copy_strided(DataType type, const std::byte* from, const std::vector<int64_t>& strides, std::byte* to,
                   const Shape& extents);
 

@@ -53,11 +53,10 @@ KernelPtr make_depth_to_space(const KernelRequest& request) {
       throw Error(ErrorKind::kModel, "blocks of {} do not fit {}", block, shape_text(shape));
     }
     const int64_t depth = shape[1] / (block * block);
-    const Tensor split = column_first
-                             ? inputs[0].reshaped({shape[0], depth, block, block, shape[2], shape[3]})
-                             : inputs[0].reshaped({shape[0], block, block, depth, shape[2], shape[3]});
-    const std::vector<int64_t> order = column_first ? std::vector<int64_t>{0, 1, 4, 2, 5, 3}
-                                                    : std::vector<int64_t>{0, 3, 4, 1, 5, 2};
+    const Tensor split = column_first ? inputs[0].reshaped({shape[0], depth, block, block, shape[2], shape[3]})
+                                      : inputs[0].reshaped({shape[0], block, block, depth, shape[2], shape[3]});
+    const std::vector<int64_t> order =
+        column_first ? std::vector<int64_t>{0, 1, 4, 2, 5, 3} : std::vector<int64_t>{0, 3, 4, 1, 5, 2};
     outputs[0] = permuted(split, order, workspace).reshaped({shape[0], depth, shape[2] * block, shape[3] * block});
   });
 }
@@ -73,57 +72,57 @@ KernelPtr make_space_to_depth(const KernelRequest& request) {
     const int64_t rows = shape[2] / block;
     const int64_t columns = shape[3] / block;
     const Tensor split = inputs[0].reshaped({shape[0], shape[1], rows, block, columns, block});
-    outputs[0] = permuted(split, {0, 3, 5, 1, 2, 4}, workspace)
-                     .reshaped({shape[0], shape[1] * block * block, rows, columns});
+    outputs[0] =
+        permuted(split, {0, 3, 5, 1, 2, 4}, workspace).reshaped({shape[0], shape[1] * block * block, rows, columns});
   });
 }
 
 KernelPtr make_expand(const KernelRequest& request) {
-  return kernel_of([target = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                  Workspace& workspace) {
-    const Tensor& input = required(inputs, 0);
-    const std::vector<int64_t> wanted = int_list(target.required_in(inputs));
-    const size_t rank = std::max(input.rank(), wanted.size());
-    Shape shape(rank, 1);
-    std::vector<int64_t> strides(rank, 0);
-    const std::vector<int64_t> dense = dense_strides(input.shape());
-    for (size_t axis = 0; axis < rank; ++axis) {
-      const size_t skipped = rank - input.rank();
-      const int64_t have = axis < skipped ? 1 : input.shape()[axis - skipped];
-      const int64_t want = axis < rank - wanted.size() ? 1 : wanted[axis - (rank - wanted.size())];
-      if (have != want && have != 1 && want != 1) {
-        throw Error(ErrorKind::kModel, "{} does not expand to {}", shape_text(input.shape()), shape_text(wanted));
-      }
-      shape[axis] = have == 1 ? want : have;
-      strides[axis] = have == 1 ? 0 : dense[axis - skipped];
-    }
-    outputs[0] = workspace.allocate(input.type(), shape);
-    copy_strided(input.type(), input.bytes(), strides, outputs[0].mutable_bytes(), shape);
-  });
+  return kernel_of(
+      [target = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& input = required(inputs, 0);
+        const std::vector<int64_t> wanted = int_list(target.required_in(inputs));
+        const size_t rank = std::max(input.rank(), wanted.size());
+        Shape shape(rank, 1);
+        std::vector<int64_t> strides(rank, 0);
+        const std::vector<int64_t> dense = dense_strides(input.shape());
+        for (size_t axis = 0; axis < rank; ++axis) {
+          const size_t skipped = rank - input.rank();
+          const int64_t have = axis < skipped ? 1 : input.shape()[axis - skipped];
+          const int64_t want = axis < rank - wanted.size() ? 1 : wanted[axis - (rank - wanted.size())];
+          if (have != want && have != 1 && want != 1) {
+            throw Error(ErrorKind::kModel, "{} does not expand to {}", shape_text(input.shape()), shape_text(wanted));
+          }
+          shape[axis] = have == 1 ? want : have;
+          strides[axis] = have == 1 ? 0 : dense[axis - skipped];
+        }
+        outputs[0] = workspace.allocate(input.type(), shape);
+        copy_strided(input.type(), input.bytes(), strides, outputs[0].mutable_bytes(), shape);
+      });
 }
 
 KernelPtr make_tile(const KernelRequest& request) {
   if (request.opset < 6) refuse(request, "Tile of opset 5 and older");
-  return kernel_of([repeats = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                   Workspace& workspace) {
-    const Tensor& input = required(inputs, 0);
-    const std::vector<int64_t> counts = int_list(repeats.required_in(inputs));
-    if (counts.size() != input.rank()) {
-      throw Error(ErrorKind::kModel, "{} repeats for a tensor of rank {}", counts.size(), input.rank());
-    }
-    // Each axis is two loops: the repeats, which do not move, and the elements.
-    const std::vector<int64_t> dense = dense_strides(input.shape());
-    Shape loops;
-    Shape shape;
-    std::vector<int64_t> strides;
-    for (size_t axis = 0; axis < counts.size(); ++axis) {
-      loops.insert(loops.end(), {counts[axis], input.shape()[axis]});
-      strides.insert(strides.end(), {0, dense[axis]});
-      shape.push_back(counts[axis] * input.shape()[axis]);
-    }
-    outputs[0] = workspace.allocate(input.type(), shape);
-    copy_strided(input.type(), input.bytes(), strides, outputs[0].mutable_bytes(), loops);
-  });
+  return kernel_of(
+      [repeats = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& input = required(inputs, 0);
+        const std::vector<int64_t> counts = int_list(repeats.required_in(inputs));
+        if (counts.size() != input.rank()) {
+          throw Error(ErrorKind::kModel, "{} repeats for a tensor of rank {}", counts.size(), input.rank());
+        }
+        // Each axis is two loops: the repeats, which do not move, and the elements.
+        const std::vector<int64_t> dense = dense_strides(input.shape());
+        Shape loops;
+        Shape shape;
+        std::vector<int64_t> strides;
+        for (size_t axis = 0; axis < counts.size(); ++axis) {
+          loops.insert(loops.end(), {counts[axis], input.shape()[axis]});
+          strides.insert(strides.end(), {0, dense[axis]});
+          shape.push_back(counts[axis] * input.shape()[axis]);
+        }
+        outputs[0] = workspace.allocate(input.type(), shape);
+        copy_strided(input.type(), input.bytes(), strides, outputs[0].mutable_bytes(), loops);
+      });
 }
 
 }  // namespace narrow::exec

@@ -52,9 +52,14 @@ void pool(const PoolSpec& spec, const Shape& x_shape, const T* x, const Window& 
         });
         if (spec.kind == PoolKind::kAverageIncludingPad) taps = padded_taps(window, spatial, index);
         switch (spec.kind) {
-          case PoolKind::kMax: y[at_output] = best; break;
-          case PoolKind::kLp: y[at_output] = static_cast<T>(std::pow(sum, 1 / spec.p)); break;
-          default: y[at_output] = taps == 0 ? T{0} : static_cast<T>(sum / static_cast<double>(taps));
+          case PoolKind::kMax:
+            y[at_output] = best;
+            break;
+          case PoolKind::kLp:
+            y[at_output] = static_cast<T>(std::pow(sum, 1 / spec.p));
+            break;
+          default:
+            y[at_output] = taps == 0 ? T{0} : static_cast<T>(sum / static_cast<double>(taps));
         }
         if (indices != nullptr) {
           int64_t position = best_at;

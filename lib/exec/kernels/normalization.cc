@@ -1,0 +1,246 @@
+// Normalizations over channels, features or neighbours.
+#include <cmath>
+
+#include "lib/exec/kernels/families.h"
+#include "lib/exec/kernels/support.h"
+#include "lib/exec/window.h"
+
+namespace narrow::exec {
+namespace {
+
+
+template <class T>
+void scale_channels(const Tensor& x, const std::vector<T>& scale, const std::vector<T>& shift, Tensor& y) {
+  const int64_t channels = x.rank() > 1 ? x.shape()[1] : 1;
+  const int64_t batch = x.rank() > 0 ? x.shape()[0] : 1;
+  const int64_t spatial = x.size() / std::max<int64_t>(1, batch * channels);
+  const T* from = x.data<T>().data();
+  T* to = y.mutable_data<T>().data();
+  if (x.layout() == Layout::kChannelsLast || spatial == 1) {
+    parallel_for(batch * spatial, std::max<int64_t>(1, kElementGrain / channels), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        for (int64_t c = 0; c < channels; ++c) {
+          to[row * channels + c] = from[row * channels + c] * scale[static_cast<size_t>(c)] + shift[static_cast<size_t>(c)];
+        }
+      }
+    });
+    return;
+  }
+  parallel_for(batch * channels, std::max<int64_t>(1, kElementGrain / spatial), [&](int64_t begin, int64_t end) {
+    for (int64_t plane = begin; plane < end; ++plane) {
+      const T a = scale[static_cast<size_t>(plane % channels)];
+      const T b = shift[static_cast<size_t>(plane % channels)];
+      for (int64_t i = plane * spatial; i < (plane + 1) * spatial; ++i) to[i] = from[i] * a + b;
+    }
+  });
+}
+
+// Mean and variance of one row, in float64.
+template <class T>
+std::pair<double, double> moments(const T* x, int64_t count) {
+  double sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += static_cast<double>(x[i]);
+  const double mean = sum / static_cast<double>(count);
+  double squares = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const double difference = static_cast<double>(x[i]) - mean;
+    squares += difference * difference;
+  }
+  return {mean, squares / static_cast<double>(count)};
+}
+
+}  // namespace
+
+KernelPtr make_batch_normalization(const KernelRequest& request) {
+  const double epsilon = static_cast<double>(graph::float_attribute(*request.node, "epsilon", 1e-5F));
+  if (graph::int_attribute(*request.node, "training_mode", 0) != 0) refuse(request, "training mode");
+  if (request.opset < 7 && graph::int_attribute(*request.node, "is_test", 0) == 0) refuse(request, "training mode");
+  if (request.opset < 9 && graph::int_attribute(*request.node, "spatial", 1) == 0) refuse(request, "spatial = 0");
+  for (int i = 1; i < request.node->output_size(); ++i) {
+    if (!request.node->output(i).empty()) refuse(request, "outputs of training mode");
+  }
+  return kernel_of(
+      [=, scale = Operand(request, 1), bias = Operand(request, 2), mean = Operand(request, 3),
+       variance = Operand(request, 4)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& x = required(inputs, 0);
+        const int64_t channels = x.rank() > 1 ? x.shape()[1] : 1;
+        for (const Operand* operand : {&scale, &bias, &mean, &variance}) {
+          if (operand->required_in(inputs).size() != channels) {
+            throw Error(ErrorKind::kModel, "{} parameters for {} channels", operand->in(inputs).size(), channels);
+          }
+        }
+        outputs[0] = workspace.allocate(x.type(), x.shape(), x.layout());
+        dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
+          std::vector<T> factors;
+          std::vector<T> shifts;
+          for (size_t c = 0; c < static_cast<size_t>(channels); ++c) {
+            const double root = std::sqrt(static_cast<double>(variance.in(inputs).data<T>()[c]) + epsilon);
+            const double factor = static_cast<double>(scale.in(inputs).data<T>()[c]) / root;
+            factors.push_back(static_cast<T>(factor));
+            shifts.push_back(static_cast<T>(static_cast<double>(bias.in(inputs).data<T>()[c]) -
+                                            static_cast<double>(mean.in(inputs).data<T>()[c]) * factor));
+          }
+          scale_channels<T>(x, factors, shifts, outputs[0]);
+        });
+      },
+      LayoutUse::kAny);
+}
+
+// InstanceNormalization and GroupNormalization: each group of channels of an image has its own moments.
+KernelPtr make_instance_normalization(const KernelRequest& request) {
+  const bool grouped = request.node->op_type() == "GroupNormalization";
+  const double epsilon = static_cast<double>(graph::float_attribute(*request.node, "epsilon", 1e-5F));
+  const int64_t wanted_groups = graph::int_attribute(*request.node, "num_groups", 1);
+  // Opset 18 scaled by group, 21 by channel.
+  const bool scale_by_group = grouped && request.opset < 21;
+  return kernel_of([=, scale = Operand(request, 1), bias = Operand(request, 2)](
+                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    const Tensor& x = required(inputs, 0);
+    const int64_t spatial = element_count(spatial_dimensions(x.shape()));
+    const int64_t channels = x.shape()[1];
+    const int64_t groups = grouped ? wanted_groups : channels;
+    if (groups < 1 || channels % groups != 0) throw Error(ErrorKind::kModel, "{} groups of {} channels", groups, channels);
+    const int64_t width = channels / groups;
+    const int64_t parameters = scale_by_group ? groups : channels;
+    if (scale.required_in(inputs).size() != parameters || bias.required_in(inputs).size() != parameters) {
+      throw Error(ErrorKind::kModel, "scale or bias has not {} elements", parameters);
+    }
+    outputs[0] = workspace.allocate(x.type(), x.shape());
+    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
+      const T* from = x.data<T>().data();
+      T* to = outputs[0].mutable_data<T>().data();
+      parallel_for(x.shape()[0] * groups, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          const auto [mean, variance] = moments(from + row * width * spatial, width * spatial);
+          const double factor = 1 / std::sqrt(variance + epsilon);
+          for (int64_t c = 0; c < width; ++c) {
+            const int64_t group = row % groups;
+            const auto at = static_cast<size_t>(scale_by_group ? group : group * width + c);
+            const double a = factor * static_cast<double>(scale.in(inputs).data<T>()[at]);
+            const double b = static_cast<double>(bias.in(inputs).data<T>()[at]) - mean * a;
+            for (int64_t i = (row * width + c) * spatial; i < (row * width + c + 1) * spatial; ++i) {
+              to[i] = static_cast<T>(static_cast<double>(from[i]) * a + b);
+            }
+          }
+        }
+      });
+    });
+  });
+}
+
+// LayerNormalization and RMSNormalization (no mean, no bias).
+KernelPtr make_layer_normalization(const KernelRequest& request) {
+  const bool centred = request.node->op_type() == "LayerNormalization";
+  const int64_t wanted_axis = graph::int_attribute(*request.node, "axis", -1);
+  const double epsilon = static_cast<double>(graph::float_attribute(*request.node, "epsilon", 1e-5F));
+  if (graph::int_attribute(*request.node, "stash_type", 1) != 1) refuse(request, "stash_type other than float32");
+  const Operand bias_operand = centred ? Operand(request, 2) : Operand();
+  return kernel_of([=, scale = Operand(request, 1), bias = bias_operand](
+                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    const Tensor& x = required(inputs, 0);
+    const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, x.rank()));
+    const std::span<const int64_t> dimensions(x.shape());
+    const int64_t rows = product(dimensions.first(axis));
+    const int64_t width = product(dimensions.subspan(axis));
+    const Tensor& factor = scale.required_in(inputs);
+    const Tensor& shift = bias.in(inputs);
+    if ((factor.size() != width && factor.size() != 1) || (shift.defined() && shift.size() != width && shift.size() != 1)) {
+      throw Error(ErrorKind::kUnsupported, "scale {} for rows of {} elements", shape_text(factor.shape()), width);
+    }
+    outputs[0] = workspace.allocate(x.type(), x.shape());
+    Shape reduced = x.shape();
+    std::fill(reduced.begin() + static_cast<int64_t>(axis), reduced.end(), 1);
+    for (size_t i = 1; i < outputs.size(); ++i) outputs[i] = workspace.allocate(DataType::kFloat32, reduced);
+    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
+      const T* from = x.data<T>().data();
+      const T* a = factor.data<T>().data();
+      const T* b = shift.defined() ? shift.data<T>().data() : nullptr;
+      const int64_t a_step = factor.size() == 1 ? 0 : 1;
+      const int64_t b_step = b == nullptr || shift.size() == 1 ? 0 : 1;
+      T* to = outputs[0].mutable_data<T>().data();
+      float* means = outputs.size() > 1 ? outputs[1].mutable_data<float>().data() : nullptr;
+      float* inverses = outputs.size() > 2 ? outputs[2].mutable_data<float>().data() : nullptr;
+      parallel_for(rows, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(1, width)),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t row = begin; row < end; ++row) {
+                       const T* line = from + row * width;
+                       auto [mean, variance] = moments(line, width);
+                       if (!centred) variance += mean * mean;
+                       if (!centred) mean = 0;
+                       const double inverse = 1 / std::sqrt(variance + epsilon);
+                       for (int64_t i = 0; i < width; ++i) {
+                         const T normal = static_cast<T>((static_cast<double>(line[i]) - mean) * inverse);
+                         to[row * width + i] = normal * a[i * a_step] + (b == nullptr ? T{0} : b[i * b_step]);
+                       }
+                       if (means != nullptr) means[row] = static_cast<float>(mean);
+                       if (inverses != nullptr) inverses[row] = static_cast<float>(inverse);
+                     }
+                   });
+    });
+  });
+}
+
+// y = x / (bias + alpha / size * sum of squares over `size` neighbouring channels) ^ beta.
+KernelPtr make_lrn(const KernelRequest& request) {
+  const float alpha = graph::float_attribute(*request.node, "alpha", 1e-4F);
+  const float beta = graph::float_attribute(*request.node, "beta", 0.75F);
+  const float bias = graph::float_attribute(*request.node, "bias", 1.0F);
+  const int64_t size = graph::int_attribute(*request.node, "size", 0);
+  if (size < 1) refuse(request, "size is missing");
+  return kernel_of([=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    const Tensor& x = required(inputs, 0);
+    const int64_t spatial = element_count(spatial_dimensions(x.shape()));
+    const int64_t channels = x.shape()[1];
+    outputs[0] = workspace.allocate(x.type(), x.shape());
+    const float* from = x.data<float>().data();
+    float* to = outputs[0].mutable_data<float>().data();
+    parallel_for(x.shape()[0] * channels, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t plane = begin; plane < end; ++plane) {
+        const int64_t c = plane % channels;
+        const int64_t first = std::max<int64_t>(0, c - (size - 1) / 2);
+        const int64_t last = std::min(channels - 1, c + size / 2);
+        const float* image = from + (plane - c) * spatial;
+        for (int64_t s = 0; s < spatial; ++s) {
+          float sum = 0;
+          for (int64_t k = first; k <= last; ++k) sum += image[k * spatial + s] * image[k * spatial + s];
+          to[plane * spatial + s] =
+              image[c * spatial + s] / std::pow(bias + alpha / static_cast<float>(size) * sum, beta);
+        }
+      }
+    });
+  });
+}
+
+KernelPtr make_lp_normalization(const KernelRequest& request) {
+  const int64_t wanted_axis = graph::int_attribute(*request.node, "axis", -1);
+  const int64_t p = graph::int_attribute(*request.node, "p", 2);
+  if (p != 1 && p != 2) refuse(request, fmt::format("p = {}", p));
+  return kernel_of([=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    const Tensor& x = required(inputs, 0);
+    const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, x.rank()));
+    const std::span<const int64_t> dimensions(x.shape());
+    const int64_t outer = product(dimensions.first(axis));
+    const int64_t inner = product(dimensions.subspan(axis + 1));
+    const int64_t count = dimensions[axis];
+    outputs[0] = workspace.allocate(x.type(), x.shape());
+    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
+      const T* from = x.data<T>().data();
+      T* to = outputs[0].mutable_data<T>().data();
+      for (int64_t row = 0; row < outer * inner; ++row) {
+        const int64_t start = row / inner * count * inner + row % inner;
+        double sum = 0;
+        for (int64_t i = 0; i < count; ++i) {
+          const double value = static_cast<double>(from[start + i * inner]);
+          sum += p == 1 ? std::abs(value) : value * value;
+        }
+        const double norm = p == 1 ? sum : std::sqrt(sum);
+        for (int64_t i = 0; i < count; ++i) {
+          const int64_t at = start + i * inner;
+          to[at] = norm == 0 ? T{0} : static_cast<T>(static_cast<double>(from[at]) / norm);
+        }
+      }
+    });
+  });
+}
+
+}  // namespace narrow::exec

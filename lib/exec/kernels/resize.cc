@@ -1,0 +1,276 @@
+// Resize and Upsample: one axis after the other, each output a weighted sum of input positions.
+#include <cmath>
+
+#include "lib/exec/kernels/families.h"
+#include "lib/exec/kernels/support.h"
+
+namespace narrow::exec {
+namespace {
+
+enum class Method { kNearest, kLinear, kCubic };
+
+struct ResizeSpec {
+  Method method = Method::kNearest;
+  std::string coordinates = "half_pixel";  // coordinate_transformation_mode
+  std::string rounding = "round_prefer_floor";
+  std::string aspect = "stretch";
+  double cubic_a = -0.75;
+  bool exclude_outside = false;
+  bool antialias = false;
+  float extrapolation = 0;
+  std::vector<int64_t> axes;
+};
+
+// What one output position reads along an axis.
+struct Taps {
+  std::vector<int64_t> positions;
+  std::vector<double> weights;
+  bool outside = false;  // tf_crop_and_resize beyond the input: the extrapolation value
+};
+
+struct AxisResize {
+  int64_t input = 0;
+  int64_t output = 0;
+  double scale = 1;
+  double roi_start = 0;
+  double roi_end = 1;
+};
+
+double source_coordinate(const ResizeSpec& spec, const AxisResize& axis, int64_t at) {
+  const auto x = static_cast<double>(at);
+  const auto input = static_cast<double>(axis.input);
+  const auto output = static_cast<double>(axis.output);
+  const std::string& mode = spec.coordinates;
+  if (mode == "asymmetric") return x / axis.scale;
+  if (mode == "pytorch_half_pixel") return axis.output > 1 ? (x + 0.5) / axis.scale - 0.5 : 0;
+  if (mode == "align_corners") return axis.output > 1 ? x * (input - 1) / (output - 1) : 0;
+  if (mode == "tf_half_pixel_for_nn") return (x + 0.5) / axis.scale;
+  if (mode == "half_pixel_symmetric") {
+    const double adjustment = output / (axis.scale * input);
+    const double center = input / 2;
+    return center * (1 - adjustment) + (x + 0.5) / axis.scale - 0.5;
+  }
+  if (mode == "tf_crop_and_resize") {
+    if (axis.output > 1) {
+      return axis.roi_start * (input - 1) + x * (axis.roi_end - axis.roi_start) * (input - 1) / (output - 1);
+    }
+    return 0.5 * (axis.roi_start + axis.roi_end) * (input - 1);
+  }
+  return (x + 0.5) / axis.scale - 0.5;  // half_pixel
+}
+
+int64_t nearest(const ResizeSpec& spec, double x) {
+  if (spec.rounding == "floor") return static_cast<int64_t>(std::floor(x));
+  if (spec.rounding == "ceil") return static_cast<int64_t>(std::ceil(x));
+  if (spec.rounding == "round_prefer_ceil") return static_cast<int64_t>(std::floor(x + 0.5));
+  return static_cast<int64_t>(std::ceil(x - 0.5));
+}
+
+// Weight of a sample at `distance`: triangle, or Keys' cubic convolution.
+double filter_weight(const ResizeSpec& spec, double distance) {
+  const double d = std::abs(distance);
+  if (spec.method == Method::kLinear) return std::max(0.0, 1 - d);
+  const double a = spec.cubic_a;
+  if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
+  if (d < 2) return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
+  return 0;
+}
+
+Taps taps_of(const ResizeSpec& spec, const AxisResize& axis, int64_t at) {
+  const double x = source_coordinate(spec, axis, at);
+  Taps taps;
+  taps.outside = spec.coordinates == "tf_crop_and_resize" && (x < 0 || x > static_cast<double>(axis.input - 1));
+  if (spec.method == Method::kNearest) {
+    taps.positions = {std::clamp<int64_t>(nearest(spec, x), 0, axis.input - 1)};
+    taps.weights = {1};
+    return taps;
+  }
+  // Antialiasing widens the filter by the factor of the reduction.
+  const double stretch = spec.antialias && axis.scale < 1 ? axis.scale : 1;
+  const double support = (spec.method == Method::kLinear ? 1 : 2) / stretch;
+  const auto first = static_cast<int64_t>(std::floor(x - support)) + 1;
+  const auto last = static_cast<int64_t>(std::ceil(x + support)) - 1;
+  double sum = 0;
+  for (int64_t position = first; position <= last; ++position) {
+    const bool inside = position >= 0 && position < axis.input;
+    const double weight = spec.exclude_outside && !inside
+                              ? 0
+                              : filter_weight(spec, (static_cast<double>(position) - x) * stretch);
+    if (weight == 0) continue;
+    taps.positions.push_back(std::clamp<int64_t>(position, 0, axis.input - 1));
+    taps.weights.push_back(weight);
+    sum += weight;
+  }
+  for (double& weight : taps.weights) weight /= sum;
+  return taps;
+}
+
+// [outer, axis.input, inner] -> [outer, axis.output, inner].
+template <class T>
+void resize_axis(const ResizeSpec& spec, const AxisResize& axis, const T* from, T* to, int64_t outer, int64_t inner) {
+  std::vector<Taps> taps;
+  for (int64_t at = 0; at < axis.output; ++at) taps.push_back(taps_of(spec, axis, at));
+  parallel_for(outer * axis.output, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(1, inner)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t row = begin; row < end; ++row) {
+                   const Taps& tap = taps[static_cast<size_t>(row % axis.output)];
+                   const T* image = from + row / axis.output * axis.input * inner;
+                   T* line = to + row * inner;
+                   if (tap.outside) {
+                     std::fill(line, line + inner, static_cast<T>(spec.extrapolation));
+                   } else if (tap.positions.size() == 1) {
+                     std::copy_n(image + tap.positions[0] * inner, inner, line);
+                   } else if (tap.positions.size() == 2) {
+                     const T* a = image + tap.positions[0] * inner;
+                     const T* b = image + tap.positions[1] * inner;
+                     for (int64_t i = 0; i < inner; ++i) {
+                       line[i] = static_cast<T>(static_cast<double>(a[i]) * tap.weights[0] +
+                                                static_cast<double>(b[i]) * tap.weights[1]);
+                     }
+                   } else {
+                     for (int64_t i = 0; i < inner; ++i) {
+                       double sum = 0;
+                       for (size_t k = 0; k < tap.positions.size(); ++k) {
+                         sum += tap.weights[k] * static_cast<double>(image[tap.positions[k] * inner + i]);
+                       }
+                       line[i] = static_cast<T>(sum);
+                     }
+                   }
+                 }
+               });
+}
+
+// From the innermost axis on, so that rows are long early; an axis that keeps its size and place is skipped.
+Tensor resized(const Tensor& x, const ResizeSpec& spec, const std::vector<AxisResize>& axes, Workspace& workspace) {
+  Tensor current = x;
+  for (size_t i = axes.size(); i-- > 0;) {
+    const AxisResize& axis = axes[i];
+    if (axis.input == axis.output && axis.scale == 1 && spec.coordinates != "tf_crop_and_resize") continue;
+    Shape shape = current.shape();
+    const std::span<const int64_t> dimensions(shape);
+    const int64_t outer = product(dimensions.first(i));
+    const int64_t inner = product(dimensions.subspan(i + 1));
+    shape[i] = axis.output;
+    Tensor next = workspace.allocate(x.type(), shape);
+    if (axis.input == 0 && axis.output > 0) throw Error(ErrorKind::kModel, "nothing to resize");
+    dispatch_type(TypeList<float, double, int32_t, int64_t, int8_t, uint8_t>(), x.type(), [&]<class T>() {
+      resize_axis<T>(spec, axis, current.data<T>().data(), next.mutable_data<T>().data(), outer, inner);
+    });
+    current = std::move(next);
+  }
+  return current;
+}
+
+std::vector<double> numbers(const Tensor& tensor) {
+  std::vector<double> result;
+  dispatch_type(FloatTypes(), tensor.type(), [&]<class T>() {
+    for (const T value : tensor.data<T>()) result.push_back(static_cast<double>(value));
+  });
+  return result;
+}
+
+void keep_aspect(const ResizeSpec& spec, const std::vector<size_t>& axes, std::vector<AxisResize>& result) {
+  if (spec.aspect == "stretch") return;
+  double scale = result[axes[0]].scale;
+  for (const size_t axis : axes) {
+    scale = spec.aspect == "not_larger" ? std::min(scale, result[axis].scale) : std::max(scale, result[axis].scale);
+  }
+  for (const size_t axis : axes) {
+    result[axis].scale = scale;
+    result[axis].output = static_cast<int64_t>(std::floor(scale * static_cast<double>(result[axis].input) + 0.5));
+  }
+}
+
+std::vector<AxisResize> plan_axes(const Shape& shape, const ResizeSpec& spec, const std::vector<double>& scales,
+                                  const std::vector<int64_t>& sizes, const std::vector<double>& roi) {
+  std::vector<size_t> axes;
+  for (const int64_t axis : spec.axes) axes.push_back(static_cast<size_t>(normalize_axis(axis, shape.size())));
+  if (spec.axes.empty()) {
+    for (size_t axis = 0; axis < shape.size(); ++axis) axes.push_back(axis);
+  }
+  if ((sizes.empty() ? scales.size() : sizes.size()) != axes.size() || (!roi.empty() && roi.size() != 2 * axes.size())) {
+    throw Error(ErrorKind::kModel, "scales, sizes or roi do not fit {} axes", axes.size());
+  }
+  std::vector<AxisResize> result;
+  for (const int64_t size : shape) result.push_back({.input = size, .output = size});
+  for (size_t i = 0; i < axes.size(); ++i) {
+    AxisResize& axis = result[axes[i]];
+    const auto input = static_cast<double>(axis.input);
+    if (sizes.empty()) {
+      axis.scale = scales[i];
+      axis.output = static_cast<int64_t>(std::floor(input * scales[i]));
+    } else {
+      axis.output = sizes[i];
+      axis.scale = static_cast<double>(sizes[i]) / input;
+    }
+    if (!roi.empty()) {
+      axis.roi_start = roi[i];
+      axis.roi_end = roi[axes.size() + i];
+      if (sizes.empty() && spec.coordinates == "tf_crop_and_resize") {
+        axis.output = static_cast<int64_t>(std::floor(input * (axis.roi_end - axis.roi_start) * scales[i]));
+      }
+    }
+  }
+  if (!sizes.empty()) keep_aspect(spec, axes, result);
+  return result;
+}
+
+Method method_of(const KernelRequest& request) {
+  const std::string mode = graph::string_attribute(*request.node, "mode", "nearest");
+  if (mode == "nearest") return Method::kNearest;
+  if (mode == "linear" || mode == "bilinear") return Method::kLinear;
+  if (mode == "cubic") return Method::kCubic;
+  refuse(request, "unknown mode '" + mode + "'");
+}
+
+// Resize 10 and Upsample: asymmetric coordinates, nearest rounds down.
+ResizeSpec legacy_spec(const KernelRequest& request) {
+  return {.method = method_of(request), .coordinates = "asymmetric", .rounding = "floor", .axes = {}};
+}
+
+KernelPtr resize_by_scales(const ResizeSpec& spec, const Operand& operand, std::vector<double> attribute) {
+  return kernel_of([=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    const Tensor& x = required(inputs, 0);
+    const std::vector<double> scales = operand.present() ? numbers(operand.required_in(inputs)) : attribute;
+    outputs[0] = resized(x, spec, plan_axes(x.shape(), spec, scales, {}, {}), workspace);
+  });
+}
+
+}  // namespace
+
+KernelPtr make_resize(const KernelRequest& request) {
+  if (request.opset < 11) return resize_by_scales(legacy_spec(request), Operand(request, 1), {});
+  const onnx::NodeProto& node = *request.node;
+  const ResizeSpec spec{.method = method_of(request),
+                        .coordinates = graph::string_attribute(node, "coordinate_transformation_mode", "half_pixel"),
+                        .rounding = graph::string_attribute(node, "nearest_mode", "round_prefer_floor"),
+                        .aspect = graph::string_attribute(node, "keep_aspect_ratio_policy", "stretch"),
+                        .cubic_a = static_cast<double>(graph::float_attribute(node, "cubic_coeff_a", -0.75F)),
+                        .exclude_outside = graph::int_attribute(node, "exclude_outside", 0) != 0,
+                        .antialias = graph::int_attribute(node, "antialias", 0) != 0,
+                        .extrapolation = graph::float_attribute(node, "extrapolation_value", 0.0F),
+                        .axes = graph::ints_attribute(node, "axes")};
+  const bool crops = spec.coordinates == "tf_crop_and_resize";
+  return kernel_of([=, roi = Operand(request, 1), scales = Operand(request, 2), sizes = Operand(request, 3)](
+                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    const Tensor& x = required(inputs, 0);
+    const Tensor& size = sizes.in(inputs);
+    const Tensor& scale = scales.in(inputs);
+    const Tensor& region = roi.in(inputs);
+    const bool by_size = size.defined() && size.size() > 0;
+    const auto plan = plan_axes(x.shape(), spec, by_size || !scale.defined() ? std::vector<double>() : numbers(scale),
+                                by_size ? int_list(size) : std::vector<int64_t>(),
+                                crops && region.defined() ? numbers(region) : std::vector<double>());
+    outputs[0] = resized(x, spec, plan, workspace);
+  });
+}
+
+KernelPtr make_upsample(const KernelRequest& request) {
+  if (request.opset >= 9) return resize_by_scales(legacy_spec(request), Operand(request, 1), {});
+  const auto* attribute = graph::find_attribute(*request.node, "scales");
+  if (attribute == nullptr) refuse(request, "Upsample without scales");
+  return resize_by_scales(legacy_spec(request), Operand(),
+                          {attribute->floats().begin(), attribute->floats().end()});
+}
+
+}  // namespace narrow::exec

@@ -1,0 +1,92 @@
+#include "lib/report/document.h"
+
+namespace narrow::report {
+namespace {
+
+constexpr std::string_view kHead = R"(<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+)";
+
+constexpr std::string_view kStyle = R"(<style>
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin-top: 2rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0; }
+th, td { text-align: left; padding: .2rem 1.2rem .2rem 0; border-bottom: 1px solid #e4e4e4; vertical-align: top; }
+th { font-weight: 600; color: #666; } .right { text-align: right; } td { overflow-wrap: anywhere; }
+.good { color: #187a2f; font-weight: 600; } .bad { color: #b3261e; font-weight: 600; }
+</style>
+)";
+
+std::string escape(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&quot;"; break;
+      case '\'': out += "&#39;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+std::string class_attribute(Align align, Mark mark) {
+  std::string names = align == Align::kRight ? "right" : "";
+  if (mark != Mark::kNone) names += std::string(names.empty() ? "" : " ") + (mark == Mark::kGood ? "good" : "bad");
+  return names.empty() ? "" : " class=\"" + names + "\"";
+}
+
+void write_table(const Table& table, std::string& out) {
+  out += "<table>\n";
+  bool titled = false;
+  for (const Column& column : table.columns) titled = titled || !column.title.empty();
+  if (titled) {
+    out += "<tr>";
+    for (const Column& column : table.columns) {
+      out += "<th" + class_attribute(column.align, Mark::kNone) + ">" + escape(column.title) + "</th>";
+    }
+    out += "</tr>\n";
+  }
+  for (const auto& row : table.rows) {
+    out += "<tr>";
+    for (size_t i = 0; i < row.size(); ++i) {
+      out += "<td" + class_attribute(table.columns[i].align, row[i].mark) + ">" + escape(row[i].text) + "</td>";
+    }
+    out += "</tr>\n";
+  }
+  out += "</table>\n";
+}
+
+void write_lines(const Lines& lines, std::string& out) {
+  out += "<ul>\n";
+  for (const std::string& line : lines.lines) out += "<li>" + escape(line) + "</li>\n";
+  out += "</ul>\n";
+}
+
+}  // namespace
+
+std::string render_html(const Document& document) {
+  std::string out(kHead);
+  out += "<title>" + escape(document.title) + "</title>\n";
+  out += kStyle;
+  out += "</head>\n<body>\n<h1>" + escape(document.title) + "</h1>\n";
+  for (const std::string& line : document.summary) out += "<p>" + escape(line) + "</p>\n";
+  for (const Section& section : document.sections) {
+    if (!section.title.empty()) out += "<h2>" + escape(section.title) + "</h2>\n";
+    for (const Block& block : section.blocks) {
+      if (const auto* table = std::get_if<Table>(&block)) {
+        write_table(*table, out);
+      } else {
+        write_lines(std::get<Lines>(block), out);
+      }
+    }
+  }
+  return out + "</body>\n</html>\n";
+}
+
+}  // namespace narrow::report

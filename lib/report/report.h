@@ -1,0 +1,85 @@
+// What a conversion gave, as data: the renderers and the gates read nothing else.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/json.h"
+#include "lib/plan/plan.h"
+#include "lib/report/document.h"
+#include "lib/report/gates.h"
+#include "lib/validate/validate.h"
+
+namespace narrow::report {
+
+/// Version of the JSON form.
+inline constexpr int kReportVersion = 1;
+
+struct Versions {
+  std::string narrow;
+  std::string onnx;
+  std::string onednn;
+  std::string protobuf;
+  std::string isa;  // instruction set that oneDNN may use here
+};
+
+struct ModelFacts {
+  std::string path;
+  std::string sha256;
+  int64_t file_bytes = 0;    // with external data
+  int64_t weight_bytes = 0;  // all constant tensors
+};
+
+struct DataFacts {
+  std::string path;
+  std::string sha256;
+  int64_t samples = 0;  // used, not held
+};
+
+struct CalibrationFacts {
+  std::optional<DataFacts> data;  // absent: ranges came from a file
+  std::string source;             // "data", "calibration table PATH" or "plan PATH"
+  int64_t samples = 0;
+  double seconds = 0;
+};
+
+struct StageTime {
+  std::string name;
+  double seconds = 0;
+};
+
+struct Report {
+  std::string command;  // "quantize" or "validate"
+  std::string recipe;   // one line for people: "int8 weights per channel, uint8 activations, minmax"
+  Versions versions;
+  ModelFacts float_model;
+  ModelFacts quantized_model;
+  Json options;  // the effective ones
+  std::optional<CalibrationFacts> calibration;
+  std::optional<plan::PrecisionPlan> plan;
+  std::optional<DataFacts> evaluation;
+  std::optional<validate::Validation> validation;
+  std::vector<Gate> gates;
+  std::vector<StageTime> stages;
+  std::vector<std::string> warnings;
+  std::vector<std::string> notes;
+};
+
+/// Complete, versioned, in stable order. Infinite numbers are the strings "inf" and "-inf", NaN is null.
+Json to_json(const Report& report);
+
+/// The part for people.
+Document to_document(const Report& report);
+
+/// A JUnit test suite with the gates as its cases.
+std::string render_junit(const Report& report);
+
+enum class ReportFormat { kJson, kMarkdown, kHtml, kJunit, kText };
+
+/// By extension: .json .md .html .xml .txt. Throws Error(kUsage) for another one.
+ReportFormat report_format_of(const std::string& path);
+std::string render(const Report& report, ReportFormat format);
+
+}  // namespace narrow::report

@@ -1,0 +1,196 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include "lib/report/format.h"
+#include "lib/report/report.h"
+
+namespace narrow::report {
+namespace {
+
+constexpr size_t kWorstLayers = 10;
+constexpr size_t kFloatGroups = 12;
+constexpr size_t kWarnings = 12;
+
+std::string ratio_text(int64_t quantized, int64_t original) {
+  if (original == 0) return "-";
+  return fmt::format("{:.3f}", static_cast<double>(quantized) / static_cast<double>(original));
+}
+
+Section size_section(const Report& report) {
+  Table table{.columns = {{""}, {"float", Align::kRight}, {"quantized", Align::kRight}, {"ratio", Align::kRight}},
+              .rows = {}};
+  const auto add = [&](const char* what, int64_t original, int64_t quantized) {
+    table.rows.push_back({what, bytes_text(original), bytes_text(quantized), ratio_text(quantized, original)});
+  };
+  add("file", report.float_model.file_bytes, report.quantized_model.file_bytes);
+  add("weights", report.float_model.weight_bytes, report.quantized_model.weight_bytes);
+  return {"size", {std::move(table)}};
+}
+
+void add_accuracy(const validate::Validation& validation, Section& section) {
+  Table table{.columns = {{"class"}, {"float", Align::kRight}, {"quantized", Align::kRight}, {"drop", Align::kRight}},
+              .rows = {}};
+  const auto add = [&](std::string what, double original, double quantized) {
+    table.rows.push_back({std::move(what), percent_text(original), percent_text(quantized),
+                          fmt::format("{:+.1f} points", 100 * (original - quantized))});
+  };
+  for (const validate::OutputComparison& output : validation.outputs) {
+    if (!output.accuracy) continue;
+    add(output.name + " top-1", output.accuracy->top1_float, output.accuracy->top1_quantized);
+    add(output.name + " top-5", output.accuracy->top5_float, output.accuracy->top5_quantized);
+  }
+  if (!table.rows.empty()) section.blocks.insert(section.blocks.begin(), std::move(table));
+}
+
+Section accuracy_section(const validate::Validation& validation) {
+  Table table{.columns = {{"output"},
+                          {"SQNR dB", Align::kRight},
+                          {"cosine", Align::kRight},
+                          {"max error", Align::kRight},
+                          {"agreement", Align::kRight}},
+              .rows = {}};
+  for (const validate::OutputComparison& output : validation.outputs) {
+    table.rows.push_back({output.name, number_text(output.metrics.sqnr_db, 2), number_text(output.metrics.cosine, 5),
+                          short_number_text(output.metrics.max_abs_error),
+                          output.agreement ? percent_text(*output.agreement) : "-"});
+  }
+  Section section{fmt::format("accuracy on {}, against the float model", plural(validation.samples, "sample")),
+                  {std::move(table)}};
+  add_accuracy(validation, section);
+  return section;
+}
+
+/// Nodes that share operator and reason.
+struct FloatGroup {
+  int64_t nodes = 0;
+  int64_t macs = 0;
+  std::string first;
+};
+
+Table float_nodes_table(const runtime::Coverage& coverage) {
+  std::map<std::pair<std::string, std::string>, FloatGroup> groups;
+  for (const runtime::NodeCoverage& node : coverage.nodes) {
+    if (node.integer) continue;
+    FloatGroup& group = groups[{node.op_type, node.reason ? node.reason->text() : "no reason given"}];
+    if (group.nodes++ == 0) group.first = node.node;
+    group.macs += node.macs.value_or(0);
+  }
+  Table table{.columns = {{"in float"}, {"nodes", Align::kRight}, {"MACs", Align::kRight}, {"first"}, {"reason"}},
+              .rows = {}};
+  for (const auto& [key, group] : groups) {
+    if (table.rows.size() == kFloatGroups) {
+      table.rows.push_back({fmt::format("and {} more", groups.size() - kFloatGroups), "", "", "", "see the JSON report"});
+      break;
+    }
+    table.rows.push_back({key.first, count_text(group.nodes), count_text(group.macs), group.first, key.second});
+  }
+  return table;
+}
+
+Section coverage_section(const validate::Validation& validation) {
+  const runtime::Coverage& coverage = validation.coverage;
+  Table shares{.columns = {{""}, {"share", Align::kRight}, {"integer", Align::kRight}, {"all", Align::kRight}},
+               .rows = {}};
+  shares.rows.push_back({"MACs", percent_text(coverage.mac_share()), count_text(coverage.integer_macs()),
+                         count_text(coverage.total_macs())});
+  shares.rows.push_back({"nodes", percent_text(coverage.node_share()), count_text(coverage.integer_nodes()),
+                         count_text(static_cast<int64_t>(coverage.nodes.size()))});
+  Section section{fmt::format("integer kernels ({})", validation.isa), {std::move(shares)}};
+  Table floats = float_nodes_table(coverage);
+  if (!floats.rows.empty()) section.blocks.emplace_back(std::move(floats));
+  return section;
+}
+
+Section speed_section(const validate::Speed& speed) {
+  Table table{.columns = {{""}, {"samples/s", Align::kRight}, {"ratio", Align::kRight}}, .rows = {}};
+  table.rows.push_back({"float", number_text(speed.float_samples_per_second, 1), "1.00"});
+  table.rows.push_back({"integer", number_text(speed.integer_samples_per_second, 1), number_text(speed.ratio, 2)});
+  return {fmt::format("speed (median of {} in turn, {})", plural(speed.repetitions, "run"),
+                      plural(speed.threads, "thread")),
+          {std::move(table)}};
+}
+
+Section worst_layers_section(const validate::Validation& validation) {
+  std::vector<const validate::LayerComparison*> layers;
+  for (const auto& layer : validation.layers) layers.push_back(&layer);
+  const auto badness = [](const validate::LayerComparison* layer) {
+    return std::isnan(layer->metrics.sqnr_db) ? -HUGE_VAL : layer->metrics.sqnr_db;
+  };
+  std::stable_sort(layers.begin(), layers.end(),
+                   [&](const auto* a, const auto* b) { return badness(a) < badness(b); });
+  if (layers.size() > kWorstLayers) layers.resize(kWorstLayers);
+  Table table{.columns = {{"value"},
+                          {"operator"},
+                          {"SQNR dB", Align::kRight},
+                          {"cosine", Align::kRight},
+                          {"max error", Align::kRight}},
+              .rows = {}};
+  for (const validate::LayerComparison* layer : layers) {
+    table.rows.push_back({layer->value, layer->op_type.empty() ? "(input)" : layer->op_type,
+                          number_text(layer->metrics.sqnr_db, 2), number_text(layer->metrics.cosine, 5),
+                          short_number_text(layer->metrics.max_abs_error)});
+  }
+  return {fmt::format("worst {} of {} ({})", table.rows.size(),
+                      plural(static_cast<int64_t>(validation.layers.size()), "activation"),
+                      plural(validation.layer_samples, "sample")),
+          {std::move(table)}};
+}
+
+Section plan_section(const plan::PrecisionPlan& plan) {
+  std::map<plan::Decision, int64_t> counts;
+  for (const plan::LayerPlan& layer : plan.layers) ++counts[layer.decision];
+  const std::string line = fmt::format(
+      "{} quantized, {} folded into another's quantization, {} float", plural(counts[plan::Decision::kQuantize], "node"),
+      count_text(counts[plan::Decision::kFold]), count_text(counts[plan::Decision::kFloat]));
+  return {"plan", {Lines{{line}}}};
+}
+
+Section gates_section(const std::vector<Gate>& gates) {
+  Table table{.columns = {{"gate"}, {""}, {"measured", Align::kRight}, {"wanted"}}, .rows = {}};
+  for (const Gate& gate : gates) {
+    const Cell verdict = gate.passed ? Cell("PASS", Mark::kGood) : Cell("FAIL", Mark::kBad);
+    table.rows.push_back({gate.name, verdict, gate.got ? fmt::format("{:.4g}", *gate.got) : "not measured",
+                          fmt::format("at {} {:.6g}", gate.at_most ? "most" : "least", gate.wanted)});
+  }
+  return {"gates", {std::move(table)}};
+}
+
+Section lines_section(std::string title, const std::vector<std::string>& lines) {
+  Lines shown;
+  for (const std::string& line : lines) {
+    if (shown.lines.size() == kWarnings) {
+      shown.lines.push_back(fmt::format("and {} more, see the JSON report", lines.size() - kWarnings));
+      break;
+    }
+    shown.lines.push_back(line);
+  }
+  return {std::move(title), {std::move(shown)}};
+}
+
+}  // namespace
+
+Document to_document(const Report& report) {
+  Document document;
+  document.title = fmt::format("{} -> {}", std::filesystem::path(report.float_model.path).filename().string(),
+                               std::filesystem::path(report.quantized_model.path).filename().string());
+  if (!report.recipe.empty()) document.summary.push_back(report.recipe);
+  auto& sections = document.sections;
+  if (report.validation) sections.push_back(accuracy_section(*report.validation));
+  sections.push_back(size_section(report));
+  if (report.validation && report.validation->speed) sections.push_back(speed_section(*report.validation->speed));
+  if (report.plan) sections.push_back(plan_section(*report.plan));
+  if (report.validation) {
+    sections.push_back(coverage_section(*report.validation));
+    if (!report.validation->layers.empty()) sections.push_back(worst_layers_section(*report.validation));
+  }
+  if (!report.warnings.empty()) sections.push_back(lines_section("warnings", report.warnings));
+  if (!report.notes.empty()) sections.push_back(lines_section("notes", report.notes));
+  if (!report.gates.empty()) sections.push_back(gates_section(report.gates));
+  return document;
+}
+
+}  // namespace narrow::report

@@ -1,0 +1,71 @@
+#include "calib/image.h"
+
+#include <gtest/gtest.h>
+
+namespace narrow::calib {
+namespace {
+
+/// 7 wide, 5 high: pixel (x, y), channel c is (37 x + 91 y + 53 c + 7 x y) mod 256.
+Image pattern() {
+  Image image{5, 7, 3, {}};
+  for (int y = 0; y < 5; ++y) {
+    for (int x = 0; x < 7; ++x) {
+      for (int c = 0; c < 3; ++c) image.pixels.push_back(static_cast<uint8_t>(37 * x + 91 * y + 53 * c + 7 * x * y));
+    }
+  }
+  return image;
+}
+
+// Expected values: Pillow 11, Image.resize((w, h), Image.BILINEAR) and convert("L") of the same pattern.
+TEST(ImageTest, ShrinksAsPillowDoes) {
+  const Image small = resize_bilinear(pattern(), 2, 3);
+  EXPECT_EQ(small.height, 2);
+  EXPECT_EQ(small.width, 3);
+  EXPECT_EQ(small.pixels, (std::vector<uint8_t>{105, 133, 143, 125, 129, 144, 133, 134, 127, 124, 135, 130, 139, 140,
+                                                134, 151, 132, 125}));
+}
+
+TEST(ImageTest, GrowsOneSideAndShrinksTheOtherAsPillowDoes) {
+  EXPECT_EQ(
+      resize_bilinear(pattern(), 9, 4).pixels,
+      (std::vector<uint8_t>{19,  72,  125, 77,  130, 183, 145, 198, 200, 203, 122, 65,  51,  104, 153, 112, 141, 150,
+                            123, 152, 171, 161, 124, 104, 103, 156, 199, 171, 160, 95,  86,  75,  123, 90,  128, 169,
+                            151, 155, 142, 139, 129, 108, 100, 113, 143, 133, 127, 131, 197, 140, 59,  83,  85,  138,
+                            126, 179, 181, 205, 124, 67,  114, 118, 111, 114, 144, 157, 163, 142, 133, 142, 128, 133,
+                            58,  109, 150, 142, 180, 163, 183, 118, 102, 104, 131, 172, 110, 155, 135, 161, 124, 119,
+                            136, 144, 139, 169, 129, 108, 142, 183, 126, 172, 91,  93,  107, 160, 162, 208, 127, 70}));
+}
+
+TEST(ImageTest, GrayIsPillowsLuma) {
+  const Image gray = to_gray(pattern());
+  EXPECT_EQ(gray.channels, 1);
+  EXPECT_EQ(gray.pixels, (std::vector<uint8_t>{43,  80,  117, 154, 191, 199, 86,  134, 178, 193, 87,  54,
+                                               98,  142, 196, 97,  71,  122, 173, 195, 96,  60,  118, 176,
+                                               205, 113, 94,  152, 151, 187, 102, 90,  155, 191, 106}));
+  EXPECT_EQ(resize_bilinear(gray, 3, 3).pixels, (std::vector<uint8_t>{114, 134, 134, 132, 131, 136, 136, 139, 138}));
+  EXPECT_EQ(to_gray(gray_to_rgb(gray)).pixels, gray.pixels);
+}
+
+TEST(ImageTest, TheSameSizeIsTheSameImage) {
+  EXPECT_EQ(resize_bilinear(pattern(), 5, 7).pixels, pattern().pixels);
+}
+
+TEST(ImageTest, ShorterSideKeepsTheProportionRoundedDown) {
+  Image wide{375, 500, 1, std::vector<uint8_t>(375 * 500)};
+  EXPECT_EQ(resize_shorter_side(wide, 256).height, 256);
+  EXPECT_EQ(resize_shorter_side(wide, 256).width, 341);  // 256 * 500 / 375 = 341.33
+  const Image high{500, 375, 1, std::vector<uint8_t>(375 * 500)};
+  EXPECT_EQ(resize_shorter_side(high, 256).height, 341);
+  EXPECT_EQ(resize_shorter_side(high, 256).width, 256);
+}
+
+// torchvision: round((5 - 2) / 2) = round(1.5) = 2 from the top, round((7 - 2) / 2) = round(2.5) = 2 from the left.
+TEST(ImageTest, CropsTheCentreRoundingHalvesToEven) {
+  Image image{5, 7, 1, {}};
+  for (uint8_t i = 0; i < 35; ++i) image.pixels.push_back(i);
+  EXPECT_EQ(crop_centre(image, 2, 2).pixels, (std::vector<uint8_t>{16, 17, 23, 24}));
+  EXPECT_EQ(crop_centre(image, 5, 7).pixels, image.pixels);
+}
+
+}  // namespace
+}  // namespace narrow::calib

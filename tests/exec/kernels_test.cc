@@ -1,0 +1,168 @@
+// Kernels whose meaning changed between opset versions, or whose formulas are easy to get wrong. Expected values by hand.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "lib/base/error.h"
+#include "tests/exec/run_model.h"
+
+namespace narrow::exec {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::FloatNear;
+using ::testing::Pointwise;
+
+TEST(Softmax, FlattensBeforeOpset13) {
+  const Feed feed{{"x", floats({1, 2, 2}, {0, 0, 0, 0})}};
+  const std::string graph = "g (float[1,2,2] x) => (float[1,2,2] y) { y = Softmax <axis = 1> (x) }";
+  EXPECT_THAT(values_of<float>(run_text(graph, feed, 11)[0]), ElementsAre(0.25F, 0.25F, 0.25F, 0.25F));
+  EXPECT_THAT(values_of<float>(run_text(graph, feed, 13)[0]), ElementsAre(0.5F, 0.5F, 0.5F, 0.5F));
+}
+
+TEST(Clip, BoundsAreAttributesThenInputs) {
+  const Feed feed{{"x", floats({3}, {-2, 0, 2})}};
+  EXPECT_THAT(values_of<float>(run_text("g (float[3] x) => (float[3] y) { y = Clip <min = -1.0, max = 1.0> (x) }", feed, 6)[0]),
+              ElementsAre(-1, 0, 1));
+  EXPECT_THAT(values_of<float>(run_text(
+                  "g (float[3] x) => (float[3] y) <float h = {1}> { y = Clip(x, , h) }", feed, 13)[0]),
+              ElementsAre(-2, 0, 1));
+}
+
+TEST(Slice, AttributesInputsAndNegativeSteps) {
+  const Feed feed{{"x", floats({4}, {1, 2, 3, 4})}};
+  EXPECT_THAT(values_of<float>(run_text("g (float[4] x) => (float[N] y) { y = Slice <starts = [1], ends = [-1]> (x) }", feed, 9)[0]),
+              ElementsAre(2, 3));
+  EXPECT_THAT(values_of<float>(run_text(R"(g (float[4] x) => (float[N] y)
+      <int64[1] s = {-1}, int64[1] e = {-100}, int64[1] a = {0}, int64[1] t = {-2}> { y = Slice(x, s, e, a, t) })", feed)[0]),
+              ElementsAre(4, 2));
+}
+
+TEST(Pad, ModesOfBothForms) {
+  const Feed feed{{"x", floats({3}, {1, 2, 3})}};
+  EXPECT_THAT(values_of<float>(run_text("g (float[3] x) => (float[N] y) { y = Pad <pads = [1, 2], value = 9.0> (x) }", feed, 10)[0]),
+              ElementsAre(9, 1, 2, 3, 9, 9));
+  const auto run = [&](const std::string& mode) {
+    return values_of<float>(run_text("g (float[3] x) => (float[N] y) <int64[2] p = {2, 1}> { y = Pad <mode = \"" + mode +
+                                     "\"> (x, p) }", feed, 19)[0]);
+  };
+  EXPECT_THAT(run("reflect"), ElementsAre(3, 2, 1, 2, 3, 2));
+  EXPECT_THAT(run("edge"), ElementsAre(1, 1, 1, 2, 3, 3));
+  EXPECT_THAT(run("wrap"), ElementsAre(2, 3, 1, 2, 3, 1));
+}
+
+TEST(Reduce, AxesMovedToAnInput) {
+  const Feed feed{{"x", floats({2, 2}, {1, 2, 3, 4})}};
+  EXPECT_THAT(values_of<float>(run_text("g (float[2,2] x) => (float[2] y) { y = ReduceMean <axes = [0], keepdims = 0> (x) }", feed, 13)[0]),
+              ElementsAre(2, 3));
+  EXPECT_THAT(values_of<float>(run_text(
+                  "g (float[2,2] x) => (float[2] y) <int64[1] a = {1}> { y = ReduceSum <keepdims = 0> (x, a) }", feed, 13)[0]),
+              ElementsAre(3, 7));
+}
+
+TEST(Reshape, CopiesAndInfersDimensions) {
+  const auto y = run_text("g (float[2,3] x) => (float[A,B,C] y) <int64[3] s = {0, -1, 1}> { y = Reshape(x, s) }",
+                          {{"x", pseudo_random({2, 3}, 1)}});
+  EXPECT_EQ(y[0].shape(), (Shape{2, 3, 1}));
+}
+
+TEST(Elementwise, BroadcastsAgainstChannelsLastValues) {
+  // The pooling makes channels-last; the constants have full, lower and scalar rank.
+  const auto y = run_text(R"(g (float[1,2,1,2] x) => (float[1,2,1,2] y)
+      <float[1,2,1,1] a = {10, 20}, float[2,1,1] b = {100, 200}, float c = {1000}>
+      { p = MaxPool <kernel_shape = [1, 1]> (x) 
+        q = Add(p, a) 
+        r = Add(b, q) 
+        y = Add(r, c) })",
+                          {{"x", floats({1, 2, 1, 2}, {1, 2, 3, 4})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(1111, 1112, 1223, 1224));
+}
+
+TEST(Elementwise, LowerRankInputForcesPlain) {
+  const auto y = run_text(R"(g (float[1,2,1,2] x, float[2,1,1] b) => (float[1,2,1,2] y)
+      { p = MaxPool <kernel_shape = [1, 1]> (x) 
+        y = Mul(p, b) })",
+                          {{"x", floats({1, 2, 1, 2}, {1, 2, 3, 4})}, {"b", floats({2, 1, 1}, {10, 100})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(10, 20, 300, 400));
+}
+
+TEST(Elementwise, IntegersDivideTowardsZeroAndRefuseZero) {
+  const std::string graph = "g (int32[2] x, int32[2] z) => (int32[2] y) { y = Div(x, z) }";
+  const Tensor x = Tensor::of<int32_t>({2}, {-7, 7});
+  EXPECT_THAT(values_of<int32_t>(run_text(graph, {{"x", x}, {"z", Tensor::of<int32_t>({2}, {2, -2})}})[0]),
+              ElementsAre(-3, -3));
+  EXPECT_THROW(run_text(graph, {{"x", x}, {"z", Tensor::of<int32_t>({2}, {0, 1})}}), Error);
+}
+
+TEST(Concat, ChannelsLastAlongChannels) {
+  const auto y = run_text(R"(g (float[1,1,1,2] x, float[1,2,1,2] z) => (float[1,3,1,2] y)
+      { p = MaxPool <kernel_shape = [1, 1]> (x) 
+        q = MaxPool <kernel_shape = [1, 1]> (z) 
+        y = Concat <axis = 1> (p, q) })",
+                          {{"x", floats({1, 1, 1, 2}, {1, 2})}, {"z", floats({1, 2, 1, 2}, {3, 4, 5, 6})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(1, 2, 3, 4, 5, 6));
+}
+
+TEST(Resize, NearestAndLinear) {
+  const Feed feed{{"x", floats({1, 1, 2}, {1, 3})}};
+  // asymmetric, floor: 0 0.5 1 1.5 -> 0 0 1 1.
+  EXPECT_THAT(values_of<float>(run_text(
+                  "g (float[1,1,2] x) => (float[1,1,4] y) <float[3] s = {1, 1, 2}> { y = Upsample <mode = \"nearest\"> (x, s) }", feed, 9)[0]),
+              ElementsAre(1, 1, 3, 3));
+  // half_pixel: -0.25 0.25 0.75 1.25, clamped at the border.
+  EXPECT_THAT(values_of<float>(run_text(
+                  "g (float[1,1,2] x) => (float[1,1,4] y) <float[3] s = {1, 1, 2}> { y = Resize <mode = \"linear\"> (x, , s) }", feed, 13)[0]),
+              ElementsAre(1, 1.5F, 2.5F, 3));
+  EXPECT_THAT(values_of<float>(run_text(
+                  R"(g (float[1,1,2] x) => (float[1,1,3] y) <int64[3] s = {1, 1, 3}>
+                  { y = Resize <mode = "linear", coordinate_transformation_mode = "align_corners"> (x, , , s) })", feed, 13)[0]),
+              ElementsAre(1, 2, 3));
+}
+
+TEST(Quantize, RoundsHalfToEvenAndSaturates) {
+  const Feed feed{{"x", floats({5}, {0.5F, 1.5F, 2.5F, 300, -300})}};
+  const auto y = run_text(R"(g (float[5] x) => (uint8[5] q, float[5] y) <float s = {1}, uint8 z = {128}>
+      { q = QuantizeLinear(x, s, z) 
+        y = DequantizeLinear(q, s, z) })", feed);
+  EXPECT_THAT(values_of<uint8_t>(y[0]), ElementsAre(128, 130, 130, 255, 0));
+  EXPECT_THAT(values_of<float>(y[1]), ElementsAre(0, 2, 2, 127, -128));
+}
+
+TEST(Quantize, PerAxis) {
+  const auto y = run_text(R"(g (float[2,2] x) => (int8[2,2] q) <float[2] s = {1, 0.5}, int8[2] z = {0, 0}>
+      { q = QuantizeLinear <axis = 0> (x, s, z) })", {{"x", floats({2, 2}, {1, 2, 1, 2})}});
+  EXPECT_THAT(values_of<int8_t>(y[0]), ElementsAre(1, 2, 2, 4));
+}
+
+TEST(LayerNormalization, OfTwoValues) {
+  // mean 2, deviation 1.
+  const auto y = run_text(R"(g (float[1,2] x) => (float[1,2] y) <float[2] s = {2, 2}, float[2] b = {1, 1}>
+      { y = LayerNormalization <epsilon = 0.0> (x, s, b) })", {{"x", floats({1, 2}, {1, 3})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(-1, 3));
+}
+
+TEST(Matmul, BatchesBroadcastWithOnednnAndWithout) {
+  const Tensor a = floats({2, 1, 2}, {1, 2, 3, 4});
+  const Tensor b = floats({2, 2}, {1, 10, 100, 1000});
+  const auto both = run_text("g (float[2,1,2] a, float[2,2] b) => (float[2,1,2] y) { y = MatMul(a, b) }", {{"a", a}, {"b", b}});
+  const auto constant = run_text("g (float[2,1,2] a) => (float[2,1,2] y) <float[2,2] b = {1, 10, 100, 1000}> { y = MatMul(a, b) }", {{"a", a}});
+  EXPECT_THAT(values_of<float>(both[0]), ElementsAre(201, 2010, 403, 4030));
+  EXPECT_THAT(values_of<float>(constant[0]), ElementsAre(201, 2010, 403, 4030));
+}
+
+TEST(ConvTranspose, SpreadsEachInput) {
+  const auto y = run_text(R"(g (float[1,1,2] x) => (float[1,1,4] y) <float[1,1,2] w = {1, 10}>
+      { y = ConvTranspose <strides = [2]> (x, w) })", {{"x", floats({1, 1, 2}, {1, 2})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(1, 10, 2, 20));
+}
+
+TEST(TopK, PutsTheFirstOfEqualsFirst) {
+  const auto y = run_text("g (float[4] x) => (float[2] v, int64[2] i) <int64[1] k = {2}> { v, i = TopK(x, k) }",
+                          {{"x", floats({4}, {1, 5, 5, 2})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(5, 5));
+  EXPECT_THAT(values_of<int64_t>(y[1]), ElementsAre(1, 2));
+}
+
+}  // namespace
+}  // namespace narrow::exec

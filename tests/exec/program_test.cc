@@ -1,0 +1,145 @@
+#include "lib/exec/program.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lib/base/error.h"
+#include "tests/exec/run_model.h"
+
+namespace narrow::exec {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Adds 1 to its input, in place where it may; tells what it saw.
+class AddOne final : public Kernel {
+ public:
+  explicit AddOne(LayoutUse use) : use_(use) {}
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    exclusive = inputs[0].exclusive();
+    layout = inputs[0].layout();
+    outputs[0] = workspace.allocate(DataType::kFloat32, inputs[0].shape(), inputs[0].layout());
+    const auto from = inputs[0].data<float>();
+    const auto to = outputs[0].mutable_data<float>();
+    for (size_t i = 0; i < to.size(); ++i) to[i] = from[i] + 1;
+  }
+  LayoutUse layout_use() const override { return use_; }
+
+  mutable bool exclusive = false;
+  mutable Layout layout = Layout::kPlain;
+
+ private:
+  LayoutUse use_;
+};
+
+StepInfo info(const std::string& name) { return {.node = name, .fused = {name}, .op_type = "AddOne"}; }
+
+TEST(Program, MovesValuesInAtTheirLastUse) {
+  ProgramBuilder builder;
+  builder.add_input("x", DataType::kFloat32, nullptr);
+  auto first = std::make_unique<AddOne>(LayoutUse::kAny);
+  auto second = std::make_unique<AddOne>(LayoutUse::kAny);
+  const AddOne& reads_feed = *first;
+  const AddOne& reads_value = *second;
+  builder.add_step(info("a"), std::move(first), {"x"}, {"y"});
+  builder.add_step(info("b"), std::move(second), {"y"}, {"z"});
+  builder.add_output("z");
+  const Program program = builder.finish();
+  Workspace workspace;
+  const Feed feed{{"x", floats({2}, {1, 2})}};
+  EXPECT_THAT(values_of<float>(program.run(feed, workspace)[0]), ElementsAre(3, 4));
+  EXPECT_FALSE(reads_feed.exclusive) << "the caller still holds its input";
+  EXPECT_TRUE(reads_value.exclusive);
+  EXPECT_THAT(values_of<float>(feed.at("x")), ElementsAre(1, 2));
+}
+
+TEST(Program, ValueThatIsAlsoAnOutputIsNotHandedOver) {
+  ProgramBuilder builder;
+  builder.add_input("x", DataType::kFloat32, nullptr);
+  auto second = std::make_unique<AddOne>(LayoutUse::kAny);
+  const AddOne& reads_output = *second;
+  builder.add_step(info("a"), std::make_unique<AddOne>(LayoutUse::kAny), {"x"}, {"y"});
+  builder.add_step(info("b"), std::move(second), {"y"}, {"z"});
+  builder.add_output("y");
+  builder.add_output("z");
+  const Program program = builder.finish();
+  Workspace workspace;
+  const auto results = program.run({{"x", floats({1}, {1})}}, workspace);
+  EXPECT_FALSE(reads_output.exclusive);
+  EXPECT_THAT(values_of<float>(results[0]), ElementsAre(2));
+  EXPECT_THAT(values_of<float>(results[1]), ElementsAre(3));
+}
+
+TEST(Program, ConvertsLayoutsAndReturnsPlain) {
+  ProgramBuilder builder;
+  builder.add_input("x", DataType::kFloat32, nullptr);
+  auto kernel = std::make_unique<AddOne>(LayoutUse::kChannelsLast);
+  const AddOne& seen = *kernel;
+  builder.add_step(info("a"), std::move(kernel), {"x"}, {"y"});
+  builder.add_output("y");
+  const Program program = builder.finish();
+  Workspace workspace;
+  const auto results = program.run({{"x", floats({1, 2, 3}, {1, 2, 3, 4, 5, 6})}}, workspace);
+  EXPECT_EQ(seen.layout, Layout::kChannelsLast);
+  EXPECT_EQ(results[0].layout(), Layout::kPlain);
+  EXPECT_THAT(values_of<float>(results[0]), ElementsAre(2, 3, 4, 5, 6, 7));
+}
+
+std::string failure(const Feed& feed) {
+  const Program program = compile_float(test::graph_from_text("g (float[N,3] x) => (float[N,3] y) { y = Relu(x) }"));
+  Workspace workspace;
+  try {
+    program.run(feed, workspace);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kData);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Program, ChecksTheFeed) {
+  EXPECT_EQ(failure({{"x", floats({2, 3}, {1, 2, 3, 4, 5, 6})}}), "no error");
+  EXPECT_EQ(failure({}), "input 'x' is missing");
+  EXPECT_EQ(failure({{"x", floats({1, 2}, {1, 2})}}), "input 'x' is float32 [1,2], expected float32 [?,3]");
+  EXPECT_EQ(failure({{"x", Tensor::of<int64_t>({1, 3}, {1, 2, 3})}}), "input 'x' is int64 [1,3], expected float32 [?,3]");
+  EXPECT_THAT(failure({{"x", floats({1, 3}, {1, 2, 3})}, {"z", floats({1}, {1})}}), HasSubstr("no input 'z'"));
+}
+
+TEST(Program, NamesTheNodeThatCanNotCompute) {
+  const Program program =
+      compile_float(test::graph_from_text("g (float[A] x, float[B] y) => (float[C] z) { z = Add(x, y) }"));
+  Workspace workspace;
+  try {
+    program.run({{"x", floats({2}, {1, 2})}, {"y", floats({3}, {1, 2, 3})}}, workspace);
+    FAIL() << "shapes do not broadcast";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kModel);
+    EXPECT_STREQ(error.what(), "node 'z' (Add): shapes [2] and [3] do not broadcast");
+  }
+}
+
+class Recorder final : public TensorListener {
+ public:
+  void on_value(const std::string& value, const Tensor& tensor) override { seen.push_back(value + shape_text(tensor.shape())); }
+  std::vector<std::string> seen;
+};
+
+TEST(Program, TellsListenersOfInputsAndValues) {
+  const Program program = compile_float(
+      test::graph_from_text("g (float[2] x) => (float[2] z) { y = Relu(x) \n z = Neg(y) }"));
+  Recorder recorder;
+  Workspace workspace;
+  program.run({{"x", floats({2}, {1, 2})}}, workspace, {.listener = &recorder});
+  EXPECT_THAT(recorder.seen, ElementsAre("x[2]", "y[2]", "z[2]"));
+}
+
+TEST(ProgramBuilder, RefusesAValueThatNothingMakes) {
+  ProgramBuilder builder;
+  builder.add_step(info("a"), std::make_unique<AddOne>(LayoutUse::kAny), {"missing"}, {"y"});
+  builder.add_output("y");
+  EXPECT_THROW(builder.finish(), Error);
+}
+
+}  // namespace
+}  // namespace narrow::exec

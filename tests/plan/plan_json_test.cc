@@ -1,0 +1,70 @@
+#include <gtest/gtest.h>
+
+#include "lib/base/error.h"
+#include "lib/plan/plan.h"
+
+namespace narrow::plan {
+namespace {
+
+PrecisionPlan small_plan() {
+  PrecisionPlan plan{.model_sha256 = "abc"};
+  plan.layers.push_back({.node = "conv",
+                         .op_type = "Conv",
+                         .decision = Decision::kQuantize,
+                         .rule = "defaults",
+                         .activations = {"x"},
+                         .outputs = {"y"},
+                         .weight = WeightPlan{.input = 1,
+                                              .initializer = "w",
+                                              .params = {.type = quant::QuantType::kInt8,
+                                                         .axis = 0,
+                                                         .scales = {0.1F, 1.0F / 3},
+                                                         .zero_points = {0, 0}}},
+                         .bias_input = 2});
+  plan.layers.push_back({.node = "soft",
+                         .op_type = "Softmax",
+                         .decision = Decision::kFloat,
+                         .rule = "structure",
+                         .reason = Reason{ReasonCode::kOperatorNotQuantized, "why"}});
+  plan.values.push_back({.value = "x",
+                         .params = {.type = quant::QuantType::kUint8, .scales = {0.02F}, .zero_points = {128}},
+                         .range = {-2.56F, 2.54F},
+                         .calibrator = "minmax"});
+  return plan;
+}
+
+TEST(PlanJsonTest, ReadsBackToTheSameText) {
+  const std::string text = json_text(to_json(small_plan()));
+  const PrecisionPlan again = plan_from_json(parse_json(text, "plan"));
+  EXPECT_EQ(json_text(to_json(again)), text);
+  EXPECT_EQ(again.layers[0].weight->params, small_plan().layers[0].weight->params);
+  EXPECT_EQ(again.layers[1].reason, small_plan().layers[1].reason);
+}
+
+std::string failure_of(const std::function<void(Json&)>& damage) {
+  Json json = to_json(small_plan());
+  damage(json);
+  try {
+    plan_from_json(json);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(PlanJsonTest, DamageIsNamedByItsPath) {
+  EXPECT_EQ(failure_of([](Json& j) { j["version"] = 2; }), "version: is not one that this program reads (1)");
+  EXPECT_EQ(failure_of([](Json& j) { j["values"][0]["scale"] = 0; }), "values[0].scale: expected a positive number");
+  EXPECT_EQ(failure_of([](Json& j) { j["values"][0]["zero_point"] = 300; }),
+            "values[0].zero_point: 300 is outside uint8");
+  EXPECT_EQ(failure_of([](Json& j) { j["layers"][0]["weights"]["scales"][1] = "x"; }),
+            "layers[0].weights.scales: expected a positive number");
+  EXPECT_EQ(failure_of([](Json& j) { j["layers"][1]["decision"] = "maybe"; }),
+            "layers[1].decision: 'maybe' is none of quantize, fold, float32");
+  EXPECT_EQ(failure_of([](Json& j) { j["layers"][1]["desicion"] = 1; }),
+            "layers[1].desicion: unknown key; did you mean 'decision'?");
+}
+
+}  // namespace
+}  // namespace narrow::plan

@@ -1,0 +1,85 @@
+#include "lib/plan/rules.h"
+
+#include <gtest/gtest.h>
+
+#include "lib/base/error.h"
+
+namespace narrow::plan {
+namespace {
+
+Rules rules_from(const std::string& text) {
+  const Json json = parse_json(text, "config");
+  JsonObject object(json, "");
+  return read_rules(object);
+}
+
+std::string failure_of(const std::string& config) {
+  try {
+    rules_from(config);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    return error.what();
+  }
+  return "no error";
+}
+
+analyze::Analysis analysis_of(const std::vector<std::pair<std::string, std::string>>& nodes) {
+  analyze::Analysis analysis;
+  for (const auto& [name, op] : nodes) analysis.layers.push_back({.node = name, .op_type = op});
+  return analysis;
+}
+
+TEST(RulesTest, TheLastMatchWins) {
+  const Rules rules = rules_from(R"({
+    "defaults": { "weights": "uint8" },
+    "rules": [ { "match": { "op": "Conv" }, "granularity": "per_tensor" },
+               { "match": { "name": "head/*" }, "keep": "float32", "reason": "fragile" } ] })");
+  const auto resolved = resolve_rules(analysis_of({{"body/a", "Conv"}, {"head/x/b", "Conv"}, {"c", "Relu"}}), rules);
+  EXPECT_EQ(resolved[0].scheme.granularity, Granularity::kPerTensor);
+  EXPECT_EQ(resolved[0].rule, "rules[0] (op Conv)");
+  EXPECT_FALSE(resolved[0].scheme.keep_float);
+  EXPECT_TRUE(resolved[1].scheme.keep_float);
+  EXPECT_EQ(resolved[1].scheme.granularity, Granularity::kPerTensor) << "rules add up";
+  EXPECT_EQ(resolved[1].rule, "rules[1] (name head/*)");
+  EXPECT_EQ(resolved[2].rule, "defaults");
+  EXPECT_EQ(resolved[2].scheme.weights, quant::QuantType::kUint8);
+}
+
+TEST(RulesTest, ARegexMatchesTheWholeName) {
+  const Rules rules = rules_from(R"({"rules": [{"match": {"regex": "conv[0-9]+"}, "keep": "float32"}]})");
+  const auto resolved = resolve_rules(analysis_of({{"conv12", "Conv"}, {"conv12b", "Conv"}}), rules);
+  EXPECT_TRUE(resolved[0].scheme.keep_float);
+  EXPECT_FALSE(resolved[1].scheme.keep_float);
+}
+
+TEST(RulesTest, ARuleThatMatchesNothingIsAnErrorWithASuggestion) {
+  const Rules rules = rules_from(R"({"rules": [{"match": {"op": "Covn"}, "keep": "float32"}]})");
+  try {
+    resolve_rules(analysis_of({{"a", "Conv"}}), rules);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "rules[0] (op Covn) matches no node; did you mean 'Conv'?");
+  }
+}
+
+TEST(RulesTest, WhatIsWrongIsNamedByItsPath) {
+  EXPECT_EQ(failure_of(R"({"defaults": {"weights": "int9"}})"), "defaults.weights: 'int9' is none of int8, uint8");
+  EXPECT_EQ(failure_of(R"({"defaults": {"granularty": "per_tensor"}})"),
+            "defaults.granularty: unknown key; did you mean 'granularity'?");
+  EXPECT_EQ(failure_of(R"({"defaults": {"granularity": "per_row"}})"),
+            "defaults.granularity: 'per_row' is none of per_tensor, per_channel");
+  EXPECT_EQ(failure_of(R"({"rules": {}})"), "rules: expected an array");
+  EXPECT_EQ(failure_of(R"({"rules": [{"keep": "float32"}]})"), "rules[0].match: is missing");
+  EXPECT_EQ(failure_of(R"({"rules": [{"match": {}, "keep": "float32"}]})"), "rules[0].match: needs name, regex or op");
+  EXPECT_EQ(failure_of(R"({"rules": [{"match": {"op": "Conv"}, "keep": "float16"}]})"),
+            "rules[0].keep: 'float16' is not float32");
+  EXPECT_EQ(failure_of(R"({"rules": [{"match": {"regex": "("}}]})"),
+            "rules[0].match.regex: '(' is not a regular expression");
+  EXPECT_EQ(failure_of(R"({"calibration": {"method": "entropi"}})"),
+            "calibration.method: unknown calibration method 'entropi'; did you mean 'entropy'?");
+  EXPECT_EQ(failure_of(R"({"calibration": {"percentile": 101}})"),
+            "calibration.percentile: must be above 50 and at most 100");
+}
+
+}  // namespace
+}  // namespace narrow::plan

@@ -1,0 +1,39 @@
+#include "lib/plan/weights.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace narrow::plan {
+namespace {
+
+using testing::ElementsAre;
+
+const analyze::ConstantSlot kSlot{.input = 1, .initializer = "w", .channel_axis = 0};
+
+TEST(PlanWeightTest, PerChannelOrPerTensorAsTheSchemeSays) {
+  const Tensor w = Tensor::of<float>({2, 1}, {127, 254});
+  EXPECT_THAT(plan_weight(kSlot, w, Tensor(), 1, LayerScheme{}).params.scales, ElementsAre(1, 2));
+  const WeightPlan whole = plan_weight(kSlot, w, Tensor(), 1, LayerScheme{.granularity = Granularity::kPerTensor});
+  EXPECT_THAT(whole.params.scales, ElementsAre(2));
+  EXPECT_EQ(whole.params.axis, std::nullopt);
+}
+
+TEST(PlanWeightTest, ABiasThatWouldOverflowEnlargesItsChannelOnly) {
+  // Channel 1: bias 1000 at input scale 1e-3 and weight scale 1e-6 would need 1e12 steps.
+  const Tensor w = Tensor::of<float>({2, 1}, {127, 127e-6F});
+  const Tensor bias = Tensor::of<float>({2}, {1000, 1000});
+  const WeightPlan plan = plan_weight(kSlot, w, bias, 1e-3F, LayerScheme{});
+  EXPECT_EQ(plan.enlarged_channels, 1);
+  EXPECT_EQ(plan.params.scales[0], 1);
+  EXPECT_GT(plan.params.scales[1], 1e-6F);
+  EXPECT_LE(1000 / (1e-3 * plan.params.scales[1]), 2147483647.0);
+}
+
+TEST(PlanWeightTest, ReducedRangeUsesSevenBits) {
+  const Tensor w = Tensor::of<float>({1, 2}, {-63, 10});
+  const WeightPlan plan = plan_weight(kSlot, w, Tensor(), 1, LayerScheme{.reduce_range = true});
+  EXPECT_THAT(plan.params.scales, ElementsAre(1));
+}
+
+}  // namespace
+}  // namespace narrow::plan

@@ -1,0 +1,50 @@
+#include "lib/quant/quant_type.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "lib/base/error.h"
+#include "lib/quant/calibrator_spec.h"
+
+namespace narrow::quant {
+namespace {
+
+TEST(QuantTypeTest, RowsHoldWhatTheirBitsSay) {
+  for (const QuantTypeRow& r : quant_types()) {
+    EXPECT_EQ(r.qmax - r.qmin, (int64_t{1} << r.bits) - 1) << r.name;
+    EXPECT_EQ(r.is_signed, r.qmin < 0) << r.name;
+    EXPECT_EQ(data_type_name(r.storage), r.name);
+    EXPECT_EQ(quant_type_from_name(r.name), r.type);
+    EXPECT_EQ(quant_type_of_storage(r.storage), r.type);
+  }
+}
+
+TEST(QuantTypeTest, LimitsOfEachScheme) {
+  const auto limits = [](QuantType type, bool symmetric, bool reduce) {
+    const IntegerLimits l = integer_limits(type, {.symmetric = symmetric, .reduce_range = reduce});
+    return fmt::format("[{}, {}]", l.qmin, l.qmax);
+  };
+  EXPECT_EQ(limits(QuantType::kInt8, false, false), "[-128, 127]");
+  EXPECT_EQ(limits(QuantType::kInt8, true, false), "[-127, 127]");
+  EXPECT_EQ(limits(QuantType::kInt8, false, true), "[-64, 63]");
+  EXPECT_EQ(limits(QuantType::kUint8, false, true), "[0, 127]");
+  EXPECT_EQ(limits(QuantType::kUint8, true, false), "[0, 255]");
+}
+
+TEST(QuantTypeTest, UnknownNamesComeWithASuggestion) {
+  try {
+    quant_type_from_name("unit8");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "unknown type 'unit8'; did you mean 'uint8'?");
+  }
+  try {
+    calibration_method_from_name("entrpy");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "unknown calibration method 'entrpy'; did you mean 'entropy'?");
+  }
+}
+
+}  // namespace
+}  // namespace narrow::quant

@@ -25,8 +25,10 @@ Window window3x3(int64_t pad) {
 }
 
 TEST(AveragePool, GlobalSumsThenScales) {
-  // Channel 0: reals 0,1,2,4 -> 1.75 / 0.5 + 3 = 6.5 -> 3 + round_half_even(3.5) = 7. Channel 1: 4 x -1 -> -1/.5 + 3 = 1.
-  const auto kernel = make_average_pool({.window = {}, .count_pad = false, .x = {1.0F, 2, true}, .y = {0.5F, 3, false}});
+  // Channel 0: reals 0,1,2,4 -> 1.75 / 0.5 + 3 = 6.5 -> 3 + round_half_even(3.5) = 7. Channel 1: 4 x -1 -> -1/.5 + 3
+  // = 1.
+  const auto kernel =
+      make_average_pool({.window = {}, .count_pad = false, .x = {1.0F, 2, true}, .y = {0.5F, 3, false}});
   const Tensor y = run(*kernel, Tensor::of<int8_t>({1, 2, 2, 2}, {2, 3, 4, 6, 1, 1, 1, 1}));
   EXPECT_EQ(y.shape(), (Shape{1, 2, 1, 1}));
   EXPECT_EQ(values<uint8_t>(y), (std::vector<int>{7, 1}));
@@ -55,7 +57,8 @@ TEST(MaxPool, FastEqualsPlainOverShapes) {
   for (const DataType type : {DataType::kUint8, DataType::kInt8}) {
     for (const bool ceil_mode : {false, true}) {
       for (const int64_t channels : {1, 3, 16, 33}) {
-        Window window{.kernel = {3, 2}, .strides = {2, 2}, .dilations = {1, 1}, .pads_begin = {1, 0}, .pads_end = {1, 1}};
+        Window window{
+            .kernel = {3, 2}, .strides = {2, 2}, .dilations = {1, 1}, .pads_begin = {1, 0}, .pads_end = {1, 1}};
         window.ceil_mode = ceil_mode;
         Tensor x(type, {2, channels, 8, 7});
         for (int64_t i = 0; i < x.size(); ++i) x.mutable_bytes()[i] = static_cast<std::byte>(random() & 0xFF);

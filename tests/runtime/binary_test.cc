@@ -41,9 +41,10 @@ TEST(BinaryKernel, BroadcastsAsNumpyDoes) {
 }
 
 TEST(BinaryKernel, EveryLayoutAndBroadcastEqualsThePlainLoop) {
-  const std::vector<std::pair<Shape, Shape>> cases = {
-      {{2, 5, 3, 4}, {2, 5, 3, 4}}, {{2, 5, 3, 4}, {2, 5, 1, 1}}, {{1, 5, 1, 1}, {2, 5, 3, 4}}, {{2, 5, 3, 4}, {5, 1, 1}},
-      {{2, 5, 3, 4}, {}},           {{2, 5, 3, 4}, {4}},          {{2, 1, 3, 4}, {2, 5, 1, 4}}, {{2, 17, 9}, {1, 17, 1}}};
+  const std::vector<std::pair<Shape, Shape>> cases = {{{2, 5, 3, 4}, {2, 5, 3, 4}}, {{2, 5, 3, 4}, {2, 5, 1, 1}},
+                                                      {{1, 5, 1, 1}, {2, 5, 3, 4}}, {{2, 5, 3, 4}, {5, 1, 1}},
+                                                      {{2, 5, 3, 4}, {}},           {{2, 5, 3, 4}, {4}},
+                                                      {{2, 1, 3, 4}, {2, 5, 1, 4}}, {{2, 17, 9}, {1, 17, 1}}};
   for (const auto& [first, second] : cases) {
     const Tensor a = random_tensor(DataType::kUint8, first, 1);
     const Tensor b = random_tensor(DataType::kInt8, second, 2);
@@ -60,8 +61,9 @@ TEST(BinaryKernel, EveryLayoutAndBroadcastEqualsThePlainLoop) {
 }
 
 TEST(BinaryKernel, RefusesShapesThatDoNotBroadcast) {
-  EXPECT_THROW(run(KernelChoice::kFast, random_tensor(DataType::kUint8, {2, 3}, 1), random_tensor(DataType::kInt8, {2}, 1)),
-               Error);
+  EXPECT_THROW(
+      run(KernelChoice::kFast, random_tensor(DataType::kUint8, {2, 3}, 1), random_tensor(DataType::kInt8, {2}, 1)),
+      Error);
 }
 
 }  // namespace

@@ -15,7 +15,9 @@ Tensor run(ConcatStep step, std::vector<Tensor> inputs) {
   return to_layout(outputs[0], Layout::kPlain);
 }
 
-std::vector<uint8_t> values(const Tensor& tensor) { return {tensor.data<uint8_t>().begin(), tensor.data<uint8_t>().end()}; }
+std::vector<uint8_t> values(const Tensor& tensor) {
+  return {tensor.data<uint8_t>().begin(), tensor.data<uint8_t>().end()};
+}
 
 TEST(Concat, JoinsEveryAxisInBothOrders) {
   const Tensor a = Tensor::of<uint8_t>({1, 2, 2, 1}, {1, 2, 3, 4});

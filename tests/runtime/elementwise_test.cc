@@ -12,8 +12,8 @@
 namespace narrow::runtime {
 namespace {
 
-const std::vector<Affine8> kParams = {
-    {0.05F, 0, false}, {0.05F, 128, false}, {0.1F, 255, false}, {0.02F, 0, true}, {0.02F, -128, true}, {0.3F, 127, true}};
+const std::vector<Affine8> kParams = {{0.05F, 0, false}, {0.05F, 128, false}, {0.1F, 255, false},
+                                      {0.02F, 0, true},  {0.02F, -128, true}, {0.3F, 127, true}};
 
 std::vector<Byte> random_bytes(size_t count, unsigned seed) {
   std::mt19937 random(seed);
@@ -24,8 +24,16 @@ std::vector<Byte> random_bytes(size_t count, unsigned seed) {
 
 TEST(QuantizeElements, TiesGoToEvenAndLimitsSaturate) {
   // scale 2: x/scale is 0.5, 1.5, 2.5, -0.5, -1.5 before the zero point 10 is added.
-  const std::vector<float> x = {1, 3, 5, -1, -3, 1e30F, -1e30F, std::numeric_limits<float>::infinity(),
-                                -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()};
+  const std::vector<float> x = {1,
+                                3,
+                                5,
+                                -1,
+                                -3,
+                                1e30F,
+                                -1e30F,
+                                std::numeric_limits<float>::infinity(),
+                                -std::numeric_limits<float>::infinity(),
+                                std::numeric_limits<float>::quiet_NaN()};
   std::vector<Byte> q(x.size());
   quantize_elements({2.0F, 10, false}, x.data(), q.data(), q.size());
   EXPECT_EQ(q, (std::vector<Byte>{10, 12, 12, 10, 8, 255, 0, 255, 0, 10}));

@@ -32,7 +32,8 @@ int64_t differing(const Tensor& a, const Tensor& b) {
   int64_t count = 0;
   for (int64_t i = 0; i < a.size(); ++i) {
     const auto value = [&](const Tensor& t) {
-      return t.type() == DataType::kInt8 ? static_cast<int>(static_cast<int8_t>(t.bytes()[i])) : static_cast<int>(t.bytes()[i]);
+      return t.type() == DataType::kInt8 ? static_cast<int>(static_cast<int8_t>(t.bytes()[i]))
+                                         : static_cast<int>(t.bytes()[i]);
     };
     EXPECT_LE(std::abs(value(a) - value(b)), 1);
     count += value(a) != value(b) ? 1 : 0;
@@ -48,9 +49,11 @@ ConvolutionGroup group_of(std::mt19937& random, DataType source, DataType destin
   group.window = {.kernel = {3, 3}, .strides = {2, 1}, .dilations = {1, 2}, .pads_begin = {1, 2}, .pads_end = {0, 1}};
   group.weights = random_tensor(DataType::kInt8, {8, 8 / groups, 3, 3}, random, -63, 63);
   group.weight_zero_points = {0};
-  group.requantize = {.source_scale = 0.02F, .source_zero_point = source == DataType::kInt8 ? -7 : 121,
+  group.requantize = {.source_scale = 0.02F,
+                      .source_zero_point = source == DataType::kInt8 ? -7 : 121,
                       .weight_scales = {0.01F, 0.02F, 0.015F, 0.01F, 0.03F, 0.011F, 0.012F, 0.013F},
-                      .destination_scale = 0.1F, .destination_zero_point = destination == DataType::kInt8 ? 5 : 100};
+                      .destination_scale = 0.1F,
+                      .destination_zero_point = destination == DataType::kInt8 ? 5 : 100};
   group.bias = Tensor::of<float>({8}, {0.5F, -1, 2, 0, 0.1F, 3, -3, 0.25F});
   return group;
 }
@@ -62,7 +65,10 @@ TEST(ReferenceConvolution, KnownResult) {
   group.destination = DataType::kUint8;
   group.window = {.kernel = {2, 2}, .strides = {1, 1}, .dilations = {1, 1}, .pads_begin = {0, 0}, .pads_end = {0, 0}};
   group.weights = Tensor::of<int8_t>({1, 1, 2, 2}, {1, 2, -3, 4});
-  group.requantize = {.source_scale = 0.5F, .source_zero_point = 1, .weight_scales = {0.25F}, .destination_scale = 0.5F,
+  group.requantize = {.source_scale = 0.5F,
+                      .source_zero_point = 1,
+                      .weight_scales = {0.25F},
+                      .destination_scale = 0.5F,
                       .destination_zero_point = 10};
   group.bias = Tensor::of<float>({1}, {1});
   const Tensor x = Tensor::of<uint8_t>({1, 1, 2, 2}, {1, 2, 3, 6});
@@ -100,7 +106,8 @@ TEST(Convolution, FloatResultAndAutoPad) {
   const Tensor fast = run(*make_convolution(group, KernelChoice::kFast), {x});
   const Tensor plain = run(*make_convolution(group, KernelChoice::kReference), {x});
   ASSERT_EQ(fast.shape(), (Shape{1, 8, 3, 5}));
-  for (size_t i = 0; i < fast.data<float>().size(); ++i) EXPECT_NEAR(fast.data<float>()[i], plain.data<float>()[i], 1e-3);
+  for (size_t i = 0; i < fast.data<float>().size(); ++i)
+    EXPECT_NEAR(fast.data<float>()[i], plain.data<float>()[i], 1e-3);
 }
 
 TEST(Matmul, KnownResult) {
@@ -126,7 +133,10 @@ TEST(Matmul, TwoActivationsFastEqualsPlain) {
     group.second = second;
     group.destination = DataType::kUint8;
     group.weight_zero_points = {second == DataType::kUint8 ? 120 : -3};
-    group.requantize = {.source_scale = 0.02F, .source_zero_point = 130, .weight_scales = {0.01F}, .destination_scale = 0.2F,
+    group.requantize = {.source_scale = 0.02F,
+                        .source_zero_point = 130,
+                        .weight_scales = {0.01F},
+                        .destination_scale = 0.2F,
                         .destination_zero_point = 128};
     const Tensor a = random_tensor(DataType::kUint8, {2, 3, 7, 16}, random, 0, 255);
     const Tensor b = random_tensor(second, {1, 3, 16, 5}, random, second == DataType::kUint8 ? 65 : -63,

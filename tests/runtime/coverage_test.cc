@@ -1,0 +1,60 @@
+#include <gtest/gtest.h>
+
+#include "lib/runtime/lower.h"
+#include "tests/runtime/qdq_text.h"
+
+namespace narrow::runtime {
+namespace {
+
+using test::coverage_of;
+using test::qdq_model;
+
+TEST(Coverage, FloatNodesHaveReasonsAndMacsAreCountedByShape) {
+  const graph::Model model = qdq_model(R"(agraph (float[N,3,H,4] x) => (float[N,2,H,4] y)
+<float s = {1.0}, uint8 z = {0}, int8[3,3,1,1] w_q = {1,0,0, 0,1,0, 0,0,1}, float sw = {1.0}, int8 zw = {0}, float[2,3,1,1] w2 = {1,1,1,1,1,1}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  w = DequantizeLinear(w_q, sw, zw)
+  [one] c = Conv(x_dq, w)
+  c_q = QuantizeLinear(c, s, z)
+  c_dq = DequantizeLinear(c_q, s, z)
+  [two] y = Conv(c_dq, w2)
+})");
+  LoweredModel lowered = lower(model);
+  EXPECT_FALSE(coverage_of(lowered, "one").macs.has_value());  // H is free
+  count_macs(lowered, {{"x", Tensor::of<float>({1, 3, 2, 4}, std::vector<float>(24, 1.0F))}});
+  EXPECT_EQ(coverage_of(lowered, "one").macs, 8 * 3 * 3);
+  EXPECT_EQ(coverage_of(lowered, "two").macs, 8 * 2 * 3);
+  EXPECT_FALSE(coverage_of(lowered, "two").integer);
+  EXPECT_EQ(coverage_of(lowered, "two").reason->code, ReasonCode::kNotFusable);
+  EXPECT_DOUBLE_EQ(lowered.coverage.mac_share(), 0.6);
+  EXPECT_DOUBLE_EQ(lowered.coverage.node_share(), 0.5);
+}
+
+TEST(Coverage, SixteenBitsHaveNoIntegerKernel) {
+  const graph::Model model = qdq_model(R"(agraph (float[2] x) => (float[2] y)
+<float s = {0.001}, uint16 z = {0}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  [act] a = Sigmoid(x_dq)
+  y_q = QuantizeLinear(a, s, z)
+  y = DequantizeLinear(y_q, s, z)
+})",
+                                       21);
+  const LoweredModel lowered = lower(model);
+  EXPECT_FALSE(coverage_of(lowered, "act").integer);
+  EXPECT_EQ(coverage_of(lowered, "act").reason->code, ReasonCode::kNoIntegerKernel);
+  const auto ran = test::run(lowered, {{"x", Tensor::of<float>({2}, {0, 1})}});
+  EXPECT_FLOAT_EQ(ran.outputs[0].data<float>()[0], 0.5F);
+  EXPECT_FLOAT_EQ(ran.outputs[0].data<float>()[1], 0.731F);
+}
+
+TEST(Coverage, NothingToCountIsAWhole) {
+  EXPECT_EQ(Coverage{}.mac_share(), 1.0);
+  EXPECT_EQ(Coverage{}.node_share(), 1.0);
+}
+
+}  // namespace
+}  // namespace narrow::runtime

@@ -1,0 +1,210 @@
+#include "lib/runtime/lower.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/runtime/qdq_text.h"
+
+namespace narrow::runtime {
+namespace {
+
+using test::coverage_of;
+using test::integers;
+using test::qdq_model;
+using test::run;
+using testing::ElementsAre;
+
+// x -> Q -> DQ -> Conv (2x2 kernel, bias) -> Relu -> Q -> DQ -> y
+constexpr std::string_view kConvRelu = R"(agraph (float[N,1,2,3] x) => (float[N,1,1,2] y)
+<float sx = {0.5}, uint8 zx = {1}, float sw = {0.25}, int8 zw = {0}, float sb = {0.125}, int32 zb = {0},
+ float sy = {0.5}, uint8 zy = {10}, int8[1,1,2,2] w_q = {1, 2, -3, 4}, int32[1] b_q = {8}>
+{
+  x_q = QuantizeLinear(x, sx, zx)
+  x_dq = DequantizeLinear(x_q, sx, zx)
+  w = DequantizeLinear(w_q, sw, zw)
+  b = DequantizeLinear(b_q, sb, zb)
+  [conv] c = Conv(x_dq, w, b)
+  [relu] r = Relu(c)
+  y_q = QuantizeLinear(r, sy, zy)
+  y = DequantizeLinear(y_q, sy, zy)
+})";
+
+TEST(Lower, ConvReluIsOneIntegerStep) {
+  const graph::Model model = qdq_model(kConvRelu);
+  for (const KernelChoice kernels : {KernelChoice::kFast, KernelChoice::kReference}) {
+    const LoweredModel lowered = lower(model, {.kernels = kernels});
+    EXPECT_EQ(lowered.program.steps().size(), 3U);  // quantize, convolution, dequantize
+    EXPECT_TRUE(coverage_of(lowered, "conv").integer);
+    EXPECT_TRUE(coverage_of(lowered, "relu").integer);
+    EXPECT_EQ(coverage_of(lowered, "conv").macs, 8);
+    // x_q = 1, 2, 3 / 3, 6, 1. Sums over (x - 1): 0 + 2 - 6 + 20 = 16 -> 16/8 + 1 = 3 -> 16;
+    // 1 + 4 - 15 + 0 = -10 -> -.25 -> Relu -> 10.
+    const auto ran = run(lowered, {{"x", Tensor::of<float>({1, 1, 2, 3}, {0, 0.5F, 1, 1, 2.5F, 0})}});
+    EXPECT_THAT(integers(ran.values.at("x_q")), ElementsAre(1, 2, 3, 3, 6, 1));
+    EXPECT_THAT(integers(ran.values.at("y_q")), ElementsAre(16, 10));
+    EXPECT_THAT(ran.outputs[0].data<float>(), ElementsAre(3.0F, 0.0F));
+    EXPECT_EQ(lowered.quantized.at("y_q").real, "r");
+    EXPECT_EQ(lowered.quantized.at("y_q").op_type, "Relu");
+    EXPECT_EQ(lowered.quantized.at("y_q").params.zero_points, std::vector<int32_t>{10});
+    EXPECT_EQ(lowered.quantized.at("x_q").real, "x");
+  }
+}
+
+TEST(Lower, UnsignedWeightsWithZeroPointsPerChannel) {
+  const graph::Model model = qdq_model(R"(agraph (uint8[1,1,1,1] x_q) => (float[1,2,1,1] y)
+<float s = {1.0}, uint8 z = {0}, float[2] sw = {1.0, 0.5}, uint8[2] zw = {128, 0}, uint8[2,1,1,1] w_q = {130, 200}>
+{
+  x = DequantizeLinear(x_q, s, z)
+  w = DequantizeLinear<axis = 0>(w_q, sw, zw)
+  [conv] y = Conv(x, w)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_TRUE(coverage_of(lowered, "conv").integer);
+  const auto ran = run(lowered, {{"x_q", Tensor::of<uint8_t>({1, 1, 1, 1}, {3})}});
+  EXPECT_THAT(ran.outputs[0].data<float>(), ElementsAre(6.0F, 300.0F));
+}
+
+TEST(Lower, GemmFoldsAlphaBetaAndEndsInFloat) {
+  const graph::Model model = qdq_model(R"(agraph (float[1,2] x) => (float[1,2] y)
+<float sx = {0.5}, uint8 zx = {1}, float[2] sw = {0.25, 0.5}, int8[2] zw = {0, 0}, int8[2,2] w_q = {1, 2, -3, 4}, float[2] b = {1, 2}>
+{
+  x_q = QuantizeLinear(x, sx, zx)
+  x_dq = DequantizeLinear(x_q, sx, zx)
+  w = DequantizeLinear<axis = 0>(w_q, sw, zw)
+  [fc] y = Gemm<transB = 1, alpha = 2.0, beta = 3.0>(x_dq, w, b)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_TRUE(coverage_of(lowered, "fc").integer);
+  EXPECT_EQ(coverage_of(lowered, "fc").macs, 4);
+  // x = [1, 1.5]: rows 1*1 + 1.5*2 = 4 and -3 + 6 = 3; * [.25, .5] * 2 + 3 * [1, 2].
+  const auto ran = run(lowered, {{"x", Tensor::of<float>({1, 2}, {1, 1.5F})}});
+  EXPECT_THAT(ran.outputs[0].data<float>(), ElementsAre(5.0F, 9.0F));
+}
+
+TEST(Lower, MatMulFoldsItsBias) {
+  const graph::Model model = qdq_model(R"(agraph (float[1,2,2] x) => (float[1,2,2] y)
+<float s = {1.0}, int8 z = {0}, int8[2,2] w_q = {1, 2, 3, 4}, float[2] b = {10, -20}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  w = DequantizeLinear(w_q, s, z)
+  [mul] m = MatMul(x_dq, w)
+  [bias] a = Add(m, b)
+  y_q = QuantizeLinear(a, s, z)
+  y = DequantizeLinear(y_q, s, z)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_TRUE(coverage_of(lowered, "bias").integer);
+  EXPECT_EQ(lowered.program.steps().size(), 3U);
+  const auto ran = run(lowered, {{"x", Tensor::of<float>({1, 2, 2}, {1, 0, 2, 3})}});
+  EXPECT_THAT(integers(ran.values.at("y_q")), ElementsAre(11, -18, 21, -4));
+}
+
+TEST(Lower, ResidualAddPoolAndConcat) {
+  const graph::Model model = qdq_model(R"(agraph (float[1,1,2,2] x) => (float[1,2,1,1] y)
+<float s = {1.0}, uint8 z = {0}, float s2 = {2.0}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  [add] a = Add(x_dq, x_dq)
+  a_q = QuantizeLinear(a, s2, z)
+  a_dq = DequantizeLinear(a_q, s2, z)
+  [max] m = MaxPool<kernel_shape = [2, 2]>(a_dq)
+  m_q = QuantizeLinear(m, s2, z)
+  m_dq = DequantizeLinear(m_q, s2, z)
+  [mean] g = GlobalAveragePool(x_dq)
+  g_q = QuantizeLinear(g, s, z)
+  g_dq = DequantizeLinear(g_q, s, z)
+  [join] c = Concat<axis = 1>(m_dq, g_dq)
+  c_q = QuantizeLinear(c, s, z)
+  y = DequantizeLinear(c_q, s, z)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_EQ(lowered.coverage.node_share(), 1.0);
+  const auto ran = run(lowered, {{"x", Tensor::of<float>({1, 1, 2, 2}, {1, 2, 3, 8})}});
+  EXPECT_THAT(integers(ran.values.at("a_q")), ElementsAre(1, 2, 3, 8));
+  EXPECT_THAT(integers(ran.values.at("m_q")), ElementsAre(8));
+  EXPECT_THAT(integers(ran.values.at("g_q")), ElementsAre(4));  // 3.5 to even
+  EXPECT_THAT(integers(ran.values.at("c_q")), ElementsAre(16, 4));
+}
+
+TEST(Lower, MovementKeepsOrRequantizesIntegers) {
+  const graph::Model model = qdq_model(R"(agraph (float[1,2,2] x) => (float[4] y, float[1,4,4] p)
+<float s = {1.0}, uint8 z = {3}, float s2 = {0.5}, int64[1] flat = {4}, int64[6] pads = {0, 1, 1, 0, 1, 1}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  [transpose] t = Transpose<perm = [0, 2, 1]>(x_dq)
+  t_q = QuantizeLinear(t, s, z)
+  t_dq = DequantizeLinear(t_q, s, z)
+  [reshape] r = Reshape(t_dq, flat)
+  r_q = QuantizeLinear(r, s2, z)
+  y = DequantizeLinear(r_q, s2, z)
+  [pad] d = Pad(x_dq, pads)
+  d_q = QuantizeLinear(d, s, z)
+  p = DequantizeLinear(d_q, s, z)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_EQ(lowered.coverage.node_share(), 1.0);
+  const auto ran = run(lowered, {{"x", Tensor::of<float>({1, 2, 2}, {1, 2, 3, 4})}});
+  EXPECT_THAT(integers(ran.values.at("t_q")), ElementsAre(4, 6, 5, 7));
+  EXPECT_THAT(integers(ran.values.at("r_q")), ElementsAre(5, 9, 7, 11));
+  EXPECT_THAT(ran.outputs[0].data<float>(), ElementsAre(1, 3, 2, 4));
+  EXPECT_THAT(ran.outputs[1].data<float>(), ElementsAre(0, 0, 0, 0, 0, 1, 2, 0, 0, 3, 4, 0, 0, 0, 0, 0));
+}
+
+TEST(Lower, FunctionsOfOneNumberAreTables) {
+  const graph::Model model = qdq_model(R"(agraph (float[4] x) => (float[4] y)
+<float s = {1.0}, int8 z = {0}, float sy = {0.00390625}, int8 zy = {-128}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  [act] a = Sigmoid(x_dq)
+  y_q = QuantizeLinear(a, sy, zy)
+  y = DequantizeLinear(y_q, sy, zy)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_TRUE(coverage_of(lowered, "act").integer);
+  // numpy: sigmoid * 256 - 128 of -100, 0, 1, 100.
+  EXPECT_THAT(integers(run(lowered, {{"x", Tensor::of<float>({4}, {-100, 0, 1, 100})}}).values.at("y_q")),
+              ElementsAre(-128, 0, 59, 127));
+}
+
+TEST(Lower, OnePairPerConsumerIsOnePair) {
+  const graph::Model model = qdq_model(R"(agraph (float[2] x) => (float[2] y)
+<float s = {1.0}, int8 z = {0}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  x_q2 = QuantizeLinear(x, s, z)
+  x_dq2 = DequantizeLinear(x_q2, s, z)
+  [mul] m = Mul(x_dq, x_dq2)
+  m_q = QuantizeLinear(m, s, z)
+  y = DequantizeLinear(m_q, s, z)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_EQ(lowered.program.steps().size(), 3U);
+  EXPECT_THAT(run(lowered, {{"x", Tensor::of<float>({2}, {3, -12})}}).outputs[0].data<float>(), ElementsAre(9, 127));
+}
+
+TEST(Lower, AValueThatFloatNodesReadToo) {
+  // y is read by a Q and is an output: the convolution ends in float, and a quantize step follows.
+  const graph::Model model = qdq_model(R"(agraph (float[1,1,1,1] x) => (float[1,1,1,1] c, float[1,1,1,1] y)
+<float s = {1.0}, uint8 z = {0}, int8[1,1,1,1] w_q = {3}, float sw = {0.5}, int8 zw = {0}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  w = DequantizeLinear(w_q, sw, zw)
+  [conv] c = Conv(x_dq, w)
+  c_q = QuantizeLinear(c, s, z)
+  y = DequantizeLinear(c_q, s, z)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_TRUE(coverage_of(lowered, "conv").integer);
+  const auto ran = run(lowered, {{"x", Tensor::of<float>({1, 1, 1, 1}, {3})}});
+  EXPECT_THAT(ran.outputs[0].data<float>(), ElementsAre(4.5F));
+  EXPECT_THAT(ran.outputs[1].data<float>(), ElementsAre(4.0F));
+}
+
+}  // namespace
+}  // namespace narrow::runtime

@@ -13,7 +13,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 GTEST_RAN = re.compile(r"^\[=+\] (\d+) tests? from \d+ test suites? ran", re.MULTILINE)
-GTEST_NAMED = re.compile(r"^\[  (FAILED|SKIPPED) \] (\S+\.\S+?)(?:,.*)?$", re.MULTILINE)
+GTEST_NAMED = re.compile(r"^\[  (FAILED|SKIPPED) +\] (\S+\.\S+?)(?:,.*)?$", re.MULTILINE)
 UNITTEST_RAN = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 UNITTEST_NAMED = re.compile(r"^(\S+) \(\S+\)(?:\n.*)? \.\.\. (FAIL|ERROR|skipped.*)$", re.MULTILINE)
 

@@ -75,7 +75,8 @@ BenchResult summarize(const BenchSubject& subject, const Measurement& measuremen
 report::Section profile_section(const BenchResult& result) {
   using report::Align;
   report::Table table{
-      .columns = {{"node"}, {"operator"}, {"ms", Align::kRight}, {"share", Align::kRight}, {"implementation"}}, .rows = {}};
+      .columns = {{"node"}, {"operator"}, {"ms", Align::kRight}, {"share", Align::kRight}, {"implementation"}},
+      .rows = {}};
   double all = 0;
   for (const StepCost& step : result.steps) all += step.seconds;
   for (const StepCost& step : result.steps) {
@@ -150,7 +151,8 @@ report::Document to_document(const std::vector<BenchResult>& results, const Benc
                              const report::Versions& versions) {
   using report::Align;
   report::Document document;
-  document.title = fmt::format("batch {}, {}, {}", options.batch, report::plural(options.threads, "thread"), versions.isa);
+  document.title =
+      fmt::format("batch {}, {}, {}", options.batch, report::plural(options.threads, "thread"), versions.isa);
   report::Table table{.columns = {{"model"},
                                   {"runtime"},
                                   {"samples/s", Align::kRight},

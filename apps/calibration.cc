@@ -89,9 +89,9 @@ void check_table(const calib::CalibrationTable& table, const Needs& needs, const
       throw Error(ErrorKind::kUsage, "no range for value '{}'; calibrate again with this config", representative);
     }
     if (!(found->second.calibrator == need.calibrator)) {
-      throw Error(ErrorKind::kUsage, "value '{}' was calibrated by {}, the rules want {}; calibrate again or give --method",
-                  representative, quant::calibrator_text(found->second.calibrator),
-                  quant::calibrator_text(need.calibrator));
+      throw Error(
+          ErrorKind::kUsage, "value '{}' was calibrated by {}, the rules want {}; calibrate again or give --method",
+          representative, quant::calibrator_text(found->second.calibrator), quant::calibrator_text(need.calibrator));
     }
   }
 }
@@ -104,7 +104,8 @@ calib::CalibrationTable read_table(const std::string& path) {
 plan::Ranges ranges_of(const calib::CalibrationTable& table) {
   plan::Ranges ranges;
   for (const auto& [name, value] : table.values) {
-    plan::ValueRange range{.range = value.range, .calibrator = quant::calibrator_text(value.calibrator), .unusable = {}};
+    plan::ValueRange range{
+        .range = value.range, .calibrator = quant::calibrator_text(value.calibrator), .unusable = {}};
     if (value.count == 0 && value.not_finite > 0) {
       range.unusable = Reason{ReasonCode::kDegenerateRange, fmt::format("'{}' was only NaN or infinite", name)};
     } else if (value.count == 0) {

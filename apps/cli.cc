@@ -49,12 +49,15 @@ std::string help_text() {
     throw Error(ErrorKind::kUsage, "unknown option '{}'; options follow a command: see 'narrow --help'", word);
   }
   const std::string suggestion = did_you_mean(word, known);
-  throw Error(ErrorKind::kUsage, "unknown command '{}'{}", word, suggestion.empty() ? "; see 'narrow --help'" : suggestion);
+  throw Error(ErrorKind::kUsage, "unknown command '{}'{}", word,
+              suggestion.empty() ? "; see 'narrow --help'" : suggestion);
 }
 
 }  // namespace
 
-std::span<const Command> command_table() { return kCommands; }
+std::span<const Command> command_table() {
+  return kCommands;
+}
 
 int run_cli(const Arguments& arguments) {
   if (arguments.empty()) {

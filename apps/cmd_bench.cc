@@ -16,11 +16,12 @@
 namespace narrow::apps {
 namespace {
 
-const CommandHelp kHelp{.name = "bench",
-                        .summary = "measure speed and latency of models, in turn in one process",
-                        .examples = {"bench model.onnx model.int8.onnx", "bench model.int8.onnx --batch 8 --threads 2 --profile",
-                                     "bench model.onnx --data images/ --config narrow.json --format json"},
-                        .usage = "bench MODEL... [options]"};
+const CommandHelp kHelp{
+    .name = "bench",
+    .summary = "measure speed and latency of models, in turn in one process",
+    .examples = {"bench model.onnx model.int8.onnx", "bench model.int8.onnx --batch 8 --threads 2 --profile",
+                 "bench model.onnx --data images/ --config narrow.json --format json"},
+    .usage = "bench MODEL... [options]"};
 
 struct Options {
   std::vector<std::string> models;
@@ -125,10 +126,9 @@ Candidate make_candidate(const std::string& path, const Options& options, const 
   Candidate candidate;
   candidate.inputs = model_inputs(source.loaded);
   candidate.runner = std::make_unique<Runner>(make_runner(source.loaded, runtime_from_name(options.runtime)));
-  candidate.feeds =
-      options.data.empty()
-          ? random_feeds(candidate.inputs, options.bench.batch)
-          : feeds_of(open_source(options.data, candidate.inputs, config.inputs, stages), options.bench.batch);
+  candidate.feeds = options.data.empty() ? random_feeds(candidate.inputs, options.bench.batch)
+                                         : feeds_of(open_source(options.data, candidate.inputs, config.inputs, stages),
+                                                    options.bench.batch);
   return candidate;
 }
 

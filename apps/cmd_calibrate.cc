@@ -13,12 +13,13 @@
 namespace narrow::apps {
 namespace {
 
-const CommandHelp kHelp{.name = "calibrate",
-                        .summary = "observe the ranges of a model's activations over data, write them to a file",
-                        .examples = {"calibrate model.onnx --data images/ -o ranges.json",
-                                     "calibrate model.onnx --data calib.npy --method percentile --percentile 99.99 -o ranges.json",
-                                     "quantize model.onnx -o model.int8.onnx --data calib.npy --calibration ranges.json"},
-                        .usage = "calibrate MODEL --data DATA -o RANGES.json [options]"};
+const CommandHelp kHelp{
+    .name = "calibrate",
+    .summary = "observe the ranges of a model's activations over data, write them to a file",
+    .examples = {"calibrate model.onnx --data images/ -o ranges.json",
+                 "calibrate model.onnx --data calib.npy --method percentile --percentile 99.99 -o ranges.json",
+                 "quantize model.onnx -o model.int8.onnx --data calib.npy --calibration ranges.json"},
+    .usage = "calibrate MODEL --data DATA -o RANGES.json [options]"};
 
 struct Options {
   std::string model;
@@ -66,13 +67,15 @@ void print_summary(const calib::CalibrationTable& table, const Options& options,
     json["values"] = table.values.size();
     json["warnings"] = warnings;
     json["stages"] = Json::array();
-    for (const auto& stage : stages.times()) json["stages"].push_back({{"name", stage.name}, {"seconds", stage.seconds}});
+    for (const auto& stage : stages.times())
+      json["stages"].push_back({{"name", stage.name}, {"seconds", stage.seconds}});
     print_result(json_text(json));
     return;
   }
-  std::string text = fmt::format("{}: ranges of {} from {} in {}\n", options.output,
-                                 report::plural(static_cast<int64_t>(table.values.size()), "value"),
-                                 report::plural(table.samples, "sample"), report::seconds_text(stages.seconds("observe")));
+  std::string text =
+      fmt::format("{}: ranges of {} from {} in {}\n", options.output,
+                  report::plural(static_cast<int64_t>(table.values.size()), "value"),
+                  report::plural(table.samples, "sample"), report::seconds_text(stages.seconds("observe")));
   for (const std::string& warning : warnings) text += "  warning: " + warning + "\n";
   print_result(text);
 }

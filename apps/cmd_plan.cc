@@ -15,12 +15,13 @@
 namespace narrow::apps {
 namespace {
 
-const CommandHelp kHelp{.name = "plan",
-                        .summary = "decide type and parameters of every layer, write them to a file that can be reviewed",
-                        .examples = {"plan model.onnx --calibration ranges.json -o plan.json",
-                                     "plan model.onnx --calibration ranges.json --config narrow.json -o plan.json",
-                                     "quantize model.onnx -o model.int8.onnx --plan plan.json --eval eval.npy"},
-                        .usage = "plan MODEL --calibration RANGES.json -o PLAN.json [options]"};
+const CommandHelp kHelp{
+    .name = "plan",
+    .summary = "decide type and parameters of every layer, write them to a file that can be reviewed",
+    .examples = {"plan model.onnx --calibration ranges.json -o plan.json",
+                 "plan model.onnx --calibration ranges.json --config narrow.json -o plan.json",
+                 "quantize model.onnx -o model.int8.onnx --plan plan.json --eval eval.npy"},
+    .usage = "plan MODEL --calibration RANGES.json -o PLAN.json [options]"};
 
 struct Options {
   std::string model;
@@ -53,10 +54,9 @@ report::Document summary(const plan::PrecisionPlan& plan, const std::string& out
     floats.rows.push_back({layer.node, layer.op_type, layer.rule, layer.reason ? layer.reason->text() : ""});
   }
   report::Document document;
-  document.title = fmt::format("{}: {} quantized, {} folded, {} float", output,
-                               report::plural(counts[plan::Decision::kQuantize], "node"),
-                               report::count_text(counts[plan::Decision::kFold]),
-                               report::count_text(counts[plan::Decision::kFloat]));
+  document.title = fmt::format(
+      "{}: {} quantized, {} folded, {} float", output, report::plural(counts[plan::Decision::kQuantize], "node"),
+      report::count_text(counts[plan::Decision::kFold]), report::count_text(counts[plan::Decision::kFloat]));
   if (!floats.rows.empty()) document.sections.push_back({"", {std::move(floats)}});
   return document;
 }

@@ -41,8 +41,10 @@ void add_options(CommandLine& line, QuantizeOptions& options) {
   line.flag("--no-speed", options.no_speed, {"", "do not measure speed"});
   add_samples_option(line, options.flags);
   add_calibrator_options(line, options.flags);
-  line.option("--calibration", pipeline.calibration, {"FILE", "ranges from 'narrow calibrate' instead of a run", "calibration"});
-  line.option("--calibration-out", pipeline.calibration_out, {"FILE", "write the ranges that were found", "calibration"});
+  line.option("--calibration", pipeline.calibration,
+              {"FILE", "ranges from 'narrow calibrate' instead of a run", "calibration"});
+  line.option("--calibration-out", pipeline.calibration_out,
+              {"FILE", "write the ranges that were found", "calibration"});
   line.option("--plan", pipeline.plan, {"FILE", "take this plan as it is: no calibration, no rules", "plan"});
   line.option("--plan-out", pipeline.plan_out, {"FILE", "write the plan that was used", "plan"});
   add_gate_options(line, options.flags);

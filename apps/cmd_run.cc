@@ -39,7 +39,9 @@ struct Options {
 
 using Results = std::vector<std::vector<Tensor>>;  // by feed, then by output
 
-bool writes_npz(const std::string& output) { return fs::path(output).extension() == ".npz"; }
+bool writes_npz(const std::string& output) {
+  return fs::path(output).extension() == ".npz";
+}
 
 void check_output(const std::string& output) {
   if (writes_npz(output)) {
@@ -62,7 +64,8 @@ Tensor joined(const Results& results, size_t output, const std::string& name) {
   int64_t rows = 0;
   for (const auto& tensors : results) {
     const Shape& own = tensors[output].shape();
-    const bool fits = own.size() == first.rank() && (own.empty() || std::equal(own.begin() + 1, own.end(), shape.begin() + 1));
+    const bool fits =
+        own.size() == first.rank() && (own.empty() || std::equal(own.begin() + 1, own.end(), shape.begin() + 1));
     if (!fits) {
       throw Error(ErrorKind::kUsage, "output '{}' has shape {} for one feed and {} for another: give -o a folder", name,
                   shape_text(first.shape()), shape_text(own));

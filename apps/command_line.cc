@@ -30,7 +30,9 @@ std::vector<std::string> split_names(const std::string& names) {
   return {names.substr(0, comma), names.substr(comma + 1)};
 }
 
-bool asks_for_help(const std::string& word) { return word == "--help" || word == "-h"; }
+bool asks_for_help(const std::string& word) {
+  return word == "--help" || word == "-h";
+}
 
 }  // namespace
 

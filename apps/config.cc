@@ -19,7 +19,8 @@ void check_target(JsonObject& root, const std::string& target) {
     if (known == target) return;
   }
   const std::string suggestion = did_you_mean(target, known_targets());
-  root.fail("target", fmt::format("unknown target '{}'{}", target, suggestion.empty() ? "; known: onnxruntime" : suggestion));
+  root.fail("target",
+            fmt::format("unknown target '{}'{}", target, suggestion.empty() ? "; known: onnxruntime" : suggestion));
 }
 
 /// Flags take the place of the config's own words, so that one reader checks both.
@@ -93,17 +94,20 @@ void check_method_flag(const ConfigFlags& flags) {
 }  // namespace
 
 void add_config_option(CommandLine& line, ConfigFlags& flags) {
-  line.option("--config", flags.config_path, {"FILE", "JSON config: preprocessing, calibration, rules, gates", "options"});
+  line.option("--config", flags.config_path,
+              {"FILE", "JSON config: preprocessing, calibration, rules, gates", "options"});
 }
 
 void add_calibrator_options(CommandLine& line, ConfigFlags& flags) {
-  line.option("--method", flags.method, {"NAME", "calibrator: minmax, percentile, entropy or mse (minmax)", "calibration"});
+  line.option("--method", flags.method,
+              {"NAME", "calibrator: minmax, percentile, entropy or mse (minmax)", "calibration"});
   line.option("--percentile", flags.percentile,
               {"P", "share of elements, in percent, that a percentile range keeps (99.999)", "calibration"});
 }
 
 void add_samples_option(CommandLine& line, ConfigFlags& flags) {
-  line.option("--samples", flags.samples, {"N", "calibration samples, spread evenly over the data (100)", "calibration"});
+  line.option("--samples", flags.samples,
+              {"N", "calibration samples, spread evenly over the data (100)", "calibration"});
 }
 
 void add_gate_options(CommandLine& line, ConfigFlags& flags) {

@@ -73,8 +73,8 @@ report::Section values_section(const char* title, const std::vector<ValueFacts>&
 
 report::Section quantization_section(const Inspection& inspection) {
   using report::Align;
-  report::Table shares{.columns = {{""}, {"share", Align::kRight}, {"quantizable", Align::kRight}, {"all", Align::kRight}},
-                       .rows = {}};
+  report::Table shares{
+      .columns = {{""}, {"share", Align::kRight}, {"quantizable", Align::kRight}, {"all", Align::kRight}}, .rows = {}};
   const auto add = [&](const char* what, int64_t part, int64_t all) {
     const double share = all == 0 ? 1 : static_cast<double>(part) / static_cast<double>(all);
     shares.rows.push_back({what, report::percent_text(share), report::count_text(part), report::count_text(all)});
@@ -97,7 +97,8 @@ Inspection inspect(const ModelSource& source, Stages& stages) {
   Inspection inspection;
   const onnx::ModelProto& proto = source.loaded.proto();
   inspection.file = source.facts;
-  inspection.producer = proto.producer_name() + (proto.producer_version().empty() ? "" : " " + proto.producer_version());
+  inspection.producer =
+      proto.producer_name() + (proto.producer_version().empty() ? "" : " " + proto.producer_version());
   inspection.ir_version = proto.ir_version();
   for (const auto& opset : proto.opset_import()) {
     const std::string domain(graph::canonical_domain(opset.domain()));
@@ -148,8 +149,9 @@ report::Document to_document(const Inspection& inspection) {
   document.title = inspection.file.path;
   std::string opsets;
   for (const auto& [domain, version] : inspection.opsets) opsets += fmt::format(", {} {}", domain, version);
-  document.summary = {fmt::format("{}, IR {}{}{}", report::bytes_text(inspection.file.file_bytes), inspection.ir_version,
-                                  opsets, inspection.producer.empty() ? "" : ", made by " + inspection.producer)};
+  document.summary = {fmt::format("{}, IR {}{}{}", report::bytes_text(inspection.file.file_bytes),
+                                  inspection.ir_version, opsets,
+                                  inspection.producer.empty() ? "" : ", made by " + inspection.producer)};
   document.sections.push_back(values_section("inputs", inspection.inputs));
   document.sections.push_back(values_section("outputs", inspection.outputs));
   report::Table operators{.columns = {{""}, {"", report::Align::kRight}}, .rows = {}};

@@ -39,7 +39,7 @@ struct Inspection {
   int64_t dequantize_nodes = 0;  // DequantizeLinear
   // Of a float model, after normalization:
   bool analyzed = false;
-  int64_t macs = 0;              // per sample
+  int64_t macs = 0;  // per sample
   int64_t quantizable_macs = 0;
   int64_t quantizable_nodes = 0;
   int64_t normalized_nodes = 0;

@@ -1,6 +1,6 @@
 // argv -> run_cli, and the one place where an error ends.
-#include <csignal>
 #include <unistd.h>
+#include <csignal>
 
 #include <cstdlib>
 #include <exception>

@@ -48,8 +48,8 @@ std::string npy_bytes(const std::string& name, const Tensor& given) {
   for (const int64_t size : tensor.shape()) shape += fmt::format("{}, ", size);
   if (tensor.rank() > 1) shape.resize(shape.size() - 2);
   if (tensor.rank() == 1) shape.resize(shape.size() - 1);
-  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}",
-                                   descriptor_of(tensor.type()), shape);
+  std::string header =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descriptor_of(tensor.type()), shape);
   constexpr size_t kPreamble = 10;
   header.append(63 - (kPreamble + header.size()) % 64, ' ');
   header += '\n';

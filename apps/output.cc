@@ -17,6 +17,8 @@ void print_result(std::string_view text) {
   throw Error(ErrorKind::kData, "can not write to standard output: {}", std::strerror(reason));
 }
 
-void print_error_text(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+void print_error_text(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
 
 }  // namespace narrow::apps

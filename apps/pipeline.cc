@@ -53,7 +53,8 @@ Planned plan_from_ranges(const PipelineOptions& options, const graph::Model& mod
     planned.used_samples = calib::spread_samples(data->reader->size(), options.config.samples);
     const Stopwatch watch;
     table = calibrate({model, needs, *data, planned.used_samples, model_sha256, options.workers}, stages);
-    planned.calibration = {.data = data->facts(table.samples), .source = "data", .samples = 0, .seconds = watch.seconds()};
+    planned.calibration = {
+        .data = data->facts(table.samples), .source = "data", .samples = 0, .seconds = watch.seconds()};
   }
   planned.calibration.samples = table.samples;
   planned.warnings = calibration_warnings(table);
@@ -74,8 +75,8 @@ void evaluate(const PipelineOptions& options, const ModelSource& source, const D
   }
   const graph::Model written = stages.run("read back", [&] { return io::load_model(options.output); });
   report.evaluation = data.facts(static_cast<int64_t>(samples.size()));
-  report.validation = run_validation(
-      {source.loaded, written, data, samples, options.labels, options.workers, options.speed}, stages);
+  report.validation =
+      run_validation({source.loaded, written, data, samples, options.labels, options.workers, options.speed}, stages);
 }
 
 report::ModelFacts written_facts(const std::string& path, const graph::Model& model) {
@@ -112,8 +113,8 @@ Json effective_options(const PipelineOptions& options) {
 void refuse_quantized(const graph::Model& model) {
   const int64_t quantized = count_nodes(model, "QuantizeLinear");
   if (quantized == 0) return;
-  throw Error(ErrorKind::kUnsupported, "the model is quantized already (it has {} QuantizeLinear nodes); give the float model",
-              quantized);
+  throw Error(ErrorKind::kUnsupported,
+              "the model is quantized already (it has {} QuantizeLinear nodes); give the float model", quantized);
 }
 
 validate::Validation run_validation(ValidateRun run, Stages& stages) {

@@ -25,7 +25,9 @@ ProgressStyle progress_style_of_stderr() {
 
 ProgressLine::ProgressLine(ProgressStyle style) : style_(style) {}
 
-ProgressLine::~ProgressLine() { clear(); }
+ProgressLine::~ProgressLine() {
+  clear();
+}
 
 Progress ProgressLine::progress() {
   if (style_ == ProgressStyle::kNone) return [](std::string_view, int64_t, int64_t) {};

@@ -17,8 +17,8 @@ report::Versions versions() {
 
 std::string version_text() {
   const report::Versions all = versions();
-  return fmt::format("narrow {}\nONNX {}, oneDNN {}, protobuf {}\ninstruction set {}\n", all.narrow, all.onnx, all.onednn,
-                     all.protobuf, all.isa);
+  return fmt::format("narrow {}\nONNX {}, oneDNN {}, protobuf {}\ninstruction set {}\n", all.narrow, all.onnx,
+                     all.onednn, all.protobuf, all.isa);
 }
 
 }  // namespace narrow::apps

@@ -57,7 +57,9 @@ TEST_F(BadInput, ModelIsNoProtobuf) {
   expect_error(quantize(folder_.write("text.onnx", "this is not a model at all\n"), kData), 3, HasSubstr("text.onnx"));
 }
 
-TEST_F(BadInput, ModelIsAFolder) { expect_error(quantize("tests/data", kData), 5, HasSubstr("tests/data")); }
+TEST_F(BadInput, ModelIsAFolder) {
+  expect_error(quantize("tests/data", kData), 5, HasSubstr("tests/data"));
+}
 
 TEST_F(BadInput, UnknownOperatorIsNamed) {
   const std::string model = write_model("g (float[N,1,32,32] image) => (float[N,1,32,32] y) { y = Frobnicate(image) }");
@@ -71,7 +73,9 @@ TEST_F(BadInput, ModelIsQuantizedAlready) {
   expect_error(quantize(model, kData), 4, HasSubstr("quantized already"));
 }
 
-TEST_F(BadInput, DataMissing) { expect_error(quantize(kModel, "no/such.npy"), 5, HasSubstr("no/such.npy")); }
+TEST_F(BadInput, DataMissing) {
+  expect_error(quantize(kModel, "no/such.npy"), 5, HasSubstr("no/such.npy"));
+}
 
 TEST_F(BadInput, DataFolderEmpty) {
   std::filesystem::create_directory(folder_.path("empty"));
@@ -197,7 +201,9 @@ TEST(BadOutput, FolderIsReadOnly) {
   expect_error(run_narrow(kQuantize + " -o /proc/self/out.onnx"), 5, HasSubstr("/proc/self/out.onnx"));
 }
 
-TEST(BadOutput, IsAFolder) { expect_error(run_narrow(kQuantize + " -o tests"), 5, HasSubstr("'tests': it is a folder")); }
+TEST(BadOutput, IsAFolder) {
+  expect_error(run_narrow(kQuantize + " -o tests"), 5, HasSubstr("'tests': it is a folder"));
+}
 
 TEST(BadOutput, IsTheModelItself) {
   expect_error(run_narrow(kQuantize + " -o " + kModel), 2, HasSubstr("is the model itself"));

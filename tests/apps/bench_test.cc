@@ -17,8 +17,13 @@ TEST(Bench, QuantileIsTheNearestRank) {
 }
 
 TEST(Bench, OneModelsFiguresStandAtTheTop) {
-  const BenchResult one{.path = "m.onnx", .runtime = "float", .samples_per_second = 100, .median_ms = 10, .p95_ms = 12,
-                        .runs = 5, .steps = {}};
+  const BenchResult one{.path = "m.onnx",
+                        .runtime = "float",
+                        .samples_per_second = 100,
+                        .median_ms = 10,
+                        .p95_ms = 12,
+                        .runs = 5,
+                        .steps = {}};
   const report::Versions versions{};
   const Json alone = to_json({one}, {}, versions);
   EXPECT_EQ(alone["samples_per_second"], 100);

@@ -71,7 +71,8 @@ TEST(Cli, MistakesGetOneLineWithASuggestion) {
   expect_line("inspect a.onnx b.onnx", "inspect: one argument too many: 'b.onnx'");
   expect_line("inspect a.onnx --format xml", "--format: unknown form 'xml'; use text or json");
   expect_line("inspect a.onnx --threads -3", "--threads: -3 is not between 1 and 1024");
-  expect_line("run m.onnx --data d -o o.npz --runtime fast", "--runtime: unknown runtime 'fast'; use auto, float or integer");
+  expect_line("run m.onnx --data d -o o.npz --runtime fast",
+              "--runtime: unknown runtime 'fast'; use auto, float or integer");
   expect_line("calibrate m.onnx --data d -o /tmp/never.json --method entrpy",
               "--method: unknown calibration method 'entrpy'; did you mean 'entropy'?");
 }
@@ -104,8 +105,8 @@ TEST(Cli, ABrokenPipeEndsQuietly) {
   const test::TemporaryFolder folder;
   const std::string err = folder.path("err");
   // The reader is gone before the program writes.
-  const std::string command = "bash -c '{ sleep 0.3; " + test::narrow_program() + " --help 2>" + err +
-                              "; echo $? > " + folder.path("code") + "; } | true; wait'";
+  const std::string command = "bash -c '{ sleep 0.3; " + test::narrow_program() + " --help 2>" + err + "; echo $? > " +
+                              folder.path("code") + "; } | true; wait'";
   ASSERT_NE(std::system(command.c_str()), -1);
   EXPECT_EQ(read_text(folder.path("code")), "141\n");
   EXPECT_EQ(read_text(err), "");
@@ -117,7 +118,8 @@ TEST(CliGolden, DocumentationEqualsHelp) {
       "# The command line\n\n"
       "The text of `narrow --help` and of each command's `--help`; a test keeps it so. "
       "File formats are in [formats.md](formats.md).\n\n"
-      "```text\n" + run_narrow("--help").out + "```\n";
+      "```text\n" +
+      run_narrow("--help").out + "```\n";
   for (const Command& command : command_table()) {
     const std::string name(command.name);
     text += "\n## narrow " + name + "\n\n```text\n" + run_narrow(name + " --help").out + "```\n";

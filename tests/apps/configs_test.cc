@@ -11,18 +11,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_schema(const fs::path& path) { return path.string().ends_with(".schema.json"); }
+bool is_schema(const fs::path& path) {
+  return path.string().ends_with(".schema.json");
+}
 
 TEST(Configs, EachConfigIsRead) {
   int configs = 0;
   for (const auto& entry : fs::directory_iterator("configs")) {
     if (is_schema(entry.path())) continue;
     ++configs;
-    EXPECT_NO_THROW(read_config({.config_path = entry.path().string(),
-                                 .samples = {},
-                                 .method = {},
-                                 .percentile = {},
-                                 .gates = {}}))
+    EXPECT_NO_THROW(
+        read_config({.config_path = entry.path().string(), .samples = {}, .method = {}, .percentile = {}, .gates = {}}))
         << entry.path();
   }
   EXPECT_GE(configs, 2);

@@ -45,9 +45,9 @@ TEST(Pipeline, TheReportTellsWhatWasMade) {
 TEST(Pipeline, SameBytesTwiceAndAtAnyThreadCount) {
   const TemporaryFolder folder;
   const auto quantize = [&](const std::string& name, const std::string& more) {
-    const Outcome outcome = run_narrow(kQuantize + " -o " + folder.path(name + ".onnx") + " --plan-out " +
-                                       folder.path(name + ".plan") + " --calibration-out " +
-                                       folder.path(name + ".ranges") + " " + more);
+    const Outcome outcome =
+        run_narrow(kQuantize + " -o " + folder.path(name + ".onnx") + " --plan-out " + folder.path(name + ".plan") +
+                   " --calibration-out " + folder.path(name + ".ranges") + " " + more);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   };
   for (const std::string method : {"minmax", "entropy"}) {
@@ -63,9 +63,9 @@ TEST(Pipeline, SameBytesTwiceAndAtAnyThreadCount) {
 
 TEST(Pipeline, StagesRunApartGiveTheSameBytes) {
   const TemporaryFolder folder;
-  ASSERT_EQ(run_narrow(kQuantize + " -o " + folder.path("whole.onnx") + " --plan-out " + folder.path("whole.plan"))
-                .exit_code,
-            0);
+  ASSERT_EQ(
+      run_narrow(kQuantize + " -o " + folder.path("whole.onnx") + " --plan-out " + folder.path("whole.plan")).exit_code,
+      0);
   const Outcome calibrate = run_narrow("calibrate " + kModel + " --data " + kData + " --config " + kConfig +
                                        " --samples 8 --quiet -o " + folder.path("ranges.json"));
   ASSERT_EQ(calibrate.exit_code, 0) << calibrate.err;
@@ -91,8 +91,8 @@ TEST(Pipeline, RangesOfAnotherCalibratorAreRefused) {
                        " --samples 4 --method mse --quiet -o " + folder.path("ranges.json"))
                 .exit_code,
             0);
-  const std::string plan = "plan " + kModel + " --calibration " + folder.path("ranges.json") + " --quiet -o " +
-                           folder.path("plan.json");
+  const std::string plan =
+      "plan " + kModel + " --calibration " + folder.path("ranges.json") + " --quiet -o " + folder.path("plan.json");
   const Outcome refused = run_narrow(plan);
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("was calibrated by mse, the rules want minmax"));

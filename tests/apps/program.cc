@@ -14,7 +14,9 @@ namespace narrow::test {
 
 namespace fs = std::filesystem;
 
-std::string narrow_program() { return NARROW_PROGRAM; }
+std::string narrow_program() {
+  return NARROW_PROGRAM;
+}
 
 TemporaryFolder::TemporaryFolder() {
   std::string pattern = (fs::temp_directory_path() / "narrow_apps_XXXXXX").string();

@@ -56,7 +56,8 @@ TEST(Inspect, TellsWhatIsThere) {
 }
 
 TEST(Bench, GivesSpeedAndLatencyOfEachModel) {
-  const Outcome outcome = run_narrow("bench " + kModel + " " + kModel + " --batch 2 --seconds 0.05 --quiet --format json");
+  const Outcome outcome =
+      run_narrow("bench " + kModel + " " + kModel + " --batch 2 --seconds 0.05 --quiet --format json");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const Json json = parse_json(outcome.out, "stdout");
   ASSERT_EQ(json["models"].size(), 2U);

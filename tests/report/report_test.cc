@@ -16,11 +16,21 @@ void expect_golden(const std::string& rendered, const std::string& name) {
   EXPECT_EQ(rendered, read_text(path)) << path;
 }
 
-TEST(ReportGolden, Text) { expect_golden(render(test::sample_report(), ReportFormat::kText), "sample.txt"); }
-TEST(ReportGolden, Json) { expect_golden(render(test::sample_report(), ReportFormat::kJson), "sample.json"); }
-TEST(ReportGolden, Markdown) { expect_golden(render(test::sample_report(), ReportFormat::kMarkdown), "sample.md"); }
-TEST(ReportGolden, Html) { expect_golden(render(test::sample_report(), ReportFormat::kHtml), "sample.html"); }
-TEST(ReportGolden, Junit) { expect_golden(render(test::sample_report(), ReportFormat::kJunit), "sample.xml"); }
+TEST(ReportGolden, Text) {
+  expect_golden(render(test::sample_report(), ReportFormat::kText), "sample.txt");
+}
+TEST(ReportGolden, Json) {
+  expect_golden(render(test::sample_report(), ReportFormat::kJson), "sample.json");
+}
+TEST(ReportGolden, Markdown) {
+  expect_golden(render(test::sample_report(), ReportFormat::kMarkdown), "sample.md");
+}
+TEST(ReportGolden, Html) {
+  expect_golden(render(test::sample_report(), ReportFormat::kHtml), "sample.html");
+}
+TEST(ReportGolden, Junit) {
+  expect_golden(render(test::sample_report(), ReportFormat::kJunit), "sample.xml");
+}
 
 TEST(Report, JsonSpellsNumbersThatJsonHasNot) {
   Report report = test::sample_report();
@@ -62,8 +72,7 @@ TEST(Report, FormatIsPickedByExtension) {
 
 TEST(Report, WorstLayersComeFirstAndNanIsWorst) {
   Report report = test::sample_report();
-  report.validation->layers.push_back(
-      {"broken", "n", "Conv", {std::numeric_limits<double>::quiet_NaN(), 0, 1}});
+  report.validation->layers.push_back({"broken", "n", "Conv", {std::numeric_limits<double>::quiet_NaN(), 0, 1}});
   const std::string text = render(report, ReportFormat::kText);
   const size_t nan = text.find("broken");
   const size_t worst = text.find("conv_out");

@@ -60,10 +60,8 @@ report::Report sample_report() {
   report.float_model = {"models/net.onnx", "aa11", 4096, 4000};
   report.quantized_model = {"out/net.int8.onnx", "bb22", 1229, 1000};
   report.options = Json{{"samples", 100}, {"target", "onnxruntime"}};
-  report.calibration = report::CalibrationFacts{.data = report::DataFacts{"calib.npy", "cc33", 100},
-                                                .source = "data",
-                                                .samples = 100,
-                                                .seconds = 0.5};
+  report.calibration = report::CalibrationFacts{
+      .data = report::DataFacts{"calib.npy", "cc33", 100}, .source = "data", .samples = 100, .seconds = 0.5};
   report.plan = sample_plan();
   report.evaluation = report::DataFacts{"eval.npy", "dd44", 400};
   report.validation = sample_validation();

@@ -73,11 +73,14 @@ class Numberer {
         return has(layer.activations) || has(layer.outputs);
       });
       if (!wanted) continue;
-      values.push_back(
-          {.value = member,
-           .params = {.type = scheme.activations, .scales = {chosen.scale}, .zero_points = {chosen.zero_point}},
-           .range = range.range,
-           .calibrator = range.calibrator});
+      // Assigned one by one: GCC 12 takes the temporary of a braced initializer for uninitialized when optimizing.
+      ValuePlan& value = values.emplace_back();
+      value.value = member;
+      value.params.type = scheme.activations;
+      value.params.scales.assign(1, chosen.scale);
+      value.params.zero_points.assign(1, chosen.zero_point);
+      value.range = range.range;
+      value.calibrator = range.calibrator;
     }
     return values;
   }

@@ -9,7 +9,9 @@
 namespace narrow::report {
 namespace {
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
+bool is_continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+}
 
 /// Offset of the code point with this index.
 size_t offset_of(std::string_view text, size_t index) {

@@ -11,7 +11,9 @@ Json number(double value) {
   return value;
 }
 
-Json number(std::optional<double> value) { return value ? number(*value) : Json(nullptr); }
+Json number(std::optional<double> value) {
+  return value ? number(*value) : Json(nullptr);
+}
 
 Json to_json(const Versions& versions) {
   return {{"narrow", versions.narrow},
@@ -109,9 +111,7 @@ Json to_json(const validate::Speed& speed) {
 }
 
 Json to_json(const validate::Validation& validation) {
-  Json json{{"samples", validation.samples},
-            {"isa", validation.isa},
-            {"saturates_pairs", validation.saturates_pairs}};
+  Json json{{"samples", validation.samples}, {"isa", validation.isa}, {"saturates_pairs", validation.saturates_pairs}};
   json["outputs"] = Json::array();
   for (const auto& output : validation.outputs) json["outputs"].push_back(to_json(output));
   json["coverage"] = to_json(validation.coverage);

@@ -30,11 +30,16 @@ ReportFormat report_format_of(const std::string& path) {
 
 std::string render(const Report& report, ReportFormat format) {
   switch (format) {
-    case ReportFormat::kJson: return json_text(to_json(report));
-    case ReportFormat::kMarkdown: return render_markdown(to_document(report));
-    case ReportFormat::kHtml: return render_html(to_document(report));
-    case ReportFormat::kJunit: return render_junit(report);
-    case ReportFormat::kText: return render_text(to_document(report));
+    case ReportFormat::kJson:
+      return json_text(to_json(report));
+    case ReportFormat::kMarkdown:
+      return render_markdown(to_document(report));
+    case ReportFormat::kHtml:
+      return render_html(to_document(report));
+    case ReportFormat::kJunit:
+      return render_junit(report);
+    case ReportFormat::kText:
+      return render_text(to_document(report));
   }
   throw Error(ErrorKind::kInternal, "unknown report format");
 }

@@ -83,7 +83,8 @@ Table float_nodes_table(const runtime::Coverage& coverage) {
               .rows = {}};
   for (const auto& [key, group] : groups) {
     if (table.rows.size() == kFloatGroups) {
-      table.rows.push_back({fmt::format("and {} more", groups.size() - kFloatGroups), "", "", "", "see the JSON report"});
+      table.rows.push_back(
+          {fmt::format("and {} more", groups.size() - kFloatGroups), "", "", "", "see the JSON report"});
       break;
     }
     table.rows.push_back({key.first, count_text(group.nodes), count_text(group.macs), group.first, key.second});
@@ -120,8 +121,7 @@ Section worst_layers_section(const validate::Validation& validation) {
   const auto badness = [](const validate::LayerComparison* layer) {
     return std::isnan(layer->metrics.sqnr_db) ? -HUGE_VAL : layer->metrics.sqnr_db;
   };
-  std::stable_sort(layers.begin(), layers.end(),
-                   [&](const auto* a, const auto* b) { return badness(a) < badness(b); });
+  std::stable_sort(layers.begin(), layers.end(), [&](const auto* a, const auto* b) { return badness(a) < badness(b); });
   if (layers.size() > kWorstLayers) layers.resize(kWorstLayers);
   Table table{.columns = {{"value"},
                           {"operator"},
@@ -143,9 +143,10 @@ Section worst_layers_section(const validate::Validation& validation) {
 Section plan_section(const plan::PrecisionPlan& plan) {
   std::map<plan::Decision, int64_t> counts;
   for (const plan::LayerPlan& layer : plan.layers) ++counts[layer.decision];
-  const std::string line = fmt::format(
-      "{} quantized, {} folded into another's quantization, {} float", plural(counts[plan::Decision::kQuantize], "node"),
-      count_text(counts[plan::Decision::kFold]), count_text(counts[plan::Decision::kFloat]));
+  const std::string line =
+      fmt::format("{} quantized, {} folded into another's quantization, {} float",
+                  plural(counts[plan::Decision::kQuantize], "node"), count_text(counts[plan::Decision::kFold]),
+                  count_text(counts[plan::Decision::kFloat]));
   return {"plan", {Lines{{line}}}};
 }
 

@@ -1,0 +1,79 @@
+#include "apps/commands.h"
+#include "apps/common_options.h"
+#include "apps/model_source.h"
+#include "apps/pipeline.h"
+#include "apps/report_output.h"
+#include "apps/versions.h"
+
+namespace narrow::apps {
+namespace {
+
+const CommandHelp kHelp{
+    .name = "validate",
+    .summary = "compare a quantized model, on integer kernels, with the float model it was made from",
+    .examples = {"validate model.onnx model.int8.onnx --data eval.npy",
+                 "validate model.onnx model.int8.onnx --data images/ --labels labels.csv --max-top1-drop 1",
+                 "validate model.onnx model.int8.onnx --data eval.npz --report gates.xml --format json"},
+    .usage = "validate FLOAT.onnx QUANTIZED.onnx --data DATA [options]"};
+
+struct Options {
+  std::string float_model;
+  std::string quantized_model;
+  std::string data;
+  std::string labels;
+  std::vector<std::string> reports;
+  bool no_speed = false;
+  ConfigFlags flags;
+  CommonOptions common;
+};
+
+report::Report validate_files(const Options& options, const Config& config) {
+  Stages stages(progress_style(options.common));
+  const ModelSource original = open_model(options.float_model, stages);
+  const ModelSource quantized = open_model(options.quantized_model, stages);
+  const DataSource data = open_source(options.data, model_inputs(original.loaded), config.inputs, stages);
+  report::Report report;
+  report.command = "validate";
+  report.versions = versions();
+  report.float_model = original.facts;
+  report.quantized_model = quantized.facts;
+  report.options = to_json(config);
+  report.evaluation = data.facts(data.reader->size());
+  report.validation = run_validation({.float_model = original.loaded,
+                                      .quantized = quantized.loaded,
+                                      .data = data,
+                                      .samples = remaining_samples(data.reader->size(), {}),
+                                      .labels = options.labels,
+                                      .workers = options.common.threads,
+                                      .speed = !options.no_speed},
+                                     stages);
+  report.stages = stages.times();
+  return report;
+}
+
+}  // namespace
+
+int run_validate(const Arguments& arguments) {
+  Options options;
+  CommandLine line(kHelp);
+  line.positional("FLOAT", options.float_model, "the float model");
+  line.positional("QUANTIZED", options.quantized_model, "the quantized model");
+  line.option("--data", options.data, {"DATA", "samples to compare on; a file or folder"});
+  line.option("--labels", options.labels, {"FILE", "classes of the samples: .npy, .txt or .csv"});
+  add_config_option(line, options.flags);
+  add_report_option(line, options.reports);
+  line.flag("--no-speed", options.no_speed, {"", "do not measure speed"});
+  add_gate_options(line, options.flags);
+  add_common_options(line, options.common);
+  if (!line.parse(arguments)) return 0;
+  line.require("--data");
+  apply_common_options(options.common);
+  const Config config = read_config(options.flags);
+  const ReportOptions report_options{
+      .files = options.reports, .labels = options.labels, .gates = config.gates, .validates = true};
+  check_report_options(report_options);
+  report::Report report = validate_files(options, config);
+  return finish_report(report, report_options, options.common);
+}
+
+}  // namespace narrow::apps

@@ -1,0 +1,129 @@
+#include "apps/command_line.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "apps/output.h"
+#include "lib/base/error.h"
+#include "lib/base/suggest.h"
+
+namespace narrow::apps {
+namespace {
+
+constexpr size_t kTextColumn = 28;
+
+std::string help_line(const std::string& left, std::string_view text) {
+  if (left.size() + 4 > kTextColumn) return fmt::format("  {}\n{:{}}{}\n", left, "", kTextColumn, text);
+  return fmt::format("  {:<{}}{}\n", left, kTextColumn - 2, text);
+}
+
+/// "-o,--output" as "-o, --output".
+std::string spaced(const std::string& names) {
+  const size_t comma = names.find(',');
+  return comma == std::string::npos ? names : names.substr(0, comma) + ", " + names.substr(comma + 1);
+}
+
+std::vector<std::string> split_names(const std::string& names) {
+  const size_t comma = names.find(',');
+  if (comma == std::string::npos) return {names};
+  return {names.substr(0, comma), names.substr(comma + 1)};
+}
+
+bool asks_for_help(const std::string& word) {
+  return word == "--help" || word == "-h";
+}
+
+}  // namespace
+
+CommandLine::CommandLine(CommandHelp help) : help_(std::move(help)) {
+  app_.set_help_flag();
+  app_.allow_extras();  // so that they can be named with a suggestion
+}
+
+void CommandLine::positional(const std::string& name, std::string& target, std::string_view text) {
+  positionals_.push_back({name, text, app_.add_option(name, target)});
+}
+
+void CommandLine::positionals(const std::string& name, std::vector<std::string>& target, std::string_view text) {
+  positionals_.push_back({name, text, app_.add_option(name, target)});
+}
+
+void CommandLine::repeated(const std::string& names, std::vector<std::string>& target, const OptionHelp& help) {
+  add(names, app_.add_option(names, target)->allow_extra_args(false), help);
+}
+
+void CommandLine::flag(const std::string& names, bool& target, const OptionHelp& help) {
+  add(names, app_.add_flag(names, target), help);
+}
+
+void CommandLine::add(const std::string& names, CLI::Option* option, const OptionHelp& help) {
+  option->type_name(std::string(help.value));
+  entries_.push_back({names, help});
+}
+
+Error CommandLine::usage_error(const std::string& message) const {
+  return {ErrorKind::kUsage, "{}: {}", help_.name, message};
+}
+
+void CommandLine::refuse_unknown() const {
+  const std::vector<std::string> extras = app_.remaining();
+  if (extras.empty()) return;
+  const auto unknown =
+      std::find_if(extras.begin(), extras.end(), [](const std::string& word) { return word.starts_with("-"); });
+  if (unknown == extras.end()) throw usage_error(fmt::format("one argument too many: '{}'", extras.front()));
+  std::vector<std::string> known{"--help"};
+  for (const Entry& entry : entries_) {
+    for (std::string& name : split_names(entry.names)) known.push_back(std::move(name));
+  }
+  const std::string name = unknown->substr(0, unknown->find('='));
+  const std::string suggestion = did_you_mean(name, known);
+  throw usage_error(fmt::format("unknown option '{}'{}", name,
+                                suggestion.empty() ? fmt::format("; see 'narrow {} --help'", help_.name) : suggestion));
+}
+
+bool CommandLine::parse(const Arguments& arguments) {
+  if (std::any_of(arguments.begin(), arguments.end(), asks_for_help)) {
+    print_result(help_text());
+    return false;
+  }
+  try {
+    Arguments reversed(arguments.rbegin(), arguments.rend());
+    app_.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    std::string message = error.what();
+    std::replace(message.begin(), message.end(), '\n', ' ');
+    throw usage_error(message);
+  }
+  refuse_unknown();
+  for (const Positional& positional : positionals_) {
+    if (positional.option->count() == 0) throw usage_error(fmt::format("{} is missing", positional.name));
+  }
+  return true;
+}
+
+void CommandLine::require(const std::string& name) const {
+  if (!given(name)) throw usage_error(fmt::format("option {} is missing", name));
+}
+
+std::string CommandLine::help_text() const {
+  std::string text = fmt::format("narrow {}: {}\n\nexamples:\n", help_.name, help_.summary);
+  for (const std::string_view example : help_.examples) text += fmt::format("  narrow {}\n", example);
+  text += fmt::format("\nusage: narrow {}\n\n", help_.usage);
+  for (const Positional& positional : positionals_) text += help_line(positional.name, positional.text);
+  std::vector<std::string_view> groups;
+  for (const Entry& entry : entries_) {
+    if (std::find(groups.begin(), groups.end(), entry.help.group) == groups.end()) groups.push_back(entry.help.group);
+  }
+  for (const std::string_view group : groups) {
+    text += fmt::format("\n{}:\n", group);
+    for (const Entry& entry : entries_) {
+      if (entry.help.group != group) continue;
+      const std::string value = entry.help.value.empty() ? "" : " " + std::string(entry.help.value);
+      text += help_line(spaced(entry.names) + value, entry.help.text);
+    }
+  }
+  return text;
+}
+
+}  // namespace narrow::apps

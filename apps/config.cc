@@ -1,0 +1,148 @@
+#include "apps/config.h"
+
+#include <fmt/format.h>
+
+#include "lib/base/error.h"
+#include "lib/quant/calibrator_spec.h"
+#include "lib/quant/quant_type.h"
+
+namespace narrow::apps {
+namespace {
+
+const std::vector<std::string>& known_targets() {
+  static const std::vector<std::string> kTargets{"onnxruntime"};
+  return kTargets;
+}
+
+void check_target(JsonObject& root, const std::string& target) {
+  for (const std::string& known : known_targets()) {
+    if (known == target) return;
+  }
+  const std::string suggestion = did_you_mean(target, known_targets());
+  root.fail("target",
+            fmt::format("unknown target '{}'{}", target, suggestion.empty() ? "; known: onnxruntime" : suggestion));
+}
+
+/// Flags take the place of the config's own words, so that one reader checks both.
+void apply_flags(Json& json, const ConfigFlags& flags) {
+  const bool any = flags.method || flags.percentile || flags.samples;
+  if (!any || (json.contains("calibration") && !json["calibration"].is_object())) return;
+  Json& calibration = json["calibration"];
+  if (flags.method) {
+    calibration["method"] = *flags.method;
+    if (*flags.method != "percentile") calibration.erase("percentile");
+  }
+  if (flags.percentile) calibration["percentile"] = *flags.percentile;
+  if (flags.percentile && !flags.method) calibration["method"] = "percentile";
+  if (flags.samples) calibration["samples"] = *flags.samples;
+}
+
+/// The rest of "calibration" belongs to the rules.
+int64_t read_samples(const Json& json) {
+  if (!json.contains("calibration")) return kDefaultSamples;
+  JsonObject calibration(json["calibration"], "calibration");
+  const int64_t samples = calibration.get_or<int64_t>("samples", kDefaultSamples);
+  if (samples < 1) calibration.fail("samples", "must be at least 1");
+  return samples;
+}
+
+report::GateLimits merged(report::GateLimits limits, const report::GateLimits& flags) {
+  for (const report::GateRow& row : report::gate_table()) {
+    if (flags.*row.limit) limits.*row.limit = flags.*row.limit;
+  }
+  return limits;
+}
+
+Config read_checked(Json json, const ConfigFlags& flags) {
+  Config config;
+  JsonObject(json, "");  // refuses anything but an object before flags are put in
+  apply_flags(json, flags);
+  config.samples = read_samples(json);
+  JsonObject root(json, "");
+  root.get_or<std::string>("$schema", "");
+  if (root.has("inputs")) {
+    JsonObject inputs = root.object("inputs");
+    config.inputs = calib::read_input_config(inputs);
+  }
+  config.target = root.get_or<std::string>("target", config.target);
+  check_target(root, config.target);
+  if (root.has("gates")) {
+    JsonObject gates = root.object("gates");
+    config.gates = report::read_gates(gates);
+  }
+  config.gates = merged(config.gates, flags.gates);
+  config.rules = plan::read_rules(root);
+  // Makes the keys known that are not there, so that a misspelt one gets a suggestion.
+  for (const char* key : {"inputs", "calibration", "defaults", "rules", "gates"}) {
+    if (!root.has(key)) root.get_or<std::string>(key, "");
+  }
+  root.finish();
+  return config;
+}
+
+void check_method_flag(const ConfigFlags& flags) {
+  if (flags.method) in_context("--method", [&] { quant::calibration_method_from_name(*flags.method); });
+  if (flags.percentile && flags.method && *flags.method != "percentile") {
+    throw Error(ErrorKind::kUsage, "--percentile has no meaning with --method {}", *flags.method);
+  }
+  if (flags.percentile && !(*flags.percentile > 50 && *flags.percentile <= 100)) {
+    throw Error(ErrorKind::kUsage, "--percentile: {} is not above 50 and at most 100", *flags.percentile);
+  }
+  if (flags.samples && *flags.samples < 1) throw Error(ErrorKind::kUsage, "--samples: must be at least 1");
+}
+
+}  // namespace
+
+void add_config_option(CommandLine& line, ConfigFlags& flags) {
+  line.option("--config", flags.config_path,
+              {"FILE", "JSON config: preprocessing, calibration, rules, gates", "options"});
+}
+
+void add_calibrator_options(CommandLine& line, ConfigFlags& flags) {
+  line.option("--method", flags.method,
+              {"NAME", "calibrator: minmax, percentile, entropy or mse (minmax)", "calibration"});
+  line.option("--percentile", flags.percentile,
+              {"P", "share of elements, in percent, that a percentile range keeps (99.999)", "calibration"});
+}
+
+void add_samples_option(CommandLine& line, ConfigFlags& flags) {
+  line.option("--samples", flags.samples,
+              {"N", "calibration samples, spread evenly over the data (100)", "calibration"});
+}
+
+void add_gate_options(CommandLine& line, ConfigFlags& flags) {
+  for (const report::GateRow& row : report::gate_table()) {
+    line.option(std::string(row.flag), flags.gates.*row.limit, {"X", row.help, "gates (exit code 1 when one fails)"});
+  }
+}
+
+Config make_config(const Json& json, const std::string& name, const ConfigFlags& flags) {
+  if (name.empty()) return read_checked(json, flags);
+  return in_context(name, [&] { return read_checked(json, flags); });
+}
+
+Config read_config(const ConfigFlags& flags) {
+  check_method_flag(flags);
+  if (flags.config_path.empty()) return make_config(Json::object(), "", flags);
+  return make_config(read_json(flags.config_path), flags.config_path, flags);
+}
+
+Json to_json(const Config& config) {
+  Json json{{"inputs", calib::to_json(config.inputs)}, {"target", config.target}, {"samples", config.samples}};
+  json.update(plan::to_json(config.rules));
+  json["gates"] = report::to_json(config.gates);
+  return json;
+}
+
+std::string recipe_text(const plan::Rules& rules) {
+  const plan::LayerScheme& scheme = rules.defaults;
+  std::string text = fmt::format("{} weights per {}, {} activations, {}", quant::name(scheme.weights),
+                                 scheme.granularity == plan::Granularity::kPerChannel ? "channel" : "tensor",
+                                 quant::name(scheme.activations), quant::calibrator_text(scheme.calibrator));
+  if (!rules.rules.empty()) {
+    text += fmt::format(", {} rule{}", rules.rules.size(), rules.rules.size() == 1 ? "" : "s");
+  }
+  return text;
+}
+
+}  // namespace narrow::apps

@@ -1,0 +1,51 @@
+// The user's JSON config and the flags that beat it, as one set of effective options.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "apps/command_line.h"
+#include "calib/data_reader.h"
+#include "lib/base/json.h"
+#include "lib/plan/rules.h"
+#include "lib/report/gates.h"
+
+namespace narrow::apps {
+
+inline constexpr int64_t kDefaultSamples = 100;
+
+/// What comes from the command line; absent: not given.
+struct ConfigFlags {
+  std::string config_path;
+  std::optional<int64_t> samples;
+  std::optional<std::string> method;
+  std::optional<double> percentile;
+  report::GateLimits gates;
+};
+
+struct Config {
+  calib::InputConfig inputs;
+  plan::Rules rules;
+  int64_t samples = kDefaultSamples;
+  std::string target = "onnxruntime";
+  report::GateLimits gates;
+};
+
+void add_config_option(CommandLine& line, ConfigFlags& flags);
+void add_calibrator_options(CommandLine& line, ConfigFlags& flags);
+void add_samples_option(CommandLine& line, ConfigFlags& flags);
+void add_gate_options(CommandLine& line, ConfigFlags& flags);
+
+/// A flag beats the config, the config beats the default. Throws Error(kUsage) with the path of what is wrong.
+Config read_config(const ConfigFlags& flags);
+
+/// The same from a parsed config; `name` stands in front of error messages.
+Config make_config(const Json& json, const std::string& name, const ConfigFlags& flags);
+
+/// The effective options, for reports.
+Json to_json(const Config& config);
+
+/// "int8 weights per channel, uint8 activations, minmax".
+std::string recipe_text(const plan::Rules& rules);
+
+}  // namespace narrow::apps

@@ -1,0 +1,64 @@
+#include "apps/data_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "lib/base/error.h"
+#include "lib/base/file.h"
+
+namespace narrow::apps {
+namespace {
+
+std::string hash_files(const std::vector<std::filesystem::path>& files) {
+  if (files.size() == 1) return sha256(MappedFile(files.front()).text());
+  std::string lines;
+  for (const auto& file : files) {
+    check_interruption();
+    lines += fmt::format("{}  {}\n", sha256(MappedFile(file).text()), file.filename().string());
+  }
+  return sha256(lines);
+}
+
+}  // namespace
+
+DataSource open_source(const std::string& path, const std::vector<calib::InputSpec>& inputs,
+                       const calib::InputConfig& config, Stages& stages) {
+  auto reader = stages.run("open data", [&] { return calib::open_data(path, inputs, config); });
+  if (reader->size() == 0) throw Error(ErrorKind::kData, "'{}' holds no samples", path);
+  std::string hash = stages.run("hash data", [&] { return hash_files(reader->files()); });
+  return {.path = path, .reader = std::move(reader), .sha256 = std::move(hash)};
+}
+
+std::vector<int64_t> remaining_samples(int64_t size, const std::vector<int64_t>& used) {
+  std::vector<bool> taken(static_cast<size_t>(size), false);
+  for (const int64_t index : used) taken.at(static_cast<size_t>(index)) = true;
+  const bool all = std::find(taken.begin(), taken.end(), false) == taken.end();
+  std::vector<int64_t> remaining;
+  for (int64_t i = 0; i < size; ++i) {
+    if (all || !taken[static_cast<size_t>(i)]) remaining.push_back(i);
+  }
+  return remaining;
+}
+
+validate::Samples select_samples(const DataSource& source, std::vector<int64_t> indices,
+                                 const std::string& labels_path) {
+  validate::Samples samples;
+  samples.count = static_cast<int64_t>(indices.size());
+  if (!labels_path.empty()) {
+    const std::vector<int64_t> all = calib::read_labels(labels_path, *source.reader);
+    if (static_cast<int64_t>(all.size()) != source.reader->size()) {
+      throw Error(ErrorKind::kUsage, "labels '{}': {} labels for {} samples of '{}'", labels_path, all.size(),
+                  source.reader->size(), source.path);
+    }
+    samples.labels.emplace();
+    for (const int64_t index : indices) samples.labels->push_back(all[static_cast<size_t>(index)]);
+  }
+  samples.read = [reader = source.reader.get(), chosen = std::move(indices)](int64_t index) {
+    return reader->read(chosen[static_cast<size_t>(index)]);
+  };
+  return samples;
+}
+
+}  // namespace narrow::apps

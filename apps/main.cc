@@ -1,0 +1,81 @@
+// argv -> run_cli, and the one place where an error ends.
+#include <unistd.h>
+#include <csignal>
+
+#include <cstdlib>
+#include <exception>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "apps/cli.h"
+#include "apps/output.h"
+#include "lib/base/error.h"
+#include "lib/base/json.h"
+#include "lib/base/progress.h"
+
+namespace {
+
+using narrow::ErrorKind;
+
+constexpr int kInterruptedTwice = 130;
+constexpr int kStdoutClosed = 141;  // what a shell shows for a program that SIGPIPE ended
+
+volatile std::sig_atomic_t interrupted_before = 0;
+
+extern "C" void on_interrupt(int) {
+  if (interrupted_before != 0) _exit(kInterruptedTwice);
+  interrupted_before = 1;
+  narrow::request_interruption();
+}
+
+void install_signal_handlers() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);  // write() then says EPIPE
+}
+
+/// Asked of the raw arguments, since what is wrong may be the arguments.
+bool wants_json(const narrow::apps::Arguments& arguments) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == "--format=json") return true;
+    if (arguments[i] == "--format" && i + 1 < arguments.size() && arguments[i + 1] == "json") return true;
+  }
+  return false;
+}
+
+int end_with(ErrorKind kind, std::string_view message, bool json) {
+  narrow::apps::print_error_text(fmt::format("narrow: error: {}\n", message));
+  if (json) {
+    const narrow::Json error{{"error", {{"kind", narrow::error_kind_name(kind)}, {"message", message}}}};
+    try {
+      narrow::apps::print_result(narrow::json_text(error));
+    } catch (...) {  // NOLINT: the error itself is told already, and it decides the exit code
+    }
+  }
+  return narrow::exit_code(kind);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  install_signal_handlers();
+  bool json = false;
+  try {
+    const narrow::apps::Arguments arguments(argv + 1, argv + argc);
+    json = wants_json(arguments);
+    return narrow::apps::run_cli(arguments);
+  } catch (const narrow::Error& error) {
+    return end_with(error.kind(), error.what(), json);
+  } catch (const narrow::apps::StdoutClosed&) {
+    return kStdoutClosed;
+  } catch (const std::bad_alloc&) {
+    return end_with(ErrorKind::kInternal, "out of memory", json);
+  } catch (const std::exception& error) {
+    return end_with(ErrorKind::kInternal, error.what(), json);
+  }
+}

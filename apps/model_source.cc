@@ -1,0 +1,96 @@
+#include "apps/model_source.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "lib/base/file.h"
+#include "lib/exec/float_program.h"
+#include "lib/graph/graph_index.h"
+#include "lib/io/load.h"
+#include "lib/rewrite/normalize.h"
+#include "lib/tensor/data_type.h"
+
+namespace narrow::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+int64_t tensor_bytes(const onnx::TensorProto& tensor) {
+  int64_t count = 1;
+  for (const int64_t size : tensor.dims()) count *= size;
+  return static_cast<int64_t>(storage_bytes(static_cast<DataType>(tensor.data_type()), count));
+}
+
+int64_t external_bytes(const graph::Model& model, const fs::path& folder) {
+  std::set<std::string> files;
+  for (const onnx::TensorProto& tensor : model.graph().initializer()) {
+    if (tensor.data_location() != onnx::TensorProto::EXTERNAL) continue;
+    for (const auto& entry : tensor.external_data()) {
+      if (entry.key() == "location") files.insert(entry.value());
+    }
+  }
+  int64_t bytes = 0;
+  for (const std::string& file : files) {
+    std::error_code failed;
+    const auto size = fs::file_size(folder / file, failed);
+    if (!failed) bytes += static_cast<int64_t>(size);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+ModelSource open_model(const std::string& path, Stages& stages) {
+  graph::Model loaded = stages.run("load", [&] { return io::load_model(path); });
+  return stages.run("hash model", [&] {
+    const MappedFile file{fs::path(path)};
+    report::ModelFacts facts;
+    facts.path = path;
+    facts.sha256 = sha256(file.text());
+    facts.file_bytes = static_cast<int64_t>(file.bytes().size()) + external_bytes(loaded, fs::path(path).parent_path());
+    facts.weight_bytes = weight_bytes(loaded);
+    return ModelSource{std::move(loaded), std::move(facts)};
+  });
+}
+
+graph::Model normalize(const graph::Model& loaded, Stages& stages) {
+  graph::Model model = stages.run("prepare", [&] { return rewrite::prepare(loaded); });
+  const auto constants = stages.run("fold constants", [&] { return exec::fold_constants(model); });
+  if (!constants.empty()) model = rewrite::apply_constants(model, constants);
+  return stages.run("fold linear", [&] {
+    graph::Model folded = rewrite::fold_linear(model);
+    io::infer_shapes(folded);
+    return folded;
+  });
+}
+
+std::vector<calib::InputSpec> model_inputs(const graph::Model& model) {
+  const graph::GraphIndex index(model.graph());
+  std::vector<calib::InputSpec> inputs;
+  for (const onnx::ValueInfoProto& input : model.graph().input()) {
+    if (index.initializer(input.name()) != nullptr) continue;  // a default, as old files give it
+    const graph::ValueType type = index.type(input.name());
+    inputs.push_back({.name = input.name(), .type = type.type, .shape = type.shape});
+  }
+  return inputs;
+}
+
+int64_t weight_bytes(const graph::Model& model) {
+  int64_t bytes = 0;
+  for (const onnx::TensorProto& tensor : model.graph().initializer()) bytes += tensor_bytes(tensor);
+  for (const onnx::NodeProto& node : model.graph().node()) {
+    if (node.op_type() != "Constant") continue;
+    for (const onnx::AttributeProto& attribute : node.attribute()) {
+      if (attribute.has_t()) bytes += tensor_bytes(attribute.t());
+    }
+  }
+  return bytes;
+}
+
+int64_t count_nodes(const graph::Model& model, std::string_view op_type) {
+  const auto& nodes = model.graph().node();
+  return std::count_if(nodes.begin(), nodes.end(), [&](const auto& node) { return node.op_type() == op_type; });
+}
+
+}  // namespace narrow::apps

@@ -1,0 +1,34 @@
+// A model file as the user gave it, and what stands in reports about it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/stages.h"
+#include "calib/data_reader.h"
+#include "lib/graph/model.h"
+#include "lib/report/report.h"
+
+namespace narrow::apps {
+
+struct ModelSource {
+  graph::Model loaded;
+  report::ModelFacts facts;
+};
+
+/// Loads, checks and hashes. Errors as io::load_model.
+ModelSource open_model(const std::string& path, Stages& stages);
+
+/// prepare, fold_constants, apply_constants, fold_linear, infer_shapes: the form that analysis and rewrite want.
+graph::Model normalize(const graph::Model& loaded, Stages& stages);
+
+/// What the graph wants to be fed.
+std::vector<calib::InputSpec> model_inputs(const graph::Model& model);
+
+/// Bytes of all initializers and Constant nodes of the main graph.
+int64_t weight_bytes(const graph::Model& model);
+
+/// Number of nodes of the type in the main graph.
+int64_t count_nodes(const graph::Model& model, std::string_view op_type);
+
+}  // namespace narrow::apps

@@ -1,0 +1,129 @@
+#include "apps/npz.h"
+
+#include <fmt/format.h>
+#include <zip.h>
+
+#include <array>
+#include <memory>
+
+#include "lib/base/error.h"
+#include "lib/base/file.h"
+
+namespace narrow::apps {
+namespace {
+
+struct DescriptorRow {
+  DataType type;
+  std::string_view descriptor;
+};
+
+// https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+constexpr std::array kDescriptors{
+    DescriptorRow{DataType::kFloat32, "<f4"}, DescriptorRow{DataType::kFloat64, "<f8"},
+    DescriptorRow{DataType::kFloat16, "<f2"}, DescriptorRow{DataType::kInt8, "|i1"},
+    DescriptorRow{DataType::kUint8, "|u1"},   DescriptorRow{DataType::kInt16, "<i2"},
+    DescriptorRow{DataType::kUint16, "<u2"},  DescriptorRow{DataType::kInt32, "<i4"},
+    DescriptorRow{DataType::kUint32, "<u4"},  DescriptorRow{DataType::kInt64, "<i8"},
+    DescriptorRow{DataType::kUint64, "<u8"},  DescriptorRow{DataType::kBool, "|b1"},
+};
+
+std::string_view descriptor_of(DataType type) {
+  for (const DescriptorRow& row : kDescriptors) {
+    if (row.type == type) return row.descriptor;
+  }
+  return {};
+}
+
+/// Magic, version 1.0, header padded so that the elements start at a multiple of 64 bytes.
+std::string npy_bytes(const std::string& name, const Tensor& given) {
+  Tensor tensor = given;
+  if (descriptor_of(tensor.type()).empty()) {
+    if (tensor.type() != DataType::kBfloat16) {
+      throw Error(ErrorKind::kUnsupported, "output '{}': NumPy has no {} arrays", name, data_type_name(tensor.type()));
+    }
+    tensor = to_float32(tensor);
+  }
+  tensor = to_layout(tensor, Layout::kPlain);
+  std::string shape;
+  for (const int64_t size : tensor.shape()) shape += fmt::format("{}, ", size);
+  if (tensor.rank() > 1) shape.resize(shape.size() - 2);
+  if (tensor.rank() == 1) shape.resize(shape.size() - 1);
+  std::string header =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descriptor_of(tensor.type()), shape);
+  constexpr size_t kPreamble = 10;
+  header.append(63 - (kPreamble + header.size()) % 64, ' ');
+  header += '\n';
+  std::string bytes = "\x93NUMPY";
+  bytes += '\x01';
+  bytes += '\x00';
+  bytes += static_cast<char>(header.size() & 0xFFU);
+  bytes += static_cast<char>(header.size() >> 8U);
+  bytes += header;
+  bytes.append(reinterpret_cast<const char*>(tensor.bytes()), tensor.byte_size());
+  return bytes;
+}
+
+[[noreturn]] void fail_zip(zip_error_t* error) {
+  throw Error(ErrorKind::kInternal, "zip archive: {}", zip_error_strerror(error));
+}
+
+/// The archive in memory, so that it reaches the disk in one step.
+class MemoryZip {
+ public:
+  MemoryZip() {
+    zip_error_init(&error_);
+    source_ = zip_source_buffer_create(nullptr, 0, 0, &error_);
+    if (source_ == nullptr) fail_zip(&error_);
+    zip_source_keep(source_);
+    archive_ = zip_open_from_source(source_, ZIP_TRUNCATE, &error_);
+    if (archive_ == nullptr) fail_zip(&error_);
+  }
+  ~MemoryZip() {
+    if (archive_ != nullptr) zip_discard(archive_);
+    zip_source_free(source_);
+    zip_error_fini(&error_);
+  }
+  MemoryZip(const MemoryZip&) = delete;
+  MemoryZip& operator=(const MemoryZip&) = delete;
+
+  /// `bytes` must live until finish().
+  void add(const std::string& name, const std::string& bytes) {
+    zip_source_t* content = zip_source_buffer(archive_, bytes.data(), bytes.size(), 0);
+    const zip_int64_t index = zip_file_add(archive_, name.c_str(), content, ZIP_FL_ENC_UTF_8);
+    if (index < 0) fail_zip(zip_get_error(archive_));
+    const auto at = static_cast<zip_uint64_t>(index);
+    zip_set_file_compression(archive_, at, ZIP_CM_STORE, 0);
+    // 1980-01-01, the first date of the format: the bytes must not depend on the clock.
+    constexpr zip_uint16_t kFirstDosDate = (1U << 5U) | 1U;
+    zip_file_set_dostime(archive_, at, 0, kFirstDosDate, 0);
+  }
+
+  std::string finish() {
+    if (zip_close(archive_) != 0) fail_zip(zip_get_error(archive_));
+    archive_ = nullptr;
+    zip_stat_t stat;
+    if (zip_source_stat(source_, &stat) != 0 || zip_source_open(source_) != 0) fail_zip(zip_source_error(source_));
+    std::string bytes(stat.size, '\0');
+    const zip_int64_t read = zip_source_read(source_, bytes.data(), bytes.size());
+    zip_source_close(source_);
+    ensure(read == static_cast<zip_int64_t>(bytes.size()), "the archive is read whole");
+    return bytes;
+  }
+
+ private:
+  zip_error_t error_{};
+  zip_source_t* source_ = nullptr;
+  zip_t* archive_ = nullptr;
+};
+
+}  // namespace
+
+void write_npz(const std::filesystem::path& path, const NamedArrays& arrays) {
+  std::vector<std::string> contents;
+  for (const auto& [name, tensor] : arrays) contents.push_back(npy_bytes(name, tensor));
+  MemoryZip zip;
+  for (size_t i = 0; i < arrays.size(); ++i) zip.add(arrays[i].first + ".npy", contents[i]);
+  write_file(path, zip.finish());
+}
+
+}  // namespace narrow::apps

@@ -1,0 +1,173 @@
+#include "apps/pipeline.h"
+
+#include <fmt/format.h>
+
+#include "apps/calibration.h"
+#include "apps/model_source.h"
+#include "apps/versions.h"
+#include "lib/analyze/analyze.h"
+#include "lib/base/error.h"
+#include "lib/base/file.h"
+#include "lib/io/load.h"
+#include "lib/rewrite/qdq.h"
+
+namespace narrow::apps {
+namespace {
+
+/// The plan and where it came from.
+struct Planned {
+  plan::PrecisionPlan plan;
+  report::CalibrationFacts calibration;
+  std::vector<int64_t> used_samples;  // of the data, by calibration
+  std::vector<std::string> warnings;
+};
+
+Planned plan_from_file(const PipelineOptions& options, const graph::Model& model, const std::string& model_sha256,
+                       Stages& stages) {
+  return stages.run("read plan", [&] {
+    const Json json = read_json(options.plan);
+    return in_context(options.plan, [&] {
+      Planned planned{.plan = plan::plan_from_json(json), .calibration = {}, .used_samples = {}, .warnings = {}};
+      if (planned.plan.model_sha256 != model_sha256) {
+        throw Error(ErrorKind::kUsage, "it was made for another model (sha256 {}..., this one has {}...)",
+                    planned.plan.model_sha256.substr(0, 12), model_sha256.substr(0, 12));
+      }
+      plan::check_plan(planned.plan, model);
+      planned.calibration.source = "plan " + options.plan;
+      return planned;
+    });
+  });
+}
+
+Planned plan_from_ranges(const PipelineOptions& options, const graph::Model& model, const std::string& model_sha256,
+                         const DataSource* data, Stages& stages) {
+  const analyze::Analysis analysis = stages.run("analyze", [&] { return analyze::analyze(model); });
+  const Needs needs = plan::calibration_needs(model, analysis, options.config.rules);
+  Planned planned;
+  calib::CalibrationTable table;
+  if (!options.calibration.empty()) {
+    table = read_table(options.calibration);
+    in_context(options.calibration, [&] { check_table(table, needs, model_sha256); });
+    planned.calibration.source = "calibration table " + options.calibration;
+  } else {
+    planned.used_samples = calib::spread_samples(data->reader->size(), options.config.samples);
+    const Stopwatch watch;
+    table = calibrate({model, needs, *data, planned.used_samples, model_sha256, options.workers}, stages);
+    planned.calibration = {
+        .data = data->facts(table.samples), .source = "data", .samples = 0, .seconds = watch.seconds()};
+  }
+  planned.calibration.samples = table.samples;
+  planned.warnings = calibration_warnings(table);
+  if (!options.calibration_out.empty()) write_file(options.calibration_out, json_text(calib::to_json(table)));
+  planned.plan =
+      stages.run("plan", [&] { return plan::make_plan(model, analysis, ranges_of(table), options.config.rules); });
+  planned.plan.model_sha256 = model_sha256;
+  return planned;
+}
+
+void evaluate(const PipelineOptions& options, const ModelSource& source, const DataSource& data,
+              const std::vector<int64_t>& used, report::Report& report, Stages& stages) {
+  const std::vector<int64_t> samples = remaining_samples(data.reader->size(), used);
+  if (!used.empty() && static_cast<int64_t>(used.size()) == data.reader->size()) {
+    report.notes.push_back("evaluated on the calibration samples themselves: the data holds no others (see --eval)");
+  } else if (!used.empty()) {
+    report.notes.push_back(fmt::format("evaluated on the {} samples that calibration left", samples.size()));
+  }
+  const graph::Model written = stages.run("read back", [&] { return io::load_model(options.output); });
+  report.evaluation = data.facts(static_cast<int64_t>(samples.size()));
+  report.validation =
+      run_validation({source.loaded, written, data, samples, options.labels, options.workers, options.speed}, stages);
+}
+
+report::ModelFacts written_facts(const std::string& path, const graph::Model& model) {
+  report::ModelFacts facts;
+  facts.path = path;
+  facts.weight_bytes = weight_bytes(model);
+  std::error_code failed;
+  if (!std::filesystem::is_regular_file(path, failed)) return facts;
+  const MappedFile file{std::filesystem::path(path)};
+  facts.sha256 = sha256(file.text());
+  facts.file_bytes = static_cast<int64_t>(file.bytes().size());
+  const auto beside = std::filesystem::file_size(path + ".data", failed);
+  const bool external = !failed && model.proto().ByteSizeLong() > file.bytes().size();
+  if (external) facts.file_bytes += static_cast<int64_t>(beside);
+  return facts;
+}
+
+Json effective_options(const PipelineOptions& options) {
+  Json json = to_json(options.config);
+  const auto add = [&](const char* key, const std::string& value) {
+    if (!value.empty()) json[key] = value;
+  };
+  add("data", options.data);
+  add("eval", options.evaluation);
+  add("labels", options.labels);
+  add("calibration_table", options.calibration);
+  add("plan", options.plan);
+  json["threads"] = options.workers;
+  return json;
+}
+
+}  // namespace
+
+void refuse_quantized(const graph::Model& model) {
+  const int64_t quantized = count_nodes(model, "QuantizeLinear");
+  if (quantized == 0) return;
+  throw Error(ErrorKind::kUnsupported,
+              "the model is quantized already (it has {} QuantizeLinear nodes); give the float model", quantized);
+}
+
+validate::Validation run_validation(ValidateRun run, Stages& stages) {
+  const validate::Samples samples = select_samples(run.data, std::move(run.samples), run.labels);
+  validate::ValidateOptions options;
+  options.workers = run.workers;
+  options.progress = stages.progress();
+  if (!run.speed) options.speed_repetitions = 0;
+  return stages.run("validate", [&] { return validate::validate(run.float_model, run.quantized, samples, options); });
+}
+
+report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
+  const ModelSource source = open_model(options.model, stages);
+  refuse_quantized(source.loaded);
+  const std::vector<calib::InputSpec> inputs = model_inputs(source.loaded);
+  const auto open = [&](const std::string& path) { return open_source(path, inputs, options.config.inputs, stages); };
+  const std::optional<DataSource> data = options.data.empty() ? std::nullopt : std::optional(open(options.data));
+  const std::optional<DataSource> other =
+      options.evaluation.empty() ? std::nullopt : std::optional(open(options.evaluation));
+  const DataSource* evaluation = other ? &*other : data ? &*data : nullptr;
+  // Labels that do not fit should not wait for the end of a long calibration.
+  if (evaluation != nullptr) select_samples(*evaluation, {}, options.labels);
+
+  const graph::Model model = normalize(source.loaded, stages);
+  Planned planned = options.plan.empty()
+                        ? plan_from_ranges(options, model, source.facts.sha256, data ? &*data : nullptr, stages)
+                        : plan_from_file(options, model, source.facts.sha256, stages);
+  if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(planned.plan)));
+
+  const graph::Model quantized = stages.run("rewrite", [&] {
+    graph::Model result = rewrite::rewrite_to_qdq(model, planned.plan);
+    io::infer_shapes(result);
+    return result;
+  });
+  stages.run("save", [&] { io::save_model(quantized, options.output); });
+
+  report::Report report;
+  report.command = "quantize";
+  report.versions = versions();
+  report.float_model = source.facts;
+  report.quantized_model = written_facts(options.output, quantized);
+  report.options = effective_options(options);
+  report.recipe = options.plan.empty() ? recipe_text(options.config.rules) : "by plan " + options.plan;
+  report.warnings = std::move(planned.warnings);
+  if (evaluation != nullptr) {
+    evaluate(options, source, *evaluation, other ? std::vector<int64_t>{} : planned.used_samples, report, stages);
+  } else {
+    report.notes.push_back("not validated: neither --data nor --eval was given");
+  }
+  report.calibration = std::move(planned.calibration);
+  report.plan = std::move(planned.plan);
+  report.stages = stages.times();
+  return report;
+}
+
+}  // namespace narrow::apps

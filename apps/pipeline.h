@@ -1,0 +1,52 @@
+// Float model and data in, quantized model and report out.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "apps/config.h"
+#include "apps/data_source.h"
+#include "apps/stages.h"
+#include "calib/calibration_table.h"
+#include "lib/graph/model.h"
+#include "lib/plan/plan.h"
+#include "lib/report/report.h"
+
+namespace narrow::apps {
+
+struct PipelineOptions {
+  Config config;
+  std::string model;
+  std::string output;
+  std::string data;         // may be empty when ranges or plan come from a file
+  std::string evaluation;   // "": what calibration left of `data`
+  std::string labels;       // of the evaluation data
+  std::string calibration;  // calibration table to take ranges from
+  std::string plan;         // plan to take as it is
+  std::string calibration_out;
+  std::string plan_out;
+  int workers = 1;
+  bool speed = true;
+};
+
+/// Runs every stage and writes the model (and the table and plan that were asked for); reports and gates are judged by
+/// the caller, so that they are written whatever the gates say.
+report::Report run_pipeline(const PipelineOptions& options, Stages& stages);
+
+struct ValidateRun {
+  const graph::Model& float_model;
+  const graph::Model& quantized;
+  const DataSource& data;
+  std::vector<int64_t> samples;
+  std::string labels;
+  int workers = 1;
+  bool speed = true;
+};
+
+/// The validation stage, also of its own.
+validate::Validation run_validation(ValidateRun run, Stages& stages);
+
+/// Refuses a model that holds QuantizeLinear already.
+void refuse_quantized(const graph::Model& model);
+
+}  // namespace narrow::apps

@@ -1,0 +1,72 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lib/base/file.h"
+#include "lib/base/json.h"
+#include "tests/apps/program.h"
+
+namespace narrow::test {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kRun = "run " + kModel + " --data " + kData + " --config " + kConfig + " --quiet -o ";
+
+TEST(Run, WritesOneArrayForEachOutput) {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_narrow(kRun + folder.path("out.npz"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("1 output of 200 feeds (float runtime)"));
+  const std::string bytes = read_text(folder.path("out.npz"));
+  EXPECT_THAT(bytes, HasSubstr("logits.npy"));
+  EXPECT_THAT(bytes, HasSubstr("'shape': (200, 16)"));
+}
+
+TEST(Run, SameBytesAtAnyThreadCount) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(run_narrow(kRun + folder.path("a.npz") + " --threads 1").exit_code, 0);
+  ASSERT_EQ(run_narrow(kRun + folder.path("b.npz") + " --threads 2").exit_code, 0);
+  EXPECT_EQ(read_text(folder.path("a.npz")), read_text(folder.path("b.npz")));
+}
+
+TEST(Run, AFolderGetsOneFileForEachFeed) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(run_narrow(kRun + folder.path("outputs")).exit_code, 0);
+  EXPECT_THAT(read_text(folder.path("outputs/feed_000199.npz")), HasSubstr("'shape': (1, 16)"));
+}
+
+TEST(Run, IntegerRuntimeWantsAQuantizedModel) {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_narrow(kRun + folder.path("o.npz") + " --runtime integer");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("the model is not quantized"));
+}
+
+TEST(Inspect, TellsWhatIsThere) {
+  const Outcome outcome = run_narrow("inspect " + kModel + " --format json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json json = parse_json(outcome.out, "stdout");
+  EXPECT_EQ(json["parameters"], 55216);  // tests/data/README.md
+  EXPECT_EQ(json["opsets"]["ai.onnx"], 17);
+  EXPECT_EQ(json["inputs"][0]["name"], "image");
+  EXPECT_EQ(json["inputs"][0]["shape"], "[?,1,32,32]");
+  EXPECT_EQ(json["outputs"][0]["name"], "logits");
+  EXPECT_EQ(json["quantize_nodes"], 0);
+  EXPECT_GT(json["quantization"]["macs"].get<int64_t>(), 0);
+}
+
+TEST(Bench, GivesSpeedAndLatencyOfEachModel) {
+  const Outcome outcome =
+      run_narrow("bench " + kModel + " " + kModel + " --batch 2 --seconds 0.05 --quiet --format json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json json = parse_json(outcome.out, "stdout");
+  ASSERT_EQ(json["models"].size(), 2U);
+  EXPECT_EQ(json["batch"], 2);
+  for (const Json& model : json["models"]) {
+    EXPECT_GT(model["samples_per_second"].get<double>(), 0);
+    EXPECT_GE(model["latency_ms"]["p95"].get<double>(), model["latency_ms"]["median"].get<double>());
+  }
+}
+
+}  // namespace
+}  // namespace narrow::test

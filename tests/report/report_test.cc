@@ -1,0 +1,86 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <limits>
+
+#include "lib/base/file.h"
+#include "tests/report/sample_report.h"
+
+namespace narrow::report {
+namespace {
+
+/// The rendering must equal tests/golden/report/<name>; NARROW_UPDATE_GOLDENS=1 writes the file for a person to review.
+void expect_golden(const std::string& rendered, const std::string& name) {
+  const std::string path = "tests/golden/report/" + name;
+  if (std::getenv("NARROW_UPDATE_GOLDENS") != nullptr) write_file(path, rendered);
+  EXPECT_EQ(rendered, read_text(path)) << path;
+}
+
+TEST(ReportGolden, Text) {
+  expect_golden(render(test::sample_report(), ReportFormat::kText), "sample.txt");
+}
+TEST(ReportGolden, Json) {
+  expect_golden(render(test::sample_report(), ReportFormat::kJson), "sample.json");
+}
+TEST(ReportGolden, Markdown) {
+  expect_golden(render(test::sample_report(), ReportFormat::kMarkdown), "sample.md");
+}
+TEST(ReportGolden, Html) {
+  expect_golden(render(test::sample_report(), ReportFormat::kHtml), "sample.html");
+}
+TEST(ReportGolden, Junit) {
+  expect_golden(render(test::sample_report(), ReportFormat::kJunit), "sample.xml");
+}
+
+TEST(Report, JsonSpellsNumbersThatJsonHasNot) {
+  Report report = test::sample_report();
+  report.validation->outputs[0].metrics.sqnr_db = -std::numeric_limits<double>::infinity();
+  report.validation->outputs[0].metrics.cosine = std::numeric_limits<double>::quiet_NaN();
+  const Json outputs = to_json(report)["validation"]["outputs"];
+  EXPECT_EQ(outputs[0]["sqnr_db"], "-inf");
+  EXPECT_TRUE(outputs[0]["cosine"].is_null());
+  EXPECT_EQ(outputs[1]["sqnr_db"], "inf");
+}
+
+TEST(Report, JsonHasEveryKeyThatItsSchemaRequires) {
+  const Json schema = read_json("configs/report.schema.json");
+  const Json json = to_json(test::sample_report());
+  for (const auto& key : schema["required"]) EXPECT_TRUE(json.contains(key.get<std::string>())) << key;
+  EXPECT_EQ(json.size(), schema["properties"].size());
+  // What did not happen is null, not left out.
+  const Json empty = to_json(Report{});
+  EXPECT_TRUE(empty["validation"].is_null());
+  EXPECT_TRUE(empty["plan"].is_null());
+  EXPECT_TRUE(empty["passed"].get<bool>());
+}
+
+TEST(Report, FormatIsPickedByExtension) {
+  EXPECT_EQ(report_format_of("a/b.json"), ReportFormat::kJson);
+  EXPECT_EQ(report_format_of("b.md"), ReportFormat::kMarkdown);
+  EXPECT_EQ(report_format_of("b.html"), ReportFormat::kHtml);
+  EXPECT_EQ(report_format_of("b.xml"), ReportFormat::kJunit);
+  EXPECT_EQ(report_format_of("b.txt"), ReportFormat::kText);
+  try {
+    report_format_of("report.pdf");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    EXPECT_STREQ(error.what(),
+                 "report 'report.pdf': no format for the extension '.pdf'; use .json, .md, .html, .xml or .txt");
+  }
+}
+
+TEST(Report, WorstLayersComeFirstAndNanIsWorst) {
+  Report report = test::sample_report();
+  report.validation->layers.push_back({"broken", "n", "Conv", {std::numeric_limits<double>::quiet_NaN(), 0, 1}});
+  const std::string text = render(report, ReportFormat::kText);
+  const size_t nan = text.find("broken");
+  const size_t worst = text.find("conv_out");
+  const size_t best = text.find("image  ");
+  EXPECT_LT(nan, worst);
+  EXPECT_LT(worst, best);
+  EXPECT_NE(best, std::string::npos);
+}
+
+}  // namespace
+}  // namespace narrow::report

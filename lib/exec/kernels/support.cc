@@ -28,7 +28,7 @@ Operand::Operand(const KernelRequest& request, size_t index) : index_(index) {
 
 const Tensor& Operand::in(std::span<Tensor> inputs) const {
   if (constant_.defined()) return constant_;
-  return index_ < inputs.size() ? inputs[index_] : kAbsent;
+  return present_ && index_ < inputs.size() ? inputs[index_] : kAbsent;
 }
 
 const Tensor& Operand::required_in(std::span<Tensor> inputs) const {

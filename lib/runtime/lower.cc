@@ -42,7 +42,7 @@ class Lowering {
 
   LoweredModel lower() {
     for (const onnx::NodeProto& node : model_.graph().node()) {
-      in_context(fmt::format("node '{}' ({})", graph::node_label(node), node.op_type()), [&] { plan(node); });
+      plan(node);
     }
     keep_needed();
     build();
@@ -112,9 +112,10 @@ class Lowering {
   GroupOrReason try_lower(LowerNode lower_node, const onnx::NodeProto& node) const {
     try {
       return lower_node(context_, node);
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kUnsupported) throw;
-      return Reason{ReasonCode::kNoIntegerKernel, error.what()};
+    } catch (Error& error) {
+      if (error.kind() == ErrorKind::kUnsupported) return Reason{ReasonCode::kNoIntegerKernel, error.what()};
+      error.add_context(fmt::format("node '{}' ({})", graph::node_label(node), node.op_type()));
+      throw;
     }
   }
 

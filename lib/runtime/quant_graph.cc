@@ -119,7 +119,8 @@ void QuantGraph::read_node(const onnx::NodeProto& node) {
     sources_[node.output(0)] = &at->second;
     return;
   }
-  // A second quantization of the same value with the same parameters is the first one.
+  // A second quantization of the same value with the same parameters is the first one, unless it has a name to keep.
+  if (index_.is_output(node.output(0))) return;
   for (const graph::Use& use : index_.uses(node.input(0))) {
     const auto other = use.node == &node ? linear_.end() : linear_.find(use.node);
     if (other == linear_.end() || use.input != 0 || !is_quantize(*use.node) || other->second.params != *params)

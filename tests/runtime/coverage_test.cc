@@ -11,7 +11,8 @@ using test::qdq_model;
 
 TEST(Coverage, FloatNodesHaveReasonsAndMacsAreCountedByShape) {
   const graph::Model model = qdq_model(R"(agraph (float[N,3,H,4] x) => (float[N,2,H,4] y)
-<float s = {1.0}, uint8 z = {0}, int8[3,3,1,1] w_q = {1,0,0, 0,1,0, 0,0,1}, float sw = {1.0}, int8 zw = {0}, float[2,3,1,1] w2 = {1,1,1,1,1,1}>
+<float s = {1.0}, uint8 z = {0}, int8[3,3,1,1] w_q = {1,0,0, 0,1,0, 0,0,1}, float sw = {1.0}, int8 zw = {0}, 
+ float[2,3,1,1] w2 = {1,1,1,1,1,1}>
 {
   x_q = QuantizeLinear(x, s, z)
   x_dq = DequantizeLinear(x_q, s, z)

@@ -66,7 +66,8 @@ TEST(Lower, UnsignedWeightsWithZeroPointsPerChannel) {
 
 TEST(Lower, GemmFoldsAlphaBetaAndEndsInFloat) {
   const graph::Model model = qdq_model(R"(agraph (float[1,2] x) => (float[1,2] y)
-<float sx = {0.5}, uint8 zx = {1}, float[2] sw = {0.25, 0.5}, int8[2] zw = {0, 0}, int8[2,2] w_q = {1, 2, -3, 4}, float[2] b = {1, 2}>
+<float sx = {0.5}, uint8 zx = {1}, float[2] sw = {0.25, 0.5}, int8[2] zw = {0, 0}, 
+ int8[2,2] w_q = {1, 2, -3, 4}, float[2] b = {1, 2}>
 {
   x_q = QuantizeLinear(x, sx, zx)
   x_dq = DequantizeLinear(x_q, sx, zx)

@@ -25,4 +25,4 @@ for seed in "${seeds[@]}"; do [ -f "$seed" ] && cp "$seed" "build/fuzz-corpus/$t
 suppressions="$PWD/scripts/sanitizers/lsan.supp"
 LSAN_OPTIONS="suppressions=$suppressions:print_suppressions=0" UBSAN_OPTIONS="print_stacktrace=1" \
   "build/fuzz/bin/${target}_fuzz" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -max_len=300000 \
-  -artifact_prefix="build/fuzz-corpus/$target-" -print_final_stats=1 -verbosity=0 "build/fuzz-corpus/$target"
+  -artifact_prefix="build/fuzz-corpus/$target-" -print_final_stats=1 -print_funcs=0 -verbosity=0 "build/fuzz-corpus/$target"

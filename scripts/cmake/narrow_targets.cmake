@@ -31,6 +31,10 @@ if(NARROW_SANITIZE)
   target_compile_definitions(narrow_options INTERFACE NARROW_SANITIZED=1)
 endif()
 
+if(NARROW_BUILD_FUZZERS)
+  target_compile_options(narrow_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # narrow_library(lib/tensor SOURCES a.cc ... DEPS narrow_base ...) defines narrow_tensor.
 function(narrow_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})

@@ -9,7 +9,7 @@
 #include "lib/base/parallel.h"
 #include "lib/base/suggest.h"
 #include "lib/exec/float_program.h"
-#include "lib/onednn/isa.h"
+#include "lib/runtime/instruction_set.h"
 #include "lib/tensor/metrics.h"
 #include "lib/validate/compare.h"
 #include "lib/validate/labels.h"
@@ -204,8 +204,8 @@ class Comparison {
                           .layers = sum_layers(results),
                           .layer_samples = options_.compare_layers ? static_cast<int64_t>(layer_samples_.size()) : 0,
                           .coverage = lowered_.coverage,
-                          .isa = onednn::effective_isa(),
-                          .saturates_pairs = onednn::saturates_pairs(),
+                          .isa = runtime::instruction_set(),
+                          .saturates_pairs = runtime::saturates_pairs(),
                           .speed = std::nullopt};
     if (!samples_.labels || samples_.count == 0) return validation;
     LabelHits hits;

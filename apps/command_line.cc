@@ -1,6 +1,7 @@
 #include "apps/command_line.h"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 
@@ -36,25 +37,55 @@ bool asks_for_help(const std::string& word) {
 
 }  // namespace
 
-CommandLine::CommandLine(CommandHelp help) : help_(std::move(help)) {
-  app_.set_help_flag();
-  app_.allow_extras();  // so that they can be named with a suggestion
+CommandLine::CommandLine(CommandHelp help) : help_(std::move(help)), app_(std::make_unique<CLI::App>()) {
+  app_->set_help_flag();
+  app_->allow_extras();  // so that they can be named with a suggestion
 }
 
+CommandLine::~CommandLine() = default;
+
 void CommandLine::positional(const std::string& name, std::string& target, std::string_view text) {
-  positionals_.push_back({name, text, app_.add_option(name, target)});
+  positionals_.push_back({name, text, app_->add_option(name, target)});
 }
 
 void CommandLine::positionals(const std::string& name, std::vector<std::string>& target, std::string_view text) {
-  positionals_.push_back({name, text, app_.add_option(name, target)});
+  positionals_.push_back({name, text, app_->add_option(name, target)});
+}
+
+void CommandLine::option(const std::string& names, std::string& target, const OptionHelp& help) {
+  add(names, app_->add_option(names, target), help);
+}
+
+void CommandLine::option(const std::string& names, int& target, const OptionHelp& help) {
+  add(names, app_->add_option(names, target), help);
+}
+
+void CommandLine::option(const std::string& names, int64_t& target, const OptionHelp& help) {
+  add(names, app_->add_option(names, target), help);
+}
+
+void CommandLine::option(const std::string& names, double& target, const OptionHelp& help) {
+  add(names, app_->add_option(names, target), help);
+}
+
+void CommandLine::option(const std::string& names, std::optional<std::string>& target, const OptionHelp& help) {
+  add(names, app_->add_option(names, target), help);
+}
+
+void CommandLine::option(const std::string& names, std::optional<int64_t>& target, const OptionHelp& help) {
+  add(names, app_->add_option(names, target), help);
+}
+
+void CommandLine::option(const std::string& names, std::optional<double>& target, const OptionHelp& help) {
+  add(names, app_->add_option(names, target), help);
 }
 
 void CommandLine::repeated(const std::string& names, std::vector<std::string>& target, const OptionHelp& help) {
-  add(names, app_.add_option(names, target)->allow_extra_args(false), help);
+  add(names, app_->add_option(names, target)->allow_extra_args(false), help);
 }
 
 void CommandLine::flag(const std::string& names, bool& target, const OptionHelp& help) {
-  add(names, app_.add_flag(names, target), help);
+  add(names, app_->add_flag(names, target), help);
 }
 
 void CommandLine::add(const std::string& names, CLI::Option* option, const OptionHelp& help) {
@@ -67,7 +98,7 @@ Error CommandLine::usage_error(const std::string& message) const {
 }
 
 void CommandLine::refuse_unknown() const {
-  const std::vector<std::string> extras = app_.remaining();
+  const std::vector<std::string> extras = app_->remaining();
   if (extras.empty()) return;
   const auto unknown =
       std::find_if(extras.begin(), extras.end(), [](const std::string& word) { return word.starts_with("-"); });
@@ -89,7 +120,7 @@ bool CommandLine::parse(const Arguments& arguments) {
   }
   try {
     Arguments reversed(arguments.rbegin(), arguments.rend());
-    app_.parse(reversed);
+    app_->parse(reversed);
   } catch (const CLI::ParseError& error) {
     std::string message = error.what();
     std::replace(message.begin(), message.end(), '\n', ' ');
@@ -106,6 +137,10 @@ void CommandLine::require(const std::string& name) const {
   if (!given(name)) throw usage_error(fmt::format("option {} is missing", name));
 }
 
+bool CommandLine::given(const std::string& name) const {
+  return app_->count(name) > 0;
+}
+
 std::string CommandLine::help_text() const {
   std::string text = fmt::format("narrow {}: {}\n\nexamples:\n", help_.name, help_.summary);
   for (const std::string_view example : help_.examples) text += fmt::format("  narrow {}\n", example);
@@ -119,7 +154,7 @@ std::string CommandLine::help_text() const {
     text += fmt::format("\n{}:\n", group);
     for (const Entry& entry : entries_) {
       if (entry.help.group != group) continue;
-      const std::string value = entry.help.value.empty() ? "" : " " + std::string(entry.help.value);
+      const std::string value = entry.help.value.empty() ? "" : fmt::format(" {}", entry.help.value);
       text += help_line(spaced(entry.names) + value, entry.help.text);
     }
   }

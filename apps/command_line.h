@@ -1,8 +1,7 @@
 // Options of one subcommand: parsing, help that leads with examples, and one clear line for what is wrong.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +9,11 @@
 
 #include "apps/commands.h"
 #include "lib/base/error.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace narrow::apps {
 
@@ -27,19 +31,26 @@ struct OptionHelp {
   std::string_view group = "options";
 };
 
+/// CLI11 parses; its header stays in one file, since it is long.
 class CommandLine {
  public:
   explicit CommandLine(CommandHelp help);
+  ~CommandLine();
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
 
   /// Required; taken in the order they are added.
   void positional(const std::string& name, std::string& target, std::string_view text);
   void positionals(const std::string& name, std::vector<std::string>& target, std::string_view text);
 
   /// `names` as "-o,--output" or "--data". The target keeps its value when the option is not given.
-  template <class Target>
-  void option(const std::string& names, Target& target, const OptionHelp& help) {
-    add(names, app_.add_option(names, target), help);
-  }
+  void option(const std::string& names, std::string& target, const OptionHelp& help);
+  void option(const std::string& names, int& target, const OptionHelp& help);
+  void option(const std::string& names, int64_t& target, const OptionHelp& help);
+  void option(const std::string& names, double& target, const OptionHelp& help);
+  void option(const std::string& names, std::optional<std::string>& target, const OptionHelp& help);
+  void option(const std::string& names, std::optional<int64_t>& target, const OptionHelp& help);
+  void option(const std::string& names, std::optional<double>& target, const OptionHelp& help);
   /// May be given several times, one value each.
   void repeated(const std::string& names, std::vector<std::string>& target, const OptionHelp& help);
   void flag(const std::string& names, bool& target, const OptionHelp& help);
@@ -49,7 +60,7 @@ class CommandLine {
   bool parse(const Arguments& arguments);
   /// Throws Error(kUsage) unless the option was given.
   void require(const std::string& name) const;
-  bool given(const std::string& name) const { return app_.count(name) > 0; }
+  bool given(const std::string& name) const;
 
   std::string help_text() const;
 
@@ -69,7 +80,7 @@ class CommandLine {
   Error usage_error(const std::string& message) const;
 
   CommandHelp help_;
-  CLI::App app_;
+  std::unique_ptr<CLI::App> app_;
   std::vector<Positional> positionals_;
   std::vector<Entry> entries_;
 };

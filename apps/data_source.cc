@@ -48,9 +48,9 @@ validate::Samples select_samples(const DataSource& source, std::vector<int64_t> 
   samples.count = static_cast<int64_t>(indices.size());
   if (!labels_path.empty()) {
     const std::vector<int64_t> all = calib::read_labels(labels_path, *source.reader);
-    if (static_cast<int64_t>(all.size()) != source.reader->size()) {
-      throw Error(ErrorKind::kUsage, "labels '{}': {} labels for {} samples of '{}'", labels_path, all.size(),
-                  source.reader->size(), source.path);
+    if (source.reader->samples() != source.reader->size()) {
+      throw Error(ErrorKind::kUnsupported, "labels need feeds of one sample; the model's batch is fixed at {}",
+                  source.reader->samples() / source.reader->size());
     }
     samples.labels.emplace();
     for (const int64_t index : indices) samples.labels->push_back(all[static_cast<size_t>(index)]);

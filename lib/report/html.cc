@@ -1,3 +1,7 @@
+#include <fmt/format.h>
+
+#include <string_view>
+
 #include "lib/report/document.h"
 
 namespace narrow::report {
@@ -48,8 +52,11 @@ std::string escape(std::string_view text) {
 
 std::string class_attribute(Align align, Mark mark) {
   std::string names = align == Align::kRight ? "right" : "";
-  if (mark != Mark::kNone) names += std::string(names.empty() ? "" : " ") + (mark == Mark::kGood ? "good" : "bad");
-  return names.empty() ? "" : " class=\"" + names + "\"";
+  if (mark != Mark::kNone) {
+    if (!names.empty()) names += ' ';
+    names += mark == Mark::kGood ? "good" : "bad";
+  }
+  return names.empty() ? "" : fmt::format(" class=\"{}\"", names);
 }
 
 void write_table(const Table& table, std::string& out) {
@@ -59,14 +66,14 @@ void write_table(const Table& table, std::string& out) {
   if (titled) {
     out += "<tr>";
     for (const Column& column : table.columns) {
-      out += "<th" + class_attribute(column.align, Mark::kNone) + ">" + escape(column.title) + "</th>";
+      out += fmt::format("<th{}>{}</th>", class_attribute(column.align, Mark::kNone), escape(column.title));
     }
     out += "</tr>\n";
   }
   for (const auto& row : table.rows) {
     out += "<tr>";
     for (size_t i = 0; i < row.size(); ++i) {
-      out += "<td" + class_attribute(table.columns[i].align, row[i].mark) + ">" + escape(row[i].text) + "</td>";
+      out += fmt::format("<td{}>{}</td>", class_attribute(table.columns[i].align, row[i].mark), escape(row[i].text));
     }
     out += "</tr>\n";
   }
@@ -75,7 +82,7 @@ void write_table(const Table& table, std::string& out) {
 
 void write_lines(const Lines& lines, std::string& out) {
   out += "<ul>\n";
-  for (const std::string& line : lines.lines) out += "<li>" + escape(line) + "</li>\n";
+  for (const std::string& line : lines.lines) out += fmt::format("<li>{}</li>\n", escape(line));
   out += "</ul>\n";
 }
 
@@ -83,12 +90,12 @@ void write_lines(const Lines& lines, std::string& out) {
 
 std::string render_html(const Document& document) {
   std::string out(kHead);
-  out += "<title>" + escape(document.title) + "</title>\n";
+  out += fmt::format("<title>{}</title>\n", escape(document.title));
   out += kStyle;
-  out += "</head>\n<body>\n<h1>" + escape(document.title) + "</h1>\n";
-  for (const std::string& line : document.summary) out += "<p>" + escape(line) + "</p>\n";
+  out += fmt::format("</head>\n<body>\n<h1>{}</h1>\n", escape(document.title));
+  for (const std::string& line : document.summary) out += fmt::format("<p>{}</p>\n", escape(line));
   for (const Section& section : document.sections) {
-    if (!section.title.empty()) out += "<h2>" + escape(section.title) + "</h2>\n";
+    if (!section.title.empty()) out += fmt::format("<h2>{}</h2>\n", escape(section.title));
     for (const Block& block : section.blocks) {
       if (const auto* table = std::get_if<Table>(&block)) {
         write_table(*table, out);

@@ -1,4 +1,6 @@
-#include <algorithm>
+#include <fmt/format.h>
+
+#include <string_view>
 
 #include "lib/report/document.h"
 
@@ -24,7 +26,7 @@ void write_row(const std::vector<Cell>& cells, std::string& out) {
   out += "|";
   for (const Cell& cell : cells) {
     const bool strong = cell.mark == Mark::kBad && !cell.text.empty();
-    out += strong ? " **" + escape(cell.text) + "** |" : " " + escape(cell.text) + " |";
+    out += fmt::format(strong ? " **{}** |" : " {} |", escape(cell.text));
   }
   out += "\n";
 }
@@ -42,16 +44,16 @@ void write_table(const Table& table, std::string& out) {
 }  // namespace
 
 std::string render_markdown(const Document& document) {
-  std::string out = "# " + escape(document.title) + "\n";
-  for (const std::string& line : document.summary) out += "\n" + escape(line) + "\n";
+  std::string out = fmt::format("# {}\n", escape(document.title));
+  for (const std::string& line : document.summary) out += fmt::format("\n{}\n", escape(line));
   for (const Section& section : document.sections) {
-    if (!section.title.empty()) out += "\n## " + escape(section.title) + "\n";
+    if (!section.title.empty()) out += fmt::format("\n## {}\n", escape(section.title));
     for (const Block& block : section.blocks) {
       out += "\n";
       if (const auto* table = std::get_if<Table>(&block)) {
         write_table(*table, out);
       } else {
-        for (const std::string& line : std::get<Lines>(block).lines) out += "- " + escape(line) + "\n";
+        for (const std::string& line : std::get<Lines>(block).lines) out += fmt::format("- {}\n", escape(line));
       }
     }
   }

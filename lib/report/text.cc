@@ -70,7 +70,7 @@ void write_wrapped(const std::string& line, size_t indent, std::string& out) {
       const size_t space = rest.rfind(' ', kWidth - margin);
       if (space != std::string::npos && space > 0) end = space;
     }
-    out += std::string(margin, ' ') + rest.substr(0, end) + "\n";
+    out.append(margin, ' ').append(rest, 0, end).append(1, '\n');
     rest.erase(0, std::min(rest.size(), end + 1));
     margin = indent + 2;
   }

@@ -162,7 +162,7 @@ TEST_F(BadInput, RuleThatMatchesNothing) {
 }
 
 TEST_F(BadInput, LabelsOfTheWrongNumber) {
-  expect_error(quantize(kModel, kData, "--labels tests/data/glyphs_eval_labels.npy"), 2,
+  expect_error(quantize(kModel, kData, "--labels tests/data/glyphs_eval_labels.npy"), 5,
                AllOf(HasSubstr("glyphs_eval_labels.npy"), HasSubstr("500"), HasSubstr("200")));
 }
 

@@ -157,7 +157,9 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   report.float_model = source.facts;
   report.quantized_model = written_facts(options.output, quantized);
   report.options = effective_options(options);
-  report.recipe = options.plan.empty() ? recipe_text(options.config.rules) : "by plan " + options.plan;
+  report.recipe = options.plan.empty() ? fmt::format("{} over {} samples", recipe_text(options.config.rules),
+                                                     planned.calibration.samples)
+                                       : "by plan " + options.plan;
   report.warnings = std::move(planned.warnings);
   if (evaluation != nullptr) {
     evaluate(options, source, *evaluation, other ? std::vector<int64_t>{} : planned.used_samples, report, stages);

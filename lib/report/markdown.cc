@@ -26,7 +26,8 @@ void write_row(const std::vector<Cell>& cells, std::string& out) {
   out += "|";
   for (const Cell& cell : cells) {
     const bool strong = cell.mark == Mark::kBad && !cell.text.empty();
-    out += fmt::format(strong ? " **{}** |" : " {} |", escape(cell.text));
+    const std::string text = escape(cell.text);
+    out += strong ? fmt::format(" **{}** |", text) : fmt::format(" {} |", text);
   }
   out += "\n";
 }

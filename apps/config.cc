@@ -118,7 +118,10 @@ void add_gate_options(CommandLine& line, ConfigFlags& flags) {
 
 Config make_config(const Json& json, const std::string& name, const ConfigFlags& flags) {
   if (name.empty()) return read_checked(json, flags);
-  return in_context(name, [&] { return read_checked(json, flags); });
+  return in_context(name, [&] {
+    read_checked(json, {});  // a flag must not hide what is wrong in the file
+    return read_checked(json, flags);
+  });
 }
 
 Config read_config(const ConfigFlags& flags) {

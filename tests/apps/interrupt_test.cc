@@ -52,7 +52,9 @@ TEST(Interrupt, NoHalfWrittenModel) {
     ASSERT_NE(std::system(command.c_str()), -1);
     const std::string listing = folder.listing();
     EXPECT_TRUE(listing.empty() || listing == "out.onnx") << listing;
-    if (!listing.empty()) EXPECT_EQ(read_text(folder.path("out.onnx")), expected);
+    if (!listing.empty()) {
+      EXPECT_EQ(read_text(folder.path("out.onnx")), expected);
+    }
   }
 }
 

@@ -60,13 +60,13 @@ TEST(Gates, ConfigIsReadStrictly) {
   EXPECT_EQ(limits.max_size_ratio, 0.3);
   EXPECT_FALSE(limits.min_agreement.has_value());
 
-  const Json misspelt{{"min_sqnr", 20}};
+  const Json misspelt{{"min_sqnr_bd", 20}};
   JsonObject wrong(misspelt, "gates");
   try {
     read_gates(wrong);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "gates.min_sqnr: unknown key; did you mean 'min_sqnr_db'?");
+    EXPECT_STREQ(error.what(), "gates.min_sqnr_bd: unknown key; did you mean 'min_sqnr_db'?");
   }
 }
 

@@ -24,7 +24,7 @@ constexpr std::array kReasons{
     ReasonRow{ReasonCode::kUnsupportedAttribute, "unsupported_attribute", "an attribute has no integer form"},
     ReasonRow{ReasonCode::kNoRange, "no_range", "calibration saw no value here"},
     ReasonRow{ReasonCode::kDegenerateRange, "degenerate_range", "no usable range"},
-    ReasonRow{ReasonCode::kNeighbourFloat, "neighbour_float", "it only moves data between float nodes"},
+    ReasonRow{ReasonCode::kNeighbourFloat, "neighbour_float", "integers would not pay here"},
     ReasonRow{ReasonCode::kNoIntegerKernel, "no_integer_kernel", "there is no integer kernel for it"},
     ReasonRow{ReasonCode::kNotFusable, "not_fusable", "its quantization pattern is incomplete"},
     ReasonRow{ReasonCode::kInSubgraph, "in_subgraph", "it is inside a subgraph"},

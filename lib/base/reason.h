@@ -16,7 +16,7 @@ enum class ReasonCode {
   kUnsupportedAttribute,
   kNoRange,          // calibration never saw the value
   kDegenerateRange,  // NaN or infinity only, or a range no scale can express
-  kNeighbourFloat,   // it would only move data between float nodes
+  kNeighbourFloat,   // its neighbours are float: quantizing it costs accuracy and gains no speed
   kNoIntegerKernel,  // quantized, but our runtime has no integer kernel for it
   kNotFusable,       // quantized, but the Q/DQ pattern around it is incomplete
   kInSubgraph,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <tuple>
 
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
@@ -152,20 +153,34 @@ class QdqWriter {
 
   struct Parameters {
     std::string scale;
-    std::string zero_point;
+    std::string zero_point;  // "" where it may be left out
   };
 
   Parameters add_parameters(const std::string& name, const quant::QuantParams& params) {
     const Shape shape = params.axis ? Shape{static_cast<int64_t>(params.scales.size())} : Shape{};
-    return {editor_.add_initializer(name + "_scale", Tensor::of<float>(shape, std::span<const float>(params.scales))),
-            editor_.add_initializer(name + "_zero_point", zero_point_tensor(params, shape))};
+    const Tensor scales = Tensor::of<float>(shape, std::span<const float>(params.scales));
+    Parameters names{.scale = shared_initializer(name + "_scale", scales)};
+    // DequantizeLinear of int32 allows no zero point but 0, so none is stored.
+    if (params.type != quant::QuantType::kInt32) {
+      names.zero_point = shared_initializer(name + "_zero_point", zero_point_tensor(params, shape));
+    }
+    return names;
+  }
+
+  /// Equal parameters are stored once: values that share a scale, and the zeros behind every symmetric weight.
+  std::string shared_initializer(const std::string& wanted, const Tensor& tensor) {
+    const std::string bytes(reinterpret_cast<const char*>(tensor.bytes()), tensor.byte_size());
+    std::string& name = parameters_[{tensor.type(), tensor.shape(), bytes}];
+    if (name.empty()) name = editor_.add_initializer(wanted, tensor);
+    return name;
   }
 
   std::string add_dequantize(const std::string& name, const std::string& quantized, const quant::QuantParams& params,
                              const std::string& output) {
     const Parameters names = add_parameters(name, params);
-    onnx::NodeProto& node = editor_.add_node("DequantizeLinear", name + "_DequantizeLinear",
-                                             {quantized, names.scale, names.zero_point}, {output});
+    std::vector<std::string> inputs{quantized, names.scale};
+    if (!names.zero_point.empty()) inputs.push_back(names.zero_point);
+    onnx::NodeProto& node = editor_.add_node("DequantizeLinear", name + "_DequantizeLinear", inputs, {output});
     if (params.axis) graph::set_int_attribute(node, "axis", *params.axis);
     return output;
   }
@@ -175,6 +190,7 @@ class QdqWriter {
   graph::GraphEditor editor_;
   std::map<std::string, onnx::NodeProto*> nodes_;
   std::map<std::string, std::vector<std::pair<quant::QuantParams, std::string>>> constants_;
+  std::map<std::tuple<DataType, Shape, std::string>, std::string> parameters_;
 };
 
 }  // namespace

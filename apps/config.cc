@@ -100,7 +100,7 @@ void add_config_option(CommandLine& line, ConfigFlags& flags) {
 
 void add_calibrator_options(CommandLine& line, ConfigFlags& flags) {
   line.option("--method", flags.method,
-              {"NAME", "calibrator: minmax, percentile, entropy or mse (minmax)", "calibration"});
+              {"NAME", "calibrator: minmax, percentile, entropy or mse (percentile)", "calibration"});
   line.option("--percentile", flags.percentile,
               {"P", "share of elements, in percent, that a percentile range keeps (99.999)", "calibration"});
 }

@@ -45,7 +45,7 @@ Config make_config(const Json& json, const std::string& name, const ConfigFlags&
 /// The effective options, for reports.
 Json to_json(const Config& config);
 
-/// "int8 weights per channel, uint8 activations, minmax".
+/// "int8 weights per channel, uint8 activations, percentile 99.999".
 std::string recipe_text(const plan::Rules& rules);
 
 }  // namespace narrow::apps

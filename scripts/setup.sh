@@ -38,13 +38,18 @@ unpack_onednn() {
   rm -rf "$work"
 }
 
+# Output to a log; its end is shown when the command fails.
+logged() {
+  "$@" > "$deps/build.log" 2>&1 || { tail -n 40 "$deps/build.log" >&2; return 1; }
+}
+
 build_onnx() {
   local work="$deps/work/onnx"
   rm -rf "$work" && mkdir -p "$work"
   unzip -q -o "$deps"/wheels/onnx-*.whl 'onnx/*' '*/licenses/*' -d "$work/source"
-  cmake -S scripts/cmake/onnx -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-    -DONNX_SOURCE="$work/source" -DCMAKE_INSTALL_PREFIX="$deps/onnx" >&2
-  cmake --build "$work/build" --target install >&2
+  logged cmake -S scripts/cmake/onnx -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    -DONNX_SOURCE="$work/source" -DCMAKE_INSTALL_PREFIX="$deps/onnx"
+  logged cmake --build "$work/build" --target install
   mkdir -p "$deps/onnx/share/doc/onnx"
   cp "$work"/source/*.dist-info/licenses/* "$deps/onnx/share/doc/onnx/"
   rm -rf "$work"
@@ -52,7 +57,7 @@ build_onnx() {
 
 install_packages
 stamp="$deps/stamp"
-wanted="$(cat scripts/wheels.txt scripts/cmake/onnx/CMakeLists.txt "$0" | sha256sum)"
+wanted="$(cat scripts/wheels.txt scripts/cmake/onnx/CMakeLists.txt | sha256sum)"
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   echo "setup: ONNX and oneDNN into $deps (two minutes, once)" >&2
   mkdir -p "$deps"

@@ -10,7 +10,7 @@ namespace narrow::quant {
 enum class CalibrationMethod { kMinMax, kPercentile, kEntropy, kMse };
 
 struct CalibratorSpec {
-  CalibrationMethod method = CalibrationMethod::kMinMax;
+  CalibrationMethod method = CalibrationMethod::kPercentile;
   double percentile = 99.999;  // kPercentile: share of elements, in percent, that the range keeps
   bool operator==(const CalibratorSpec&) const = default;
 };

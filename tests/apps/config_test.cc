@@ -26,7 +26,7 @@ TEST(Config, DefaultsAreAGoodStaticInt8Model) {
   EXPECT_EQ(config.samples, 100);
   EXPECT_EQ(config.target, "onnxruntime");
   EXPECT_FALSE(config.gates.any());
-  EXPECT_EQ(recipe_text(config.rules), "int8 weights per channel, uint8 activations, minmax");
+  EXPECT_EQ(recipe_text(config.rules), "int8 weights per channel, uint8 activations, percentile 99.999");
 }
 
 TEST(Config, AFlagBeatsTheConfigAndTheConfigTheDefault) {

@@ -96,7 +96,7 @@ TEST(Pipeline, RangesOfAnotherCalibratorAreRefused) {
       "plan " + kModel + " --calibration " + folder.path("ranges.json") + " --quiet -o " + folder.path("plan.json");
   const Outcome refused = run_narrow(plan);
   EXPECT_EQ(refused.exit_code, 2);
-  EXPECT_THAT(refused.err, HasSubstr("was calibrated by mse, the rules want minmax"));
+  EXPECT_THAT(refused.err, HasSubstr("was calibrated by mse, the rules want percentile 99.999"));
   EXPECT_EQ(run_narrow(plan + " --method mse").exit_code, 0);
 }
 

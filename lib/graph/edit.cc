@@ -23,25 +23,32 @@ void collect_names(const onnx::GraphProto& graph, std::set<std::string>& names) 
   }
 }
 
-void rename_reads(onnx::NodeProto& node, const std::string& from, const std::string& to);
+using Redirections = GraphEditor::Redirections;
 
-void rename_captures(onnx::GraphProto& subgraph, const std::string& from, const std::string& to) {
-  const std::vector<std::string> captured = captured_values(subgraph);
-  // A body with a value of its own under this name does not read the outer one.
-  if (std::find(captured.begin(), captured.end(), from) == captured.end()) return;
-  for (onnx::NodeProto& node : *subgraph.mutable_node()) rename_reads(node, from, to);
-  for (onnx::ValueInfoProto& output : *subgraph.mutable_output()) {
-    if (output.name() == from) output.set_name(to);
-  }
+void rename_reads(onnx::NodeProto& node, const Redirections& redirections);
+
+void rename(std::string& name, const Redirections& redirections) {
+  const auto found = redirections.find(name);
+  if (found != redirections.end()) name = found->second;
 }
 
-void rename_reads(onnx::NodeProto& node, const std::string& from, const std::string& to) {
-  for (std::string& input : *node.mutable_input()) {
-    if (input == from) input = to;
+void rename_captures(onnx::GraphProto& subgraph, const Redirections& redirections) {
+  // Only what the body captures: a value of its own under an outer name is another value.
+  Redirections captured;
+  for (const std::string& value : captured_values(subgraph)) {
+    const auto found = redirections.find(value);
+    if (found != redirections.end()) captured.insert(*found);
   }
+  if (captured.empty()) return;
+  for (onnx::NodeProto& node : *subgraph.mutable_node()) rename_reads(node, captured);
+  for (onnx::ValueInfoProto& output : *subgraph.mutable_output()) rename(*output.mutable_name(), captured);
+}
+
+void rename_reads(onnx::NodeProto& node, const Redirections& redirections) {
+  for (std::string& input : *node.mutable_input()) rename(input, redirections);
   for (onnx::AttributeProto& attribute : *node.mutable_attribute()) {
-    if (attribute.has_g()) rename_captures(*attribute.mutable_g(), from, to);
-    for (onnx::GraphProto& subgraph : *attribute.mutable_graphs()) rename_captures(subgraph, from, to);
+    if (attribute.has_g()) rename_captures(*attribute.mutable_g(), redirections);
+    for (onnx::GraphProto& subgraph : *attribute.mutable_graphs()) rename_captures(subgraph, redirections);
   }
 }
 
@@ -167,8 +174,8 @@ void GraphEditor::replace_initializer(const std::string& name, const Tensor& ten
   ensure(false, "an initializer that is replaced exists");
 }
 
-void GraphEditor::redirect_uses(const std::string& from, const std::string& to) {
-  for (onnx::NodeProto& node : *model_.mutable_graph().mutable_node()) rename_reads(node, from, to);
+void GraphEditor::redirect_uses(const Redirections& redirections) {
+  for (onnx::NodeProto& node : *model_.mutable_graph().mutable_node()) rename_reads(node, redirections);
 }
 
 void GraphEditor::remove_node(const onnx::NodeProto* node) {

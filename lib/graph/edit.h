@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "lib/graph/model.h"
@@ -25,8 +26,10 @@ class GraphEditor {
   std::string add_initializer(const std::string& wanted, const Tensor& tensor);
   void replace_initializer(const std::string& name, const Tensor& tensor);
 
-  /// Every later read of `from`, in nodes and in their subgraphs, becomes a read of `to`; graph outputs stay.
-  void redirect_uses(const std::string& from, const std::string& to);
+  /// Reads of each key, in nodes and in their subgraphs, become reads of its value (once: chains are not followed);
+  /// graph outputs stay.
+  using Redirections = std::unordered_map<std::string, std::string>;
+  void redirect_uses(const Redirections& redirections);
   /// Nodes to drop on finish(), by address.
   void remove_node(const onnx::NodeProto* node);
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <unordered_set>
 
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
@@ -86,100 +87,115 @@ Tensor transform_bias(const std::optional<Tensor>& bias, const ChannelAffine& af
   return result;
 }
 
-onnx::NodeProto& find_node(graph::Model& model, const std::string& name) {
-  for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
-    if (node.name() == name) return node;
+/// One linear node and the chain of consumers that fold into it.
+struct Fold {
+  Linear linear;
+  ChannelAffine affine;
+  bool needs_bias = false;
+  std::string output;  // what the last consumer made
+  std::vector<std::string> consumers;
+};
+
+void compose(ChannelAffine& first, const ChannelAffine& second) {
+  for (size_t c = 0; c < first.factor.size(); ++c) {
+    first.factor[c] *= second.factor[c];
+    first.offset[c] = first.offset[c] * second.factor[c] + second.offset[c];
   }
-  throw Error(ErrorKind::kInternal, "node '{}' has gone", name);
 }
 
-class Folder {
- public:
-  explicit Folder(graph::Model& model) : model_(model) {}
-
-  /// Folds one consumer into one linear node; false if there is none to fold.
-  bool fold_one() {
-    const graph::GraphIndex index(model_.graph());
-    for (const onnx::NodeProto& node : model_.graph().node()) {
-      if (const auto linear = find_linear(index, node)) {
-        if (fold_consumer(index, node, *linear)) return true;
-      }
-    }
-    return false;
-  }
-
- private:
-  // Before:  t = Conv (x, W, b);  y = BatchNormalization (t, ...)     (or Add, Sub, Mul, Div with a constant)
-  // After:   y = Conv (x, factor * W, factor * b + offset)
-  bool fold_consumer(const graph::GraphIndex& index, const onnx::NodeProto& node, const Linear& linear) {
-    const std::string value = node.output(0);
-    const auto uses = index.uses(value);
-    if (uses.size() != 1 || index.is_output(value) || uses[0].input == graph::Use::kCaptured) return false;
+// Before:  t = Conv (x, W, b);  y = BatchNormalization (t, ...)     (or Add, Sub, Mul, Div with a constant; or several)
+// After:   y = Conv (x, factor * W, factor * b + offset)
+std::optional<Fold> find_fold(const graph::Model& model, const graph::GraphIndex& index, const onnx::NodeProto& node) {
+  const auto linear = find_linear(index, node);
+  if (!linear) return std::nullopt;
+  const auto channels = static_cast<size_t>(linear->channels);
+  Fold fold{.linear = *linear,
+            .affine = {std::vector<double>(channels, 1), std::vector<double>(channels, 0)},
+            .needs_bias = !linear->bias.empty(),
+            .output = node.output(0)};
+  for (;;) {
+    const auto uses = index.uses(fold.output);
+    if (uses.size() != 1 || index.is_output(fold.output) || uses[0].input == graph::Use::kCaptured) break;
     const onnx::NodeProto& consumer = *uses[0].node;
     const auto affine =
-        channel_affine(model_, index, consumer, value, linear.output_rank, linear.output_axis, linear.channels);
-    if (!affine) return false;
-    const bool has_offset = std::any_of(affine->offset.begin(), affine->offset.end(), [](double o) { return o != 0; });
-    const bool needs_bias = has_offset || !linear.bias.empty();
-    if (needs_bias && !can_take_bias(index, node)) return false;
-
-    const Tensor weight = scale_channels(constant(index, linear.weight), linear.weight_axis, affine->factor);
-    std::optional<Tensor> bias;
-    if (!linear.bias.empty()) bias = constant(index, linear.bias);
-    const bool own_weight = index.uses(linear.weight).size() == 1;
-    const bool own_bias = !linear.bias.empty() && index.uses(linear.bias).size() == 1;
-    const std::string output = consumer.output(0);
-
-    graph::GraphEditor editor(model_);
-    onnx::NodeProto& target = find_node(model_, linear.node);
-    set_constant(editor, target, 1, own_weight, linear.weight, weight);
-    if (needs_bias) {
-      if (target.op_type() == "MatMul") target.set_op_type("Gemm");
-      const std::string name = linear.bias.empty() ? linear.node + ".bias" : linear.bias;
-      set_constant(editor, target, 2, own_bias, name, transform_bias(bias, *affine));
-    }
-    editor.remove_node(&consumer);
-    target.set_output(0, output);
-    editor.finish();
-    return true;
+        channel_affine(model, index, consumer, fold.output, linear->output_rank, linear->output_axis, linear->channels);
+    if (!affine) break;
+    const bool offset = std::any_of(affine->offset.begin(), affine->offset.end(), [](double o) { return o != 0; });
+    if (offset && !can_take_bias(index, node)) break;
+    fold.needs_bias = fold.needs_bias || offset;
+    compose(fold.affine, *affine);
+    fold.consumers.push_back(consumer.name());
+    fold.output = consumer.output(0);
   }
+  if (fold.consumers.empty()) return std::nullopt;
+  return fold;
+}
 
-  Tensor constant(const graph::GraphIndex& index, const std::string& name) const {
-    return model_.tensor(*index.initializer(name));
+/// Constants that other nodes read too are copied, not changed under them.
+void set_constant(graph::GraphEditor& editor, onnx::NodeProto& node, int slot, bool own, const std::string& name,
+                  const Tensor& tensor) {
+  if (own) return editor.replace_initializer(name, tensor);
+  while (node.input_size() <= slot) node.add_input("");
+  node.set_input(slot, editor.add_initializer(name, tensor));
+}
+
+void apply_fold(const graph::Model& original, const graph::GraphIndex& index, const Fold& fold,
+                graph::GraphEditor& editor, onnx::NodeProto& node) {
+  const Linear& linear = fold.linear;
+  const auto constant = [&](const std::string& name) { return original.tensor(*index.initializer(name)); };
+  const Tensor weight = scale_channels(constant(linear.weight), linear.weight_axis, fold.affine.factor);
+  set_constant(editor, node, 1, index.uses(linear.weight).size() == 1, linear.weight, weight);
+  if (fold.needs_bias) {
+    const bool has_bias = !linear.bias.empty();
+    const std::optional<Tensor> bias = has_bias ? std::optional(constant(linear.bias)) : std::nullopt;
+    if (node.op_type() == "MatMul") node.set_op_type("Gemm");
+    const bool own = has_bias && index.uses(linear.bias).size() == 1;
+    set_constant(editor, node, 2, own, has_bias ? linear.bias : linear.node + ".bias",
+                 transform_bias(bias, fold.affine));
   }
+  node.set_output(0, fold.output);
+}
 
-  /// Constants that other nodes read too are copied, not changed under them.
-  static void set_constant(graph::GraphEditor& editor, onnx::NodeProto& node, int slot, bool own,
-                           const std::string& name, const Tensor& tensor) {
-    if (own) return editor.replace_initializer(name, tensor);
-    while (node.input_size() <= slot) node.add_input("");
-    node.set_input(slot, editor.add_initializer(name, tensor));
+graph::Model fold_channel_arithmetic(const graph::Model& model) {
+  const graph::GraphIndex index(model.graph());
+  graph::Model result = model;
+  graph::GraphEditor editor(result);
+  std::unordered_set<std::string> gone;
+  for (onnx::NodeProto& node : *result.mutable_graph().mutable_node()) {
+    const auto fold = find_fold(model, index, *index.node(node.name()));
+    if (!fold) continue;
+    apply_fold(model, index, *fold, editor, node);
+    gone.insert(fold->consumers.begin(), fold->consumers.end());
   }
+  for (const onnx::NodeProto& node : result.graph().node()) {
+    if (gone.contains(node.name())) editor.remove_node(&node);
+  }
+  editor.finish();
+  return result;
+}
 
-  graph::Model& model_;
-};
+bool does_nothing(const graph::GraphIndex& index, const onnx::NodeProto& node) {
+  if (!graph::canonical_domain(node.domain()).empty() || index.is_output(node.output(0))) return false;
+  if (node.op_type() == "Identity") return true;
+  if (node.op_type() != "Dropout" || (node.input_size() > 2 && !node.input(2).empty())) return false;
+  const bool has_mask = node.output_size() > 1 && !node.output(1).empty();
+  return !has_mask || (index.uses(node.output(1)).empty() && !index.is_output(node.output(1)));
+}
 
 // Before:  t = Identity (x);  y = Relu (t)       (or Dropout, which does nothing in inference)
 // After:   y = Relu (x)
 void remove_identities(graph::Model& model) {
+  const graph::GraphIndex index(model.graph());
   graph::GraphEditor editor(model);
-  for (;;) {
-    const graph::GraphIndex index(model.graph());
-    const auto& nodes = model.graph().node();
-    const auto found = std::find_if(nodes.begin(), nodes.end(), [&](const onnx::NodeProto& node) {
-      const bool drops = node.op_type() == "Dropout" && (node.input_size() < 3 || node.input(2).empty());
-      const bool mask_read =
-          node.output_size() > 1 && (!index.uses(node.output(1)).empty() || index.is_output(node.output(1)));
-      const bool passes = node.op_type() == "Identity" || (drops && !mask_read);
-      return passes && graph::canonical_domain(node.domain()).empty() && !index.is_output(node.output(0));
-    });
-    if (found == nodes.end()) return;
-    editor.remove_node(&*found);
-    const std::string from = found->output(0);
-    const std::string to = found->input(0);
-    editor.redirect_uses(from, to);
-    editor.finish();
+  graph::GraphEditor::Redirections sources;
+  for (const onnx::NodeProto& node : model.graph().node()) {
+    if (!does_nothing(index, node)) continue;
+    const auto earlier = sources.find(node.input(0));  // nodes are sorted: a chain's beginning is known
+    sources[node.output(0)] = earlier == sources.end() ? node.input(0) : earlier->second;
+    editor.remove_node(&node);
   }
+  editor.redirect_uses(sources);
+  editor.finish();
 }
 
 // Before:  y = alpha * A B + beta * C      with B and C constant
@@ -212,10 +228,7 @@ graph::Model fold_linear(const graph::Model& model) {
   graph::Model result = model;
   remove_identities(result);
   fold_gemm_factors(result);
-  Folder folder(result);
-  while (folder.fold_one()) {
-  }
-  return result;
+  return fold_channel_arithmetic(result);
 }
 
 }  // namespace narrow::rewrite

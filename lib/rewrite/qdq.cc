@@ -4,6 +4,7 @@
 
 #include <map>
 #include <tuple>
+#include <unordered_map>
 
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
@@ -27,8 +28,13 @@ Tensor zero_point_tensor(const quant::QuantParams& params, const Shape& shape) {
 
 class QdqWriter {
  public:
-  QdqWriter(graph::Model& model, const plan::PrecisionPlan& plan) : model_(model), plan_(plan), editor_(model) {
-    for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) nodes_[node.name()] = &node;
+  QdqWriter(const graph::Model& original, graph::Model& model, const plan::PrecisionPlan& plan)
+      : original_(original), index_(original.graph()), model_(model), plan_(plan), editor_(model) {
+    for (const plan::ValuePlan& value : plan.values) values_[value.value] = &value;
+    for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
+      nodes_[node.name()] = &node;
+      for (const std::string& output : node.output()) makers_[output] = &node;
+    }
   }
 
   void write() {
@@ -37,22 +43,27 @@ class QdqWriter {
     for (const plan::LayerPlan& layer : plan_.layers) {
       if (layer.weight) quantize_weight(layer);
     }
-    for (const plan::ValuePlan& value : plan_.values) quantize_value(value);
+    for (const plan::ValuePlan& value : plan_.values) dequantize_for_readers(value);
+    // Readers first, then the nodes that they must not take for readers.
+    editor_.redirect_uses(redirections_);
+    for (const PendingPair& pair : pairs_) add_pair(pair);
     editor_.finish();
   }
 
  private:
+  struct PendingPair {
+    const plan::ValuePlan* plan = nullptr;
+    std::string real;
+    std::string dequantized;
+  };
+
   // Before:  t = Conv (...);  y = Relu (t);  ... y
   // After:   y = Conv (...);  ... y          (the Q behind y clamps as Relu does; check_plan proved it)
   void remove_folded_clamps() {
     for (const plan::LayerPlan& layer : plan_.layers) {
       if (layer.decision != plan::Decision::kFold) continue;
       const onnx::NodeProto& clamp = *nodes_.at(layer.node);
-      for (onnx::NodeProto& node : *model_.mutable_graph().mutable_node()) {
-        for (std::string& output : *node.mutable_output()) {
-          if (&node != &clamp && output == clamp.input(0)) output = clamp.output(0);
-        }
-      }
+      rename_result(clamp.input(0), clamp.output(0));
       editor_.remove_node(&clamp);
     }
   }
@@ -65,9 +76,8 @@ class QdqWriter {
     node.set_input(weight.input, dequantized_constant(weight.initializer, weight.params));
     if (!layer.bias_input) return;
     const std::string bias = node.input(*layer.bias_input);
-    const plan::ValuePlan* source = plan_.value(layer.activations.at(0));
-    ensure(source != nullptr, "the plan was checked");
-    node.set_input(*layer.bias_input, dequantized_constant(bias, bias_params(weight.params, source->params, bias)));
+    const quant::QuantParams& source = values_.at(layer.activations.at(0))->params;
+    node.set_input(*layer.bias_input, dequantized_constant(bias, bias_params(weight.params, source, bias)));
   }
 
   quant::QuantParams bias_params(const quant::QuantParams& weight, const quant::QuantParams& source,
@@ -94,61 +104,45 @@ class QdqWriter {
     return value;
   }
 
-  Tensor initializer(const std::string& name) const {
-    for (const onnx::TensorProto& tensor : model_.graph().initializer()) {
-      if (tensor.name() == name) return model_.tensor(tensor);
-    }
-    throw Error(ErrorKind::kInternal, "initializer '{}' has gone", name);
-  }
-
-  bool is_initializer(const std::string& name) const {
-    const auto& all = model_.graph().initializer();
-    return std::any_of(all.begin(), all.end(), [&](const onnx::TensorProto& tensor) { return tensor.name() == name; });
-  }
-
-  bool is_output(const std::string& name) const {
-    const auto& all = model_.graph().output();
-    return std::any_of(all.begin(), all.end(),
-                       [&](const onnx::ValueInfoProto& output) { return output.name() == name; });
-  }
-
-  bool is_input(const std::string& name) const {
-    const auto& all = model_.graph().input();
-    return std::any_of(all.begin(), all.end(), [&](const onnx::ValueInfoProto& input) { return input.name() == name; });
-  }
+  Tensor initializer(const std::string& name) const { return original_.tensor(*index_.initializer(name)); }
 
   // Before:  x = Conv (...);  y = Relu (x)
   // After:   x = Conv (...);  q = QuantizeLinear (x);  d = DequantizeLinear (q);  y = Relu (d)
   // A graph output x keeps its name: the producer's result is renamed, and the DequantizeLinear makes x.
-  void quantize_value(const plan::ValuePlan& plan) {
+  void dequantize_for_readers(const plan::ValuePlan& plan) {
     const std::string& value = plan.value;
-    if (is_initializer(value)) {
-      editor_.redirect_uses(value, dequantized_constant(value, plan.params));
+    if (index_.initializer(value) != nullptr) {
+      redirections_[value] = dequantized_constant(value, plan.params);
       return;
     }
-    std::string real = value;
-    std::string dequantized;
-    if (is_output(value) && !is_input(value)) {
-      real = editor_.unique_name(value + "_real");
+    if (index_.is_output(value) && !index_.is_input(value)) {
+      const std::string real = editor_.unique_name(value + "_real");
       rename_result(value, real);
-      dequantized = value;
-    } else {
-      dequantized = editor_.unique_name(value + "_dequantized");
-      editor_.redirect_uses(value, dequantized);
+      pairs_.push_back({&plan, real, value});
+      return;
     }
-    const Parameters names = add_parameters(value, plan.params);
+    const std::string dequantized = editor_.unique_name(value + "_dequantized");
+    redirections_[value] = dequantized;
+    pairs_.push_back({&plan, value, dequantized});
+  }
+
+  void add_pair(const PendingPair& pair) {
+    const std::string& value = pair.plan->value;
+    const Parameters names = add_parameters(value, pair.plan->params);
     const std::string quantized = editor_.unique_name(value + "_quantized");
-    editor_.add_node("QuantizeLinear", value + "_QuantizeLinear", {real, names.scale, names.zero_point}, {quantized});
+    editor_.add_node("QuantizeLinear", value + "_QuantizeLinear", {pair.real, names.scale, names.zero_point},
+                     {quantized});
     editor_.add_node("DequantizeLinear", value + "_DequantizeLinear", {quantized, names.scale, names.zero_point},
-                     {dequantized});
+                     {pair.dequantized});
   }
 
   void rename_result(const std::string& from, const std::string& to) {
-    for (onnx::NodeProto& node : *model_.mutable_graph().mutable_node()) {
-      for (std::string& output : *node.mutable_output()) {
-        if (output == from) output = to;
-      }
+    const auto maker = makers_.extract(from);
+    ensure(!maker.empty(), "a renamed value has a producer");
+    for (std::string& output : *maker.mapped()->mutable_output()) {
+      if (output == from) output = to;
     }
+    makers_[to] = maker.mapped();
   }
 
   struct Parameters {
@@ -185,11 +179,17 @@ class QdqWriter {
     return output;
   }
 
+  const graph::Model& original_;
+  graph::GraphIndex index_;  // of the original
   graph::Model& model_;
   const plan::PrecisionPlan& plan_;
   graph::GraphEditor editor_;
-  std::map<std::string, onnx::NodeProto*> nodes_;
-  std::map<std::string, std::vector<std::pair<quant::QuantParams, std::string>>> constants_;
+  std::unordered_map<std::string, const plan::ValuePlan*> values_;
+  std::unordered_map<std::string, onnx::NodeProto*> nodes_;
+  std::unordered_map<std::string, onnx::NodeProto*> makers_;
+  graph::GraphEditor::Redirections redirections_;
+  std::vector<PendingPair> pairs_;
+  std::unordered_map<std::string, std::vector<std::pair<quant::QuantParams, std::string>>> constants_;
   std::map<std::tuple<DataType, Shape, std::string>, std::string> parameters_;
 };
 
@@ -198,7 +198,7 @@ class QdqWriter {
 graph::Model rewrite_to_qdq(const graph::Model& model, const plan::PrecisionPlan& plan) {
   plan::check_plan(plan, model);
   graph::Model result = model;
-  QdqWriter(result, plan).write();
+  QdqWriter(model, result, plan).write();
   return result;
 }
 

@@ -26,7 +26,7 @@ agraph (float[1] x, bool c) => (float[1] y)
               else_branch = own () => (float[1] b) { t = Neg (x)  b = Relu (t) }>
 })");
   GraphEditor editor(model);
-  editor.redirect_uses("t", "u");
+  editor.redirect_uses({{"t", "u"}});
   const auto& node = model.graph().node(1);
   EXPECT_EQ(node.attribute(0).g().node(0).input(0), "u");
   EXPECT_EQ(node.attribute(1).g().node(1).input(0), "t") << "a body's own value of that name stays";

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "lib/analyze/groups.h"
 #include "lib/analyze/macs.h"
@@ -68,12 +69,19 @@ class LayerBuilder {
     if (initializer == nullptr) return Reason{ReasonCode::kWeightNotConstant, "'" + weight + "'"};
     const auto rank = static_cast<size_t>(initializer->dims_size());
     layer.weight = ConstantSlot{row.weight_input, weight, ops::weight_channel_axis(node, rank)};
+    if (!all_finite(weight)) return Reason{ReasonCode::kDegenerateRange, "'" + weight + "' has NaN or infinity"};
     layer.weight_elements = element_count(Shape(initializer->dims().begin(), initializer->dims().end()));
     if (const auto reason = check_gemm(node)) return reason;
     if (row.bias_input < 0 || node.input_size() <= row.bias_input || node.input(row.bias_input).empty()) {
       return std::nullopt;
     }
     return fill_bias(node, row.bias_input, layer);
+  }
+
+  bool all_finite(const std::string& initializer) const {
+    const Tensor tensor = model_.tensor(*index_.initializer(initializer));
+    const auto values = tensor.data<float>();
+    return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
   }
 
   static std::optional<Reason> check_gemm(const onnx::NodeProto& node) {
@@ -93,6 +101,7 @@ class LayerBuilder {
       return Reason{ReasonCode::kUnsupportedAttribute,
                     fmt::format("bias '{}' has rank {}, not 1", bias, initializer->dims_size())};
     }
+    if (!all_finite(bias)) return Reason{ReasonCode::kDegenerateRange, "'" + bias + "' has NaN or infinity"};
     layer.bias = ConstantSlot{slot, bias, 0};
     return std::nullopt;
   }
@@ -140,8 +149,8 @@ void find_clamp_producers(const graph::GraphIndex& index, Analysis& analysis) {
 }  // namespace
 
 const Layer* Analysis::layer(const std::string& node) const {
-  const auto found = std::find_if(layers.begin(), layers.end(), [&](const Layer& l) { return l.node == node; });
-  return found == layers.end() ? nullptr : &*found;
+  const auto found = layer_of.find(node);
+  return found == layer_of.end() ? nullptr : &layers[found->second];
 }
 
 const ValueGroup& Analysis::group(const std::string& value) const {
@@ -154,7 +163,10 @@ Analysis analyze(const graph::Model& model) {
   const graph::GraphIndex index(model.graph());
   const LayerBuilder builder(model, index);
   Analysis analysis;
-  for (const onnx::NodeProto& node : model.graph().node()) analysis.layers.push_back(builder.build(node));
+  for (const onnx::NodeProto& node : model.graph().node()) {
+    analysis.layer_of.emplace(node.name(), analysis.layers.size());
+    analysis.layers.push_back(builder.build(node));
+  }
   find_clamp_producers(index, analysis);
   group_values(model, index, analysis);
   return analysis;

@@ -45,6 +45,7 @@ struct ValueGroup {
 struct Analysis {
   std::vector<Layer> layers;                          // in node order, every node of the main graph
   std::vector<ValueGroup> groups;                     // every value some layer could want quantized is in exactly one
+  std::map<std::string, size_t> layer_of;             // node name -> index into layers
   std::map<std::string, size_t> group_of;             // value -> index into groups
   std::map<std::string, std::string> clamp_producer;  // Relu or Clip node -> node whose only reader it is
 

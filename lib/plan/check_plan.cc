@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "lib/base/error.h"
 #include "lib/base/suggest.h"
@@ -17,7 +18,9 @@ namespace {
 
 class Checker {
  public:
-  Checker(const PrecisionPlan& plan, const graph::Model& model) : plan_(plan), model_(model), index_(model.graph()) {}
+  Checker(const PrecisionPlan& plan, const graph::Model& model) : plan_(plan), model_(model), index_(model.graph()) {
+    for (const ValuePlan& value : plan.values) values_[value.value] = &value;
+  }
 
   void check() const {
     check_nodes();
@@ -46,8 +49,7 @@ class Checker {
     const onnx::NodeProto& node = *index_.node(layer.node);
     for (const auto* values : {&layer.activations, &layer.outputs}) {
       for (const std::string& value : *values) {
-        if (plan_.value(value) == nullptr)
-          fail(layer, fmt::format("value '{}' has no parameters under \"values\"", value));
+        if (!values_.contains(value)) fail(layer, fmt::format("value '{}' has no parameters under \"values\"", value));
       }
     }
     if (layer.weight) check_weight(layer, node);
@@ -75,9 +77,9 @@ class Checker {
   }
 
   void check_fold(const LayerPlan& layer, const onnx::NodeProto& node) const {
-    const ValuePlan* value = node.output_size() == 1 ? plan_.value(node.output(0)) : nullptr;
-    const auto bounds = value == nullptr ? std::nullopt : clamp_bounds(model_, index_, node);
-    if (!bounds || !folds_exactly(*bounds, value->params)) {
+    const auto value = node.output_size() == 1 ? values_.find(node.output(0)) : values_.end();
+    const auto bounds = value == values_.end() ? std::nullopt : clamp_bounds(model_, index_, node);
+    if (!bounds || !folds_exactly(*bounds, value->second->params)) {
       fail(layer, "it can not be folded: the parameters of its output do not clamp as it does");
     }
   }
@@ -85,6 +87,7 @@ class Checker {
   const PrecisionPlan& plan_;
   const graph::Model& model_;
   graph::GraphIndex index_;
+  std::unordered_map<std::string, const ValuePlan*> values_;
 };
 
 }  // namespace

@@ -197,9 +197,8 @@ Decided decide(const graph::Model& model, const analyze::Analysis& analysis, con
   return Decider(model, analysis, rules, unusable).run();
 }
 
-std::optional<quant::Range> known_range(const graph::Model& model, const analyze::Analysis& analysis,
-                                        const analyze::ValueGroup& group) {
-  const graph::GraphIndex index(model.graph());
+std::optional<quant::Range> known_range(const graph::Model& model, const graph::GraphIndex& index,
+                                        const analyze::Analysis& analysis, const analyze::ValueGroup& group) {
   const std::string& value = group.representative;
   if (const auto* initializer = index.initializer(value)) return constant_range(model, *initializer);
   const onnx::NodeProto* producer = index.producer(value);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/graph/graph_index.h"
 #include "lib/plan/plan.h"
 
 namespace narrow::plan {
@@ -23,7 +24,7 @@ Decided decide(const graph::Model& model, const analyze::Analysis& analysis, con
                const std::map<std::string, Reason>& unusable);
 
 /// The bounds of an operator whose output range is fixed, if the group's statistics need no data for that.
-std::optional<quant::Range> known_range(const graph::Model& model, const analyze::Analysis& analysis,
-                                        const analyze::ValueGroup& group);
+std::optional<quant::Range> known_range(const graph::Model& model, const graph::GraphIndex& index,
+                                        const analyze::Analysis& analysis, const analyze::ValueGroup& group);
 
 }  // namespace narrow::plan

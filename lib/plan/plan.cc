@@ -1,7 +1,8 @@
 #include "lib/plan/plan.h"
 
 #include <algorithm>
-#include <cmath>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "lib/base/error.h"
 #include "lib/graph/graph_index.h"
@@ -24,7 +25,7 @@ class Numberer {
   /// The range of a group, or why there is none.
   ValueRange range_of(size_t group) const {
     const analyze::ValueGroup& values = analysis_.groups[group];
-    if (const auto known = known_range(model_, analysis_, values)) {
+    if (const auto known = known_range(model_, index_, analysis_, values)) {
       const bool constant = index_.initializer(values.representative) != nullptr;
       return {.range = *known, .calibrator = constant ? "constant" : "operator"};
     }
@@ -35,10 +36,15 @@ class Numberer {
 
   PrecisionPlan number(Decided decided) const {
     PrecisionPlan plan;
-    std::map<std::string, size_t> value_at;
+    std::unordered_set<std::string> wanted;
+    for (const LayerPlan& layer : decided.layers) {
+      wanted.insert(layer.activations.begin(), layer.activations.end());
+      wanted.insert(layer.outputs.begin(), layer.outputs.end());
+    }
+    std::unordered_map<std::string, size_t> value_at;
     for (const auto& [group, layer] : decided.groups) {
       const LayerScheme& scheme = decided.resolved[layer].scheme;
-      for (ValuePlan& value : group_values(group, scheme, decided)) {
+      for (ValuePlan& value : group_values(group, scheme, wanted)) {
         value_at[value.value] = plan.values.size();
         plan.values.push_back(std::move(value));
       }
@@ -61,18 +67,13 @@ class Numberer {
   Tensor initializer(const std::string& name) const { return model_.tensor(*index_.initializer(name)); }
 
   /// One entry for each member that some layer reads or makes in quantized form.
-  std::vector<ValuePlan> group_values(size_t group, const LayerScheme& scheme, const Decided& decided) const {
+  std::vector<ValuePlan> group_values(size_t group, const LayerScheme& scheme,
+                                      const std::unordered_set<std::string>& wanted) const {
     const ValueRange range = range_of(group);
     const quant::ScaleZeroPoint chosen = quant::choose_params(range.range, activation_scheme(scheme));
     std::vector<ValuePlan> values;
     for (const std::string& member : analysis_.groups[group].members) {
-      const bool wanted = std::any_of(decided.layers.begin(), decided.layers.end(), [&](const LayerPlan& layer) {
-        const auto has = [&](const std::vector<std::string>& list) {
-          return std::find(list.begin(), list.end(), member) != list.end();
-        };
-        return has(layer.activations) || has(layer.outputs);
-      });
-      if (!wanted) continue;
+      if (!wanted.contains(member)) continue;
       // Assigned one by one: GCC 12 takes the temporary of a braced initializer for uninitialized when optimizing.
       ValuePlan& value = values.emplace_back();
       value.value = member;
@@ -113,12 +114,13 @@ const ValuePlan* PrecisionPlan::value(const std::string& name) const {
 std::map<std::string, GroupNeed> calibration_needs(const graph::Model& model, const analyze::Analysis& analysis,
                                                    const Rules& rules) {
   const Decided decided = decide(model, analysis, rules, {});
+  const graph::GraphIndex index(model.graph());
   std::map<std::string, GroupNeed> needs;
   for (const auto& [group, layer] : decided.groups) {
     const analyze::ValueGroup& values = analysis.groups[group];
     const LayerScheme& scheme = decided.resolved[layer].scheme;
     GroupNeed need{.scheme = activation_scheme(scheme), .calibrator = scheme.calibrator};
-    if (!known_range(model, analysis, values)) need.sources = values.sources;
+    if (!known_range(model, index, analysis, values)) need.sources = values.sources;
     needs.emplace(values.representative, std::move(need));
   }
   return needs;

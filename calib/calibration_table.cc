@@ -85,11 +85,7 @@ Json to_json(const CalibrationTable& table) {
 
 CalibrationTable calibration_table_from_json(const Json& json) {
   JsonObject object(json, "");
-  if (object.get<std::string>("format") != kFormat) object.fail("format", fmt::format("expected '{}'", kFormat));
-  const auto version = object.get<int64_t>("version");
-  if (version != kVersion) {
-    object.fail("version", fmt::format("{} is unknown; this program reads version {}", version, kVersion));
-  }
+  object.expect_format(kFormat, kVersion);
   CalibrationTable table;
   table.model_sha256 = object.get<std::string>("model_sha256");
   table.data = object.get<std::string>("data");

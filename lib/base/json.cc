@@ -112,6 +112,14 @@ std::vector<JsonObject> JsonObject::objects(const std::string& key) {
   return result;
 }
 
+void JsonObject::expect_format(std::string_view format, int64_t version) {
+  if (get<std::string>("format") != format) fail("format", fmt::format("expected '{}'", format));
+  const auto found = get<int64_t>("version");
+  if (found != version) {
+    fail("version", fmt::format("{} is unknown; this program reads version {}", found, version));
+  }
+}
+
 std::vector<std::string> JsonObject::keys() const {
   std::vector<std::string> result;
   for (const auto& item : value_->items()) result.push_back(item.key());

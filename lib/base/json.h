@@ -47,6 +47,9 @@ class JsonObject {
   /// Names keys that the document may have, read or not: finish() accepts and suggests them.
   void allow(std::initializer_list<std::string> keys) { known_.insert(known_.end(), keys); }
 
+  /// Reads "format" and "version", which every file of ours begins with.
+  void expect_format(std::string_view format, int64_t version);
+
   std::string path_of(std::string_view key) const;
   [[noreturn]] void fail(std::string_view key, std::string_view what) const;
   /// Throws for the first key that was neither read nor offered by get_or, with a suggestion.

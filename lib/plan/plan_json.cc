@@ -164,8 +164,7 @@ Json to_json(const PrecisionPlan& plan) {
 
 PrecisionPlan plan_from_json(const Json& json) {
   JsonObject object(json, "");
-  if (object.get<std::string>("format") != kFormat) object.fail("format", "is not narrow-plan");
-  if (object.get<int>("version") != kVersion) object.fail("version", "is not one that this program reads (1)");
+  object.expect_format(kFormat, kVersion);
   PrecisionPlan plan;
   plan.model_sha256 = object.get<std::string>("model_sha256");
   for (JsonObject& layer : object.objects("layers")) plan.layers.push_back(read_layer(layer));

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "lib/report/document.h"
+#include "lib/report/escape.h"
 
 namespace narrow::report {
 namespace {
@@ -24,32 +25,6 @@ th { font-weight: 600; color: #666; } .right { text-align: right; } td { overflo
 </style>
 )";
 
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
 std::string class_attribute(Align align, Mark mark) {
   std::string names = align == Align::kRight ? "right" : "";
   if (mark != Mark::kNone) {
@@ -66,14 +41,15 @@ void write_table(const Table& table, std::string& out) {
   if (titled) {
     out += "<tr>";
     for (const Column& column : table.columns) {
-      out += fmt::format("<th{}>{}</th>", class_attribute(column.align, Mark::kNone), escape(column.title));
+      out += fmt::format("<th{}>{}</th>", class_attribute(column.align, Mark::kNone), escape_markup(column.title));
     }
     out += "</tr>\n";
   }
   for (const auto& row : table.rows) {
     out += "<tr>";
     for (size_t i = 0; i < row.size(); ++i) {
-      out += fmt::format("<td{}>{}</td>", class_attribute(table.columns[i].align, row[i].mark), escape(row[i].text));
+      out += fmt::format("<td{}>{}</td>", class_attribute(table.columns[i].align, row[i].mark),
+                         escape_markup(row[i].text));
     }
     out += "</tr>\n";
   }
@@ -82,7 +58,7 @@ void write_table(const Table& table, std::string& out) {
 
 void write_lines(const Lines& lines, std::string& out) {
   out += "<ul>\n";
-  for (const std::string& line : lines.lines) out += fmt::format("<li>{}</li>\n", escape(line));
+  for (const std::string& line : lines.lines) out += fmt::format("<li>{}</li>\n", escape_markup(line));
   out += "</ul>\n";
 }
 
@@ -90,12 +66,12 @@ void write_lines(const Lines& lines, std::string& out) {
 
 std::string render_html(const Document& document) {
   std::string out(kHead);
-  out += fmt::format("<title>{}</title>\n", escape(document.title));
+  out += fmt::format("<title>{}</title>\n", escape_markup(document.title));
   out += kStyle;
-  out += fmt::format("</head>\n<body>\n<h1>{}</h1>\n", escape(document.title));
-  for (const std::string& line : document.summary) out += fmt::format("<p>{}</p>\n", escape(line));
+  out += fmt::format("</head>\n<body>\n<h1>{}</h1>\n", escape_markup(document.title));
+  for (const std::string& line : document.summary) out += fmt::format("<p>{}</p>\n", escape_markup(line));
   for (const Section& section : document.sections) {
-    if (!section.title.empty()) out += fmt::format("<h2>{}</h2>\n", escape(section.title));
+    if (!section.title.empty()) out += fmt::format("<h2>{}</h2>\n", escape_markup(section.title));
     for (const Block& block : section.blocks) {
       if (const auto* table = std::get_if<Table>(&block)) {
         write_table(*table, out);

@@ -2,35 +2,12 @@
 
 #include <algorithm>
 
+#include "lib/report/escape.h"
 #include "lib/report/format.h"
 #include "lib/report/report.h"
 
 namespace narrow::report {
 namespace {
-
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        // XML 1.0 has no other control characters.
-        out += static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' ? ' ' : c;
-    }
-  }
-  return out;
-}
 
 std::string failure_text(const Gate& gate) {
   const std::string got = gate.got ? fmt::format("{:.6g}", *gate.got) : "not measured";
@@ -46,11 +23,12 @@ std::string render_junit(const Report& report) {
   out += fmt::format("<testsuites>\n  <testsuite name=\"narrow {}\" tests=\"{}\" failures=\"{}\">\n", report.command,
                      report.gates.size(), failures);
   for (const Gate& gate : report.gates) {
-    out += fmt::format("    <testcase classname=\"{}\" name=\"{}\"", escape(report.quantized_model.path), gate.name);
+    out += fmt::format("    <testcase classname=\"{}\" name=\"{}\"", escape_markup(report.quantized_model.path),
+                       gate.name);
     if (gate.passed) {
       out += "/>\n";
     } else {
-      out += fmt::format(">\n      <failure message=\"{}\"/>\n    </testcase>\n", escape(failure_text(gate)));
+      out += fmt::format(">\n      <failure message=\"{}\"/>\n    </testcase>\n", escape_markup(failure_text(gate)));
     }
   }
   return out + "  </testsuite>\n</testsuites>\n";

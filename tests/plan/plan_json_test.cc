@@ -54,7 +54,7 @@ std::string failure_of(const std::function<void(Json&)>& damage) {
 }
 
 TEST(PlanJsonTest, DamageIsNamedByItsPath) {
-  EXPECT_EQ(failure_of([](Json& j) { j["version"] = 2; }), "version: is not one that this program reads (1)");
+  EXPECT_EQ(failure_of([](Json& j) { j["version"] = 2; }), "version: 2 is unknown; this program reads version 1");
   EXPECT_EQ(failure_of([](Json& j) { j["values"][0]["scale"] = 0; }), "values[0].scale: expected a positive number");
   EXPECT_EQ(failure_of([](Json& j) { j["values"][0]["zero_point"] = 300; }),
             "values[0].zero_point: 300 is outside uint8");

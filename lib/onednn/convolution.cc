@@ -107,16 +107,22 @@ Shape Convolution::State::result_shape(const Shape& source) const {
 
 dnnl::primitive_attr Convolution::State::attributes(const dnnl::memory::desc& result) const {
   dnnl::primitive_attr attributes = base_attributes();
-  if (!transform_.multipliers.empty()) {
+  if (!transform_.multipliers.empty() && !transform_.bias_first) {
     // Bit i stands for axis i of the weights: the output channels are axis 0, or axes 0 (group) and 1.
     const int per_channel = spec_.groups == 1 ? 1 : 3;
     attributes.set_scales_mask(DNNL_ARG_WEIGHTS, transform_.multipliers.size() == 1 ? 0 : per_channel);
   }
   if (transform_.source_zero_point != 0) attributes.set_zero_points_mask(DNNL_ARG_SRC, 0);
-  dnnl::post_ops operations;
-  if (spec_.add_residual) operations.append_binary(dnnl::algorithm::binary_add, result);
-  append_clamp(transform_.clamp, operations);
-  attributes.set_post_ops(operations);
+  if (spec_.add_residual) {
+    dnnl::post_ops operations;
+    operations.append_binary(dnnl::algorithm::binary_add, result);
+    append_clamp(transform_.clamp, operations);
+    attributes.set_post_ops(operations);
+  } else {
+    Shape channels(weights_shape_.size(), 1);
+    channels[1] = static_cast<int64_t>(transform_.multipliers.size());
+    attributes.set_post_ops(make_post_ops(transform_, channels_last_desc(channels, DataType::kFloat32)));
+  }
   return attributes;
 }
 
@@ -143,7 +149,10 @@ BoundPrimitive::Constants Convolution::State::constants(
     const dnnl::convolution_forward::primitive_desc& descriptor) const {
   BoundPrimitive::Constants constants{{DNNL_ARG_WEIGHTS, weights_.get(descriptor.weights_desc())}};
   if (bias_) constants.emplace_back(DNNL_ARG_BIAS, bias_);
-  if (multipliers_) constants.emplace_back(DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS, multipliers_);
+  if (multipliers_) {
+    constants.emplace_back(transform_.bias_first ? kFirstPostOperand : DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS,
+                           multipliers_);
+  }
   if (source_zero_point_) constants.emplace_back(DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC, source_zero_point_);
   return constants;
 }

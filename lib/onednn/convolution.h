@@ -23,9 +23,9 @@ struct Clamp {
 /// Scales and zero points of an integer convolution or matrix product:
 /// real = sum((x - source_zero_point) * w) * source_scale * weight_scales[c] + bias[c], clamped;
 /// result = saturate(round_half_even(real / destination_scale) + destination_zero_point), or real for a float32 result.
-/// Computed in float32 with one multiplier per channel, the zero point added before rounding: at near ties the result
-/// may differ from the formula by one step, nowhere else. An int32 result is the bare accumulator: no scales, bias or
-/// clamp. Without VNNI (saturates_pairs()) sums saturate, and oneDNN halves the weights that meet int8 sources.
+/// Integer results are computed in float32 with one multiplier per channel, as output_transform.h says: at near ties
+/// they may differ from the formula by one step, nowhere else. An int32 result is the bare accumulator: no scales, bias
+/// or clamp. Without VNNI (saturates_pairs()) sums saturate, and oneDNN halves the weights that meet int8 sources.
 struct Requantize {
   float source_scale = 1;
   int32_t source_zero_point = 0;

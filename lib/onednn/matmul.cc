@@ -84,14 +84,14 @@ const PackedWeights& Matmul::State::packed(const Shape& shape) const {
 dnnl::primitive_attr Matmul::State::attributes(const OutputTransform& transform, size_t rank,
                                                int32_t zero_point_b) const {
   dnnl::primitive_attr attributes = base_attributes();
-  if (!transform.multipliers.empty()) {
+  if (!transform.multipliers.empty() && !transform.bias_first) {
     attributes.set_scales_mask(DNNL_ARG_WEIGHTS, transform.multipliers.size() == 1 ? 0 : 1 << (rank - 1));
   }
   if (transform.source_zero_point != 0) attributes.set_zero_points_mask(DNNL_ARG_SRC, 0);
   if (zero_point_b != 0) attributes.set_zero_points_mask(DNNL_ARG_WEIGHTS, 0);
-  dnnl::post_ops operations;
-  append_clamp(transform.clamp, operations);
-  attributes.set_post_ops(operations);
+  Shape columns(rank, 1);
+  columns.back() = static_cast<int64_t>(transform.multipliers.size());
+  attributes.set_post_ops(make_post_ops(transform, plain_desc(columns, DataType::kFloat32)));
   return attributes;
 }
 
@@ -104,7 +104,8 @@ BoundPrimitive::Constants Matmul::State::constants(const OutputTransform& transf
     constants.emplace_back(DNNL_ARG_BIAS, memory);
   }
   if (!transform.multipliers.empty()) {
-    constants.emplace_back(DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS, constant_memory<float>(transform.multipliers));
+    constants.emplace_back(transform.bias_first ? kFirstPostOperand : DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS,
+                           constant_memory<float>(transform.multipliers));
   }
   const auto add_zero_point = [&](int argument, int32_t value) {
     if (value == 0) return;

@@ -1,5 +1,6 @@
 #include "lib/onednn/output_transform.h"
 
+#include <cmath>
 #include <limits>
 
 namespace narrow::onednn {
@@ -35,17 +36,35 @@ std::vector<float> bias_values(const Tensor& bias, int64_t channels) {
   return {values.begin(), values.end()};
 }
 
-void fold_destination(const Requantize& requantize, DataType type, size_t channels, OutputTransform& transform) {
-  const double scale = requantize.destination_scale;
-  const double zero_point = requantize.destination_zero_point;
-  if (transform.bias.empty() && zero_point != 0) transform.bias.assign(channels, 0.0F);
-  for (float& value : transform.bias) value = static_cast<float>(value / scale + zero_point);
+// A real bias in steps of the accumulator; a whole number if the bias was made as one, which dequantizing to float32
+// and dividing again only nearly gives back.
+float accumulator_steps(float bias, double step) {
+  const double steps = bias / step;
+  const double whole = std::nearbyint(steps);
+  const bool is_whole = std::abs(steps - whole) <= std::abs(steps) * 2 * std::numeric_limits<float>::epsilon();
+  return static_cast<float>(is_whole ? whole : steps);
+}
+
+void fold_destination(const Requantize& requantize, DataType type, OutputTransform& transform) {
+  const auto pick = [](const std::vector<float>& values, size_t c) {
+    return values.size() == 1 ? values[0] : values[c];
+  };
+  for (const float scale : requantize.weight_scales) {
+    transform.multipliers.push_back(requantize.source_scale * scale / requantize.destination_scale);
+  }
+  for (size_t c = 0; c < transform.bias.size(); ++c) {
+    const float step = requantize.source_scale * pick(requantize.weight_scales, c);
+    transform.bias[c] = accumulator_steps(transform.bias[c], step);
+  }
+  transform.bias_first = !transform.bias.empty();
+  transform.destination_zero_point = requantize.destination_zero_point;
   const Limits limits = limits_of(type);
+  const auto zero_point = static_cast<float>(requantize.destination_zero_point);
   Clamp& clamp = transform.clamp;
-  clamp.low = static_cast<float>(clamp.low / scale + zero_point);
-  clamp.high = static_cast<float>(clamp.high / scale + zero_point);
-  if (clamp.low <= limits.low) clamp.low = Clamp{}.low;
-  if (clamp.high >= limits.high) clamp.high = Clamp{}.high;
+  clamp.low /= requantize.destination_scale;
+  clamp.high /= requantize.destination_scale;
+  if (clamp.low <= limits.low - zero_point) clamp.low = Clamp{}.low;
+  if (clamp.high >= limits.high - zero_point) clamp.high = Clamp{}.high;
 }
 
 }  // namespace
@@ -53,8 +72,9 @@ void fold_destination(const Requantize& requantize, DataType type, size_t channe
 OutputTransform make_output_transform(OutputTypes types, const std::optional<Requantize>& requantize,
                                       const Clamp& clamp, const Tensor& bias, int64_t channels) {
   check_types(types, requantize);
-  OutputTransform transform{
-      .multipliers = {}, .bias = bias_values(bias, channels), .clamp = clamp, .source_zero_point = 0};
+  OutputTransform transform;
+  transform.bias = bias_values(bias, channels);
+  transform.clamp = clamp;
   if (!requantize) return transform;
   transform.source_zero_point = requantize->source_zero_point;
   if (types.destination == DataType::kInt32) {
@@ -65,13 +85,27 @@ OutputTransform make_output_transform(OutputTypes types, const std::optional<Req
   if (scales != 1 && scales != static_cast<size_t>(channels)) {
     throw Error(ErrorKind::kModel, "{} weight scales for {} channels", scales, channels);
   }
-  const bool to_integer = types.destination != DataType::kFloat32;
-  const double divisor = to_integer ? requantize->destination_scale : 1.0;
-  for (const float scale : requantize->weight_scales) {
-    transform.multipliers.push_back(static_cast<float>(double{requantize->source_scale} * scale / divisor));
+  if (types.destination != DataType::kFloat32) {
+    fold_destination(*requantize, types.destination, transform);
+  } else {
+    for (const float scale : requantize->weight_scales)
+      transform.multipliers.push_back(requantize->source_scale * scale);
   }
-  if (to_integer) fold_destination(*requantize, types.destination, static_cast<size_t>(channels), transform);
   return transform;
+}
+
+dnnl::post_ops make_post_ops(const OutputTransform& transform, const dnnl::memory::desc& multipliers) {
+  dnnl::post_ops operations;
+  if (transform.bias_first) operations.append_binary(dnnl::algorithm::binary_mul, multipliers);
+  append_clamp(transform.clamp, operations);
+  if (transform.destination_zero_point != 0) {
+    // oneDNN rounds last of all; the sum of a zero point and a fraction has fewer bits for the fraction, and an odd
+    // zero point moves ties.
+    operations.append_eltwise(dnnl::algorithm::eltwise_round, 0.0F, 0.0F);
+    operations.append_eltwise(dnnl::algorithm::eltwise_linear, 1.0F,
+                              static_cast<float>(transform.destination_zero_point));
+  }
+  return operations;
 }
 
 void append_clamp(const Clamp& clamp, dnnl::post_ops& operations) {

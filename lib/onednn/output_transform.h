@@ -8,17 +8,18 @@
 
 namespace narrow::onednn {
 
-/// result = saturate(round_half_even(clamp(accumulator * multipliers[c] + bias[c]))).
-///
-/// An integer destination's scale and zero point are folded into the multipliers, the bias and the clamp: most of
-/// oneDNN's fast kernels take a bias, few a destination zero point. The kernels would add the zero point before
-/// rounding too, so at an exact tie an odd zero point rounds to the odd neighbour; all else is as Requantize says.
+/// To float32: result = clamp(accumulator * multipliers[c] + bias[c]).
+/// To integers: result = saturate(round_half_even(clamp((accumulator + bias[c]) * multipliers[c])) + zero_point), in
+/// float32, multipliers[c] = source_scale * weight_scales[c] / destination_scale in float32 from left to right. So does
+/// onnxruntime: its int32 bias, quantized by source_scale * weight_scales[c], is this bias in steps of the accumulator.
 /// Ends of the clamp at or beyond the type's own limits are left out: saturation does their work.
 struct OutputTransform {
   std::vector<float> multipliers;  // empty (none), one, or one per output channel
   std::vector<float> bias;         // empty, or one per output channel
+  bool bias_first = false;         // to integers, with a bias: oneDNN's own scales would come before it
   Clamp clamp;
   int32_t source_zero_point = 0;
+  int32_t destination_zero_point = 0;
 };
 
 struct OutputTypes {
@@ -29,6 +30,13 @@ struct OutputTypes {
 /// `bias` float32 [channels] or undefined. Throws Error(kUnsupported) for combinations of types that have no meaning.
 OutputTransform make_output_transform(OutputTypes types, const std::optional<Requantize>& requantize,
                                       const Clamp& clamp, const Tensor& bias, int64_t channels);
+
+/// Argument index of the operand of post-operation 0.
+constexpr int kFirstPostOperand = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1;
+
+/// Post-operations of the transform; `multipliers` describes OutputTransform::multipliers broadcast over the result,
+/// and is the argument of post-operation 0 if bias_first.
+dnnl::post_ops make_post_ops(const OutputTransform& transform, const dnnl::memory::desc& multipliers);
 
 /// Appends the clamp, if it does anything.
 void append_clamp(const Clamp& clamp, dnnl::post_ops& operations);

@@ -1,8 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include "lib/base/error.h"
+#include "lib/onednn/isa.h"
 #include "tests/onednn/convolution_reference.h"
 
 namespace narrow::onednn::test {
@@ -133,6 +137,69 @@ TEST(ConvolutionInteger, ClipIsInRealUnits) {
 
 TEST(ConvolutionInteger, OneScaleForAllChannels) {
   expect_matches({.source_zero_point = 128, .destination_zero_point = 127, .clamp = {}, .per_channel = false});
+}
+
+// Every uint8 value through a 1x1 convolution of one channel with weight 1: results as float32.
+std::vector<float> every_value(const Requantize& requantize, DataType destination, float bias) {
+  Tensor source(DataType::kUint8, {1, 1, 16, 16});
+  for (size_t i = 0; i < 256; ++i) source.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(i);
+  ConvolutionSpec spec{.source = DataType::kUint8,
+                       .destination = destination,
+                       .strides = {1, 1},
+                       .dilations = {1, 1},
+                       .pads_begin = {0, 0},
+                       .pads_end = {0, 0},
+                       .clamp = {},
+                       .requantize = requantize};
+  const Tensor weights = Tensor::of<int8_t>({1, 1, 1, 1}, std::vector<int8_t>{1});
+  const Convolution convolution(spec, weights, Tensor::of<float>({1}, std::vector<float>{bias}));
+  Workspace workspace;
+  const Tensor result = to_float32(convolution.run(to_layout(source, Layout::kChannelsLast), Tensor(), workspace));
+  return {result.data<float>().begin(), result.data<float>().end()};
+}
+
+TEST(ConvolutionInteger, TiesGoToTheEvenNeighbourBeforeAnOddZeroPoint) {
+  const Requantize halves{.weight_scales = {1}, .destination_scale = 2, .destination_zero_point = 3};
+  const std::vector<float> results = every_value(halves, DataType::kUint8, 0);
+  EXPECT_EQ(results[1], 3);  // 0.5 -> 0
+  EXPECT_EQ(results[3], 5);  // 1.5 -> 2
+  EXPECT_EQ(results[5], 5);  // 2.5 -> 2
+  EXPECT_EQ(results[6], 6);
+}
+
+TEST(ConvolutionInteger, BiasJoinsTheAccumulatorBeforeTheScale) {
+  const Requantize requantize{.source_scale = 0.0371F,
+                              .source_zero_point = 7,
+                              .weight_scales = {0.00513F},
+                              .destination_scale = 0.00037F,
+                              .destination_zero_point = 101};
+  const float step = requantize.source_scale * 0.00513F;
+  for (int32_t steps = -300; steps <= 300; steps += 23) {
+    const auto results = every_value(requantize, DataType::kUint8, static_cast<float>(steps) * step);
+    for (int32_t x = 0; x < 256; ++x) {
+      // All in float32, as onnxruntime computes it.
+      const float rounded = std::nearbyint(static_cast<float>(x - 7 + steps) * (step / requantize.destination_scale));
+      ASSERT_EQ(results[static_cast<size_t>(x)], std::clamp(rounded + 101, 0.0F, 255.0F)) << x << " and " << steps;
+    }
+  }
+}
+
+// With one pixel the scales have the result's own shape, for which oneDNN is particular about the order in memory.
+TEST(ConvolutionInteger, OnePixelDoesNotFallToPlainLoops) {
+  if (saturates_pairs()) GTEST_SKIP() << "needs VNNI";
+  ConvolutionSpec spec{.source = DataType::kUint8,
+                       .destination = DataType::kUint8,
+                       .strides = {1, 1},
+                       .dilations = {1, 1},
+                       .pads_begin = {0, 0},
+                       .pads_end = {0, 0},
+                       .clamp = {},
+                       .requantize = Requantize{.weight_scales = std::vector<float>(100, 0.01F)}};
+  const Convolution convolution(spec, random_weights({100, 64, 1, 1}, 1), random_tensor(DataType::kFloat32, {100}, 2));
+  Workspace workspace;
+  convolution.run(to_layout(random_tensor(DataType::kUint8, {1, 64, 1, 1}, 3), Layout::kChannelsLast), Tensor(),
+                  workspace);
+  EXPECT_EQ(convolution.implementation().find("ref"), std::string::npos) << convolution.implementation();
 }
 
 TEST(ConvolutionInteger, AccumulatorIsExact) {

@@ -70,6 +70,7 @@ std::vector<Layer> swept_layers() {
   std::vector<Layer> layers{
       square_layer("one", {.size = 3, .kernel = 3}),
       square_layer("one_padded", {.size = 3, .kernel = 3, .pad = 1}),
+      square_layer("one_pixel", {.channels = 64, .size = 1, .filters = 100}),
       square_layer("stem7x7s2", {.channels = 3, .size = 32, .filters = 64, .kernel = 7, .stride = 2, .pad = 3}),
       square_layer("stem3x3s2", {.channels = 3, .size = 31, .filters = 32, .kernel = 3, .stride = 2, .pad = 1}),
       square_layer("squeeze1x1", {.channels = 64, .size = 13, .filters = 16}),

@@ -20,7 +20,6 @@ constexpr std::array kReasons{
     ReasonRow{ReasonCode::kWeightNotConstant, "weight_not_constant", "the weight is not constant"},
     ReasonRow{ReasonCode::kBiasNotConstant, "bias_not_constant", "the bias is not constant"},
     ReasonRow{ReasonCode::kNotFloat, "not_float", "its data is not float32"},
-    ReasonRow{ReasonCode::kUnknownShape, "unknown_shape", "a shape that is needed is unknown"},
     ReasonRow{ReasonCode::kUnsupportedAttribute, "unsupported_attribute", "an attribute has no integer form"},
     ReasonRow{ReasonCode::kNoRange, "no_range", "calibration saw no value here"},
     ReasonRow{ReasonCode::kDegenerateRange, "degenerate_range", "no usable range"},

@@ -12,7 +12,6 @@ enum class ReasonCode {
   kWeightNotConstant,
   kBiasNotConstant,
   kNotFloat,  // the value is not float32: shapes, indices, masks
-  kUnknownShape,
   kUnsupportedAttribute,
   kNoRange,          // calibration never saw the value
   kDegenerateRange,  // NaN or infinity only, or a range no scale can express

@@ -62,6 +62,10 @@ Tensor ExternalData::tensor(const onnx::TensorProto& initializer) const {
   const auto mapped = file(location.path);
   const Shape shape(initializer.dims().begin(), initializer.dims().end());
   const auto type = static_cast<DataType>(initializer.data_type());
+  if (data_type_bits(type) == 0) {
+    throw Error(ErrorKind::kModel, "external data of '{}': elements of type {} can not be stored so",
+                initializer.name(), data_type_name(type));
+  }
   const uint64_t wanted = storage_bytes(type, element_count(shape));
   const uint64_t size = mapped->bytes().size();
   if (location.has_length && location.length != wanted) {

@@ -20,7 +20,7 @@ struct ClampBounds {
 std::optional<ClampBounds> clamp_bounds(const graph::Model& model, const graph::GraphIndex& index,
                                         const onnx::NodeProto& node);
 
-/// True if quantization of the clamp's output by this scheme clamps as the node does, whatever range calibration finds:
+/// True if quantization of the clamp's output by this scheme clamps as the node does for any range within the bounds:
 /// the range of values clamped at 0 begins at 0, which is then the type's lowest integer.
 bool folds_surely(const ClampBounds& bounds, const LayerScheme& scheme);
 

@@ -61,19 +61,43 @@ class Decider {
 
   bool is_quantized(size_t layer) const { return decided_.layers[layer].decision != Decision::kFloat; }
 
-  /// A clamp folds if its producer runs on integers and the scheme of the clamp's output clamps as it does.
+  /// A clamp folds if its producer runs on integers, its result is wanted in integers (or its producer has no float
+  /// result), and the quantization of its result is certain to clamp as it does.
   void find_folds() {
     for (const auto& [clamp, producer] : analysis_.clamp_producer) {
       LayerPlan& plan = decided_.layers[number_of_.at(clamp)];
       if (plan.decision == Decision::kFloat) continue;
-      const auto bounds = clamp_bounds(model_, index_, *index_.node(clamp));
+      const std::string& output = index_.node(clamp)->output(0);
       const size_t made_by = number_of_.at(producer);
-      const bool requantized =
-          !analysis_.layers[made_by].float_output || read_on_integers(index_.node(clamp)->output(0));
-      const bool folds =
-          is_quantized(made_by) && requantized && bounds && folds_surely(*bounds, decided_.resolved[made_by].scheme);
+      const bool requantized = !analysis_.layers[made_by].float_output || read_on_integers(output);
+      const bool folds = is_quantized(made_by) && requantized && clamps_surely(clamp, output);
       plan.decision = folds ? Decision::kFold : Decision::kQuantize;
     }
+  }
+
+  /// The parameters are those of the whole group, so every source of the group must be clamped at 0 and none may reach
+  /// beyond this clamp's upper bound: then the group's range begins at 0 and ends within the bound.
+  bool clamps_surely(const std::string& clamp, const std::string& output) const {
+    const size_t group = analysis_.group_of.at(output);
+    const auto bounds = clamp_bounds(model_, index_, *index_.node(clamp));
+    const auto scheme_layer = scheme_layer_of(group);
+    if (!bounds || !scheme_layer || !folds_surely(*bounds, decided_.resolved[*scheme_layer].scheme)) return false;
+    const auto& sources = analysis_.groups[group].sources;
+    return std::all_of(sources.begin(), sources.end(), [&](const std::string& source) {
+      const onnx::NodeProto* maker = index_.producer(source);
+      if (maker == nullptr || analysis_.layers[number_of_.at(maker->name())].role != QuantRole::kClamp) return false;
+      const auto other = clamp_bounds(model_, index_, *maker);
+      return other && other->low == 0 && other->high <= bounds->high;
+    });
+  }
+
+  /// The layer whose scheme a group takes: the maker of its first value, or what makes the input of a clamp that may
+  /// fold into it; nullopt for a graph input or constant, which takes its first reader's.
+  std::optional<size_t> scheme_layer_of(size_t group) const {
+    const onnx::NodeProto* maker = index_.producer(analysis_.groups[group].representative);
+    if (maker == nullptr) return std::nullopt;
+    const auto clamp = analysis_.clamp_producer.find(maker->name());
+    return number_of_.at(clamp == analysis_.clamp_producer.end() ? maker->name() : clamp->second);
   }
 
   void turn_float(size_t layer, const std::string& detail) {
@@ -109,6 +133,8 @@ class Decider {
     return std::any_of(uses.begin(), uses.end(), [&](const graph::Use& use) {
       const auto found = number_of_.find(use.node->name());
       if (found == number_of_.end() || !is_quantized(found->second)) return false;
+      // A clamp that folds reads nothing: what counts is who reads its result.
+      if (decided_.layers[found->second].decision == Decision::kFold) return read_on_integers(use.node->output(0));
       const auto& reads = analysis_.layers[found->second].activations;
       return std::find(reads.begin(), reads.end(), value) != reads.end();
     });
@@ -159,16 +185,7 @@ class Decider {
 
   void need_group(const std::string& value, size_t reader) {
     const size_t group = analysis_.group_of.at(value);
-    // The maker of the group's first value decides its type; a graph input takes its first reader's.
-    const onnx::NodeProto* producer = index_.producer(analysis_.groups[group].representative);
-    if (producer == nullptr) {
-      decided_.groups.emplace(group, reader);
-      return;
-    }
-    size_t maker = number_of_.at(producer->name());
-    if (decided_.layers[maker].decision == Decision::kFold)
-      maker = number_of_.at(analysis_.clamp_producer.at(producer->name()));
-    decided_.groups.emplace(group, maker);
+    decided_.groups.emplace(group, scheme_layer_of(group).value_or(reader));
   }
 
   const graph::Model& model_;

@@ -1,11 +1,13 @@
 #include "lib/plan/plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "lib/base/error.h"
 #include "lib/graph/graph_index.h"
+#include "lib/plan/clamp.h"
 #include "lib/plan/decide.h"
 #include "lib/plan/weights.h"
 
@@ -42,9 +44,13 @@ class Numberer {
       wanted.insert(layer.outputs.begin(), layer.outputs.end());
     }
     std::unordered_map<std::string, size_t> value_at;
+    const std::map<size_t, ClampBounds> folded = folded_bounds(decided);
     for (const auto& [group, layer] : decided.groups) {
       const LayerScheme& scheme = decided.resolved[layer].scheme;
-      for (ValuePlan& value : group_values(group, scheme, wanted)) {
+      ValueRange range = range_of(group);
+      const auto bounds = folded.find(group);
+      if (bounds != folded.end()) range.range = within(bounds->second, range.range);
+      for (ValuePlan& value : group_values(group, scheme, range, wanted)) {
         value_at[value.value] = plan.values.size();
         plan.values.push_back(std::move(value));
       }
@@ -66,10 +72,29 @@ class Numberer {
  private:
   Tensor initializer(const std::string& name) const { return model_.tensor(*index_.initializer(name)); }
 
+  /// The widest bounds of the clamps that fold into each group.
+  std::map<size_t, ClampBounds> folded_bounds(const Decided& decided) const {
+    std::map<size_t, ClampBounds> result;
+    for (const LayerPlan& layer : decided.layers) {
+      if (layer.decision != Decision::kFold) continue;
+      const onnx::NodeProto& clamp = *index_.node(layer.node);
+      const ClampBounds bounds = *clamp_bounds(model_, index_, clamp);
+      const auto [entry, added] = result.emplace(analysis_.group_of.at(clamp.output(0)), bounds);
+      if (!added) entry->second.high = std::max(entry->second.high, bounds.high);
+    }
+    return result;
+  }
+
+  /// A clamped value lies within the clamp's bounds whatever a table says; one that was never above 0 in calibration
+  /// may be so later, so its range is the clamp's own.
+  static quant::Range within(const ClampBounds& bounds, quant::Range range) {
+    const float high = range.rmax > 0 ? std::min(range.rmax, bounds.high) : bounds.high;
+    return {0, std::isinf(high) ? 1.0F : high};
+  }
+
   /// One entry for each member that some layer reads or makes in quantized form.
-  std::vector<ValuePlan> group_values(size_t group, const LayerScheme& scheme,
+  std::vector<ValuePlan> group_values(size_t group, const LayerScheme& scheme, const ValueRange& range,
                                       const std::unordered_set<std::string>& wanted) const {
-    const ValueRange range = range_of(group);
     const quant::ScaleZeroPoint chosen = quant::choose_params(range.range, activation_scheme(scheme));
     std::vector<ValuePlan> values;
     for (const std::string& member : analysis_.groups[group].members) {

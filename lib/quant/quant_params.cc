@@ -100,7 +100,7 @@ ScaleZeroPoint choose_params(Range range, Scheme scheme) {
   const auto scale = static_cast<float>(width / steps);
   const bool usable = scale >= std::numeric_limits<float>::min();
   if (scheme.symmetric) return {usable ? scale : 1.0F, centre};
-  if (!usable) return {1.0F, static_cast<int32_t>(std::clamp<int64_t>(0, limits.qmin, limits.qmax))};
+  if (!usable) return {1.0F, static_cast<int32_t>(limits.qmin)};
   const double zero_point = std::nearbyint(static_cast<double>(limits.qmin) - rmin / static_cast<double>(scale));
   return {scale, static_cast<int32_t>(
                      std::clamp(zero_point, static_cast<double>(limits.qmin), static_cast<double>(limits.qmax)))};

@@ -144,13 +144,13 @@ void apply_fold(const graph::Model& original, const graph::GraphIndex& index, co
   const Linear& linear = fold.linear;
   const auto constant = [&](const std::string& name) { return original.tensor(*index.initializer(name)); };
   const Tensor weight = scale_channels(constant(linear.weight), linear.weight_axis, fold.affine.factor);
-  set_constant(editor, node, 1, index.uses(linear.weight).size() == 1, linear.weight, weight);
+  const auto own = [&](const std::string& name) { return index.uses(name).size() == 1 && !index.is_output(name); };
+  set_constant(editor, node, 1, own(linear.weight), linear.weight, weight);
   if (fold.needs_bias) {
     const bool has_bias = !linear.bias.empty();
     const std::optional<Tensor> bias = has_bias ? std::optional(constant(linear.bias)) : std::nullopt;
     if (node.op_type() == "MatMul") node.set_op_type("Gemm");
-    const bool own = has_bias && index.uses(linear.bias).size() == 1;
-    set_constant(editor, node, 2, own, has_bias ? linear.bias : linear.node + ".bias",
+    set_constant(editor, node, 2, has_bias && own(linear.bias), has_bias ? linear.bias : linear.node + ".bias",
                  transform_bias(bias, fold.affine));
   }
   node.set_output(0, fold.output);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 #include <unordered_map>
@@ -112,7 +113,7 @@ class QdqWriter {
   void dequantize_for_readers(const plan::ValuePlan& plan) {
     const std::string& value = plan.value;
     if (index_.initializer(value) != nullptr) {
-      redirections_[value] = dequantized_constant(value, plan.params);
+      quantize_operand(value, dequantized_constant(value, plan.params));
       return;
     }
     if (index_.is_output(value) && !index_.is_input(value)) {
@@ -124,6 +125,17 @@ class QdqWriter {
     const std::string dequantized = editor_.unique_name(value + "_dequantized");
     redirections_[value] = dequantized;
     pairs_.push_back({&plan, value, dequantized});
+  }
+
+  /// A constant operand: only the planned layers read it in quantized form, others keep the float constant.
+  void quantize_operand(const std::string& constant, const std::string& dequantized) {
+    for (const plan::LayerPlan& layer : plan_.layers) {
+      const auto& reads = layer.activations;
+      if (std::find(reads.begin(), reads.end(), constant) == reads.end()) continue;
+      for (std::string& input : *nodes_.at(layer.node)->mutable_input()) {
+        if (input == constant) input = dequantized;
+      }
+    }
   }
 
   void add_pair(const PendingPair& pair) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "lib/base/error.h"
+
 namespace narrow {
 namespace {
 
@@ -61,7 +63,11 @@ int data_type_bits(DataType type) {
 }
 
 size_t storage_bytes(DataType type, int64_t count) {
-  return (static_cast<size_t>(count) * static_cast<size_t>(data_type_bits(type)) + 7) / 8;
+  int64_t bits = 0;
+  if (count < 0 || __builtin_mul_overflow(count, static_cast<int64_t>(data_type_bits(type)), &bits)) {
+    throw Error(ErrorKind::kModel, "{} elements of {} are too many", count, data_type_name(type));
+  }
+  return (static_cast<size_t>(bits) + 7) / 8;
 }
 
 }  // namespace narrow

@@ -43,6 +43,7 @@ std::string_view data_type_name(DataType type);
 /// Bits of one element; 0 for strings and undefined.
 int data_type_bits(DataType type);
 /// Bytes that `count` elements take when packed without gaps between elements (ONNX's packing for 4 and 2 bits).
+/// Throws Error(kModel) where their number of bits does not fit int64.
 size_t storage_bytes(DataType type, int64_t count);
 
 template <class T>

@@ -56,6 +56,7 @@ TEST(ChooseParamsTest, DegenerateRangesGiveScaleOne) {
     EXPECT_EQ(p.zero_point, 0);
   }
   EXPECT_EQ(choose_params({0, 0}, {.type = QuantType::kUint8, .symmetric = true}).zero_point, 128);
+  EXPECT_EQ(choose_params({0, 0}, {.type = QuantType::kInt8}).zero_point, -128);
 }
 
 TEST(ChooseParamsTest, TheWidestRangeDoesNotOverflow) {

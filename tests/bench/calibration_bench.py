@@ -20,7 +20,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "peers"))
@@ -66,34 +65,44 @@ with tempfile.TemporaryDirectory() as folder:
 class Run:
     process: float  # seconds
     alone: float
-    megabytes: float  # peak resident memory
+    mebibytes: float  # peak resident memory
+
+
+# A child starts with its parent's peak memory, so a small process starts it: prints seconds and peak memory in KB last.
+LAUNCHER = """
+import os, subprocess, sys, time
+start = time.monotonic()
+child = subprocess.Popen(sys.argv[1:], stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+print()
+print(time.monotonic() - start, usage.ru_maxrss)
+sys.exit(status != 0)
+"""
 
 
 def run_process(command):
-    """Returns stdout, seconds and peak memory in MB of a child that must succeed."""
-    with tempfile.TemporaryFile("w+") as output:
-        start = time.monotonic()
-        child = subprocess.Popen([str(part) for part in command], stdout=output, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.monotonic() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode != 0:
-            sys.exit(f"calibration_bench: {command[0]}: exit code {child.returncode}")
-        output.seek(0)
-        return output.read(), seconds, usage.ru_maxrss / 1024
+    """Returns stdout, seconds and peak memory in MiB of a child that must succeed."""
+    command = [str(part) for part in command]
+    launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
+    run = subprocess.run(launch, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        sys.exit(f"calibration_bench: {' '.join(command[:3])} failed\n{run.stderr}")
+    output, last = run.stdout.rstrip().rsplit("\n", 1)
+    seconds, kilobytes = last.split()
+    return output, float(seconds), int(kilobytes) / 1024
 
 
 def run_narrow(path, data, method, folder):
-    output, seconds, megabytes = run_process(
+    output, seconds, mebibytes = run_process(
         [narrow_cli.NARROW, "calibrate", path, "--data", data, "--method", method, "-o", folder / "ranges.json", "--format", "json"]
     )
     stages = {stage["name"]: stage["seconds"] for stage in json.loads(output)["stages"]}
-    return Run(seconds, sum(stages[name] for name in NARROW_STAGES), megabytes)
+    return Run(seconds, sum(stages[name] for name in NARROW_STAGES), mebibytes)
 
 
 def run_peer(path, data):
-    output, seconds, megabytes = run_process([sys.executable, "-c", PEER, path, data])
-    return Run(seconds, float(output.split()[-1]), megabytes)
+    output, seconds, mebibytes = run_process([sys.executable, "-c", PEER, path, data])
+    return Run(seconds, float(output.split()[-1]), mebibytes)
 
 
 def measure(path, data, folder, repetitions):
@@ -116,7 +125,7 @@ def table_rows(name, runs, path):
     for side, collected in runs.items():
         label = "onnxruntime minmax" if side == "onnxruntime" else f"narrow {side}"
         process, alone = (statistics.median(getattr(run, key) for run in collected) for key in ("process", "alone"))
-        memory = max(run.megabytes for run in collected) * 1.048576
+        memory = max(run.mebibytes for run in collected) * 1.048576
         yield (
             f"| {name} | {label} | {process:.2f} | {alone:.2f} | {ratio(runs, side, 'minmax', 'process'):.2f} "
             f"| {ratio(runs, side, 'onnxruntime', 'process'):.2f} | {ratio(runs, side, 'onnxruntime', 'alone'):.2f} "

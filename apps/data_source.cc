@@ -12,11 +12,11 @@ namespace narrow::apps {
 namespace {
 
 std::string hash_files(const std::vector<std::filesystem::path>& files) {
-  if (files.size() == 1) return sha256(MappedFile(files.front()).text());
+  if (files.size() == 1) return sha256_of_file(files.front());
   std::string lines;
   for (const auto& file : files) {
     check_interruption();
-    lines += fmt::format("{}  {}\n", sha256(MappedFile(file).text()), file.filename().string());
+    lines += fmt::format("{}  {}\n", sha256_of_file(file), file.filename().string());
   }
   return sha256(lines);
 }

@@ -44,11 +44,10 @@ int64_t external_bytes(const graph::Model& model, const fs::path& folder) {
 ModelSource open_model(const std::string& path, Stages& stages) {
   graph::Model loaded = stages.run("load", [&] { return io::load_model(path); });
   return stages.run("hash model", [&] {
-    const MappedFile file{fs::path(path)};
     report::ModelFacts facts;
     facts.path = path;
-    facts.sha256 = sha256(file.text());
-    facts.file_bytes = static_cast<int64_t>(file.bytes().size()) + external_bytes(loaded, fs::path(path).parent_path());
+    facts.sha256 = sha256_of_file(path);
+    facts.file_bytes = static_cast<int64_t>(fs::file_size(path)) + external_bytes(loaded, fs::path(path).parent_path());
     facts.weight_bytes = weight_bytes(loaded);
     return ModelSource{std::move(loaded), std::move(facts)};
   });

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 
 #include "calib/calibrators/calibrators.h"
 #include "lib/base/error.h"
+#include "lib/base/parallel.h"
 
 namespace narrow::calib {
 namespace {
@@ -39,6 +41,15 @@ const CalibratorRow& calibrator(CalibrationMethod method) {
   return *found;
 }
 
+CalibratedValue calibrated_value(const ValueStatistics& statistics, const CalibratorChoice& choice) {
+  return {.range = choose_range(statistics, choice),
+          .min = statistics.min,
+          .max = statistics.max,
+          .count = statistics.count,
+          .not_finite = statistics.not_finite,
+          .calibrator = choice.calibrator};
+}
+
 }  // namespace
 
 Range choose_range(const ValueStatistics& seen, const CalibratorChoice& choice) {
@@ -56,18 +67,34 @@ Range choose_range(const ValueStatistics& seen, const CalibratorChoice& choice) 
 
 std::map<std::string, CalibratedValue> choose_ranges(const Observations& seen,
                                                      const std::map<std::string, CalibratorChoice>& choices) {
+  struct Choice {
+    const ValueStatistics* statistics;
+    const CalibratorChoice* choice;
+    CalibratedValue* value;
+    const std::string* name;
+    std::exception_ptr failure;
+  };
   std::map<std::string, CalibratedValue> result;
+  std::vector<Choice> work;
   for (const auto& [name, statistics] : seen.values) {
     const auto choice = choices.find(name);
     ensure(choice != choices.end(), "each observed value has a calibrator");
-    const Range range =
-        in_context(fmt::format("value '{}'", name), [&] { return choose_range(statistics, choice->second); });
-    result[name] = {.range = range,
-                    .min = statistics.min,
-                    .max = statistics.max,
-                    .count = statistics.count,
-                    .not_finite = statistics.not_finite,
-                    .calibrator = choice->second.calibrator};
+    work.push_back({&statistics, &choice->second, &result[name], &name, nullptr});
+  }
+  const auto workers = static_cast<int>(std::min<size_t>(static_cast<size_t>(thread_count()), work.size()));
+  run_workers(workers, [&](int worker) {
+    for (size_t i = static_cast<size_t>(worker); i < work.size(); i += static_cast<size_t>(workers)) {
+      Choice& one = work[i];
+      try {
+        *one.value = in_context(fmt::format("value '{}'", *one.name),
+                                [&] { return calibrated_value(*one.statistics, *one.choice); });
+      } catch (...) {
+        one.failure = std::current_exception();
+      }
+    }
+  });
+  for (const Choice& one : work) {
+    if (one.failure) std::rethrow_exception(one.failure);
   }
   return result;
 }

@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "calib/histogram_kernels.h"
+
 namespace narrow::calib {
 
 /// Bins mirror each other around zero, kSideBins on each side: bin k >= 0 is [k * width, (k + 1) * width) and bin
@@ -17,8 +19,8 @@ class Histogram {
   static constexpr int kSideBins = 4096;
   static constexpr double kMinWidth = 0x1p-126;  // its reciprocal is still a float32
 
-  /// Finite values whose largest magnitude is `max_abs` (or below it, if at least one added value ever had it).
-  void add(std::span<const float> values, float max_abs);
+  /// Finite values, and what find_extremes() says of them.
+  void add(std::span<const float> values, const Extremes& extremes);
   void merge(const Histogram& other);
 
   double width() const { return width_; }
@@ -34,11 +36,12 @@ class Histogram {
  private:
   void widen_to(double width);
   void add_few(std::span<const float> values);
-  void add_many(std::span<const float> values);
+  void add_many(std::span<const float> values, const Extremes& extremes);
+  void move_zeros();
 
   double width_ = 0;  // 0: nothing but zeros seen
   int64_t zeros_ = 0;
-  std::vector<int64_t> counts_;
+  std::vector<int64_t> counts_;  // by code of find_bins; those of zeros are 0 but within add()
 };
 
 }  // namespace narrow::calib

@@ -124,11 +124,10 @@ void ValueStatistics::add(const Tensor& tensor) {
   max = count == 0 ? seen.max : std::max(max, seen.max);
   count += finite;
   if (!histogram) return;
-  const float max_abs = std::max(-seen.min, seen.max);
   if (seen.not_finite == 0) {
-    histogram->add(values, max_abs);
+    histogram->add(values, seen);
   } else {
-    histogram->add(finite_values(values), max_abs);
+    histogram->add(finite_values(values), seen);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/base/file.h"
 #include "lib/tensor/tensor.h"
 
 namespace narrow::calib {
@@ -18,7 +19,8 @@ struct FileArray {
   std::string name;  // of the input it is for; "" if the file does not tell
   DataType type = DataType::kUndefined;
   Shape shape;
-  Tensor tensor;  // undefined if only headers were asked for
+  Tensor tensor;                                       // undefined if only headers were asked for
+  std::shared_ptr<const MappedFile> mapped = nullptr;  // the file that `tensor` may be a view of
 };
 
 /// What to read: headers tell how many samples there are, without the elements.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <list>
 #include <mutex>
@@ -211,17 +212,33 @@ class ArrayReader : public DataReader {
         return loader_.inputs()[i].feed(array.array.tensor, array.split, local);
       });
     }
+    release_pages(*loaded);
     return feed;
   }
 
  private:
   using CachedGroup = std::pair<size_t, std::shared_ptr<const LoadedGroup>>;
   static constexpr size_t kCachedGroups = 4;
+  static constexpr int64_t kResidentBytes = int64_t{8} << 20;
 
   size_t group_of(int64_t index) const {
     ensure(index >= 0 && index < size_, "a feed is one of the reader's");
     return static_cast<size_t>(std::upper_bound(first_feed_.begin(), first_feed_.end(), index) - first_feed_.begin()) -
            1;
+  }
+
+  // A large file is read once from front to back as a rule: what has been read need not stay in memory. Feeds still in
+  // use read their pages again.
+  void release_pages(const LoadedGroup& loaded) const {
+    int64_t bytes = 0;
+    for (const InputArray& array : loaded.arrays) {
+      if (array.array.mapped) bytes += static_cast<int64_t>(array.array.mapped->bytes().size()) / loaded.feeds;
+    }
+    if (read_bytes_.fetch_add(bytes) + bytes < kResidentBytes) return;
+    read_bytes_.store(0);
+    for (const InputArray& array : loaded.arrays) {
+      if (array.array.mapped) array.array.mapped->release();
+    }
   }
 
   // Loading is done under the lock: two threads that want the same large file must not both unpack it.
@@ -244,7 +261,8 @@ class ArrayReader : public DataReader {
   int64_t size_ = 0;
   int64_t samples_ = 0;
   mutable std::mutex mutex_;
-  mutable std::list<CachedGroup> cache_;  // latest first
+  mutable std::list<CachedGroup> cache_;        // latest first
+  mutable std::atomic<int64_t> read_bytes_{0};  // of mapped files, since pages were last released
 };
 
 }  // namespace

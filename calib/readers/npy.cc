@@ -228,7 +228,7 @@ FileArray read_npy(const std::filesystem::path& path) {
   const auto file = std::make_shared<const MappedFile>(path);
   return in_context(quoted(path), [&] {
     const NpyHeader header = parse_npy_header(file->bytes(), file->bytes().size());
-    return FileArray{"", header.type, header.shape, npy_tensor(header, file->bytes(), file)};
+    return FileArray{"", header.type, header.shape, npy_tensor(header, file->bytes(), file), file};
   });
 }
 
@@ -242,7 +242,7 @@ FileArray read_raw(const std::filesystem::path& path, DataType type, const Shape
   }
   Shape shape = row;
   shape.insert(shape.begin(), static_cast<int64_t>(size / row_bytes));
-  return {"", type, shape, Tensor(type, shape, Layout::kPlain, file, file->bytes().data(), false)};
+  return {"", type, shape, Tensor(type, shape, Layout::kPlain, file, file->bytes().data(), false), file};
 }
 
 }  // namespace narrow::calib

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
@@ -21,6 +22,29 @@ namespace {
 std::string system_reason() {
   return std::generic_category().message(errno);
 }
+
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    ensure(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1, "SHA-256 failed");
+  }
+
+  void add(std::string_view bytes) {
+    ensure(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1, "SHA-256 failed");
+  }
+
+  std::string finish() {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int size = 0;
+    ensure(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1, "SHA-256 failed");
+    std::string result;
+    for (unsigned int i = 0; i < size; ++i) result += fmt::format("{:02x}", digest.at(i));
+    return result;
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
 
 }  // namespace
 
@@ -42,6 +66,12 @@ MappedFile::MappedFile(const fs::path& path) {
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release(size_t begin, size_t count) const {
+  ensure(begin <= size_ && count <= size_ - begin, "released bytes are of the file");
+  // A wish: if the system does not grant it, nothing but memory is lost.
+  if (count > 0) ::madvise(const_cast<std::byte*>(data_) + begin, count, MADV_DONTNEED);
 }
 
 std::string read_text(const fs::path& path) {
@@ -116,13 +146,20 @@ void check_writable(const fs::path& path) {
 }
 
 std::string sha256(std::string_view bytes) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  const int done = EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr);
-  ensure(done == 1, "SHA-256 failed");
-  std::string result;
-  for (unsigned int i = 0; i < size; ++i) result += fmt::format("{:02x}", digest.at(i));
-  return result;
+  Sha256 hash;
+  hash.add(bytes);
+  return hash.finish();
+}
+
+std::string sha256_of_file(const fs::path& path) {
+  constexpr size_t kPiece = size_t{4} << 20;
+  const MappedFile file(path);
+  Sha256 hash;
+  for (size_t begin = 0; begin < file.text().size(); begin += kPiece) {
+    hash.add(file.text().substr(begin, kPiece));
+    file.release(begin, std::min(kPiece, file.text().size() - begin));
+  }
+  return hash.finish();
 }
 
 }  // namespace narrow

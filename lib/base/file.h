@@ -21,6 +21,11 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
+  /// Lets the pages of `count` bytes from `begin` on leave memory; they come back from the file when they are read
+  /// again, so this may be called while others read. `begin` is a multiple of the page size.
+  void release(size_t begin, size_t count) const;
+  void release() const { release(0, size_); }
+
  private:
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
@@ -60,5 +65,8 @@ void check_writable(const std::filesystem::path& path);
 
 /// Lower-case hexadecimal SHA-256.
 std::string sha256(std::string_view bytes);
+
+/// The same of a file, of which only a few megabytes are in memory at a time. Throws Error(kData).
+std::string sha256_of_file(const std::filesystem::path& path);
 
 }  // namespace narrow

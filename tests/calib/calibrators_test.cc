@@ -257,5 +257,22 @@ TEST(ChooseRangesTest, TellsWhatWasSeenAndHowItWasChosen) {
   EXPECT_THROW(choose_ranges(seen, {}), Error);
 }
 
+TEST(ChooseRangesTest, OfSeveralFailuresTheFirstValueIsNamed) {
+  Observations seen;
+  std::map<std::string, CalibratorChoice> choices;
+  for (const std::string name : {"a", "b", "c", "d", "e"}) {
+    seen.values[name] = statistics_of({-1.0F, 3.0F});
+    const double percentile = name == "a" ? 99 : 200;
+    choices[name] = {.calibrator = {.method = CalibrationMethod::kPercentile, .percentile = percentile},
+                     .scheme = kAffine};
+  }
+  try {
+    choose_ranges(seen, choices);
+    FAIL() << "a percentile of 200 was taken";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("value 'b'"), std::string::npos) << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace narrow::calib

@@ -28,15 +28,9 @@ std::vector<float> mixed_values(size_t count) {
   return values;
 }
 
-float largest(const std::vector<float>& values) {
-  float result = 0;
-  for (const float x : values) result = std::max(result, std::abs(x));
-  return result;
-}
-
 Histogram histogram_of(const std::vector<float>& values) {
   Histogram histogram;
-  histogram.add(values, largest(values));
+  histogram.add(values, find_extremes(values));
   return histogram;
 }
 
@@ -96,7 +90,7 @@ TEST(HistogramTest, OrderAndSplittingDoNotMatter) {
   for (size_t i = 0; i < values.size(); i += 1000) {
     const std::vector<float> piece(values.begin() + static_cast<int64_t>(i),
                                    values.begin() + static_cast<int64_t>(i) + 1000);
-    growing.add(piece, largest(piece));
+    growing.add(piece, find_extremes(piece));
   }
   EXPECT_EQ(growing, whole);
   const Histogram low = histogram_of({values.begin(), values.begin() + 15000});

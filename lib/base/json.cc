@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <set>
 
 #include "lib/base/file.h"
 
@@ -53,11 +54,23 @@ void write(const Json& value, size_t indent, std::string& out) {
 }  // namespace
 
 Json parse_json(std::string_view text, std::string_view name) {
+  // The library keeps the last of two equal keys; a config that says two things is a mistake.
+  std::vector<std::set<std::string>> open_objects;
+  const auto watch_keys = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) open_objects.emplace_back();
+    if (event == Json::parse_event_t::object_end) open_objects.pop_back();
+    if (event == Json::parse_event_t::key && !open_objects.back().insert(parsed.get<std::string>()).second) {
+      throw Error(ErrorKind::kUsage, "{}: key '{}' is given twice", name, parsed.get<std::string>());
+    }
+    return true;
+  };
   try {
-    return Json::parse(text, nullptr, true, /*ignore_comments=*/true);
+    return Json::parse(text, watch_keys, true, /*ignore_comments=*/true);
   } catch (const nlohmann::json::parse_error& error) {
     const Position at = position_of(text, error.byte == 0 ? 0 : error.byte - 1);
     throw Error(ErrorKind::kUsage, "{}:{}:{}: not valid JSON", name, at.line, at.column);
+  } catch (const nlohmann::json::out_of_range&) {
+    throw Error(ErrorKind::kUsage, "{}: a number is too large", name);
   }
 }
 

@@ -91,7 +91,8 @@ std::optional<int64_t> weight_channel_axis(const onnx::NodeProto& node, size_t w
     return std::nullopt;
   }
   if (node.op_type() == "Gemm") return graph::int_attribute(node, "transB", 0) != 0 ? 0 : 1;
-  if (node.op_type() == "MatMul" && weight_rank >= 2) return static_cast<int64_t>(weight_rank) - 1;
+  // A stack of matrices would share the columns' scales; runtimes take only one scale for it.
+  if (node.op_type() == "MatMul" && weight_rank == 2) return 1;
   return std::nullopt;
 }
 

@@ -45,8 +45,9 @@ std::span<const OpRow> op_table();
 /// The row of a node, or nullptr if the operator is not in the table (it then stays float).
 const OpRow* find_op(const onnx::NodeProto& node);
 
-/// Axis of the weight that counts output channels: Conv 0; ConvTranspose 1; Gemm 0 if transB else 1; MatMul the last.
-/// nullopt where per-channel scales have no meaning (a rank-1 MatMul operand, ConvTranspose with groups).
+/// Axis of the weight that counts output channels: Conv 0; ConvTranspose 1; Gemm 0 if transB else 1; MatMul 1.
+/// nullopt where per-channel scales have no meaning or no kernel (MatMul with a weight of another rank than 2,
+/// ConvTranspose with groups).
 std::optional<int64_t> weight_channel_axis(const onnx::NodeProto& node, size_t weight_rank);
 
 }  // namespace narrow::ops

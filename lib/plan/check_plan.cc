@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "lib/base/error.h"
@@ -26,15 +27,26 @@ class Checker {
     check_nodes();
     for (const ValuePlan& value : plan_.values) {
       if (!index_.has_value(value.value)) throw Error(ErrorKind::kUsage, "plan: there is no value '{}'", value.value);
+      check_type(fmt::format("plan: value '{}'", value.value), value.params.type);
     }
     for (const LayerPlan& layer : plan_.layers) check_layer(layer);
   }
 
  private:
+  /// A plan may be edited by hand: types that this rewrite can not write are refused here.
+  void check_type(const std::string& where, quant::QuantType type) const {
+    const quant::QuantTypeRow& row = quant::row(type);
+    const bool layer_type = type == quant::QuantType::kInt8 || type == quant::QuantType::kUint8;
+    if (layer_type && row.min_opset <= model_.opset()) return;
+    throw Error(ErrorKind::kUsage, "{}: {} is no type of weights or activations here", where, row.name);
+  }
+
   void check_nodes() const {
     std::vector<std::string> names;
+    std::set<std::string> seen;
     for (const onnx::NodeProto& node : model_.graph().node()) names.push_back(node.name());
     for (const LayerPlan& layer : plan_.layers) {
+      if (!seen.insert(layer.node).second) fail(layer, "it is listed twice");
       const onnx::NodeProto* node = index_.node(layer.node);
       if (node == nullptr) fail(layer, "the model has no such node" + did_you_mean(layer.node, names));
       if (node->op_type() != layer.op_type)
@@ -52,7 +64,13 @@ class Checker {
         if (!values_.contains(value)) fail(layer, fmt::format("value '{}' has no parameters under \"values\"", value));
       }
     }
+    for (const std::string& value : layer.activations) {
+      if (std::find(node.input().begin(), node.input().end(), value) == node.input().end()) {
+        fail(layer, fmt::format("it does not read '{}'", value));
+      }
+    }
     if (layer.weight) check_weight(layer, node);
+    if (layer.bias_input) check_bias(layer, node);
     if (layer.decision == Decision::kFold) check_fold(layer, node);
   }
 
@@ -74,9 +92,30 @@ class Checker {
       fail(layer, fmt::format("the weight needs {} scales and zero points", wanted));
     }
     if (layer.activations.empty()) fail(layer, "a layer with a weight reads an activation");
+    check_type(fmt::format("plan: node '{}'", layer.node), weight.params.type);
+  }
+
+  void check_bias(const LayerPlan& layer, const onnx::NodeProto& node) const {
+    const int slot = *layer.bias_input;
+    if (!layer.weight) fail(layer, "an int32 bias needs a quantized weight");
+    const bool there = slot >= 0 && slot < node.input_size() && slot != layer.weight->input;
+    const onnx::TensorProto* bias = there ? index_.initializer(node.input(slot)) : nullptr;
+    if (bias == nullptr || bias->dims_size() != 1 || bias->data_type() != onnx::TensorProto::FLOAT) {
+      fail(layer, fmt::format("input {} is not a constant float32 bias of rank 1", slot));
+    }
+    const auto& params = layer.weight->params;
+    if (params.axis && bias->dims(0) != static_cast<int64_t>(params.scales.size())) {
+      fail(layer, "its bias and its weight have different numbers of channels");
+    }
   }
 
   void check_fold(const LayerPlan& layer, const onnx::NodeProto& node) const {
+    if (node.op_type() != "Relu" && node.op_type() != "Clip") fail(layer, "only Relu and Clip can be folded");
+    const std::string& input = node.input(0);
+    const onnx::NodeProto* producer = index_.producer(input);
+    if (producer == nullptr || index_.uses(input).size() != 1 || index_.is_output(input)) {
+      fail(layer, "it can not be folded: it is not the only reader of a node's result");
+    }
     const auto value = node.output_size() == 1 ? values_.find(node.output(0)) : values_.end();
     const auto bounds = value == values_.end() ? std::nullopt : clamp_bounds(model_, index_, node);
     if (!bounds || !folds_exactly(*bounds, value->second->params)) {

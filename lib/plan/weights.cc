@@ -1,12 +1,41 @@
 #include "lib/plan/weights.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace narrow::plan {
 namespace {
 
 // Room below 2^31 for the sum that the bias is added to: K products of 255 * 127 stay below 2^30 up to K = 33,000.
 constexpr double kLargestBias = static_cast<double>(1 << 30);
+
+std::vector<float> channel_magnitudes(const Tensor& weight, int64_t axis) {
+  const auto at = static_cast<size_t>(axis);
+  size_t inner = 1;
+  for (size_t i = at + 1; i < weight.rank(); ++i) inner *= static_cast<size_t>(weight.shape()[i]);
+  std::vector<float> magnitudes(static_cast<size_t>(weight.shape()[at]), 0);
+  const auto values = weight.data<float>();
+  for (size_t i = 0; i < values.size(); ++i) {
+    float& magnitude = magnitudes[i / inner % magnitudes.size()];
+    magnitude = std::max(magnitude, std::abs(values[i]));
+  }
+  return magnitudes;
+}
+
+/// A channel whose weights are all zero, or too small for a normal float32 scale, can have any scale: it takes the one
+/// that keeps 24 bits of its bias.
+void fit_dead_channels(const Tensor& weight, const Tensor& bias, float input_scale, WeightPlan& plan) {
+  if (!plan.params.axis) return;
+  const std::vector<float> magnitudes = channel_magnitudes(weight, *plan.params.axis);
+  const float smallest = std::numeric_limits<float>::min();
+  const auto limit = smallest * static_cast<float>(quant::row(plan.params.type).qmax);
+  const auto values = bias.data<float>();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double wanted = std::abs(static_cast<double>(values[i])) / 0x1p24 / input_scale;
+    if (magnitudes[i] < limit && wanted >= smallest) plan.params.scales[i] = static_cast<float>(wanted);
+  }
+}
 
 void enlarge_for_bias(const Tensor& bias, float input_scale, WeightPlan& plan) {
   const auto values = bias.data<float>();
@@ -30,7 +59,10 @@ WeightPlan plan_weight(const analyze::ConstantSlot& slot, const Tensor& weight, 
   WeightPlan plan{.input = slot.input,
                   .initializer = slot.initializer,
                   .params = quant::choose_weight_params(weight, numbers, axis)};
-  if (bias.defined()) enlarge_for_bias(bias, input_scale, plan);
+  if (bias.defined()) {
+    fit_dead_channels(weight, bias, input_scale, plan);
+    enlarge_for_bias(bias, input_scale, plan);
+  }
   return plan;
 }
 

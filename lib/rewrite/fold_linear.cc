@@ -222,12 +222,40 @@ void fold_gemm_factors(graph::Model& model) {
   editor.finish();
 }
 
+/// [N] for a Gemm's C of shape [1,N], [1,1], [1] or []; nullopt for one that varies by row or is a vector already.
+std::optional<Tensor> as_bias(const Tensor& c, int64_t channels) {
+  const bool by_row = c.rank() == 2 && c.shape()[0] != 1;
+  const bool vector = c.rank() == 1 && c.size() == channels;
+  if (by_row || vector || (c.size() != 1 && c.size() != channels)) return std::nullopt;
+  std::vector<float> values(static_cast<size_t>(channels));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = c.data<float>()[c.size() == 1 ? 0 : i];
+  return Tensor::of<float>({channels}, std::span<const float>(values));
+}
+
+// Before:  y = Gemm (x, W, C)      with C of shape [1,N], [1,1], [1] or []
+// After:   y = Gemm (x, W, b)      with b of shape [N]
+void spread_gemm_biases(graph::Model& model) {
+  const graph::GraphIndex index(model.graph());
+  graph::GraphEditor editor(model);
+  for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
+    const bool candidate = node.op_type() == "Gemm" && node.input_size() == 3 &&
+                           float_initializer(index, node.input(1)) && float_initializer(index, node.input(2));
+    if (!candidate || !graph::canonical_domain(node.domain()).empty()) continue;
+    const onnx::TensorProto& weight = *index.initializer(node.input(1));
+    const auto axis = static_cast<int>(*ops::weight_channel_axis(node, 2));
+    const auto bias = as_bias(model.tensor(*index.initializer(node.input(2))), weight.dims(axis));
+    if (bias) node.set_input(2, editor.add_initializer(node.input(2), *bias));
+  }
+  editor.finish();
+}
+
 }  // namespace
 
 graph::Model fold_linear(const graph::Model& model) {
   graph::Model result = model;
   remove_identities(result);
   fold_gemm_factors(result);
+  spread_gemm_biases(result);
   return fold_channel_arithmetic(result);
 }
 

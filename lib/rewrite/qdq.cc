@@ -123,17 +123,22 @@ class QdqWriter {
       return;
     }
     const std::string dequantized = editor_.unique_name(value + "_dequantized");
-    redirections_[value] = dequantized;
+    // Float readers of a graph input can have it as it is; a computed value must have one reader to fuse.
+    if (index_.is_input(value)) {
+      quantize_operand(value, dequantized);
+    } else {
+      redirections_[value] = dequantized;
+    }
     pairs_.push_back({&plan, value, dequantized});
   }
 
-  /// A constant operand: only the planned layers read it in quantized form, others keep the float constant.
-  void quantize_operand(const std::string& constant, const std::string& dequantized) {
+  /// Only the planned layers read the value in quantized form; others keep the float one.
+  void quantize_operand(const std::string& value, const std::string& dequantized) {
     for (const plan::LayerPlan& layer : plan_.layers) {
       const auto& reads = layer.activations;
-      if (std::find(reads.begin(), reads.end(), constant) == reads.end()) continue;
+      if (std::find(reads.begin(), reads.end(), value) == reads.end()) continue;
       for (std::string& input : *nodes_.at(layer.node)->mutable_input()) {
-        if (input == constant) input = dequantized;
+        if (input == value) input = dequantized;
       }
     }
   }

@@ -21,6 +21,13 @@ TEST(JsonTest, ParseErrorNamesFileLineAndColumn) {
   EXPECT_EQ(message_of([] { parse_json("{\n  \"a\": 1,\n  oops }", "c.json"); }), "c.json:3:3: not valid JSON");
 }
 
+TEST(JsonTest, WhatTheLibraryWouldPassOver) {
+  EXPECT_EQ(message_of([] { parse_json(R"({"a": {"b": 1}, "c": {"b": 2, "b": 3}})", "c.json"); }),
+            "c.json: key 'b' is given twice");
+  EXPECT_EQ(message_of([] { parse_json(R"({"a": 1e999})", "c.json"); }), "c.json: a number is too large");
+  EXPECT_EQ(parse_json(R"({"a": {"b": 1}, "c": {"b": 2}})", "c.json")["c"]["b"], 2);
+}
+
 TEST(JsonTest, CommentsAreAllowed) {
   EXPECT_EQ(parse_json("{ /* x */ \"a\": 1 // y\n}", "c")["a"], 1);
 }

@@ -37,7 +37,8 @@ TEST(OpTableTest, ChannelAxisOfEachWeight) {
   EXPECT_EQ(weight_channel_axis(node_of("Conv"), 4), 0);
   EXPECT_EQ(weight_channel_axis(node_of("ConvTranspose"), 4), 1);
   EXPECT_EQ(weight_channel_axis(node_of("Gemm"), 2), 1);
-  EXPECT_EQ(weight_channel_axis(node_of("MatMul"), 3), 2);
+  EXPECT_EQ(weight_channel_axis(node_of("MatMul"), 2), 1);
+  EXPECT_EQ(weight_channel_axis(node_of("MatMul"), 3), std::nullopt);
   EXPECT_EQ(weight_channel_axis(node_of("MatMul"), 1), std::nullopt);
   onnx::NodeProto gemm = node_of("Gemm");
   graph::set_int_attribute(gemm, "transB", 1);

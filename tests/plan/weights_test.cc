@@ -29,6 +29,17 @@ TEST(PlanWeightTest, ABiasThatWouldOverflowEnlargesItsChannelOnly) {
   EXPECT_LE(1000 / (1e-3 * plan.params.scales[1]), 2147483647.0);
 }
 
+TEST(PlanWeightTest, ADeadChannelKeepsItsBias) {
+  // At scale 1 a bias of 0.3 behind an input scale of 1 would be rounded to 0.
+  const Tensor w = Tensor::of<float>({3, 1}, {0, 1e-40F, 127});
+  const Tensor bias = Tensor::of<float>({3}, {0.3F, -0.3F, 0.3F});
+  const WeightPlan plan = plan_weight(kSlot, w, bias, 1, LayerScheme{});
+  EXPECT_FLOAT_EQ(plan.params.scales[0], 0.3F / 16777216);
+  EXPECT_FLOAT_EQ(plan.params.scales[1], 0.3F / 16777216);
+  EXPECT_EQ(plan.params.scales[2], 1);
+  EXPECT_EQ(plan.enlarged_channels, 0);
+}
+
 TEST(PlanWeightTest, ReducedRangeUsesSevenBits) {
   const Tensor w = Tensor::of<float>({1, 2}, {-63, 10});
   const WeightPlan plan = plan_weight(kSlot, w, Tensor(), 1, LayerScheme{.reduce_range = true});

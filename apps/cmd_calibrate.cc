@@ -6,6 +6,7 @@
 #include "apps/config.h"
 #include "apps/model_source.h"
 #include "apps/output.h"
+#include "apps/paths.h"
 #include "apps/pipeline.h"
 #include "lib/base/file.h"
 #include "lib/report/format.h"
@@ -96,7 +97,8 @@ int run_calibrate(const Arguments& arguments) {
   line.require("--data");
   line.require("--output");
   apply_common_options(options.common);
-  check_writable(options.output);
+  check_outputs({{"the model", options.model}, {"--data", options.data}, {"--config", options.flags.config_path}},
+                {{"--output", options.output}});
   const Config config = read_config(options.flags);
   Stages stages(progress_style(options.common));
   const calib::CalibrationTable table = run(options, config, stages);

@@ -8,6 +8,7 @@
 #include "apps/config.h"
 #include "apps/model_source.h"
 #include "apps/output.h"
+#include "apps/paths.h"
 #include "apps/pipeline.h"
 #include "lib/base/file.h"
 #include "lib/report/format.h"
@@ -76,7 +77,9 @@ int run_plan(const Arguments& arguments) {
   line.require("--calibration");
   line.require("--output");
   apply_common_options(options.common);
-  check_writable(options.output);
+  check_outputs(
+      {{"the model", options.model}, {"--calibration", options.calibration}, {"--config", options.flags.config_path}},
+      {{"--output", options.output}});
   const Config config = read_config(options.flags);
   Stages stages(progress_style(options.common));
   const plan::PrecisionPlan plan = run(options, config, stages);

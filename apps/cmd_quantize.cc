@@ -2,6 +2,7 @@
 
 #include "apps/commands.h"
 #include "apps/common_options.h"
+#include "apps/paths.h"
 #include "apps/pipeline.h"
 #include "apps/report_output.h"
 #include "lib/base/error.h"
@@ -51,11 +52,6 @@ void add_options(CommandLine& line, QuantizeOptions& options) {
   add_common_options(line, options.common);
 }
 
-bool same_file(const std::string& a, const std::string& b) {
-  std::error_code ignored;
-  return std::filesystem::equivalent(a, b, ignored);
-}
-
 void check_options(const QuantizeOptions& options) {
   const PipelineOptions& pipeline = options.pipeline;
   const bool calibrates = pipeline.plan.empty() && pipeline.calibration.empty();
@@ -63,15 +59,25 @@ void check_options(const QuantizeOptions& options) {
   if (!pipeline.plan.empty() && !pipeline.calibration.empty()) {
     throw Error(ErrorKind::kUsage, "--plan and --calibration exclude each other: a plan holds its ranges");
   }
+  const ConfigFlags& flags = options.flags;
+  if (!pipeline.plan.empty() && (flags.method || flags.percentile)) {
+    throw Error(ErrorKind::kUsage, "--method and --percentile have no effect with --plan: a plan holds its ranges");
+  }
   if (!pipeline.plan.empty() && !pipeline.calibration_out.empty()) {
     throw Error(ErrorKind::kUsage, "--calibration-out has nothing to write with --plan");
   }
-  if (same_file(pipeline.model, pipeline.output)) {
-    throw Error(ErrorKind::kUsage, "--output '{}' is the model itself", pipeline.output);
-  }
-  for (const std::string& path : {pipeline.output, pipeline.calibration_out, pipeline.plan_out}) {
-    if (!path.empty()) check_writable(path);
-  }
+  std::vector<NamedPath> outputs{{"--output", pipeline.output},
+                                 {"--calibration-out", pipeline.calibration_out},
+                                 {"--plan-out", pipeline.plan_out}};
+  for (const NamedPath& report : named_paths("--report", options.reports)) outputs.push_back(report);
+  check_outputs({{"the model", pipeline.model},
+                 {"--data", pipeline.data},
+                 {"--config", options.flags.config_path},
+                 {"--eval", pipeline.evaluation},
+                 {"--labels", pipeline.labels},
+                 {"--calibration", pipeline.calibration},
+                 {"--plan", pipeline.plan}},
+                outputs);
 }
 
 }  // namespace

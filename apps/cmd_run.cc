@@ -10,6 +10,7 @@
 #include "apps/model_source.h"
 #include "apps/npz.h"
 #include "apps/output.h"
+#include "apps/paths.h"
 #include "apps/runner.h"
 #include "lib/base/error.h"
 #include "lib/base/file.h"
@@ -150,6 +151,8 @@ int run_run(const Arguments& arguments) {
   apply_common_options(options.common);
   const Runtime runtime = runtime_from_name(options.runtime);
   const Config config = read_config(options.flags);
+  check_outputs({{"the model", options.model}, {"--data", options.data}, {"--config", options.flags.config_path}},
+                {{"--output", writes_npz(options.output) ? options.output : ""}});
   check_output(options.output);
   Stages stages(progress_style(options.common));
   const ModelSource source = open_model(options.model, stages);

@@ -1,6 +1,7 @@
 #include "apps/commands.h"
 #include "apps/common_options.h"
 #include "apps/model_source.h"
+#include "apps/paths.h"
 #include "apps/pipeline.h"
 #include "apps/report_output.h"
 #include "apps/versions.h"
@@ -71,6 +72,12 @@ int run_validate(const Arguments& arguments) {
   const Config config = read_config(options.flags);
   const ReportOptions report_options{
       .files = options.reports, .labels = options.labels, .gates = config.gates, .validates = true};
+  check_outputs({{"the float model", options.float_model},
+                 {"the quantized model", options.quantized_model},
+                 {"--data", options.data},
+                 {"--labels", options.labels},
+                 {"--config", options.flags.config_path}},
+                named_paths("--report", options.reports));
   check_report_options(report_options);
   report::Report report = validate_files(options, config);
   return finish_report(report, report_options, options.common);

@@ -71,6 +71,7 @@ Config read_checked(Json json, const ConfigFlags& flags) {
     config.gates = report::read_gates(gates);
   }
   config.gates = merged(config.gates, flags.gates);
+  report::check_limits(config.gates);
   config.rules = plan::read_rules(root);
   // Makes the keys known that are not there, so that a misspelt one gets a suggestion.
   for (const char* key : {"inputs", "calibration", "defaults", "rules", "gates"}) {

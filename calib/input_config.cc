@@ -16,7 +16,9 @@ std::string read_word(JsonObject& object, const std::string& key, const std::vec
 }
 
 int64_t positive(const JsonObject& object, const std::string& key, int64_t value) {
+  constexpr int64_t kLargestSide = 16384;  // of an image; more is a slip, and would ask for gigabytes
   if (value < 1) object.fail(key, "is not positive");
+  if (value > kLargestSide) object.fail(key, fmt::format("is above {}", kLargestSide));
   return value;
 }
 

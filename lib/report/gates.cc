@@ -68,6 +68,18 @@ GateLimits read_gates(JsonObject& gates) {
   return limits;
 }
 
+void check_limits(const GateLimits& limits) {
+  for (const GateRow& row : gate_table()) {
+    if (!(limits.*row.limit)) continue;
+    const double limit = *(limits.*row.limit);
+    const bool share = row.name == "min_agreement" || row.name == "min_integer_macs";
+    if (!std::isfinite(limit)) throw Error(ErrorKind::kUsage, "gate {}: {} is not a number", row.name, limit);
+    if (share && (limit < 0 || limit > 1)) {
+      throw Error(ErrorKind::kUsage, "gate {}: {} is not a share from 0 to 1", row.name, limit);
+    }
+  }
+}
+
 Json to_json(const GateLimits& limits) {
   Json json = Json::object();
   for (const GateRow& row : gate_table()) {

@@ -34,6 +34,9 @@ struct GateRow {
 };
 const std::vector<GateRow>& gate_table();
 
+/// Throws Error(kUsage) for a limit that no result could be meant by: not finite, or a share outside [0, 1].
+void check_limits(const GateLimits& limits);
+
 struct Gate {
   std::string name;
   bool at_most = false;

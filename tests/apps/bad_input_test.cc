@@ -213,5 +213,28 @@ TEST(BadOutput, DiskFull) {
   expect_error(run_narrow(kQuantize + " -o /dev/full"), 5, HasSubstr("'/dev/full': No space left on device"));
 }
 
+TEST_F(BadInput, NothingThatIsReadIsOverwritten) {
+  const std::string config = folder_.write("config.json", read_text(kConfig));
+  const std::string model = folder_.write("in.onnx", read_text(kModel));
+  const auto quantize_into = [&](const std::string& more) {
+    return run_narrow("quantize " + model + " --data " + kData + " --samples 4 --no-speed --quiet --config " +
+                      config + " " + more);
+  };
+  expect_error(quantize_into("-o " + model), 2, HasSubstr("--output '" + model + "' would overwrite the model"));
+  expect_error(quantize_into("-o " + folder_.path("out.onnx") + " --report " + config), 2,
+               HasSubstr("would overwrite --config"));
+  expect_error(quantize_into("-o " + folder_.path("same.json") + " --report " + folder_.path("same.json")), 2,
+               HasSubstr("--output and --report are both"));
+  expect_error(run_narrow("calibrate " + model + " --data " + kData + " --quiet -o " + model), 2,
+               HasSubstr("would overwrite the model"));
+  EXPECT_EQ(read_text(model), read_text(kModel));
+  EXPECT_EQ(read_text(config), read_text(kConfig));
+}
+
+TEST_F(BadInput, GatesThatCanNotBeMeant) {
+  expect_error(quantize(kModel, kData, "--min-agreement 97"), 2, HasSubstr("97 is not a share from 0 to 1"));
+  expect_error(quantize(kModel, kData, "--min-sqnr nan"), 2, HasSubstr("min_sqnr_db: nan is not a number"));
+}
+
 }  // namespace
 }  // namespace narrow::test

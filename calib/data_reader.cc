@@ -9,6 +9,7 @@
 #include "calib/readers/arrays.h"
 #include "calib/readers/images.h"
 #include "lib/base/error.h"
+#include "lib/base/spread.h"
 
 namespace narrow::calib {
 namespace fs = std::filesystem;
@@ -164,14 +165,7 @@ std::unique_ptr<DataReader> open_data(const fs::path& path, const std::vector<In
 }
 
 std::vector<int64_t> spread_samples(int64_t size, int64_t count) {
-  const int64_t taken = std::clamp<int64_t>(count, 0, size);
-  std::vector<int64_t> result;
-  for (int64_t i = 0; i < taken; ++i) {
-    const double at =
-        taken == 1 ? 0 : static_cast<double>(i) * static_cast<double>(size - 1) / static_cast<double>(taken - 1);
-    result.push_back(static_cast<int64_t>(std::nearbyint(at)));  // half to even, as numpy.round
-  }
-  return result;
+  return spread_indices(size, count);
 }
 
 }  // namespace narrow::calib

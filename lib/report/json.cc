@@ -76,6 +76,7 @@ Json to_json(const validate::OutputComparison& output) {
   Json json{{"name", output.name}};
   json.update(to_json(output.metrics));
   json["agreement"] = number(output.agreement);
+  if (output.not_comparable > 0) json["not_comparable"] = output.not_comparable;
   if (output.accuracy) {
     json["top1_float"] = output.accuracy->top1_float;
     json["top1_quantized"] = output.accuracy->top1_quantized;

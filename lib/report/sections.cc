@@ -61,6 +61,11 @@ Section accuracy_section(const validate::Validation& validation) {
   Section section{fmt::format("accuracy on {}, against the float model", plural(validation.samples, "sample")),
                   {std::move(table)}};
   add_accuracy(validation, section);
+  for (const validate::OutputComparison& output : validation.outputs) {
+    if (output.not_comparable == 0) continue;
+    section.blocks.push_back(Lines{{fmt::format("{}: {} left out: the size of this output differs between the models",
+                                                output.name, plural(output.not_comparable, "sample"))}});
+  }
   return section;
 }
 

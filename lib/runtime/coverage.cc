@@ -1,13 +1,21 @@
 #include <algorithm>
+#include <limits>
 
 #include "lib/base/error.h"
 #include "lib/runtime/lower.h"
+#include "lib/runtime/mac_count.h"
 
 namespace narrow::runtime {
 namespace {
 
 double share(int64_t part, int64_t whole) {
   return whole == 0 ? 1.0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+// Counts are not negative; a sum beyond int64 stays at its largest.
+int64_t saturated_sum(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<int64_t>::max() : sum;
 }
 
 // Shapes of all values of one run.
@@ -25,13 +33,13 @@ int64_t Coverage::integer_nodes() const {
 
 int64_t Coverage::total_macs() const {
   int64_t total = 0;
-  for (const NodeCoverage& node : nodes) total += node.macs.value_or(0);
+  for (const NodeCoverage& node : nodes) total = saturated_sum(total, node.macs.value_or(0));
   return total;
 }
 
 int64_t Coverage::integer_macs() const {
   int64_t total = 0;
-  for (const NodeCoverage& node : nodes) total += node.integer ? node.macs.value_or(0) : 0;
+  for (const NodeCoverage& node : nodes) total = saturated_sum(total, node.integer ? node.macs.value_or(0) : 0);
   return total;
 }
 
@@ -56,7 +64,7 @@ void count_macs(LoweredModel& lowered, const exec::Feed& feed) {
       continue;
     }
     const int64_t depth = count.inner.empty() ? 1 : inner->second.back();
-    lowered.coverage.nodes[count.node].macs = element_count(value->second) * count.per_element * depth;
+    lowered.coverage.nodes[count.node].macs = macs_of(count, value->second, depth);
   }
 }
 

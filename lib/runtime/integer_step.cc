@@ -106,7 +106,10 @@ const Tensor* added_bias(const LowerContext& context, const onnx::NodeProto& nod
   if (!is_op(node, "Add") || node.input_size() != 2 || columns == 0) return nullptr;
   const Tensor* bias = context.constant(node.input(0) == value ? node.input(1) : node.input(0));
   if (bias == nullptr || bias->type() != DataType::kFloat32 || bias->size() != columns) return nullptr;
-  return bias->rank() >= 1 && bias->shape().back() == columns ? bias : nullptr;
+  // A bias of higher rank than the product would raise the rank of the sum.
+  const auto shape = context.quant.index().type(value).shape;
+  const size_t rank = shape ? shape->size() : 1;
+  return bias->rank() >= 1 && bias->rank() <= rank && bias->shape().back() == columns ? bias : nullptr;
 }
 
 }  // namespace

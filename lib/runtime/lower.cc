@@ -59,6 +59,16 @@ class Lowering {
     plan_compute(node);
   }
 
+  // The name under which `linear` is a graph output, if its DequantizeLinear makes one; nullptr otherwise.
+  const std::string* output_of(const Quantized& linear) const {
+    for (const onnx::ValueInfoProto& output : model_.graph().output()) {
+      const Quantized* source = quant_.source(output.name());
+      if (source != nullptr && source->integer == linear.integer && source->params == linear.params)
+        return &output.name();
+    }
+    return nullptr;
+  }
+
   void note_quantized(const onnx::NodeProto& quantize, const Quantized& linear) {
     const std::string& real = quantize.input(0);
     const onnx::NodeProto* producer = quant_.index().producer(real);
@@ -67,6 +77,7 @@ class Lowering {
       value.node = graph::node_label(*producer);
       value.op_type = producer->op_type();
     }
+    if (const std::string* output = output_of(linear)) value.real = *output;
     result_.quantized.emplace(linear.integer, std::move(value));
   }
 

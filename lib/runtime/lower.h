@@ -50,8 +50,9 @@ struct Coverage {
 
 /// One integer tensor of the lowered program.
 struct QuantizedValue {
-  std::string real;  // the float32 value it stands for: input of its QuantizeLinear
-  std::string node;  // label of the node that made `real`; "" for a graph input
+  std::string real;  // the float32 value it stands for: the graph output that its DequantizeLinear makes, if
+                     // it makes one (what it quantizes has then lost that name); else its QuantizeLinear's input
+  std::string node;  // label of the node that made the QuantizeLinear's input; "" for a graph input
   std::string op_type;
   quant::QuantParams params;
 };

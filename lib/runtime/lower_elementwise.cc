@@ -27,6 +27,17 @@ int only_variable_input(const LowerContext& context, const onnx::NodeProto& node
   return variable;
 }
 
+// Whether broadcasting against the node's constants leaves the rank of input `variable` as it is.
+bool keeps_rank(const LowerContext& context, const onnx::NodeProto& node, int variable) {
+  const auto shape = context.quant.index().type(node.input(variable)).shape;
+  const size_t rank = shape ? shape->size() : 1;
+  for (int i = 0; i < node.input_size(); ++i) {
+    const Tensor* constant = i == variable ? nullptr : context.constant(node.input(i));
+    if (constant != nullptr && constant->rank() > rank) return false;
+  }
+  return true;
+}
+
 // The float kernel over 256 values, the node's other inputs being constants.
 Tensor apply(const LowerContext& context, const onnx::NodeProto& node, int variable, const Tensor& x) {
   const FloatKernel made = make_float_kernel(context, node);
@@ -50,6 +61,7 @@ Tensor apply(const LowerContext& context, const onnx::NodeProto& node, int varia
 GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& node) {
   const int variable = only_variable_input(context, node);
   if (variable < 0) return Reason{ReasonCode::kNoIntegerKernel, "it is no function of one number"};
+  if (!keeps_rank(context, node, variable)) return Reason{ReasonCode::kNoIntegerKernel, "a constant raises the rank"};
   const Quantized* x = activation(context, node, variable);
   if (x == nullptr) return no_activation(context, node, variable);
   const GroupEnd end = find_end(context, node);

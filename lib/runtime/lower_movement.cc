@@ -93,14 +93,19 @@ GroupOrReason moving_kernel(const LowerContext& context, const onnx::NodeProto& 
   return group;
 }
 
-bool moves_only(const onnx::NodeProto& node) {
-  return node.op_type() != "Resize" || graph::string_attribute(node, "mode", "nearest") == "nearest";
+// Why a node that usually moves elements makes new ones; nullptr if it does not.
+const char* why_not_moving(const onnx::NodeProto& node) {
+  if (node.op_type() != "Resize") return nullptr;
+  if (graph::string_attribute(node, "mode", "nearest") != "nearest") return "it interpolates";
+  // Its extrapolation value is real, not an integer of the input.
+  const bool crops = graph::string_attribute(node, "coordinate_transformation_mode", "") == "tf_crop_and_resize";
+  return crops ? "it fills with an extrapolation value" : nullptr;
 }
 
 }  // namespace
 
 GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto& node) {
-  if (!moves_only(node)) return Reason{ReasonCode::kNoIntegerKernel, "it interpolates"};
+  if (const char* why = why_not_moving(node)) return Reason{ReasonCode::kNoIntegerKernel, why};
   const Quantized* x = activation(context, node, 0);
   if (x == nullptr) return no_activation(context, node, 0);
   MovedOutputs moved(*x);

@@ -29,12 +29,6 @@ std::optional<Shape> sample_shape(const LowerContext& context, const std::string
   return shape;
 }
 
-int64_t product_from(const Shape& shape, size_t first) {
-  int64_t product = 1;
-  for (size_t i = first; i < shape.size(); ++i) product *= shape[i];
-  return product;
-}
-
 }  // namespace
 
 std::optional<MacCount> mac_count_of(const LowerContext& context, const onnx::NodeProto& node) {
@@ -44,9 +38,9 @@ std::optional<MacCount> mac_count_of(const LowerContext& context, const onnx::No
   MacCount count{
       .node = 0, .value = op == "ConvTranspose" ? node.input(0) : node.output(0), .per_element = 1, .inner = {}};
   const std::optional<Shape> weights = known_shape(context, node.input(1));
-  if (weights && (op == "Conv" || op == "ConvTranspose")) {
-    count.per_element = product_from(*weights, 1);
-  } else if (weights && op == "Gemm") {
+  if (weights && !weights->empty() && (op == "Conv" || op == "ConvTranspose")) {
+    count.per_element = element_count(Shape(weights->begin() + 1, weights->end()));
+  } else if (weights && weights->size() == 2 && op == "Gemm") {
     count.per_element = (*weights)[graph::int_attribute(node, "transB", 0) != 0 ? 1 : 0];
   } else if (weights && !weights->empty()) {
     count.per_element = weights->size() == 1 ? weights->front() : (*weights)[weights->size() - 2];
@@ -54,6 +48,13 @@ std::optional<MacCount> mac_count_of(const LowerContext& context, const onnx::No
     count.inner = node.input(0);
   }
   return count;
+}
+
+int64_t macs_of(const MacCount& count, const Shape& shape, int64_t depth) {
+  Shape factors = shape;
+  factors.push_back(count.per_element);
+  factors.push_back(depth);
+  return element_count(factors);
 }
 
 std::optional<int64_t> static_macs(const LowerContext& context, const MacCount& count) {
@@ -65,7 +66,7 @@ std::optional<int64_t> static_macs(const LowerContext& context, const MacCount& 
     if (!inner || inner->empty()) return std::nullopt;
     depth = inner->back();
   }
-  return element_count(*shape) * count.per_element * depth;
+  return macs_of(count, *shape, depth);
 }
 
 }  // namespace narrow::runtime

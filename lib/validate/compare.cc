@@ -31,11 +31,13 @@ const Tensor* KeptValues::find(const std::string& value) const {
   return found == kept_.end() ? nullptr : &found->second;
 }
 
-ErrorStatistics compare(const std::string& value, const Tensor& reference, const Tensor& actual) {
-  if (reference.shape() != actual.shape()) {
-    throw Error(ErrorKind::kModel, "value '{}' has shape {} in the float model and {} in the quantized one", value,
-                shape_text(reference.shape()), shape_text(actual.shape()));
+std::optional<ErrorStatistics> compare(const std::string& value, const Tensor& reference, const Tensor& actual) {
+  if (reference.rank() != actual.rank() || reference.type() != actual.type()) {
+    throw Error(ErrorKind::kModel, "value '{}' is {} {} in the float model and {} {} in the quantized one", value,
+                data_type_name(reference.type()), shape_text(reference.shape()), data_type_name(actual.type()),
+                shape_text(actual.shape()));
   }
+  if (reference.shape() != actual.shape()) return std::nullopt;
   ErrorStatistics statistics;
   const Tensor x = plain_float(reference);
   const Tensor y = plain_float(actual);

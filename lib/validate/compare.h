@@ -29,8 +29,9 @@ class KeptValues : public exec::TensorListener {
   std::map<std::string, Tensor> kept_;
 };
 
-/// Both as plain float32 of the same shape; Error(kModel) naming `value` if the shapes differ.
-ErrorStatistics compare(const std::string& value, const Tensor& reference, const Tensor& actual);
+/// Both as plain float32. Absent when only sizes differ, as those of NonZero may; Error(kModel) naming `value` if ranks
+/// or types do.
+std::optional<ErrorStatistics> compare(const std::string& value, const Tensor& reference, const Tensor& actual);
 
 /// A score tensor as rows along the last axis that is not of length 1.
 struct ScoreRows {

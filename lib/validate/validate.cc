@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <mutex>
 #include <set>
 
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
+#include "lib/base/spread.h"
 #include "lib/base/suggest.h"
 #include "lib/exec/float_program.h"
 #include "lib/runtime/instruction_set.h"
@@ -61,18 +63,15 @@ std::vector<Layer> matching_layers(const graph::Model& float_model, const runtim
   return layers;
 }
 
-// `count` indices spread evenly over [0, size).
+// `count` indices spread evenly over [0, size); all of them if `count` is 0.
 std::set<int64_t> spread(int64_t size, int64_t count) {
-  std::set<int64_t> indices;
-  if (count <= 0 || count >= size) count = size;
-  for (int64_t i = 0; i < count; ++i)
-    indices.insert(count == 1 ? 0 : (2 * i * (size - 1) + count - 1) / (2 * (count - 1)));
-  return indices;
+  const std::vector<int64_t> indices = spread_indices(size, count <= 0 ? size : count);
+  return {indices.begin(), indices.end()};
 }
 
 // What one sample contributes.
 struct SampleResult {
-  std::vector<ErrorStatistics> outputs;
+  std::vector<std::optional<ErrorStatistics>> outputs;  // absent: not comparable
   std::vector<std::optional<Agreement>> agreements;
   std::vector<std::optional<ErrorStatistics>> layers;
   LabelHits hits;
@@ -178,7 +177,7 @@ class Comparison {
       const Tensor* y = actual.find(layer.integer);
       // Rewriting may have given the name to a value of another shape; that is no counterpart.
       const bool comparable = x != nullptr && y != nullptr && x->shape() == y->shape();
-      result.push_back(comparable ? std::optional(compare(layer.value->real, *x, *y)) : std::nullopt);
+      result.push_back(comparable ? compare(layer.value->real, *x, *y) : std::nullopt);
     }
     return result;
   }
@@ -219,17 +218,29 @@ class Comparison {
     for (size_t i = 0; i < float_program_.output_names().size(); ++i) {
       ErrorStatistics statistics;
       Agreement agreed;
+      int64_t not_comparable = 0;
       bool all_scores = !results.empty();
       for (const SampleResult& result : results) {
-        statistics.add(result.outputs[i]);
+        if (!result.outputs[i]) {
+          ++not_comparable;
+          continue;
+        }
+        statistics.add(*result.outputs[i]);
         all_scores = all_scores && result.agreements[i].has_value();
         if (!result.agreements[i]) continue;
         agreed.rows += result.agreements[i]->rows;
         agreed.equal += result.agreements[i]->equal;
       }
-      OutputComparison output{
-          .name = float_program_.output_names()[i], .metrics = metrics_of(statistics), .agreement = {}, .accuracy = {}};
-      if (all_scores) output.agreement = static_cast<double>(agreed.equal) / static_cast<double>(agreed.rows);
+      OutputComparison output{.name = float_program_.output_names()[i],
+                              .metrics = metrics_of(statistics),
+                              .not_comparable = not_comparable,
+                              .agreement = {},
+                              .accuracy = {}};
+      const bool none = not_comparable > 0 && not_comparable == static_cast<int64_t>(results.size());
+      // Nothing compared is not perfect.
+      if (none) output.metrics = {std::nan(""), std::nan(""), std::nan("")};
+      if (all_scores && agreed.rows > 0)
+        output.agreement = static_cast<double>(agreed.equal) / static_cast<double>(agreed.rows);
       outputs.push_back(std::move(output));
     }
     return outputs;

@@ -50,7 +50,9 @@ struct Accuracy {
 
 struct OutputComparison {
   std::string name;
-  Metrics metrics;
+  Metrics metrics;  // of the comparable samples; NaN when there are samples, but none is
+  /// Samples left out because the output's size, which depends on the data, differs between the models.
+  int64_t not_comparable = 0;
   /// Share of rows whose largest element along the last axis that is not of length 1 has the float model's index;
   /// absent unless the output looks like scores: float32, rank >= 2, that axis longer than 1, one row per sample.
   std::optional<double> agreement;

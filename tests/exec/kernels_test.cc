@@ -193,5 +193,16 @@ TEST(TopK, PutsTheFirstOfEqualsFirst) {
   EXPECT_THAT(values_of<int64_t>(y[1]), ElementsAre(1, 2));
 }
 
+TEST(GatherND, BatchDimensionsMustAgree) {
+  const std::string graph = "g (float[A,2] x, int64[B,1] i) => (float[B] y) { y = GatherND <batch_dims = 1> (x, i) }";
+  const auto feed = [](int64_t batch) {
+    return Feed{{"x", floats({2, 2}, {1, 2, 3, 4})},
+                {"i", Tensor::of<int64_t>({batch, 1}, std::vector<int64_t>(static_cast<size_t>(batch), 1))}};
+  };
+  EXPECT_THAT(values_of<float>(run_text(graph, feed(2))[0]), ElementsAre(2, 4));
+  EXPECT_THROW(run_text(graph, feed(1)), Error);  // divided by zero
+  EXPECT_THROW(run_text(graph, feed(4)), Error);
+}
+
 }  // namespace
 }  // namespace narrow::exec

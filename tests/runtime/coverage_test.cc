@@ -1,6 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <limits>
+
+#include "lib/base/error.h"
 #include "lib/runtime/lower.h"
+#include "lib/runtime/mac_count.h"
 #include "tests/runtime/qdq_text.h"
 
 namespace narrow::runtime {
@@ -55,6 +59,16 @@ TEST(Coverage, SixteenBitsHaveNoIntegerKernel) {
 TEST(Coverage, NothingToCountIsAWhole) {
   EXPECT_EQ(Coverage{}.mac_share(), 1.0);
   EXPECT_EQ(Coverage{}.node_share(), 1.0);
+}
+
+TEST(Coverage, CountsDoNotOverflow) {
+  const MacCount count{.node = 0, .value = "y", .per_element = int64_t{1} << 40, .inner = {}};
+  EXPECT_EQ(macs_of(count, {2, 4}, 3), (int64_t{1} << 40) * 24);
+  EXPECT_THROW(macs_of(count, {int64_t{1} << 30}, 1), Error);
+  const NodeCoverage huge{.node = "n", .op_type = "Conv", .integer = true, .reason = {}, .macs = int64_t{1} << 62};
+  const Coverage coverage{.nodes = {huge, huge, huge}};
+  EXPECT_EQ(coverage.total_macs(), std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(coverage.integer_macs(), std::numeric_limits<int64_t>::max());
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ TEST(Lower, ConvReluIsOneIntegerStep) {
     EXPECT_THAT(integers(ran.values.at("x_q")), ElementsAre(1, 2, 3, 3, 6, 1));
     EXPECT_THAT(integers(ran.values.at("y_q")), ElementsAre(16, 10));
     EXPECT_THAT(ran.outputs[0].data<float>(), ElementsAre(3.0F, 0.0F));
-    EXPECT_EQ(lowered.quantized.at("y_q").real, "r");
+    EXPECT_EQ(lowered.quantized.at("y_q").real, "y");  // the graph output, not "r"
     EXPECT_EQ(lowered.quantized.at("y_q").op_type, "Relu");
     EXPECT_EQ(lowered.quantized.at("y_q").params.zero_points, std::vector<int32_t>{10});
     EXPECT_EQ(lowered.quantized.at("x_q").real, "x");
@@ -205,6 +205,59 @@ TEST(Lower, AValueThatFloatNodesReadToo) {
   const auto ran = run(lowered, {{"x", Tensor::of<float>({1, 1, 1, 1}, {3})}});
   EXPECT_THAT(ran.outputs[0].data<float>(), ElementsAre(4.5F));
   EXPECT_THAT(ran.outputs[1].data<float>(), ElementsAre(4.0F));
+}
+
+TEST(Lower, CropAndResizeFillsInFloat) {
+  const graph::Model model = qdq_model(R"(agraph (float[1,1,1,2] x) => (float[1,1,1,2] y)
+<float s = {0.5}, uint8 z = {100}, float[8] roi = {0,0,0,0.5, 1,1,1,2.5}, float[4] scales = {1,1,1,1}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  [resize] r = Resize<mode = "nearest", coordinate_transformation_mode = "tf_crop_and_resize",
+                      extrapolation_value = 7.0>(x_dq, roi, scales)
+  y_q = QuantizeLinear(r, s, z)
+  y = DequantizeLinear(y_q, s, z)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_FALSE(coverage_of(lowered, "resize").integer);
+  EXPECT_EQ(coverage_of(lowered, "resize").reason->detail, "it fills with an extrapolation value");
+  // Positions 0.5 and 2.5 of the last axis: the second is outside.
+  const auto ran = run(lowered, {{"x", Tensor::of<float>({1, 1, 1, 2}, {1, 2})}});
+  EXPECT_EQ(ran.outputs[0].data<float>()[1], 7.0F);
+}
+
+TEST(Lower, AConstantOfHigherRankRaisesTheRank) {
+  for (const std::string op : {"Div", "Pow"}) {
+    const graph::Model model = qdq_model(R"(agraph (float[2] x) => (float[1,1,2] y)
+<float s = {0.5}, uint8 z = {0}, float[1,1,1] c = {1.0}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  [op] r = )" + op + R"((x_dq, c)
+  y_q = QuantizeLinear(r, s, z)
+  y = DequantizeLinear(y_q, s, z)
+})");
+    const LoweredModel lowered = lower(model);
+    EXPECT_FALSE(coverage_of(lowered, "op").integer) << op;
+    EXPECT_EQ(run(lowered, {{"x", Tensor::of<float>({2}, {1, 2})}}).outputs[0].shape(), (Shape{1, 1, 2})) << op;
+  }
+}
+
+TEST(Lower, ABiasOfHigherRankRaisesTheRank) {
+  const graph::Model model = qdq_model(R"(agraph (float[1,2] x) => (float[1,1,1,2] y)
+<float s = {1.0}, uint8 z = {0}, float sw = {1.0}, int8 zw = {0}, int8[2,2] w_q = {1,0,0,1}, float[1,1,1,2] b = {1,2}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  w = DequantizeLinear(w_q, sw, zw)
+  m = MatMul(x_dq, w)
+  [bias] a = Add(m, b)
+  y_q = QuantizeLinear(a, s, z)
+  y = DequantizeLinear(y_q, s, z)
+})");
+  const auto ran = run(lower(model), {{"x", Tensor::of<float>({1, 2}, {3, 4})}});
+  EXPECT_EQ(ran.outputs[0].shape(), (Shape{1, 1, 1, 2}));
+  EXPECT_THAT(ran.outputs[0].data<float>(), ElementsAre(4, 6));
 }
 
 }  // namespace

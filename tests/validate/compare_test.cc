@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "lib/base/error.h"
+#include "lib/base/spread.h"
 #include "lib/validate/labels.h"
 
 namespace narrow::validate {
@@ -29,7 +30,9 @@ TEST(Agreement, CountsRowsWithTheSameWinner) {
   EXPECT_EQ(found->equal, 2);
 }
 
-TEST(Compare, RefusesOtherShapes) {
+TEST(Compare, RefusesOtherRanksAndTypesButLeavesOutOtherSizes) {
+  EXPECT_THROW(compare("v", Tensor::of<float>({1}, {1}), Tensor::of<int64_t>({1}, {1})), Error);
+  EXPECT_FALSE(compare("v", Tensor::of<float>({2}, {1, 2}), Tensor::of<float>({1}, {1})));
   EXPECT_THROW(compare("v", Tensor::of<float>({2}, {1, 2}), Tensor::of<float>({1, 2}, {1, 2})), Error);
 }
 
@@ -47,6 +50,13 @@ TEST(LabelHits, TopOneAndTopFive) {
   EXPECT_DOUBLE_EQ(accuracy.top5_quantized, 2.0 / 3);
   EXPECT_THROW(hits.add(x, y, 6), Error);
   EXPECT_THROW(hits.add(x, y, -1), Error);
+}
+
+TEST(Spread, RoundsAsCalibrationDoes) {
+  // 4.5 rounds to even.
+  EXPECT_EQ(spread_indices(10, 3), (std::vector<int64_t>{0, 4, 9}));
+  EXPECT_EQ(spread_indices(3, 10), (std::vector<int64_t>{0, 1, 2}));
+  EXPECT_TRUE(spread_indices(0, 4).empty());
 }
 
 }  // namespace

@@ -106,5 +106,25 @@ TEST(Validate, RefusesWhatDoesNotFit) {
   EXPECT_THROW(validate(other, quantized_model(), samples_of(kRows)), Error);
 }
 
+TEST(Validate, LeavesOutSamplesWhoseOutputHasAnotherSize) {
+  const graph::Model original = model_of("agraph (float[1,3] x) => (int64[2,K] y) { y = NonZero(x) }");
+  const graph::Model quantized = model_of(R"(agraph (float[1,3] x) => (int64[2,K] y)
+<float one = {1.0}, int8 z = {0}>
+{
+  x_q = QuantizeLinear(x, one, z)
+  x_dq = DequantizeLinear(x_q, one, z)
+  y = NonZero(x_dq)
+})");
+  const auto output_of = [&](std::vector<std::vector<float>> rows) {
+    return validate(original, quantized, samples_of(std::move(rows)), {.speed_repetitions = 0}).outputs.at(0);
+  };
+  const OutputComparison some = output_of({{1, 2, 3}, {0.2F, 2, 3}});  // 0.2 rounds to 0
+  EXPECT_EQ(some.not_comparable, 1);
+  EXPECT_EQ(some.metrics.max_abs_error, 0);
+  const OutputComparison none = output_of({{0.2F, 2, 3}});
+  EXPECT_EQ(none.not_comparable, 1);
+  EXPECT_TRUE(std::isnan(none.metrics.sqnr_db));
+}
+
 }  // namespace
 }  // namespace narrow::validate

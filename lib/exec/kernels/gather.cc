@@ -182,7 +182,9 @@ KernelPtr make_gather_nd(const KernelRequest& request) {
     const Tensor& indices = required(inputs, 1);
     const int64_t length = indices.rank() == 0 ? 0 : indices.shape().back();
     const auto batch = static_cast<size_t>(batch_axes);
-    if (indices.rank() == 0 || batch >= indices.rank() || batch + static_cast<size_t>(length) > data.rank()) {
+    const bool ranks_fit =
+        indices.rank() > 0 && batch < indices.rank() && batch + static_cast<size_t>(length) <= data.rank();
+    if (!ranks_fit || !std::equal(data.shape().begin(), data.shape().begin() + batch_axes, indices.shape().begin())) {
       throw Error(ErrorKind::kModel, "indices {} do not fit {}", shape_text(indices.shape()), shape_text(data.shape()));
     }
     Shape shape(indices.shape().begin(), indices.shape().end() - 1);

@@ -206,7 +206,7 @@ TEST(BadOutput, IsAFolder) {
 }
 
 TEST(BadOutput, IsTheModelItself) {
-  expect_error(run_narrow(kQuantize + " -o " + kModel), 2, HasSubstr("is the model itself"));
+  expect_error(run_narrow(kQuantize + " -o " + kModel), 2, HasSubstr("would overwrite the model"));
 }
 
 TEST(BadOutput, DiskFull) {

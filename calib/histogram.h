@@ -25,7 +25,7 @@ class Histogram {
 
   double width() const { return width_; }
   /// Count of bin k in [-kSideBins, kSideBins); exact zeros are counted apart from bins 0 and -1.
-  int64_t count(int k) const { return counts_.empty() ? 0 : counts_[static_cast<size_t>(k + kSideBins)]; }
+  int64_t count(int k) const { return counts_.empty() ? 0 : counts_[static_cast<size_t>(k) + kSideBins]; }
   /// Count of magnitudes in [k * width, (k + 1) * width), k in [0, kSideBins).
   int64_t magnitude_count(int k) const { return count(k) + count(-1 - k); }
   int64_t zeros() const { return zeros_; }

@@ -10,8 +10,8 @@ namespace narrow::apps {
 namespace {
 
 const std::vector<std::string>& known_targets() {
-  static const std::vector<std::string> kTargets{"onnxruntime"};
-  return kTargets;
+  static const std::vector<std::string> targets{"onnxruntime"};
+  return targets;
 }
 
 void check_target(JsonObject& root, const std::string& target) {
@@ -55,7 +55,7 @@ report::GateLimits merged(report::GateLimits limits, const report::GateLimits& f
 
 Config read_checked(Json json, const ConfigFlags& flags) {
   Config config;
-  JsonObject(json, "");  // refuses anything but an object before flags are put in
+  const JsonObject document(json, "");  // refuses anything but an object before flags are put in
   apply_flags(json, flags);
   config.samples = read_samples(json);
   JsonObject root(json, "");

@@ -2,7 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <system_error>
 
 #include "lib/base/error.h"
 
@@ -14,7 +14,7 @@ void print_result(std::string_view text) {
   if (written) return;
   const int reason = errno;
   if (reason == EPIPE) throw StdoutClosed{};
-  throw Error(ErrorKind::kData, "can not write to standard output: {}", std::strerror(reason));
+  throw Error(ErrorKind::kData, "can not write to standard output: {}", std::generic_category().message(reason));
 }
 
 void print_error_text(std::string_view text) {

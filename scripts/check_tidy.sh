@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs clang-tidy with the checks of .clang-tidy; files that passed before and did not change are not run again.
-# usage: scripts/check_tidy.sh [--all]     the product's code; --all adds the tests
+# usage: scripts/check_tidy.sh [--all | FOLDER...]     the product's code; --all adds the tests; or what folders hold
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/clang_headers.sh

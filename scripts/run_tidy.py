@@ -45,18 +45,21 @@ def run_tidy(entry):
     return run.returncode == 0, run.stdout if run.stdout else run.stderr
 
 
-def selected_entries(with_tests):
+def selected_entries(arguments):
+    """The product's files, those of the tests too with --all, or those under the named folders."""
+    with_tests = "--all" in arguments
+    named = [argument.rstrip("/") + "/" for argument in arguments if argument != "--all"]
     folders = ("apps", "calib", "lib", "tests") if with_tests else ("apps", "calib", "lib")
     entries = {}
     for entry in json.loads((ROOT / "build/tidy/compile_commands.json").read_text(encoding="utf-8")):
         path = pathlib.Path(entry["file"]).relative_to(ROOT)
-        if path.parts[0] in folders:
+        if path.parts[0] in folders and (not named or path.as_posix().startswith(tuple(named))):
             entries[path.as_posix()] = entry
     return dict(sorted(entries.items()))
 
 
 def main():
-    entries = selected_entries(with_tests="--all" in sys.argv[1:])
+    entries = selected_entries(sys.argv[1:])
     version = subprocess.run([TIDY, "--version"], capture_output=True, check=True).stdout
     common = (ROOT / ".clang-tidy").read_bytes() + version
     keys = {path: verdict_key(entry, common) for path, entry in entries.items()}

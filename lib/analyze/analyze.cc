@@ -42,7 +42,7 @@ class LayerBuilder {
       // MaxPool's second output is indices; other rows have one kind of output.
       if (!output.empty() && (node.op_type() != "MaxPool" || layer.outputs.empty())) layer.outputs.push_back(output);
     }
-    if (const auto reason = check_types(layer)) return reason;
+    if (auto reason = check_types(layer)) return reason;
     if (row.role == QuantRole::kPassThrough) return check_data_movement(node);
     if (row.role == QuantRole::kWeighted) return fill_constants(node, row, layer);
     return std::nullopt;
@@ -71,7 +71,7 @@ class LayerBuilder {
     layer.weight = ConstantSlot{row.weight_input, weight, ops::weight_channel_axis(node, rank)};
     if (!all_finite(weight)) return Reason{ReasonCode::kDegenerateRange, "'" + weight + "' has NaN or infinity"};
     layer.weight_elements = element_count(Shape(initializer->dims().begin(), initializer->dims().end()));
-    if (const auto reason = check_gemm(node)) return reason;
+    if (auto reason = check_gemm(node)) return reason;
     if (row.bias_input < 0 || node.input_size() <= row.bias_input || node.input(row.bias_input).empty()) {
       return std::nullopt;
     }

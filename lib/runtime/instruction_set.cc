@@ -4,8 +4,12 @@
 
 namespace narrow::runtime {
 
-std::string instruction_set() { return onednn::effective_isa(); }
+std::string instruction_set() {
+  return onednn::effective_isa();
+}
 
-bool saturates_pairs() { return onednn::saturates_pairs(); }
+bool saturates_pairs() {
+  return onednn::saturates_pairs();
+}
 
 }  // namespace narrow::runtime

@@ -217,8 +217,8 @@ TEST_F(BadInput, NothingThatIsReadIsOverwritten) {
   const std::string config = folder_.write("config.json", read_text(kConfig));
   const std::string model = folder_.write("in.onnx", read_text(kModel));
   const auto quantize_into = [&](const std::string& more) {
-    return run_narrow("quantize " + model + " --data " + kData + " --samples 4 --no-speed --quiet --config " +
-                      config + " " + more);
+    return run_narrow("quantize " + model + " --data " + kData + " --samples 4 --no-speed --quiet --config " + config +
+                      " " + more);
   };
   expect_error(quantize_into("-o " + model), 2, HasSubstr("--output '" + model + "' would overwrite the model"));
   expect_error(quantize_into("-o " + folder_.path("out.onnx") + " --report " + config), 2,

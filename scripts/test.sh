@@ -92,7 +92,7 @@ else
   if [ "$mode" = --all ]; then
     check tidy "clang-tidy" scripts/check_tidy.sh --all
   else
-    check tidy "clang-tidy of lib/quant" scripts/check_tidy.sh lib/quant
+    check tidy "clang-tidy of the core" scripts/check_tidy.sh lib/{base,tensor,quant,graph,io,ops,analyze,plan,rewrite}
   fi
   [ "$mode" = --all ] && check fuzz "each fuzzer for 20 s" run_fuzzers
 fi

@@ -30,7 +30,7 @@ Tensor zero_point_tensor(const quant::QuantParams& params, const Shape& shape) {
 class QdqWriter {
  public:
   QdqWriter(const graph::Model& original, graph::Model& model, const plan::PrecisionPlan& plan)
-      : original_(original), index_(original.graph()), model_(model), plan_(plan), editor_(model) {
+      : original_(original), index_(original.graph()), plan_(plan), editor_(model) {
     for (const plan::ValuePlan& value : plan.values) values_[value.value] = &value;
     for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
       nodes_[node.name()] = &node;
@@ -100,7 +100,7 @@ class QdqWriter {
     }
     const std::string quantized =
         editor_.add_initializer(name + "_quantized", quant::quantize(initializer(name), params));
-    const std::string value = add_dequantize(name, quantized, params, editor_.unique_name(name + "_dequantized"));
+    std::string value = add_dequantize(name, quantized, params, editor_.unique_name(name + "_dequantized"));
     made.emplace_back(params, value);
     return value;
   }
@@ -198,7 +198,6 @@ class QdqWriter {
 
   const graph::Model& original_;
   graph::GraphIndex index_;  // of the original
-  graph::Model& model_;
   const plan::PrecisionPlan& plan_;
   graph::GraphEditor editor_;
   std::unordered_map<std::string, const plan::ValuePlan*> values_;

@@ -9,7 +9,8 @@ import models
 import peers
 
 TOLERANCE = 0.5  # points of agreement, dB of SQNR
-# Where the peer itself fails there is nothing to compare with: limits of our own.
+# Where the peer itself fails, or the set has no labels and so few samples that either side may win by chance (vww96 is
+# calibrated and evaluated on 12 images each), limits of our own.
 MIN_AGREEMENT_ALONE = 99.0
 MIN_SQNR_DB_ALONE = 25.0
 
@@ -30,8 +31,9 @@ class RealModelsTest(unittest.TestCase):
             ours = compare.score(model, samples, reference, quantized)
             theirs = compare.minmax_score(model, samples, reference, path, folder)
         print(f"[narrow {ours.columns()} | onnxruntime MinMax {theirs.columns()}] ", end="", flush=True)
-        if theirs.failure:
-            self.assertGreaterEqual(ours.agreement, MIN_AGREEMENT_ALONE)
+        if theirs.failure or ours.top1 is None:
+            if model.classifies:
+                self.assertGreaterEqual(ours.agreement, MIN_AGREEMENT_ALONE)
             self.assertGreaterEqual(ours.sqnr, MIN_SQNR_DB_ALONE)
             return
         self.assertGreaterEqual(ours.sqnr, theirs.sqnr - TOLERANCE)

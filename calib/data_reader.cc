@@ -141,17 +141,6 @@ std::unique_ptr<DataReader> open_folder(const fs::path& folder, std::vector<Inpu
 
 }  // namespace
 
-std::vector<InputSpec> input_specs(const exec::Program& program) {
-  std::vector<InputSpec> specs;
-  for (const std::string& name : program.input_names()) {
-    const Shape* shape = program.input_shape(name);
-    specs.push_back({.name = name,
-                     .type = program.input_type(name),
-                     .shape = shape == nullptr ? std::nullopt : std::optional<Shape>(*shape)});
-  }
-  return specs;
-}
-
 std::unique_ptr<DataReader> open_data(const fs::path& path, const std::vector<InputSpec>& inputs,
                                       const InputConfig& config) {
   std::vector<InputAdapter> adapters = make_adapters(inputs, config);

@@ -43,7 +43,6 @@ struct InputSpec {
   DataType type = DataType::kFloat32;
   std::optional<Shape> shape;  // -1: free
 };
-std::vector<InputSpec> input_specs(const exec::Program& program);
 
 class DataReader {
  public:

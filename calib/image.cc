@@ -25,8 +25,8 @@ std::vector<Taps> triangle_taps(int64_t source, int64_t target) {
   std::vector<Taps> result(static_cast<size_t>(target));
   for (int64_t i = 0; i < target; ++i) {
     const double centre = (static_cast<double>(i) + 0.5) * scale;
-    const int64_t begin = std::max<int64_t>(0, static_cast<int64_t>(centre - support + 0.5));
-    const int64_t end = std::min(source, static_cast<int64_t>(centre + support + 0.5));
+    const int64_t begin = std::max<int64_t>(0, static_cast<int64_t>(std::lround(centre - support)));
+    const int64_t end = std::min(source, static_cast<int64_t>(std::lround(centre + support)));
     std::vector<double> weights;
     double sum = 0;
     for (int64_t k = begin; k < end; ++k) {
@@ -38,7 +38,7 @@ std::vector<Taps> triangle_taps(int64_t source, int64_t target) {
     taps.begin = begin;
     const double one = 1 << kFractionBits;
     for (const double weight : weights) {
-      taps.weights.push_back(static_cast<int32_t>(0.5 + (sum != 0 ? weight / sum : weight) * one));
+      taps.weights.push_back(static_cast<int32_t>(std::lround((sum != 0 ? weight / sum : weight) * one)));
     }
   }
   return result;

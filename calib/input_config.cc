@@ -9,7 +9,7 @@ namespace narrow::calib {
 namespace {
 
 std::string read_word(JsonObject& object, const std::string& key, const std::vector<std::string>& words) {
-  const auto word = object.get_or<std::string>(key, "");
+  auto word = object.get_or<std::string>(key, "");
   if (word.empty() || std::find(words.begin(), words.end(), word) != words.end()) return word;
   object.fail(
       key, fmt::format("unknown value '{}'{}; known are {}", word, did_you_mean(word, words), fmt::join(words, ", ")));

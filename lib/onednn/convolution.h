@@ -52,6 +52,8 @@ class Convolution {
   /// `weights` [M, C/groups, kernel...] plain, float32 or int8; `bias` float32 [M] in real units, or undefined.
   /// Weights are packed once per order that source shapes ask for. Throws Error(kUnsupported) with oneDNN's reason.
   Convolution(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias);
+  Convolution(const Convolution&) = delete;
+  Convolution& operator=(const Convolution&) = delete;
   ~Convolution();
 
   /// `source` [N, C, spatial...] channels-last; so is the result. Primitives are cached per source shape (bounded).
@@ -79,6 +81,8 @@ struct DeconvolutionSpec {
 class Deconvolution {
  public:
   Deconvolution(DeconvolutionSpec spec, const Tensor& weights, const Tensor& bias);
+  Deconvolution(const Deconvolution&) = delete;
+  Deconvolution& operator=(const Deconvolution&) = delete;
   ~Deconvolution();
   Tensor run(const Tensor& source, Workspace& workspace) const;
   std::string implementation() const;

@@ -28,6 +28,8 @@ class Matmul {
   Matmul(MatmulSpec spec, const Tensor& weights, const Tensor& bias);
   /// Both operands known only at run time; an integer second operand may be int8 or uint8.
   explicit Matmul(MatmulSpec spec);
+  Matmul(const Matmul&) = delete;
+  Matmul& operator=(const Matmul&) = delete;
   ~Matmul();
 
   /// ONNX MatMul semantics (batch broadcasting, rank-1 operands). `b` undefined if it was given as weights. Plain

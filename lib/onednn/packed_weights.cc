@@ -2,8 +2,8 @@
 
 namespace narrow::onednn {
 
-PackedWeights::PackedWeights(Tensor weights, dnnl::memory::desc desc)
-    : weights_(std::move(weights)), plain_(std::move(desc), cpu_engine(), const_cast<std::byte*>(weights_.bytes())) {}
+PackedWeights::PackedWeights(Tensor weights, const dnnl::memory::desc& desc)
+    : weights_(std::move(weights)), plain_(desc, cpu_engine(), const_cast<std::byte*>(weights_.bytes())) {}
 
 dnnl::memory::desc PackedWeights::any_desc() const {
   const dnnl::memory::desc desc = plain_.get_desc();

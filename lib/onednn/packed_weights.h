@@ -12,7 +12,7 @@ namespace narrow::onednn {
 class PackedWeights {
  public:
   /// `desc` describes the elements of `weights` as they are.
-  PackedWeights(Tensor weights, dnnl::memory::desc desc);
+  PackedWeights(Tensor weights, const dnnl::memory::desc& desc);
 
   /// Descriptor for "whatever order the implementation likes best".
   dnnl::memory::desc any_desc() const;

@@ -27,6 +27,8 @@ struct PoolingSpec {
 class Pooling {
  public:
   explicit Pooling(PoolingSpec spec);
+  Pooling(const Pooling&) = delete;
+  Pooling& operator=(const Pooling&) = delete;
   ~Pooling();
   /// `source` [N, C, spatial...] channels-last; so is the result, of the same type. Thread-safe. Throws Error(kModel)
   /// for shapes that do not fit, Error(kUnsupported) if oneDNN can not (a window wholly inside the padding).

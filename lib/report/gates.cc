@@ -35,7 +35,7 @@ std::optional<double> measure(std::string_view gate, const Report& report) {
 }  // namespace
 
 const std::vector<GateRow>& gate_table() {
-  static const std::vector<GateRow> kGates{
+  static const std::vector<GateRow> gates{
       {"max_top1_drop", "--max-top1-drop", true, "top-1 may fall by at most this many percentage points (needs labels)",
        &GateLimits::max_top1_drop, true},
       {"min_agreement", "--min-agreement", false, "share of samples whose top-1 must equal the float model's, 0 to 1",
@@ -46,7 +46,7 @@ const std::vector<GateRow>& gate_table() {
       {"max_size_ratio", "--max-size-ratio", true, "size of the quantized file against the float file, at most",
        &GateLimits::max_size_ratio, false},
   };
-  return kGates;
+  return gates;
 }
 
 bool GateLimits::any() const {

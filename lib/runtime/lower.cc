@@ -164,12 +164,12 @@ class Lowering {
   }
 
   // `renamed`: real values that the program has only as integers.
-  void cover(const onnx::NodeProto& node, std::optional<Reason> reason,
+  void cover(const onnx::NodeProto& node, const std::optional<Reason>& reason,
              const std::map<std::string, std::string>& renamed) {
     NodeCoverage row{.node = graph::node_label(node),
                      .op_type = node.op_type(),
-                     .integer = !reason,
-                     .reason = std::move(reason),
+                     .integer = !reason.has_value(),
+                     .reason = reason,
                      .macs = 0};
     if (auto count = mac_count_of(context_, node)) {
       row.macs = static_macs(context_, *count);

@@ -8,7 +8,7 @@ namespace {
 // Shape of a value if it is fully known.
 std::optional<Shape> known_shape(const LowerContext& context, const std::string& value) {
   if (const Tensor* constant = context.constant(value)) return constant->shape();
-  const auto shape = context.quant.index().type(value).shape;
+  auto shape = context.quant.index().type(value).shape;
   if (!shape) return std::nullopt;
   for (const int64_t dimension : *shape) {
     if (dimension < 0) return std::nullopt;

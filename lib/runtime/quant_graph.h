@@ -36,6 +36,7 @@ class QuantGraph {
   explicit QuantGraph(const graph::Model& model);
   QuantGraph(const QuantGraph&) = delete;
   QuantGraph& operator=(const QuantGraph&) = delete;
+  ~QuantGraph() = default;
 
   const graph::Model& model() const { return model_; }
   const graph::GraphIndex& index() const { return index_; }

@@ -25,7 +25,7 @@ class Integers {
 // Writes accumulators as the group's destination wants them. float64 keeps all but true ties on their side.
 class Finish {
  public:
-  Finish(const ProductGroup& group, Tensor& result) : group_(group), result_(result), bytes_(result.mutable_bytes()) {}
+  Finish(const ProductGroup& group, Tensor& result) : group_(group), bytes_(result.mutable_bytes()) {}
 
   void store(int64_t at, int64_t channel, int32_t accumulator) const {
     const auto pick = [&](const auto& values) {
@@ -50,7 +50,6 @@ class Finish {
 
  private:
   const ProductGroup& group_;
-  Tensor& result_;
   std::byte* bytes_;
 };
 

@@ -22,8 +22,9 @@ int64_t tensor_bytes(const onnx::TensorProto& tensor) {
   return static_cast<int64_t>(storage_bytes(static_cast<DataType>(tensor.data_type()), count));
 }
 
-int64_t external_bytes(const graph::Model& model, const fs::path& folder) {
-  std::set<std::string> files;
+/// Of the model file and what lies beside it.
+int64_t all_file_bytes(const graph::Model& model, const fs::path& path) {
+  std::set<std::string> files{path.filename().string()};
   for (const onnx::TensorProto& tensor : model.graph().initializer()) {
     if (tensor.data_location() != onnx::TensorProto::EXTERNAL) continue;
     for (const auto& entry : tensor.external_data()) {
@@ -33,7 +34,7 @@ int64_t external_bytes(const graph::Model& model, const fs::path& folder) {
   int64_t bytes = 0;
   for (const std::string& file : files) {
     std::error_code failed;
-    const auto size = fs::file_size(folder / file, failed);
+    const auto size = fs::file_size(path.parent_path() / file, failed);
     if (!failed) bytes += static_cast<int64_t>(size);
   }
   return bytes;
@@ -47,7 +48,7 @@ ModelSource open_model(const std::string& path, Stages& stages) {
     report::ModelFacts facts;
     facts.path = path;
     facts.sha256 = sha256_of_file(path);
-    facts.file_bytes = static_cast<int64_t>(fs::file_size(path)) + external_bytes(loaded, fs::path(path).parent_path());
+    facts.file_bytes = all_file_bytes(loaded, path);
     facts.weight_bytes = weight_bytes(loaded);
     return ModelSource{std::move(loaded), std::move(facts)};
   });

@@ -79,18 +79,14 @@ void evaluate(const PipelineOptions& options, const ModelSource& source, const D
       run_validation({source.loaded, written, data, samples, options.labels, options.workers, options.speed}, stages);
 }
 
-report::ModelFacts written_facts(const std::string& path, const graph::Model& model) {
+report::ModelFacts written_facts(const std::string& path, const graph::Model& model, uint64_t bytes) {
   report::ModelFacts facts;
   facts.path = path;
   facts.weight_bytes = weight_bytes(model);
   std::error_code failed;
   if (!std::filesystem::is_regular_file(path, failed)) return facts;
-  const MappedFile file{std::filesystem::path(path)};
-  facts.sha256 = sha256(file.text());
-  facts.file_bytes = static_cast<int64_t>(file.bytes().size());
-  const auto beside = std::filesystem::file_size(path + ".data", failed);
-  const bool external = !failed && model.proto().ByteSizeLong() > file.bytes().size();
-  if (external) facts.file_bytes += static_cast<int64_t>(beside);
+  facts.sha256 = sha256_of_file(path);
+  facts.file_bytes = static_cast<int64_t>(bytes);
   return facts;
 }
 
@@ -149,13 +145,13 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
     io::infer_shapes(result);
     return result;
   });
-  stages.run("save", [&] { io::save_model(quantized, options.output); });
+  const uint64_t written_bytes = stages.run("save", [&] { return io::save_model(quantized, options.output); });
 
   report::Report report;
   report.command = "quantize";
   report.versions = versions();
   report.float_model = source.facts;
-  report.quantized_model = written_facts(options.output, quantized);
+  report.quantized_model = written_facts(options.output, quantized, written_bytes);
   report.options = effective_options(options);
   report.recipe = options.plan.empty() ? fmt::format("{} over {} samples", recipe_text(options.config.rules),
                                                      planned.calibration.samples)

@@ -1,5 +1,6 @@
 #include "lib/graph/external_data.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -16,6 +17,12 @@ struct Location {
   uint64_t length = 0;
   bool has_length = false;
 };
+
+void set_entry(onnx::TensorProto& tensor, const std::string& key, const std::string& value) {
+  auto* entry = tensor.add_external_data();
+  entry->set_key(key);
+  entry->set_value(value);
+}
 
 uint64_t parse_number(const std::string& text, const std::string& tensor, const std::string& key) {
   uint64_t value = 0;
@@ -43,6 +50,19 @@ Location location_of(const onnx::TensorProto& initializer) {
 
 }  // namespace
 
+void set_external(onnx::TensorProto& tensor, const ExternalRange& range) {
+  tensor.clear_external_data();
+  tensor.set_data_location(onnx::TensorProto::EXTERNAL);
+  set_entry(tensor, "location", range.location);
+  set_entry(tensor, "offset", std::to_string(range.offset));
+  set_entry(tensor, "length", std::to_string(range.length));
+}
+
+void ExternalData::adopt(const std::string& location, std::shared_ptr<const MappedFile> file) {
+  const std::lock_guard lock(mutex_);
+  files_[location] = std::move(file);
+}
+
 std::shared_ptr<const MappedFile> ExternalData::file(const std::string& location) const {
   const std::lock_guard lock(mutex_);
   auto& entry = files_[location];
@@ -69,14 +89,16 @@ Tensor ExternalData::tensor(const onnx::TensorProto& initializer) const {
   const uint64_t wanted = storage_bytes(type, element_count(shape));
   const uint64_t size = mapped->bytes().size();
   if (location.has_length && location.length != wanted) {
-    throw Error(ErrorKind::kModel, "external data of '{}' has {} bytes, its shape and type need {}", initializer.name(),
-                location.length, wanted);
+    throw Error(ErrorKind::kModel, "the data of tensor '{}' has {} bytes, its shape and type need {}",
+                initializer.name(), location.length, wanted);
   }
   if (location.offset > size || wanted > size - location.offset) {
     throw Error(ErrorKind::kModel, "external data of '{}' ends after '{}' does", initializer.name(), location.path);
   }
   const std::byte* data = mapped->bytes().data() + location.offset;
-  if (reinterpret_cast<uintptr_t>(data) % 8 == 0) return Tensor(type, shape, Layout::kPlain, mapped, data, false);
+  const size_t alignment = std::max<size_t>(1, static_cast<size_t>(data_type_bits(type)) / 8);
+  if (reinterpret_cast<uintptr_t>(data) % alignment == 0)
+    return Tensor(type, shape, Layout::kPlain, mapped, data, false);
   Tensor aligned(type, shape);
   if (wanted > 0) std::memcpy(aligned.mutable_bytes(), data, wanted);
   return aligned;

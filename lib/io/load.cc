@@ -1,12 +1,12 @@
 #include "lib/io/load.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "lib/base/error.h"
 #include "lib/base/file.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/onnx_api.h"
+#include "lib/io/light_parse.h"
 
 namespace narrow::io {
 namespace {
@@ -88,28 +88,9 @@ void check_header(const onnx::ModelProto& proto) {
   }
 }
 
-onnx::ModelProto parse(const MappedFile& file) {
-  const auto bytes = file.bytes();
-  if (bytes.empty()) throw Error(ErrorKind::kModel, "the file is empty");
-  if (bytes.size() > static_cast<size_t>(std::numeric_limits<int>::max())) {
-    throw Error(ErrorKind::kModel, "the file is larger than 2 GB, which protobuf can not hold");
-  }
-  onnx::ModelProto proto;
-  if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    throw Error(ErrorKind::kModel, "not an ONNX model, or truncated: protobuf can not parse it");
-  }
-  return proto;
-}
-
-}  // namespace
-
-graph::Model load_model(const std::filesystem::path& path) {
-  return in_context(path.string(), [&] { return check_model(parse(MappedFile(path)), path.parent_path()); });
-}
-
-graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& folder) {
-  check_header(proto);
-  graph::Model model(std::move(proto), std::make_shared<const graph::ExternalData>(folder));
+/// Everything but shapes. `folder`: where external data lies.
+void check(const graph::Model& model, const std::filesystem::path& folder) {
+  check_header(model.proto());
   check_opsets(model);
   check_operators(model, model.graph());
   try {
@@ -117,6 +98,28 @@ graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& fo
   } catch (const onnx::checker::ValidationError& error) {
     throw Error(ErrorKind::kModel, "not a valid model: {}", one_line(error.what()));
   }
+}
+
+}  // namespace
+
+graph::Model load_model(const std::filesystem::path& path) {
+  return in_context(path.string(), [&] {
+    auto file = std::make_shared<const MappedFile>(path);
+    LightModel light = parse_light(*file);
+    auto external = std::make_shared<graph::ExternalData>(path.parent_path());
+    const std::string own_name = path.filename().string();
+    external->adopt(own_name, std::move(file));
+    check(graph::Model(with_placeholders(light)), path.parent_path());
+    attach_payloads(light.proto, light.payloads, own_name);
+    graph::Model model(std::move(light.proto), std::move(external));
+    infer_shapes(model);
+    return model;
+  });
+}
+
+graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& folder) {
+  graph::Model model(std::move(proto), std::make_shared<const graph::ExternalData>(folder));
+  check(model, folder);
   infer_shapes(model);
   return model;
 }

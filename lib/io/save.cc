@@ -1,3 +1,6 @@
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <exception>
 #include <optional>
 
 #include "lib/base/error.h"
@@ -10,12 +13,6 @@ namespace {
 
 // Protobuf's own limit, less room for what surrounds the tensors.
 constexpr uint64_t kLargestFile = (uint64_t{1} << 31) - (uint64_t{1} << 24);
-
-void set_entry(onnx::TensorProto& tensor, const std::string& key, const std::string& value) {
-  auto* entry = tensor.add_external_data();
-  entry->set_key(key);
-  entry->set_value(value);
-}
 
 bool is_external(const onnx::TensorProto& tensor) {
   return tensor.data_location() == onnx::TensorProto::EXTERNAL;
@@ -41,13 +38,10 @@ class DataFile {
     file_.write(std::span(value.bytes(), value.byte_size()));
     offset_ = start + value.byte_size();
     tensor.clear_raw_data();
-    tensor.clear_external_data();
-    tensor.set_data_location(onnx::TensorProto::EXTERNAL);
-    set_entry(tensor, "location", name_);
-    set_entry(tensor, "offset", std::to_string(start));
-    set_entry(tensor, "length", std::to_string(value.byte_size()));
+    graph::set_external(tensor, {.location = name_, .offset = start, .length = value.byte_size()});
   }
   void commit() { file_.commit(); }
+  uint64_t size() const { return offset_; }
 
  private:
   AtomicFile file_;
@@ -65,9 +59,42 @@ uint64_t embedded_size(onnx::ModelProto& proto) {
   return size;
 }
 
+/// Protobuf writes piece by piece, so that the model is not in memory a second time. Protobuf is not made for
+/// exceptions: they are kept until it has returned.
+class FileStream : public google::protobuf::io::CopyingOutputStream {
+ public:
+  explicit FileStream(AtomicFile& file) : file_(file) {}
+  bool Write(const void* buffer, int size) override {
+    try {
+      file_.write(std::span(static_cast<const std::byte*>(buffer), static_cast<size_t>(size)));
+    } catch (const Error&) {
+      failure_ = std::current_exception();
+    }
+    return !failure_;
+  }
+  void rethrow_failure() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  AtomicFile& file_;
+  std::exception_ptr failure_;
+};
+
+/// The bytes written.
+uint64_t write_proto(const onnx::ModelProto& proto, AtomicFile& file, const std::filesystem::path& path) {
+  FileStream stream(file);
+  google::protobuf::io::CopyingOutputStreamAdaptor adaptor(&stream, 1 << 20);
+  if (!proto.SerializeToZeroCopyStream(&adaptor) || !adaptor.Flush()) {
+    stream.rethrow_failure();
+    throw Error(ErrorKind::kModel, "'{}' is too large for protobuf", path.string());
+  }
+  return static_cast<uint64_t>(adaptor.ByteCount());
+}
+
 }  // namespace
 
-void save_model(const graph::Model& model, const std::filesystem::path& path) {
+uint64_t save_model(const graph::Model& model, const std::filesystem::path& path) {
   onnx::ModelProto proto = model.proto();
   std::optional<DataFile> data;
   if (embedded_size(proto) > kLargestFile) data.emplace(path.string() + ".data");
@@ -79,12 +106,11 @@ void save_model(const graph::Model& model, const std::filesystem::path& path) {
       embed(model, tensor);
     }
   });
-  std::string bytes;
-  if (!proto.SerializeToString(&bytes)) throw Error(ErrorKind::kModel, "'{}' is too large for protobuf", path.string());
   AtomicFile file(path);
-  file.write(bytes);
+  const uint64_t bytes = write_proto(proto, file, path);
   if (data) data->commit();
   file.commit();
+  return bytes + (data ? data->size() : 0);
 }
 
 }  // namespace narrow::io

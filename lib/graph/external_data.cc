@@ -63,6 +63,13 @@ void ExternalData::adopt(const std::string& location, std::shared_ptr<const Mapp
   files_[location] = std::move(file);
 }
 
+void ExternalData::release() const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [location, file] : files_) {
+    if (file) file->release();
+  }
+}
+
 std::shared_ptr<const MappedFile> ExternalData::file(const std::string& location) const {
   const std::lock_guard lock(mutex_);
   auto& entry = files_[location];

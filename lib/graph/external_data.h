@@ -32,6 +32,9 @@ class ExternalData {
   /// the location, offset or length is wrong, Error(kData) when the file can not be read.
   Tensor tensor(const onnx::TensorProto& initializer) const;
 
+  /// Lets what is mapped leave memory; it comes back from the files when it is read again.
+  void release() const;
+
   /// `location` names this mapping from now on: the model's own file, whose tensors stay in it.
   void adopt(const std::string& location, std::shared_ptr<const MappedFile> file);
 

@@ -52,6 +52,10 @@ Tensor Model::tensor(const onnx::TensorProto& proto) const {
   return external_->tensor(proto);
 }
 
+void Model::release_weights() const {
+  if (external_) external_->release();
+}
+
 Tensor embedded_tensor(const onnx::TensorProto& proto) {
   const auto type = static_cast<DataType>(proto.data_type());
   Shape shape(proto.dims().begin(), proto.dims().end());

@@ -28,6 +28,9 @@ class Model {
   /// Throws Error(kModel) naming the tensor if they do not fit its shape and type.
   Tensor tensor(const onnx::TensorProto& proto) const;
 
+  /// Lets weights that lie in mapped files leave memory until they are read again: between passes over large models.
+  void release_weights() const;
+
  private:
   onnx::ModelProto proto_;
   std::shared_ptr<const ExternalData> external_;

@@ -19,4 +19,11 @@ void for_each_tensor(onnx::GraphProto& graph, const Visit& visit) {
   }
 }
 
+/// The same for a graph that stays as it is.
+template <class Visit>
+void for_each_tensor(const onnx::GraphProto& graph, const Visit& visit) {
+  // The other visits only what is there, so that nothing is made in passing.
+  for_each_tensor(const_cast<onnx::GraphProto&>(graph), [&](const onnx::TensorProto& tensor) { visit(tensor); });
+}
+
 }  // namespace narrow::graph

@@ -49,9 +49,10 @@ class DataFile {
   uint64_t offset_ = 0;
 };
 
-uint64_t embedded_size(onnx::ModelProto& proto) {
-  uint64_t size = proto.ByteSizeLong();
-  graph::for_each_tensor(*proto.mutable_graph(), [&](const onnx::TensorProto& tensor) {
+/// Bytes of the tensors that lie in files.
+uint64_t external_size(const onnx::ModelProto& proto) {
+  uint64_t size = 0;
+  graph::for_each_tensor(proto.graph(), [&](const onnx::TensorProto& tensor) {
     if (!is_external(tensor)) return;
     const Shape shape(tensor.dims().begin(), tensor.dims().end());
     size += storage_bytes(static_cast<DataType>(tensor.data_type()), element_count(shape));
@@ -95,9 +96,17 @@ uint64_t write_proto(const onnx::ModelProto& proto, AtomicFile& file, const std:
 }  // namespace
 
 uint64_t save_model(const graph::Model& model, const std::filesystem::path& path) {
+  AtomicFile file(path);
+  const uint64_t external = external_size(model.proto());
+  const bool large = model.proto().ByteSizeLong() + external > kLargestFile;
+  if (external == 0 && !large) {
+    const uint64_t bytes = write_proto(model.proto(), file, path);
+    file.commit();
+    return bytes;
+  }
   onnx::ModelProto proto = model.proto();
   std::optional<DataFile> data;
-  if (embedded_size(proto) > kLargestFile) data.emplace(path.string() + ".data");
+  if (large) data.emplace(path.string() + ".data");
   constexpr size_t kSmall = 1024;  // shapes and scalars stay where every reader finds them
   graph::for_each_tensor(*proto.mutable_graph(), [&](onnx::TensorProto& tensor) {
     if (data && (is_external(tensor) || tensor.raw_data().size() > kSmall)) {
@@ -106,7 +115,6 @@ uint64_t save_model(const graph::Model& model, const std::filesystem::path& path
       embed(model, tensor);
     }
   });
-  AtomicFile file(path);
   const uint64_t bytes = write_proto(proto, file, path);
   if (data) data->commit();
   file.commit();

@@ -100,6 +100,7 @@ class QdqWriter {
     }
     const std::string quantized =
         editor_.add_initializer(name + "_quantized", quant::quantize(initializer(name), params));
+    original_.release_weights();
     std::string value = add_dequantize(name, quantized, params, editor_.unique_name(name + "_dequantized"));
     made.emplace_back(params, value);
     return value;

@@ -73,6 +73,25 @@ def with_layers_apart(model):
     return copy
 
 
+def constant_bytes(model):
+    """(bytes of the integer constants with their scales and zero points, the float bytes they stand for, channels) and
+    the names of float constants that are neither a scale nor a single number."""
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    counted, scales = set(), set()
+    replaced = channels = 0
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            scales.add(node.input[1])
+        if node.op_type != "DequantizeLinear" or node.input[0] not in arrays:
+            continue
+        counted.update(node.input)
+        replaced += 4 * arrays[node.input[0]].size
+        if arrays[node.input[0]].dtype != np.int32:
+            channels += arrays[node.input[1]].size
+    left = [n for n, a in arrays.items() if a.dtype == np.float32 and a.size > 1 and n not in scales]
+    return (sum(arrays[name].nbytes for name in counted), replaced, channels), left
+
+
 def has_fma():
     """Whether the CPU is an x86-64 one with AVX2 and FMA."""
     with open("/proc/cpuinfo", encoding="utf-8") as text:

@@ -21,6 +21,7 @@ MIN_WITHIN_ONE_CHAINED = 99.0  # of each tensor
 MIN_IDENTICAL_APART = 99.5  # percent of the elements of each tensor, its layer given the same integers
 MIN_OUTPUT_SQNR_DB = 50.0
 MIN_INTEGER_MACS = 0.95
+BYTES_PER_CHANNEL = 12  # beyond a quarter of weight and bias: 4 + 4 + 4 + 1 of the constants less 1 of the bias
 PARAMETERS = 60  # sets of scales and zero points for which every pair of bytes is compared
 
 
@@ -37,11 +38,19 @@ class AgreementTest(unittest.TestCase):
             validation = json.loads(report.read_text(encoding="utf-8"))["validation"]
             macs = validation["coverage"]["mac_share"]
             self.assertGreaterEqual(macs, MIN_INTEGER_MACS)
+            self.check_size(onnx.load(quantized))
             if validation["saturates_pairs"]:
                 self.skipTest(f"{validation['isa']}: runtimes saturate sums of products at different places")
             self.check_outputs(model, quantized, samples.values[self.pick(samples, MAX_TOP1_SAMPLES)], folder)
             self.check_tensors(quantized, samples.values[self.pick(samples, SAMPLES)], folder)
         print(f"integer MACs {100 * macs:.2f} %] ", end="", flush=True)
+
+    def check_size(self, quantized):
+        (stored, replaced, channels), left = agreement.constant_bytes(quantized)
+        print(f"[constants {stored / replaced:.4f} of float; ", end="", flush=True)
+        self.assertEqual(left, [], "float constants that are left")
+        # A quarter of the weights; per channel an int32 bias, two scales and a zero point.
+        self.assertLessEqual(stored, 0.25 * replaced + BYTES_PER_CHANNEL * channels)
 
     @staticmethod
     def pick(samples, count):
@@ -55,7 +64,7 @@ class AgreementTest(unittest.TestCase):
         output = next(iter(theirs))
         sqnr = metrics.sqnr_db(ours[output], theirs[output])
         equal = metrics.agreement(ours[output], theirs[output])
-        print(f"[{len(values)} samples: top-1 equal {equal:.2f} %, SQNR {sqnr:.1f} dB; ", end="", flush=True)
+        print(f"{len(values)} samples: top-1 equal {equal:.2f} %, SQNR {sqnr:.1f} dB; ", end="", flush=True)
         self.assertGreaterEqual(sqnr, MIN_OUTPUT_SQNR_DB)
         if model.classifies:
             self.assertGreaterEqual(equal, MIN_TOP1_EQUAL)

@@ -55,9 +55,16 @@ ModelSource open_model(const std::string& path, Stages& stages) {
 }
 
 graph::Model normalize(const graph::Model& loaded, Stages& stages) {
-  graph::Model model = stages.run("prepare", [&] { return rewrite::prepare(loaded); });
+  graph::Model model = stages.run("prepare", [&] {
+    graph::Model prepared = rewrite::prepare(loaded);
+    io::infer_shapes(prepared);  // the version converter drops shapes, and without them nothing folds
+    return prepared;
+  });
   const auto constants = stages.run("fold constants", [&] { return exec::fold_constants(model); });
-  if (!constants.empty()) model = rewrite::apply_constants(model, constants);
+  if (!constants.empty()) {
+    model = rewrite::apply_constants(model, constants);
+    io::infer_shapes(model);
+  }
   return stages.run("fold linear", [&] {
     graph::Model folded = rewrite::fold_linear(model);
     io::infer_shapes(folded);

@@ -19,7 +19,8 @@ struct ModelSource {
 /// Loads, checks and hashes. Errors as io::load_model.
 ModelSource open_model(const std::string& path, Stages& stages);
 
-/// prepare, fold_constants, apply_constants, fold_linear, infer_shapes: the form that analysis and rewrite want.
+/// prepare, fold_constants, apply_constants, fold_linear, shapes inferred after each: the form that analysis and
+/// rewrite want.
 graph::Model normalize(const graph::Model& loaded, Stages& stages);
 
 /// What the graph wants to be fed.

@@ -24,7 +24,9 @@ std::vector<int64_t> or_ones(const std::vector<int64_t>& values, size_t rank) {
 void resolve_axis(const WindowAttributes& attributes, int64_t size, size_t axis, Window& window) {
   const int64_t stride = window.strides[axis];
   const int64_t extent = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
-  if (stride < 1 || extent < 1) throw Error(ErrorKind::kModel, "stride and kernel must be positive");
+  if (stride < 1 || window.kernel[axis] < 1 || window.dilations[axis] < 1) {
+    throw Error(ErrorKind::kModel, "kernel, strides and dilations must be positive");
+  }
   int64_t& begin = window.pads_begin[axis];
   int64_t& end = window.pads_end[axis];
   int64_t count = 0;
@@ -85,6 +87,15 @@ Window resolve_window(const WindowAttributes& attributes, const std::vector<int6
     resolve_axis(attributes, spatial[axis], axis, window);
   }
   return window;
+}
+
+Window smallest_window(const WindowAttributes& attributes, const std::vector<int64_t>& kernel) {
+  const std::vector<int64_t> dilations = or_ones(attributes.dilations, kernel.size());
+  std::vector<int64_t> spatial = kernel;
+  for (size_t axis = 0; axis < std::min(kernel.size(), dilations.size()); ++axis) {
+    spatial[axis] = (kernel[axis] - 1) * dilations[axis] + 1;
+  }
+  return resolve_window(attributes, spatial, kernel);
 }
 
 std::vector<int64_t> spatial_dimensions(const Shape& shape) {

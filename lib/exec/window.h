@@ -12,7 +12,7 @@ namespace narrow::exec {
 
 enum class AutoPad { kNotSet, kSameUpper, kSameLower, kValid };
 
-/// As the node says; empty vectors where it says nothing.
+/// As the node says; empty vectors where it says nothing: 1 for strides and dilations, 0 for pads.
 struct WindowAttributes {
   std::vector<int64_t> kernel;
   std::vector<int64_t> strides;
@@ -41,6 +41,9 @@ WindowAttributes window_attributes(const onnx::NodeProto& node);
 /// window does not fit.
 Window resolve_window(const WindowAttributes& attributes, const std::vector<int64_t>& spatial,
                       const std::vector<int64_t>& kernel);
+
+/// The window over inputs that it fits just once. Errors as resolve_window.
+Window smallest_window(const WindowAttributes& attributes, const std::vector<int64_t>& kernel);
 
 /// The dimensions behind batch and channels. Throws Error(kModel) for ranks below 3.
 std::vector<int64_t> spatial_dimensions(const Shape& shape);

@@ -131,11 +131,6 @@ std::string_view decision_name(Decision decision) {
   return "";
 }
 
-const ValuePlan* PrecisionPlan::value(const std::string& name) const {
-  const auto found = std::find_if(values.begin(), values.end(), [&](const ValuePlan& v) { return v.value == name; });
-  return found == values.end() ? nullptr : &*found;
-}
-
 std::map<std::string, GroupNeed> calibration_needs(const graph::Model& model, const analyze::Analysis& analysis,
                                                    const Rules& rules) {
   const Decided decided = decide(model, analysis, rules, {});

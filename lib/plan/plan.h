@@ -63,8 +63,6 @@ struct PrecisionPlan {
   std::string model_sha256;
   std::vector<LayerPlan> layers;  // every node, in order
   std::vector<ValuePlan> values;  // every quantized value, in graph order
-
-  const ValuePlan* value(const std::string& name) const;
 };
 
 /// What calibration must know before it runs: for each group that some layer will quantize, how.

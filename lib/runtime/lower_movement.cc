@@ -151,7 +151,7 @@ GroupOrReason lower_max_pool(const LowerContext& context, const onnx::NodeProto&
     return Reason{ReasonCode::kNoIntegerKernel, "its indices are used"};
   const GroupEnd end = find_end(context, node);
   if (end.target == nullptr || end.nodes.size() > 1) return no_target(end);
-  const Window window = read_window(node);
+  const exec::WindowAttributes window = exec::window_attributes(node);
   if (window.kernel.empty() || window.kernel.size() > 3)
     return Reason{ReasonCode::kNoIntegerKernel, "more than 3 spatial axes"};
   MovedOutputs moved(*x);
@@ -171,7 +171,7 @@ GroupOrReason lower_average_pool(const LowerContext& context, const onnx::NodePr
   if (end.target == nullptr || end.nodes.size() > 1) return no_target(end);
   AveragePoolStep step{.window = {}, .count_pad = false, .x = affine_of(*x), .y = affine_of(*end.target)};
   if (node.op_type() == "AveragePool") {
-    step.window = read_window(node);
+    step.window = exec::window_attributes(node);
     step.count_pad = graph::int_attribute(node, "count_include_pad", 0) != 0;
     if (step.window.kernel.size() > 3) return Reason{ReasonCode::kNoIntegerKernel, "more than 3 spatial axes"};
   }

@@ -138,7 +138,7 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
   group.groups = graph::int_attribute(node, "group", 1);
-  group.window = read_window(node, Shape(weights->shape().begin() + 2, weights->shape().end()));
+  group.window = exec::window_attributes(node);
   const GroupEnd end = find_end(context, node);
   std::string output = set_destination(group, end);
   return single_step(make_convolution(std::move(group), context.choice), {x->integer}, std::move(output), end);

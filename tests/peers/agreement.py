@@ -73,6 +73,57 @@ def with_layers_apart(model):
     return copy
 
 
+def constant_bytes(model):
+    """(bytes of the integer constants with their scales and zero points, the float bytes they stand for, channels) and
+    the names of float constants that are neither a scale nor a single number."""
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    counted, scales = set(), set()
+    replaced = channels = 0
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            scales.add(node.input[1])
+        if node.op_type != "DequantizeLinear" or node.input[0] not in arrays:
+            continue
+        counted.update(node.input)
+        replaced += 4 * arrays[node.input[0]].size
+        if arrays[node.input[0]].dtype != np.int32:
+            channels += arrays[node.input[1]].size
+    left = [n for n, a in arrays.items() if a.dtype == np.float32 and a.size > 1 and n not in scales]
+    return (sum(arrays[name].nbytes for name in counted), replaced, channels), left
+
+
+def has_fma():
+    """Whether the CPU is an x86-64 one with AVX2 and FMA."""
+    with open("/proc/cpuinfo", encoding="utf-8") as text:
+        flags = text.read().split()
+    return "avx2" in flags and "fma" in flags
+
+
+def binary_model(operation, data_type, shapes, count):
+    """`count` results y0, y1, ... of one operation on a and b, each with its own parameters."""
+    generator = np.random.default_rng(count)
+    limits = np.iinfo(data_type)
+    element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(data_type))
+    graph = onnx.GraphProto(name="pairs")
+    for name, shape in zip("ab", shapes, strict=True):
+        graph.input.append(onnx.helper.make_tensor_value_info(name, element, shape))
+    for i in range(count):
+        for name in "aby":
+            scale = np.float32(np.exp(generator.uniform(-5, 0)) * (30 if name == "y" and operation == "Mul" else 1))
+            zero_point = generator.integers(limits.min, limits.max + 1, dtype=data_type)
+            graph.initializer.append(onnx.numpy_helper.from_array(np.array(scale), f"{name}{i}_scale"))
+            graph.initializer.append(onnx.numpy_helper.from_array(np.array(zero_point), f"{name}{i}_zero"))
+        for name in "ab":
+            parameters = [name, f"{name}{i}_scale", f"{name}{i}_zero"]
+            graph.node.append(onnx.helper.make_node("DequantizeLinear", parameters, [f"{name}{i}_real"]))
+        graph.node.append(onnx.helper.make_node(operation, [f"a{i}_real", f"b{i}_real"], [f"y{i}_real"]))
+        parameters = [f"y{i}_real", f"y{i}_scale", f"y{i}_zero"]
+        graph.node.append(onnx.helper.make_node("QuantizeLinear", parameters, [f"y{i}"]))
+        shape = np.broadcast_shapes(*shapes)
+        graph.output.append(onnx.helper.make_tensor_value_info(f"y{i}", element, shape))
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+
+
 def run_onnxruntime(path, values):
     """Every output over the samples, one sample at a time: name -> array."""
     session = peers.make_session(path)

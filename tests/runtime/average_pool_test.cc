@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "lib/base/error.h"
 #include "lib/runtime/kernels/pool_kernels.h"
 
 namespace narrow::runtime {
@@ -20,8 +21,8 @@ std::vector<int> values(const Tensor& tensor) {
   return {tensor.data<T>().begin(), tensor.data<T>().end()};
 }
 
-Window window3x3(int64_t pad) {
-  return {.kernel = {3, 3}, .strides = {1, 1}, .dilations = {1, 1}, .pads_begin = {pad, pad}, .pads_end = {pad, pad}};
+exec::WindowAttributes window3x3(int64_t pad) {
+  return {.kernel = {3, 3}, .strides = {}, .dilations = {}, .pads = {pad, pad, pad, pad}};
 }
 
 TEST(AveragePool, GlobalSumsThenScales) {
@@ -44,7 +45,7 @@ TEST(AveragePool, PaddingCountsOnlyIfAsked) {
 }
 
 TEST(AveragePool, CeilModeCountsNoPositionBeyondTheDeclaredPadding) {
-  Window window{.kernel = {2, 2}, .strides = {2, 2}, .dilations = {1, 1}, .pads_begin = {0, 0}, .pads_end = {0, 0}};
+  exec::WindowAttributes window{.kernel = {2, 2}, .strides = {2, 2}, .dilations = {1, 1}, .pads = {0, 0, 0, 0}};
   window.ceil_mode = true;
   const Affine8 params{1.0F, 0, false};
   const auto kernel = make_average_pool({.window = window, .count_pad = true, .x = params, .y = params});
@@ -52,13 +53,30 @@ TEST(AveragePool, CeilModeCountsNoPositionBeyondTheDeclaredPadding) {
   EXPECT_EQ(values<uint8_t>(run(*kernel, x)), (std::vector<int>{3, 10, 21, 50}));
 }
 
+TEST(MaxPool, WindowsThatCanNotBeAreRefused) {
+  const Tensor x = Tensor::of<uint8_t>({1, 1, 2, 2}, {1, 2, 3, 4});
+  for (const KernelChoice choice : {KernelChoice::kFast, KernelChoice::kReference}) {
+    EXPECT_THROW(run(*make_max_pool({.kernel = {3, 3}}, DataType::kUint8, choice), x), Error);
+    EXPECT_THROW(run(*make_max_pool({.kernel = {2, 2}, .strides = {1}}, DataType::kUint8, choice), x), Error);
+    EXPECT_THROW(run(*make_max_pool({.kernel = {2, 2}, .dilations = {0, 1}}, DataType::kUint8, choice), x), Error);
+  }
+}
+
+TEST(AveragePool, RefusesMoreThanThreeSpatialAxes) {
+  const Affine8 params{1.0F, 0, false};
+  const auto kernel = make_average_pool({.x = params, .y = params});
+  std::vector<Tensor> inputs{Tensor::of<uint8_t>({1, 1, 1, 1, 1, 1}, {7})};
+  std::vector<Tensor> outputs(1);
+  Workspace workspace;
+  EXPECT_THROW(kernel->run(inputs, outputs, workspace), Error);
+}
+
 TEST(MaxPool, FastEqualsPlainOverShapes) {
   std::mt19937 random(5);
   for (const DataType type : {DataType::kUint8, DataType::kInt8}) {
     for (const bool ceil_mode : {false, true}) {
       for (const int64_t channels : {1, 3, 16, 33}) {
-        Window window{
-            .kernel = {3, 2}, .strides = {2, 2}, .dilations = {1, 1}, .pads_begin = {1, 0}, .pads_end = {1, 1}};
+        exec::WindowAttributes window{.kernel = {3, 2}, .strides = {2, 2}, .dilations = {1, 1}, .pads = {1, 0, 1, 1}};
         window.ceil_mode = ceil_mode;
         Tensor x(type, {2, channels, 8, 7});
         for (int64_t i = 0; i < x.size(); ++i) x.mutable_bytes()[i] = static_cast<std::byte>(random() & 0xFF);

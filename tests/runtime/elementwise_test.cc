@@ -95,6 +95,66 @@ TEST(BinaryElements, EqualThePlainFormula) {
   }
 }
 
+struct Tie {
+  BinaryStep step;
+  int a;
+  int b;
+  int y;  // as onnxruntime 1.31.1 has it
+};
+
+// Next to ties: dequantized operands, the two terms exchanged, products that are rounded before they are added (sums),
+// or not rounded (products) give the neighbouring integer in one or more of the cases.
+const std::vector<Tie> kTies = {
+    {{BinaryOp::kAdd, {0.48F, 34, false}, {0.165F, 52, false}, {0.926F, 78, false}}, 13, 71, 70},
+    {{BinaryOp::kAdd, {0.48F, 34, false}, {0.165F, 52, false}, {0.926F, 78, false}}, 20, 219, 101},
+    {{BinaryOp::kAdd, {0.48F, 34, false}, {0.165F, 52, false}, {0.926F, 78, false}}, 2, 103, 71},
+    {{BinaryOp::kAdd, {0.363F, -48, true}, {0.021F, 8, true}, {0.024F, -25, true}}, -61, 119, -124},
+    {{BinaryOp::kAdd, {0.292F, 41, true}, {0.417F, -6, true}, {0.748F, -90, true}}, -104, 48, -117},
+    {{BinaryOp::kAdd, {0.041F, -120, true}, {0.073F, -42, true}, {0.12F, 103, true}}, -128, -86, 74},
+    {{BinaryOp::kMul, {0.23F, 98, false}, {0.024F, 24, false}, {0.52F, 63, false}}, 148, 219, 166},
+    {{BinaryOp::kMul, {0.02F, 13, false}, {0.909F, 186, false}, {12.42F, 69, false}}, 243, 36, 18},
+    {{BinaryOp::kMul, {0.124F, 90, true}, {0.36F, 65, true}, {0.48F, 25, true}}, -60, 75, -114},
+    {{BinaryOp::kMul, {0.025F, -63, true}, {0.72F, -38, true}, {2.4F, -38, true}}, -123, -128, 2},
+};
+
+TEST(BinaryElements, RoundAsOnnxruntimeDoes) {
+  for (size_t i = 0; i < kTies.size(); ++i) {
+    const Tie& tie = kTies[i];
+    const Byte a = ref::to_byte(tie.a);
+    const Byte b = ref::to_byte(tie.b);
+    Byte y = 0;
+    binary_elements(tie.step, &a, OperandStep::kVector, &b, OperandStep::kVector, &y, 1);
+    EXPECT_EQ(ref::to_integer(tie.step.y, y), tie.y) << i;
+    EXPECT_EQ(ref::to_integer(tie.step.y, ref::binary_element(tie.step, a, b)), tie.y) << i;
+  }
+}
+
+TEST(BinaryElements, EveryPairOfBytesEqualsThePlainFormula) {
+  std::vector<Byte> all(256);
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<Byte>(i);
+  std::vector<Byte> y(all.size());
+  for (const Tie& tie : kTies) {
+    for (const Byte& a : all) {
+      binary_elements(tie.step, &a, OperandStep::kScalar, all.data(), OperandStep::kVector, y.data(), y.size());
+      for (size_t i = 0; i < y.size(); ++i) ASSERT_EQ(y[i], ref::binary_element(tie.step, a, all[i]));
+    }
+  }
+}
+
+TEST(BinaryForm, IsTheDefinitionWhereRuntimesComputeInFloat) {
+  const Affine8 u{0.1F, 0, false};
+  const Affine8 s{0.1F, 0, true};
+  EXPECT_EQ(form_of({.op = BinaryOp::kAdd, .a = u, .b = u, .y = u}), BinaryForm::kSum);
+  EXPECT_EQ(form_of({.op = BinaryOp::kMul, .a = s, .b = s, .y = s}), BinaryForm::kProduct);
+  EXPECT_EQ(form_of({.op = BinaryOp::kSub, .a = u, .b = u, .y = u}), BinaryForm::kDefinition);
+  EXPECT_EQ(form_of({.op = BinaryOp::kAdd, .a = u, .b = s, .y = u}), BinaryForm::kDefinition);
+  EXPECT_EQ(form_of({.op = BinaryOp::kAdd, .a = u, .b = u, .y = s}), BinaryForm::kDefinition);
+  // 0 is u's lowest number, 25.5 its highest.
+  EXPECT_EQ(form_of({.op = BinaryOp::kAdd, .a = u, .b = u, .y = u, .low = 0, .high = 26}), BinaryForm::kSum);
+  EXPECT_EQ(form_of({.op = BinaryOp::kAdd, .a = u, .b = u, .y = u, .low = 0, .high = 6}), BinaryForm::kDefinition);
+  EXPECT_EQ(form_of({.op = BinaryOp::kAdd, .a = s, .b = s, .y = s, .low = 0}), BinaryForm::kDefinition);
+}
+
 TEST(RequantizeTable, ChangesSignAndScale) {
   // uint8 [scale 1, zero 128] into int8 [scale 2, zero 0]: 128 -> 0, 131 -> 1.5 -> 2, 255 -> 63.5 -> 64, 0 -> -64.
   const Table table = make_requantize_table({1.0F, 128, false}, {2.0F, 0, true});

@@ -46,7 +46,7 @@ ConvolutionGroup group_of(std::mt19937& random, DataType source, DataType destin
   group.source = source;
   group.destination = destination;
   group.groups = groups;
-  group.window = {.kernel = {3, 3}, .strides = {2, 1}, .dilations = {1, 2}, .pads_begin = {1, 2}, .pads_end = {0, 1}};
+  group.window = {.kernel = {3, 3}, .strides = {2, 1}, .dilations = {1, 2}, .pads = {1, 2, 0, 1}};
   group.weights = random_tensor(DataType::kInt8, {8, 8 / groups, 3, 3}, random, -63, 63);
   group.weight_zero_points = {0};
   group.requantize = {.source_scale = 0.02F,
@@ -63,7 +63,7 @@ TEST(ReferenceConvolution, KnownResult) {
   ConvolutionGroup group;
   group.source = DataType::kUint8;
   group.destination = DataType::kUint8;
-  group.window = {.kernel = {2, 2}, .strides = {1, 1}, .dilations = {1, 1}, .pads_begin = {0, 0}, .pads_end = {0, 0}};
+  group.window = {.kernel = {2, 2}, .strides = {1, 1}, .dilations = {1, 1}, .pads = {0, 0, 0, 0}};
   group.weights = Tensor::of<int8_t>({1, 1, 2, 2}, {1, 2, -3, 4});
   group.requantize = {.source_scale = 0.5F,
                       .source_zero_point = 1,
@@ -101,7 +101,7 @@ TEST(Convolution, FastEqualsPlain) {
 TEST(Convolution, FloatResultAndAutoPad) {
   std::mt19937 random(12);
   ConvolutionGroup group = group_of(random, DataType::kUint8, DataType::kFloat32, 1);
-  group.window.auto_pad = AutoPad::kSameUpper;
+  group.window.auto_pad = exec::AutoPad::kSameUpper;
   const Tensor x = random_tensor(DataType::kUint8, {1, 8, 6, 5}, random, 0, 255);
   const Tensor fast = run(*make_convolution(group, KernelChoice::kFast), {x});
   const Tensor plain = run(*make_convolution(group, KernelChoice::kReference), {x});

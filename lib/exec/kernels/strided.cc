@@ -1,6 +1,6 @@
 #include "lib/exec/kernels/strided.h"
 
-#include <cstring>
+#include <type_traits>
 
 namespace narrow::exec {
 namespace {
@@ -55,6 +55,32 @@ void walk(const Shape& extents, const std::vector<int64_t>& strides, Row row) {
   });
 }
 
+// Where the elements of the dense and of the strided view begin; one of them is written.
+template <class Dense, class Strided>
+struct Views {
+  Dense* dense;
+  Strided* strided;
+};
+
+// Calls move(dense element, strided element) for all of them.
+template <class Dense, class Strided, class Move>
+void move_rows(DataType type, Views<Dense, Strided> views, Shape extents, std::vector<int64_t> strides, Move move) {
+  simplify(extents, strides);
+  const int64_t width = extents.back();
+  const int64_t step = strides.back();
+  dispatch_width(type, [&]<class U>() {
+    auto* dense = reinterpret_cast<std::conditional_t<std::is_const_v<Dense>, const U, U>*>(views.dense);
+    auto* strided = reinterpret_cast<std::conditional_t<std::is_const_v<Strided>, const U, U>*>(views.strided);
+    walk(extents, strides, [&](int64_t dense_at, int64_t strided_at) {
+      if (step == 1) {
+        for (int64_t i = 0; i < width; ++i) move(dense[dense_at + i], strided[strided_at + i]);
+      } else {
+        for (int64_t i = 0; i < width; ++i) move(dense[dense_at + i], strided[strided_at + i * step]);
+      }
+    });
+  });
+}
+
 }  // namespace
 
 std::vector<int64_t> dense_strides(const Shape& shape) {
@@ -69,42 +95,14 @@ std::vector<int64_t> dense_strides(const Shape& shape) {
 
 void copy_strided(DataType type, const std::byte* from, const std::vector<int64_t>& strides, std::byte* to,
                   const Shape& extents) {
-  Shape loops = extents;
-  std::vector<int64_t> steps = strides;
-  simplify(loops, steps);
-  const int64_t width = loops.back();
-  const int64_t step = steps.back();
-  dispatch_width(type, [&]<class U>() {
-    const U* source = reinterpret_cast<const U*>(from);
-    U* target = reinterpret_cast<U*>(to);
-    walk(loops, steps, [&](int64_t dense, int64_t strided) {
-      if (step == 1) {
-        std::memcpy(target + dense, source + strided, static_cast<size_t>(width) * sizeof(U));
-      } else {
-        for (int64_t i = 0; i < width; ++i) target[dense + i] = source[strided + i * step];
-      }
-    });
-  });
+  const auto gather = [](auto& dense, const auto& strided) { dense = strided; };
+  move_rows(type, Views<std::byte, const std::byte>{.dense = to, .strided = from}, extents, strides, gather);
 }
 
 void scatter_strided(DataType type, const std::byte* from, const Shape& extents, std::byte* to,
                      const std::vector<int64_t>& strides) {
-  Shape loops = extents;
-  std::vector<int64_t> steps = strides;
-  simplify(loops, steps);
-  const int64_t width = loops.back();
-  const int64_t step = steps.back();
-  dispatch_width(type, [&]<class U>() {
-    const U* source = reinterpret_cast<const U*>(from);
-    U* target = reinterpret_cast<U*>(to);
-    walk(loops, steps, [&](int64_t dense, int64_t strided) {
-      if (step == 1) {
-        std::memcpy(target + strided, source + dense, static_cast<size_t>(width) * sizeof(U));
-      } else {
-        for (int64_t i = 0; i < width; ++i) target[strided + i * step] = source[dense + i];
-      }
-    });
-  });
+  const auto scatter = [](const auto& dense, auto& strided) { strided = dense; };
+  move_rows(type, Views<const std::byte, std::byte>{.dense = from, .strided = to}, extents, strides, scatter);
 }
 
 }  // namespace narrow::exec

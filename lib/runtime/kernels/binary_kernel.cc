@@ -52,6 +52,16 @@ std::vector<int64_t> broadcast_strides(const Tensor& operand, size_t rank) {
   return strides;
 }
 
+// Whether numpy's innermost loop over the plain tensors would repeat one element of `a` beside several of `b`.
+bool repeats_innermost(const Shape& a, const Shape& b) {
+  for (size_t i = 1; i <= b.size(); ++i) {
+    const int64_t count = i <= a.size() ? a[a.size() - i] : 1;
+    if (count != 1) return false;
+    if (b[b.size() - i] != 1) return true;
+  }
+  return false;
+}
+
 // The loop nest in the result's memory order, neighbouring loops joined where both operands allow it.
 std::vector<Loop> loop_nest(const Tensor& a, const Tensor& b, const Shape& shape, Layout layout) {
   const std::vector<int64_t> a_strides = broadcast_strides(a, shape.size());
@@ -71,24 +81,14 @@ std::vector<Loop> loop_nest(const Tensor& a, const Tensor& b, const Shape& shape
   return nest;
 }
 
-class BinaryKernel : public exec::Kernel {
+// One order of the operands.
+class Nest {
  public:
-  BinaryKernel(const BinaryStep& step, KernelChoice choice) : step_(step), choice_(choice) {}
+  Nest(const BinaryStep& step, KernelChoice choice) : step_(step), choice_(choice) {}
 
-  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
-    const Tensor& a = inputs[0];
-    const Tensor& b = inputs[1];
-    ensure(a.type() == step_.a.storage() && b.type() == step_.b.storage(), "operands have the types planned for");
-    const Layout layout = (a.rank() >= b.rank() ? a : b).layout();
-    Tensor y = workspace.allocate(step_.y.storage(), broadcast_shape(a.shape(), b.shape()), layout);
-    if (y.size() > 0) compute(a, b, loop_nest(a, b, y.shape(), layout), bytes_of(y));
-    outputs[0] = std::move(y);
-  }
-  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kAny; }
-  std::string implementation() const override { return choice_ == KernelChoice::kFast ? "vector" : "reference"; }
-
- private:
-  void compute(const Tensor& a, const Tensor& b, const std::vector<Loop>& nest, Byte* y) const {
+  void compute(const Tensor& a, const Tensor& b, Layout layout, Tensor& result) const {
+    const std::vector<Loop> nest = loop_nest(a, b, result.shape(), layout);
+    Byte* y = bytes_of(result);
     const Loop inner = nest.back();
     int64_t rows = 1;
     for (size_t i = 0; i + 1 < nest.size(); ++i) rows *= nest[i].count;
@@ -114,6 +114,7 @@ class BinaryKernel : public exec::Kernel {
     });
   }
 
+ private:
   void row(const Loop& loop, const Byte* a, const Byte* b, Byte* y) const {
     if (choice_ == KernelChoice::kFast && loop.a_stride <= 1 && loop.b_stride <= 1) {
       const auto step_of = [](int64_t stride) { return stride == 0 ? OperandStep::kScalar : OperandStep::kVector; };
@@ -126,6 +127,39 @@ class BinaryKernel : public exec::Kernel {
 
   BinaryStep step_;
   KernelChoice choice_;
+};
+
+class BinaryKernel : public exec::Kernel {
+ public:
+  BinaryKernel(const BinaryStep& step, KernelChoice choice)
+      : step_(step), choice_(choice), nest_(step, choice), commutes_(form_of(step) == BinaryForm::kSum) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& a = inputs[0];
+    const Tensor& b = inputs[1];
+    ensure(a.type() == step_.a.storage() && b.type() == step_.b.storage(), "operands have the types planned for");
+    const Layout layout = (a.rank() >= b.rank() ? a : b).layout();
+    Tensor y = workspace.allocate(step_.y.storage(), broadcast_shape(a.shape(), b.shape()), layout);
+    if (y.size() > 0) compute(a, b, layout, y);
+    outputs[0] = std::move(y);
+  }
+  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kAny; }
+  std::string implementation() const override { return choice_ == KernelChoice::kFast ? "vector" : "reference"; }
+
+ private:
+  // A repeated element is added before the others, whichever operand it is in.
+  void compute(const Tensor& a, const Tensor& b, Layout layout, Tensor& y) const {
+    if (commutes_ && repeats_innermost(a.shape(), b.shape())) {
+      Nest(exchanged(step_), choice_).compute(b, a, layout, y);
+    } else {
+      nest_.compute(a, b, layout, y);
+    }
+  }
+
+  BinaryStep step_;
+  KernelChoice choice_;
+  Nest nest_;
+  bool commutes_;
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "lib/runtime/kernels/elementwise.h"
 
+#include <cmath>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lib/runtime/kernels/elementwise.cc"
 #include <hwy/foreach_target.h>
@@ -34,17 +36,28 @@ HWY_INLINE FloatVec load_real(const Biased& p, const uint8_t* q) {
   return hn::Mul(centred, hn::Set(df, p.scale));
 }
 
-// Clamping before rounding equals saturating after it, since the limits are integers; it keeps the conversion in range.
-HWY_INLINE void store_quantized(const Biased& p, FloatVec real, uint8_t* q) {
+// The byte's number itself, without a zero point.
+HWY_INLINE FloatVec load_integer(uint8_t flip, const uint8_t* q) {
   const FloatTag df;
   const ByteTag d8;
-  const FloatVec zero_point = hn::Set(df, p.zero_point);
-  FloatVec steps = hn::Div(real, hn::Set(df, p.scale));
+  const auto bytes = hn::Xor(hn::LoadU(d8, q), hn::Set(d8, flip));
+  return hn::Sub(hn::ConvertTo(df, hn::PromoteTo(IntTag(), bytes)), hn::Set(df, static_cast<float>(flip)));
+}
+
+// Clamping before rounding equals saturating after it, since the limits are integers; it keeps the conversion in range.
+HWY_INLINE void store_steps(float zero_point, uint8_t flip, FloatVec steps, uint8_t* q) {
+  const FloatTag df;
+  const ByteTag d8;
+  const FloatVec zero = hn::Set(df, zero_point);
   steps = hn::IfThenElseZero(hn::Eq(steps, steps), steps);
-  steps = hn::Max(steps, hn::Neg(zero_point));
-  steps = hn::Min(steps, hn::Sub(hn::Set(df, 255.0F), zero_point));
-  const auto integers = hn::Add(hn::NearestInt(steps), hn::NearestInt(zero_point));
-  hn::StoreU(hn::Xor(hn::DemoteTo(d8, integers), hn::Set(d8, p.flip)), d8, q);
+  steps = hn::Max(steps, hn::Neg(zero));
+  steps = hn::Min(steps, hn::Sub(hn::Set(df, 255.0F), zero));
+  const auto integers = hn::Add(hn::NearestInt(steps), hn::NearestInt(zero));
+  hn::StoreU(hn::Xor(hn::DemoteTo(d8, integers), hn::Set(d8, flip)), d8, q);
+}
+
+HWY_INLINE void store_quantized(const Biased& p, FloatVec real, uint8_t* q) {
+  store_steps(p.zero_point, p.flip, hn::Div(real, hn::Set(FloatTag(), p.scale)), q);
 }
 
 void quantize_impl(const Affine8& params, const float* x, uint8_t* q, size_t count) {
@@ -70,56 +83,144 @@ void dequantize_impl(const Affine8& params, const uint8_t* q, float* x, size_t c
   for (; i < count; ++i) x[i] = (static_cast<float>(q[i] ^ p.flip) - p.zero_point) * p.scale;
 }
 
-template <BinaryOp op>
-HWY_INLINE FloatVec combine(FloatVec a, FloatVec b) {
-  if constexpr (op == BinaryOp::kAdd) return hn::Add(a, b);
-  if constexpr (op == BinaryOp::kSub) return hn::Sub(a, b);
-  return hn::Mul(a, b);
+// Rounded once on every CPU.
+HWY_INLINE FloatVec fused_multiply_add(FloatVec a, FloatVec b, FloatVec c) {
+#if HWY_NATIVE_FMA
+  return hn::MulAdd(a, b, c);
+#else
+  const FloatTag df;
+  HWY_ALIGN float x[HWY_MAX_BYTES / sizeof(float)];
+  HWY_ALIGN float y[HWY_MAX_BYTES / sizeof(float)];
+  HWY_ALIGN float z[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(a, df, x);
+  hn::Store(b, df, y);
+  hn::Store(c, df, z);
+  for (size_t i = 0; i < hn::Lanes(df); ++i) z[i] = std::fma(x[i], y[i], z[i]);
+  return hn::Load(df, z);
+#endif
 }
 
 template <BinaryOp op>
-void binary_loop(const BinaryStep& step, const uint8_t* a, OperandStep a_step, const uint8_t* b, OperandStep b_step,
-                 uint8_t* y, size_t count) {
-  const FloatTag df;
-  const size_t lanes = hn::Lanes(df);
-  const Biased pa(step.a);
-  const Biased pb(step.b);
-  const Biased py(step.y);
-  const FloatVec low = hn::Set(df, step.low);
-  const FloatVec high = hn::Set(df, step.high);
+class ByDefinition {
+ public:
+  explicit ByDefinition(const BinaryStep& step)
+      : a_(step.a), b_(step.b), y_(step.y), low_(step.low), high_(step.high) {}
+
+  HWY_INLINE void operator()(const uint8_t* a, const uint8_t* b, uint8_t* y) const {
+    const FloatTag df;
+    const FloatVec real = combine(load_real(a_, a), load_real(b_, b));
+    store_quantized(y_, hn::Min(hn::Max(real, hn::Set(df, low_)), hn::Set(df, high_)), y);
+  }
+
+ private:
+  static HWY_INLINE FloatVec combine(FloatVec a, FloatVec b) {
+    if constexpr (op == BinaryOp::kAdd) return hn::Add(a, b);
+    if constexpr (op == BinaryOp::kSub) return hn::Sub(a, b);
+    return hn::Mul(a, b);
+  }
+
+  Biased a_;
+  Biased b_;
+  Biased y_;
+  float low_;
+  float high_;
+};
+
+class SumOfSteps {
+ public:
+  explicit SumOfSteps(const BinaryStep& step) : terms_(sum_terms(step)), flip_(Biased(step.y).flip) {}
+
+  HWY_INLINE void operator()(const uint8_t* a, const uint8_t* b, uint8_t* y) const {
+    const FloatTag df;
+    const FloatVec second =
+        fused_multiply_add(load_integer(flip_, b), hn::Set(df, terms_.b), hn::Set(df, terms_.constant));
+    const FloatVec sum = fused_multiply_add(load_integer(flip_, a), hn::Set(df, terms_.a), second);
+    store_steps(static_cast<float>(flip_), flip_, sum, y);
+  }
+
+ private:
+  SumTerms terms_;
+  uint8_t flip_;
+};
+
+class ProductOfSteps {
+ public:
+  explicit ProductOfSteps(const BinaryStep& step)
+      : a_(step.a),
+        b_(step.b),
+        flip_(a_.flip),
+        scale_(product_scale(step)),
+        zero_point_(static_cast<float>(step.y.zero_point)) {
+    a_.scale = b_.scale = 1;
+  }
+
+  HWY_INLINE void operator()(const uint8_t* a, const uint8_t* b, uint8_t* y) const {
+    const FloatTag df;
+    const FloatVec product = hn::Mul(load_real(a_, a), load_real(b_, b));
+    const FloatVec steps = hn::Add(hn::Mul(product, hn::Set(df, scale_)), hn::Set(df, zero_point_));
+    store_steps(static_cast<float>(flip_), flip_, steps, y);
+  }
+
+ private:
+  Biased a_;
+  Biased b_;
+  uint8_t flip_;
+  float scale_;
+  float zero_point_;
+};
+
+struct Operands {
+  const uint8_t* a;
+  OperandStep a_step;
+  const uint8_t* b;
+  OperandStep b_step;
+};
+
+// `one` computes as many elements as a vector has lanes.
+template <class One>
+void binary_loop(const One& one, const Operands& from, uint8_t* y, size_t count) {
+  const size_t lanes = hn::Lanes(FloatTag());
   HWY_ALIGN uint8_t rest_a[HWY_MAX_BYTES];
   HWY_ALIGN uint8_t rest_b[HWY_MAX_BYTES];
   HWY_ALIGN uint8_t rest_y[HWY_MAX_BYTES];
   for (size_t k = 0; k < lanes; ++k) {
-    rest_a[k] = a[0];
-    rest_b[k] = b[0];
+    rest_a[k] = from.a[0];
+    rest_b[k] = from.b[0];
   }
-  const bool a_varies = a_step == OperandStep::kVector;
-  const bool b_varies = b_step == OperandStep::kVector;
-  const auto one = [&](const uint8_t* pa8, const uint8_t* pb8, uint8_t* py8) HWY_ATTR {
-    const FloatVec real = combine<op>(load_real(pa, pa8), load_real(pb, pb8));
-    store_quantized(py, hn::Min(hn::Max(real, low), high), py8);
-  };
+  const bool a_varies = from.a_step == OperandStep::kVector;
+  const bool b_varies = from.b_step == OperandStep::kVector;
   size_t i = 0;
-  for (; i + lanes <= count; i += lanes) one(a_varies ? a + i : rest_a, b_varies ? b + i : rest_b, y + i);
+  for (; i + lanes <= count; i += lanes) one(a_varies ? from.a + i : rest_a, b_varies ? from.b + i : rest_b, y + i);
   if (i == count) return;
   for (size_t k = i; k < count; ++k) {
-    if (a_varies) rest_a[k - i] = a[k];
-    if (b_varies) rest_b[k - i] = b[k];
+    if (a_varies) rest_a[k - i] = from.a[k];
+    if (b_varies) rest_b[k - i] = from.b[k];
   }
   one(rest_a, rest_b, rest_y);
   for (size_t k = i; k < count; ++k) y[k] = rest_y[k - i];
 }
 
-void binary_impl(const BinaryStep& step, const uint8_t* a, OperandStep a_step, const uint8_t* b, OperandStep b_step,
-                 uint8_t* y, size_t count) {
+void by_definition(const BinaryStep& step, const Operands& from, uint8_t* y, size_t count) {
   switch (step.op) {
     case BinaryOp::kAdd:
-      return binary_loop<BinaryOp::kAdd>(step, a, a_step, b, b_step, y, count);
+      return binary_loop(ByDefinition<BinaryOp::kAdd>(step), from, y, count);
     case BinaryOp::kSub:
-      return binary_loop<BinaryOp::kSub>(step, a, a_step, b, b_step, y, count);
+      return binary_loop(ByDefinition<BinaryOp::kSub>(step), from, y, count);
     case BinaryOp::kMul:
-      return binary_loop<BinaryOp::kMul>(step, a, a_step, b, b_step, y, count);
+      return binary_loop(ByDefinition<BinaryOp::kMul>(step), from, y, count);
+  }
+}
+
+void binary_impl(const BinaryStep& step, const uint8_t* a, OperandStep a_step, const uint8_t* b, OperandStep b_step,
+                 uint8_t* y, size_t count) {
+  const Operands from{a, a_step, b, b_step};
+  switch (form_of(step)) {
+    case BinaryForm::kDefinition:
+      return by_definition(step, from, y, count);
+    case BinaryForm::kSum:
+      return binary_loop(SumOfSteps(step), from, y, count);
+    case BinaryForm::kProduct:
+      return binary_loop(ProductOfSteps(step), from, y, count);
   }
 }
 

@@ -5,23 +5,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 
-#include "lib/runtime/kernels/affine8.h"
+#include "lib/runtime/kernels/binary_step.h"
 
 namespace narrow::runtime {
-
-enum class BinaryOp { kAdd, kSub, kMul };
-
-struct BinaryStep {
-  BinaryOp op = BinaryOp::kAdd;
-  Affine8 a;
-  Affine8 b;
-  Affine8 y;
-  // Limits of the real result, before it is quantized.
-  float low = -std::numeric_limits<float>::infinity();
-  float high = std::numeric_limits<float>::infinity();
-};
 
 /// Bytes of an int8 or uint8 tensor, as the Affine8 beside it tells.
 using Byte = uint8_t;
@@ -35,7 +22,7 @@ void dequantize_elements(const Affine8& params, const Byte* q, float* x, size_t 
 /// Step between elements of an operand: kScalar repeats its first element.
 enum class OperandStep { kScalar, kVector };
 
-/// y[i] = quantize(clamp(dequantize(a[i]) op dequantize(b[i]))).
+/// y[i] from a[i] and b[i] as form_of(step) says.
 void binary_elements(const BinaryStep& step, const Byte* a, OperandStep a_step, const Byte* b, OperandStep b_step,
                      Byte* y, size_t count);
 

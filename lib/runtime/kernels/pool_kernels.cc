@@ -24,14 +24,10 @@ struct Reach {
 
 class Positions {
  public:
-  Positions(const Window& window, const Padding& padding, const Shape& input, const Shape& output)
-      : window_(window), padding_(padding), axes_(window.kernel.size()), input_(input), output_(output) {}
+  Positions(const exec::Window& window, const Shape& input)
+      : window_(window), axes_(window.kernel.size()), input_(input) {}
 
-  int64_t count() const {
-    int64_t count = 1;
-    for (size_t i = 0; i < axes_; ++i) count *= output_[2 + i];
-    return count;
-  }
+  int64_t count() const { return element_count(window_.output); }
 
   // Calls visit(input position) for each seen one; returns how many positions the window counts with its padding.
   template <class Visit>
@@ -41,10 +37,10 @@ class Positions {
     std::array<int64_t, 3> size{1, 1, 1};
     for (size_t i = axes_; i-- > 0;) {
       const size_t at = 3 - axes_ + i;
-      reach[at] = reach_of(i, position % output_[2 + i]);
+      reach[at] = reach_of(i, position % window_.output[i]);
       step[at] = window_.dilations[i];
       size[at] = input_[2 + i];
-      position /= output_[2 + i];
+      position /= window_.output[i];
     }
     for (int64_t d = reach[0].begin; d < reach[0].end; d += step[0]) {
       for (int64_t h = reach[1].begin; h < reach[1].end; h += step[1]) {
@@ -57,23 +53,26 @@ class Positions {
  private:
   Reach reach_of(size_t i, int64_t at) const {
     const int64_t step = window_.dilations[i];
-    const int64_t first = at * window_.strides[i] - padding_.begin[i];
+    const int64_t first = at * window_.strides[i] - window_.pads_begin[i];
     const int64_t past = first + (window_.kernel[i] - 1) * step + 1;
-    // Ceil mode widens the end padding beyond the declared one; only the declared part counts.
-    const int64_t declared = window_.auto_pad == AutoPad::kNotSet ? window_.pads_end[i] : padding_.end[i];
     Reach reach;
     reach.begin = first >= 0 ? first : first + (-first + step - 1) / step * step;
     reach.end = std::min(past, input_[2 + i]);
-    reach.counted = (std::min(past, input_[2 + i] + declared) - first + step - 1) / step;
+    // What ceil mode adds beyond the padding does not count.
+    reach.counted = (std::min(past, input_[2 + i] + window_.pads_end[i]) - first + step - 1) / step;
     return reach;
   }
 
-  const Window& window_;
-  const Padding& padding_;
+  const exec::Window& window_;
   size_t axes_;
   const Shape& input_;
-  const Shape& output_;
 };
+
+Shape result_shape(const exec::Window& window, const Shape& input) {
+  Shape shape{input[0], input[1]};
+  shape.insert(shape.end(), window.output.begin(), window.output.end());
+  return shape;
+}
 
 template <class T>
 void max_pool(const Positions& positions, int64_t channels, const T* x, T* y) {
@@ -91,13 +90,13 @@ void max_pool(const Positions& positions, int64_t channels, const T* x, T* y) {
 
 class PlainMaxPool : public exec::Kernel {
  public:
-  PlainMaxPool(const Window& window, DataType type) : window_(window), type_(type) {}
+  PlainMaxPool(exec::WindowAttributes window, DataType type) : window_(std::move(window)), type_(type) {}
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
     const Tensor& x = inputs[0];
-    const Padding padding = padding_for(window_, spatial_of(x.shape(), window_.kernel.size()));
-    Tensor y = workspace.allocate(type_, window_result_shape(window_, padding, x.shape(), x.shape()[1]), x.layout());
-    const Positions positions(window_, padding, x.shape(), y.shape());
+    const exec::Window window = exec::resolve_window(window_, exec::spatial_dimensions(x.shape()), {});
+    Tensor y = workspace.allocate(type_, result_shape(window, x.shape()), x.layout());
+    const Positions positions(window, x.shape());
     const int64_t channels = x.shape()[1];
     for (int64_t n = 0; n < x.shape()[0]; ++n) {
       const Byte* from = bytes_of(x) + n * x.size() / x.shape()[0];
@@ -113,19 +112,17 @@ class PlainMaxPool : public exec::Kernel {
   exec::LayoutUse layout_use() const override { return exec::LayoutUse::kChannelsLast; }
 
  private:
-  Window window_;
+  exec::WindowAttributes window_;
   DataType type_;
 };
 
 class FastMaxPool : public exec::Kernel {
  public:
-  explicit FastMaxPool(Window window) : window_(std::move(window)) {}
+  explicit FastMaxPool(exec::WindowAttributes window) : window_(std::move(window)) {}
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
-    const auto spatial = spatial_of(inputs[0].shape(), window_.kernel.size());
-    const Padding padding = padding_for(window_, spatial);
-    for (size_t i = 0; i < spatial.size(); ++i) output_size(window_, padding, spatial, i);
-    outputs[0] = primitive(padding).run(inputs[0], workspace);
+    const exec::Window window = exec::resolve_window(window_, exec::spatial_dimensions(inputs[0].shape()), {});
+    outputs[0] = primitive(window).run(inputs[0], workspace);
   }
   exec::LayoutUse layout_use() const override { return exec::LayoutUse::kChannelsLast; }
   std::string implementation() const override {
@@ -134,23 +131,23 @@ class FastMaxPool : public exec::Kernel {
   }
 
  private:
-  const onednn::Pooling& primitive(const Padding& padding) const {
+  const onednn::Pooling& primitive(const exec::Window& window) const {
     const std::lock_guard lock(mutex_);
-    auto& kept = primitives_[padding];
+    auto& kept = primitives_[{window.pads_begin, window.exact_pads_end}];
     if (!kept) {
       kept = std::make_unique<onednn::Pooling>(onednn::PoolingSpec{.kind = onednn::PoolingKind::kMax,
-                                                                   .kernel = window_.kernel,
-                                                                   .strides = window_.strides,
-                                                                   .dilations = window_.dilations,
-                                                                   .pads_begin = padding.begin,
-                                                                   .pads_end = padding.end});
+                                                                   .kernel = window.kernel,
+                                                                   .strides = window.strides,
+                                                                   .dilations = window.dilations,
+                                                                   .pads_begin = window.pads_begin,
+                                                                   .pads_end = window.exact_pads_end});
     }
     return *kept;
   }
 
-  Window window_;
+  exec::WindowAttributes window_;
   mutable std::mutex mutex_;
-  mutable std::map<Padding, std::unique_ptr<onednn::Pooling>> primitives_;
+  mutable std::map<std::pair<std::vector<int64_t>, std::vector<int64_t>>, std::unique_ptr<onednn::Pooling>> primitives_;
 };
 
 template <class T>
@@ -164,12 +161,13 @@ class AveragePool : public exec::Kernel {
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
     const Tensor& x = inputs[0];
-    const Window window = step_.window.kernel.empty() ? whole(x.shape()) : step_.window;
-    const Padding padding = padding_for(window, spatial_of(x.shape(), window.kernel.size()));
+    const Shape spatial = exec::spatial_dimensions(x.shape());
+    if (spatial.size() > 3) throw Error(ErrorKind::kUnsupported, "average of {} spatial axes", spatial.size());
+    const exec::Window window =
+        exec::resolve_window(step_.window, spatial, step_.window.kernel.empty() ? spatial : Shape());
     const int64_t channels = x.shape()[1];
-    Tensor y =
-        workspace.allocate(step_.y.storage(), window_result_shape(window, padding, x.shape(), channels), x.layout());
-    const Positions positions(window, padding, x.shape(), y.shape());
+    Tensor y = workspace.allocate(step_.y.storage(), result_shape(window, x.shape()), x.layout());
+    const Positions positions(window, x.shape());
     for (int64_t n = 0; n < x.shape()[0]; ++n) {
       const Byte* from = bytes_of(x) + n * x.size() / x.shape()[0];
       Byte* to = bytes_of(y) + n * y.size() / x.shape()[0];
@@ -185,16 +183,6 @@ class AveragePool : public exec::Kernel {
   std::string implementation() const override { return "integer sums"; }
 
  private:
-  static Window whole(const Shape& shape) {
-    if (shape.size() < 3) throw Error(ErrorKind::kModel, "shape {} has no spatial axes", shape_text(shape));
-    Window window;
-    window.kernel.assign(shape.begin() + 2, shape.end());
-    const size_t axes = window.kernel.size();
-    window.strides = window.dilations = std::vector<int64_t>(axes, 1);
-    window.pads_begin = window.pads_end = std::vector<int64_t>(axes, 0);
-    return window;
-  }
-
   void average(const Positions& positions, int64_t at, const Byte* x, std::vector<int32_t>& sums, Byte* y) const {
     const auto channels = static_cast<int64_t>(sums.size());
     std::fill(sums.begin(), sums.end(), 0);
@@ -228,7 +216,7 @@ class AveragePool : public exec::Kernel {
 
 }  // namespace
 
-exec::KernelPtr make_max_pool(const Window& window, DataType type, KernelChoice choice) {
+exec::KernelPtr make_max_pool(const exec::WindowAttributes& window, DataType type, KernelChoice choice) {
   if (choice == KernelChoice::kReference) return std::make_unique<PlainMaxPool>(window, type);
   return std::make_unique<FastMaxPool>(window);
 }

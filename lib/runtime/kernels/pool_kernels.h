@@ -1,18 +1,18 @@
 #pragma once
 
 #include "lib/exec/kernel.h"
+#include "lib/exec/window.h"
 #include "lib/runtime/kernels/affine8.h"
-#include "lib/runtime/kernels/window.h"
 #include "lib/runtime/lower.h"
 
 namespace narrow::runtime {
 
 /// Maximum over windows of an 8-bit tensor; padding never wins. Parameters pass through.
-exec::KernelPtr make_max_pool(const Window& window, DataType type, KernelChoice choice);
+exec::KernelPtr make_max_pool(const exec::WindowAttributes& window, DataType type, KernelChoice choice);
 
 struct AveragePoolStep {
-  Window window;           // without kernel: all of the spatial axes (GlobalAveragePool)
-  bool count_pad = false;  // declared padding counts as real zeros
+  exec::WindowAttributes window;  // without kernel: all of the spatial axes (GlobalAveragePool)
+  bool count_pad = false;         // declared padding counts as real zeros
   Affine8 x;
   Affine8 y;
 };

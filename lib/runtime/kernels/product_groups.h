@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include "lib/exec/window.h"
 #include "lib/onednn/convolution.h"
-#include "lib/runtime/kernels/window.h"
 #include "lib/tensor/tensor.h"
 
 namespace narrow::runtime {
@@ -25,7 +25,7 @@ struct ProductGroup {
 };
 
 struct ConvolutionGroup : ProductGroup {
-  Window window;
+  exec::WindowAttributes window;
   int64_t groups = 1;
   Tensor weights;  // int8 [M, C/groups, kernel...]
 };

@@ -28,19 +28,17 @@ class ReferenceConvolution : public exec::Kernel {
 class FastConvolution : public exec::Kernel {
  public:
   explicit FastConvolution(ConvolutionGroup group) : group_(std::move(group)) {
-    // With fixed padding the weights are packed now, and a refusal comes at compile time.
-    if (group_.window.auto_pad == AutoPad::kNotSet) primitive({group_.window.pads_begin, group_.window.pads_end});
+    // Pads that the node gives are those of any size: the weights are packed now, and a refusal comes at compile time.
+    if (group_.window.auto_pad == exec::AutoPad::kNotSet) primitive(exec::smallest_window(group_.window, kernel()));
   }
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
     const Tensor& x = inputs[0];
-    const auto spatial = spatial_of(x.shape(), group_.window.kernel.size());
+    const exec::Window window = exec::resolve_window(group_.window, exec::spatial_dimensions(x.shape()), kernel());
     if (x.shape()[1] != group_.weights.shape()[1] * group_.groups) {
       throw Error(ErrorKind::kModel, "{} channels for weights {}", x.shape()[1], shape_text(group_.weights.shape()));
     }
-    const Padding padding = padding_for(group_.window, spatial);
-    for (size_t i = 0; i < spatial.size(); ++i) output_size(group_.window, padding, spatial, i);
-    outputs[0] = primitive(padding).run(x, Tensor(), workspace);
+    outputs[0] = primitive(window).run(x, Tensor(), workspace);
   }
   exec::LayoutUse layout_use() const override { return exec::LayoutUse::kChannelsLast; }
   std::string implementation() const override {
@@ -49,16 +47,18 @@ class FastConvolution : public exec::Kernel {
   }
 
  private:
-  const onednn::Convolution& primitive(const Padding& padding) const {
+  Shape kernel() const { return exec::spatial_dimensions(group_.weights.shape()); }
+
+  const onednn::Convolution& primitive(const exec::Window& window) const {
     const std::lock_guard lock(mutex_);
-    auto& kept = primitives_[padding];
+    auto& kept = primitives_[{window.pads_begin, window.pads_end}];
     if (!kept) {
       kept = std::make_unique<onednn::Convolution>(onednn::ConvolutionSpec{.source = group_.source,
                                                                            .destination = group_.destination,
-                                                                           .strides = group_.window.strides,
-                                                                           .dilations = group_.window.dilations,
-                                                                           .pads_begin = padding.begin,
-                                                                           .pads_end = padding.end,
+                                                                           .strides = window.strides,
+                                                                           .dilations = window.dilations,
+                                                                           .pads_begin = window.pads_begin,
+                                                                           .pads_end = window.pads_end,
                                                                            .groups = group_.groups,
                                                                            .clamp = group_.clamp,
                                                                            .add_residual = false,
@@ -70,7 +70,9 @@ class FastConvolution : public exec::Kernel {
 
   ConvolutionGroup group_;
   mutable std::mutex mutex_;
-  mutable std::map<Padding, std::unique_ptr<onednn::Convolution>> primitives_;  // few: auto_pad depends on the size
+  // By pads; few: only auto_pad depends on the size.
+  mutable std::map<std::pair<std::vector<int64_t>, std::vector<int64_t>>, std::unique_ptr<onednn::Convolution>>
+      primitives_;
 };
 
 class ReferenceMatmul : public exec::Kernel {

@@ -64,17 +64,17 @@ struct Geometry {
   std::array<int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, pad{0, 0, 0};
 };
 
-Geometry geometry_of(const ConvolutionGroup& group, const Padding& padding, const Shape& source, const Shape& result) {
+Geometry geometry_of(const exec::Window& window, const Shape& source) {
   Geometry g;
-  const size_t axes = group.window.kernel.size();
+  const size_t axes = window.kernel.size();
   for (size_t i = 0; i < axes; ++i) {
     const size_t at = 3 - axes + i;
     g.in[at] = source[2 + i];
-    g.out[at] = result[2 + i];
-    g.kernel[at] = group.window.kernel[i];
-    g.stride[at] = group.window.strides[i];
-    g.dilation[at] = group.window.dilations[i];
-    g.pad[at] = padding.begin[i];
+    g.out[at] = window.output[i];
+    g.kernel[at] = window.kernel[i];
+    g.stride[at] = window.strides[i];
+    g.dilation[at] = window.dilations[i];
+    g.pad[at] = window.pads_begin[i];
   }
   return g;
 }
@@ -135,13 +135,16 @@ int64_t matrix_index(int64_t index, const Shape& result, const Shape& operand) {
 
 Tensor convolve(const Tensor& source, const ConvolutionGroup& group) {
   const Tensor plain = to_layout(source, Layout::kPlain);
-  const Padding padding = padding_for(group.window, spatial_of(plain.shape(), group.window.kernel.size()));
   const Shape& kernel = group.weights.shape();
+  const exec::Window window =
+      exec::resolve_window(group.window, exec::spatial_dimensions(plain.shape()), exec::spatial_dimensions(kernel));
   const int64_t channels = plain.shape()[1];
   if (kernel[1] * group.groups != channels)
     throw Error(ErrorKind::kModel, "{} channels for weights {}", channels, shape_text(kernel));
-  Tensor result(group.destination, window_result_shape(group.window, padding, plain.shape(), kernel[0]));
-  const Geometry g = geometry_of(group, padding, plain.shape(), result.shape());
+  Shape shape{plain.shape()[0], kernel[0]};
+  shape.insert(shape.end(), window.output.begin(), window.output.end());
+  Tensor result(group.destination, shape);
+  const Geometry g = geometry_of(window, plain.shape());
   const Integers x(plain);
   const Integers w(group.weights);
   const Finish finish(group, result);

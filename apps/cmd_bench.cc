@@ -122,13 +122,14 @@ std::vector<exec::Feed> feeds_of(const DataSource& data, int64_t batch) {
 }
 
 Candidate make_candidate(const std::string& path, const Options& options, const Config& config, Stages& stages) {
-  const ModelSource source = open_model(path, stages);
+  const ModelSource source = open_model(path, {}, stages);
   Candidate candidate;
   candidate.inputs = model_inputs(source.loaded);
   candidate.runner = std::make_unique<Runner>(make_runner(source.loaded, runtime_from_name(options.runtime)));
-  candidate.feeds = options.data.empty() ? random_feeds(candidate.inputs, options.bench.batch)
-                                         : feeds_of(open_source(options.data, candidate.inputs, config.inputs, stages),
-                                                    options.bench.batch);
+  candidate.feeds =
+      options.data.empty()
+          ? random_feeds(candidate.inputs, options.bench.batch)
+          : feeds_of(open_source(options.data, {candidate.inputs, config.inputs, {}}, stages), options.bench.batch);
   return candidate;
 }
 

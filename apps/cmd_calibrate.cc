@@ -37,15 +37,16 @@ struct Prepared {
 };
 
 /// Only the normalized model survives: calibration is meant to stay small.
-Prepared prepare(const std::string& path, Stages& stages) {
-  const ModelSource source = open_model(path, stages);
+Prepared prepare(const std::string& path, const std::vector<NamedPath>& outputs, Stages& stages) {
+  const ModelSource source = open_model(path, outputs, stages);
   refuse_quantized(source.loaded);
   return {normalize(source.loaded, stages), source.facts.sha256, model_inputs(source.loaded)};
 }
 
 calib::CalibrationTable run(const Options& options, const Config& config, Stages& stages) {
-  const Prepared prepared = prepare(options.model, stages);
-  const DataSource data = open_source(options.data, prepared.inputs, config.inputs, stages);
+  const std::vector<NamedPath> outputs{{"--output", options.output}};
+  const Prepared prepared = prepare(options.model, outputs, stages);
+  const DataSource data = open_source(options.data, {prepared.inputs, config.inputs, outputs}, stages);
   const Needs needs = stages.run("analyze", [&] {
     return plan::calibration_needs(prepared.model, analyze::analyze(prepared.model), config.rules);
   });

@@ -22,7 +22,7 @@ int run_inspect(const Arguments& arguments) {
   if (!line.parse(arguments)) return 0;
   apply_common_options(common);
   Stages stages(progress_style(common));
-  const Inspection inspection = inspect(open_model(model, stages), stages);
+  const Inspection inspection = inspect(open_model(model, {}, stages), stages);
   print_result(common.json() ? json_text(to_json(inspection)) : report::render_text(to_document(inspection)));
   return 0;
 }

@@ -33,7 +33,7 @@ struct Options {
 };
 
 plan::PrecisionPlan run(const Options& options, const Config& config, Stages& stages) {
-  const ModelSource source = open_model(options.model, stages);
+  const ModelSource source = open_model(options.model, {{"--output", options.output}}, stages);
   refuse_quantized(source.loaded);
   const graph::Model model = normalize(source.loaded, stages);
   const analyze::Analysis analysis = stages.run("analyze", [&] { return analyze::analyze(model); });

@@ -1,5 +1,7 @@
 #include <filesystem>
 
+#include <filesystem>
+
 #include "apps/commands.h"
 #include "apps/common_options.h"
 #include "apps/paths.h"
@@ -52,6 +54,19 @@ void add_options(CommandLine& line, QuantizeOptions& options) {
   add_common_options(line, options.common);
 }
 
+/// The data file beside the model is written only when the model is large; by then it is too late to refuse it.
+std::vector<NamedPath> outputs_of(const QuantizeOptions& options) {
+  const PipelineOptions& pipeline = options.pipeline;
+  std::vector<NamedPath> outputs{{"--output", pipeline.output},
+                                 {"--calibration-out", pipeline.calibration_out},
+                                 {"--plan-out", pipeline.plan_out}};
+  for (const NamedPath& report : named_paths("--report", options.reports)) outputs.push_back(report);
+  std::error_code failed;
+  const std::string beside = pipeline.output + ".data";
+  if (std::filesystem::exists(beside, failed)) outputs.push_back({"the data file of --output", beside});
+  return outputs;
+}
+
 void check_options(const QuantizeOptions& options) {
   const PipelineOptions& pipeline = options.pipeline;
   const bool calibrates = pipeline.plan.empty() && pipeline.calibration.empty();
@@ -66,10 +81,6 @@ void check_options(const QuantizeOptions& options) {
   if (!pipeline.plan.empty() && !pipeline.calibration_out.empty()) {
     throw Error(ErrorKind::kUsage, "--calibration-out has nothing to write with --plan");
   }
-  std::vector<NamedPath> outputs{{"--output", pipeline.output},
-                                 {"--calibration-out", pipeline.calibration_out},
-                                 {"--plan-out", pipeline.plan_out}};
-  for (const NamedPath& report : named_paths("--report", options.reports)) outputs.push_back(report);
   check_outputs({{"the model", pipeline.model},
                  {"--data", pipeline.data},
                  {"--config", options.flags.config_path},
@@ -77,7 +88,7 @@ void check_options(const QuantizeOptions& options) {
                  {"--labels", pipeline.labels},
                  {"--calibration", pipeline.calibration},
                  {"--plan", pipeline.plan}},
-                outputs);
+                pipeline.outputs);
 }
 
 }  // namespace
@@ -89,8 +100,9 @@ int run_quantize(const Arguments& arguments) {
   if (!line.parse(arguments)) return 0;
   line.require("--output");
   apply_common_options(options.common);
-  check_options(options);
   PipelineOptions& pipeline = options.pipeline;
+  pipeline.outputs = outputs_of(options);
+  check_options(options);
   pipeline.config = read_config(options.flags);
   pipeline.workers = options.common.threads;
   pipeline.speed = !options.no_speed;

@@ -44,6 +44,22 @@ bool writes_npz(const std::string& output) {
   return fs::path(output).extension() == ".npz";
 }
 
+std::string feed_file(size_t feed) {
+  return fmt::format("feed_{:06}.npz", feed);
+}
+
+/// The existing files that may be overwritten: of a folder, those that are named as feeds are.
+std::vector<NamedPath> outputs_of(const Options& options) {
+  if (writes_npz(options.output)) return {{"--output", options.output}};
+  std::vector<NamedPath> outputs;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(options.output, failed)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("feed_") && name.ends_with(".npz")) outputs.push_back({"--output", entry.path().string()});
+  }
+  return outputs;
+}
+
 void check_output(const std::string& output) {
   if (writes_npz(output)) {
     check_writable(output);
@@ -55,7 +71,7 @@ void check_output(const std::string& output) {
     throw Error(ErrorKind::kData, "can not write into '{}': not a folder that can be made; a single file ends in .npz",
                 output);
   }
-  check_writable(fs::path(output) / "feed_000000.npz");
+  check_writable(fs::path(output) / feed_file(0));
 }
 
 Tensor joined(const Results& results, size_t output, const std::string& name) {
@@ -114,7 +130,7 @@ void write_results(const Results& results, const std::vector<std::string>& names
     return;
   }
   for (size_t feed = 0; feed < results.size(); ++feed) {
-    write_npz(fs::path(output) / fmt::format("feed_{:06}.npz", feed), arrays_of(results[feed]));
+    write_npz(fs::path(output) / feed_file(feed), arrays_of(results[feed]));
   }
 }
 
@@ -155,9 +171,10 @@ int run_run(const Arguments& arguments) {
                 {{"--output", writes_npz(options.output) ? options.output : ""}});
   check_output(options.output);
   Stages stages(progress_style(options.common));
-  const ModelSource source = open_model(options.model, stages);
+  const std::vector<NamedPath> outputs = outputs_of(options);
+  const ModelSource source = open_model(options.model, outputs, stages);
   const Runner runner = stages.run("compile", [&] { return make_runner(source.loaded, runtime); });
-  const DataSource data = open_source(options.data, model_inputs(source.loaded), config.inputs, stages);
+  const DataSource data = open_source(options.data, {model_inputs(source.loaded), config.inputs, outputs}, stages);
   const Results results = stages.run("run", [&] { return run_all(runner.program, *data.reader, options, stages); });
   write_results(results, runner.program.output_names(), options.output);
   print_summary(options, runner, data.reader->size(), stages.seconds("run"));

@@ -30,9 +30,10 @@ struct Options {
 
 report::Report validate_files(const Options& options, const Config& config) {
   Stages stages(progress_style(options.common));
-  const ModelSource original = open_model(options.float_model, stages);
-  const ModelSource quantized = open_model(options.quantized_model, stages);
-  const DataSource data = open_source(options.data, model_inputs(original.loaded), config.inputs, stages);
+  const std::vector<NamedPath> outputs = named_paths("--report", options.reports);
+  const ModelSource original = open_model(options.float_model, outputs, stages);
+  const ModelSource quantized = open_model(options.quantized_model, outputs, stages);
+  const DataSource data = open_source(options.data, {model_inputs(original.loaded), config.inputs, outputs}, stages);
   report::Report report;
   report.command = "validate";
   report.versions = versions();

@@ -23,9 +23,9 @@ std::string hash_files(const std::vector<std::filesystem::path>& files) {
 
 }  // namespace
 
-DataSource open_source(const std::string& path, const std::vector<calib::InputSpec>& inputs,
-                       const calib::InputConfig& config, Stages& stages) {
-  auto reader = stages.run("open data", [&] { return calib::open_data(path, inputs, config); });
+DataSource open_source(const std::string& path, const DataUse& use, Stages& stages) {
+  auto reader = stages.run("open data", [&] { return calib::open_data(path, use.inputs, use.config); });
+  refuse_overwriting(use.outputs, fmt::format("a file of the data '{}'", path), reader->files());
   if (reader->size() == 0) throw Error(ErrorKind::kData, "'{}' holds no samples", path);
   std::string hash = stages.run("hash data", [&] { return hash_files(reader->files()); });
   return {.path = path, .reader = std::move(reader), .sha256 = std::move(hash)};

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/paths.h"
 #include "apps/stages.h"
 #include "calib/data_reader.h"
 #include "lib/report/report.h"
@@ -21,9 +22,16 @@ struct DataSource {
   report::DataFacts facts(int64_t samples) const { return {.path = path, .sha256 = sha256, .samples = samples}; }
 };
 
-/// Opens and hashes: the SHA-256 of a single file; of several, that of the lines that sha256sum prints for them.
-DataSource open_source(const std::string& path, const std::vector<calib::InputSpec>& inputs,
-                       const calib::InputConfig& config, Stages& stages);
+/// What a command's data must fit, and what it must not be.
+struct DataUse {
+  const std::vector<calib::InputSpec>& inputs;
+  const calib::InputConfig& config;
+  const std::vector<NamedPath>& outputs;  // what the command writes
+};
+
+/// Opens and hashes: the SHA-256 of a single file; of several, that of the lines that sha256sum prints for them. Throws
+/// Error(kUsage) if an output would overwrite one of the files.
+DataSource open_source(const std::string& path, const DataUse& use, Stages& stages);
 
 /// Indices of [0, size) that are not in `used`; all of them if nothing remains.
 std::vector<int64_t> remaining_samples(int64_t size, const std::vector<int64_t>& used);

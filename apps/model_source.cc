@@ -1,5 +1,7 @@
 #include "apps/model_source.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -7,6 +9,7 @@
 #include "lib/base/file.h"
 #include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/traverse.h"
 #include "lib/io/load.h"
 #include "lib/rewrite/normalize.h"
 #include "lib/tensor/data_type.h"
@@ -22,19 +25,23 @@ int64_t tensor_bytes(const onnx::TensorProto& tensor) {
   return static_cast<int64_t>(storage_bytes(static_cast<DataType>(tensor.data_type()), count));
 }
 
-/// Of the model file and what lies beside it.
-int64_t all_file_bytes(const graph::Model& model, const fs::path& path) {
-  std::set<std::string> files{path.filename().string()};
-  for (const onnx::TensorProto& tensor : model.graph().initializer()) {
-    if (tensor.data_location() != onnx::TensorProto::EXTERNAL) continue;
+/// The files that hold the model's tensors; one of them may be the model's own.
+std::set<fs::path> external_files(const graph::Model& model, const fs::path& folder) {
+  std::set<fs::path> files;
+  graph::for_each_tensor(model.graph(), [&](const onnx::TensorProto& tensor) {
+    if (tensor.data_location() != onnx::TensorProto::EXTERNAL) return;
     for (const auto& entry : tensor.external_data()) {
-      if (entry.key() == "location") files.insert(entry.value());
+      if (entry.key() == "location") files.insert(folder / entry.value());
     }
-  }
+  });
+  return files;
+}
+
+int64_t total_bytes(const std::set<fs::path>& files) {
   int64_t bytes = 0;
-  for (const std::string& file : files) {
+  for (const fs::path& file : files) {
     std::error_code failed;
-    const auto size = fs::file_size(path.parent_path() / file, failed);
+    const auto size = fs::file_size(file, failed);
     if (!failed) bytes += static_cast<int64_t>(size);
   }
   return bytes;
@@ -42,13 +49,16 @@ int64_t all_file_bytes(const graph::Model& model, const fs::path& path) {
 
 }  // namespace
 
-ModelSource open_model(const std::string& path, Stages& stages) {
+ModelSource open_model(const std::string& path, const std::vector<NamedPath>& outputs, Stages& stages) {
   graph::Model loaded = stages.run("load", [&] { return io::load_model(path); });
+  std::set<fs::path> files = external_files(loaded, fs::path(path).parent_path());
+  refuse_overwriting(outputs, fmt::format("external data of the model '{}'", path), {files.begin(), files.end()});
+  files.insert(path);
   return stages.run("hash model", [&] {
     report::ModelFacts facts;
     facts.path = path;
     facts.sha256 = sha256_of_file(path);
-    facts.file_bytes = all_file_bytes(loaded, path);
+    facts.file_bytes = total_bytes(files);
     facts.weight_bytes = weight_bytes(loaded);
     return ModelSource{std::move(loaded), std::move(facts)};
   });

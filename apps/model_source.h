@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/paths.h"
 #include "apps/stages.h"
 #include "calib/data_reader.h"
 #include "lib/graph/model.h"
@@ -16,8 +17,9 @@ struct ModelSource {
   report::ModelFacts facts;
 };
 
-/// Loads, checks and hashes. Errors as io::load_model.
-ModelSource open_model(const std::string& path, Stages& stages);
+/// Loads, checks and hashes. Errors as io::load_model; Error(kUsage) if one of `outputs`, what the command writes,
+/// would overwrite the model's external data.
+ModelSource open_model(const std::string& path, const std::vector<NamedPath>& outputs, Stages& stages);
 
 /// prepare, fold_constants, apply_constants, fold_linear, shapes inferred after each: the form that analysis and
 /// rewrite want.

@@ -1,6 +1,10 @@
 #include "apps/paths.h"
 
+#include <sys/stat.h>
+
 #include <filesystem>
+#include <map>
+#include <optional>
 
 #include "lib/base/error.h"
 #include "lib/base/file.h"
@@ -18,11 +22,11 @@ bool same_file(const std::string& a, const std::string& b) {
   return fs::weakly_canonical(a, failed) == fs::weakly_canonical(b, failed);
 }
 
-/// An existing regular file directly inside an input folder belongs to that input.
-bool belongs_to(const std::string& output, const std::string& input) {
-  std::error_code failed;
-  if (!fs::is_directory(input, failed)) return same_file(output, input);
-  return fs::is_regular_file(output, failed) && fs::equivalent(fs::absolute(output).parent_path(), input, failed);
+/// What makes a file itself, under whatever name; nothing for one that does not exist or is no regular file.
+std::optional<std::pair<dev_t, ino_t>> file_identity(const fs::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  return std::pair(status.st_dev, status.st_ino);
 }
 
 }  // namespace
@@ -33,7 +37,7 @@ void check_outputs(const std::vector<NamedPath>& inputs, const std::vector<Named
     std::error_code failed;
     if (path.empty()) continue;
     for (const NamedPath& input : inputs) {
-      if (input.path.empty() || !belongs_to(path, input.path)) continue;
+      if (input.path.empty() || !same_file(path, input.path)) continue;
       throw Error(ErrorKind::kUsage, "{} '{}' would overwrite {}", option, path, input.option);
     }
     const bool regular = fs::is_regular_file(path, failed) || !fs::exists(path, failed);
@@ -42,6 +46,21 @@ void check_outputs(const std::vector<NamedPath>& inputs, const std::vector<Named
       throw Error(ErrorKind::kUsage, "{} and {} are both '{}'", outputs[k].option, option, path);
     }
     check_writable(path);
+  }
+}
+
+void refuse_overwriting(const std::vector<NamedPath>& outputs, const std::string& what,
+                        const std::vector<fs::path>& files) {
+  std::map<std::pair<dev_t, ino_t>, const NamedPath*> existing;
+  for (const NamedPath& output : outputs) {
+    if (const auto identity = file_identity(output.path)) existing.emplace(*identity, &output);
+  }
+  if (existing.empty()) return;
+  for (const fs::path& file : files) {
+    const auto identity = file_identity(file);
+    const auto found = identity ? existing.find(*identity) : existing.end();
+    if (found == existing.end()) continue;
+    throw Error(ErrorKind::kUsage, "{} '{}' would overwrite {}", found->second->option, found->second->path, what);
   }
 }
 

@@ -1,6 +1,7 @@
 // A command's files: nothing that it reads is ever overwritten by what it writes.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,15 @@ struct NamedPath {
   std::string path;
 };
 
-/// Throws Error(kUsage) if an output is an input, lies over a file of an input folder, or is another output;
-/// Error(kData) if it could not be written. Asked before long work.
+/// Throws Error(kUsage) if an output is an input or another output; Error(kData) if it could not be written. Asked
+/// before long work.
 void check_outputs(const std::vector<NamedPath>& inputs, const std::vector<NamedPath>& outputs);
+
+/// Throws Error(kUsage) if an output would overwrite one of `files`, whatever it is called (links). Asked as soon as it
+/// is known which files stand behind an input: the external data of a model, the files of a folder. `what`: "a file of
+/// --data".
+void refuse_overwriting(const std::vector<NamedPath>& outputs, const std::string& what,
+                        const std::vector<std::filesystem::path>& files);
 
 /// One entry for each file of a repeated option.
 std::vector<NamedPath> named_paths(const std::string& option, const std::vector<std::string>& paths);

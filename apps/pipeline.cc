@@ -124,10 +124,12 @@ validate::Validation run_validation(ValidateRun run, Stages& stages) {
 }
 
 report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
-  const ModelSource source = open_model(options.model, stages);
+  const ModelSource source = open_model(options.model, options.outputs, stages);
   refuse_quantized(source.loaded);
   const std::vector<calib::InputSpec> inputs = model_inputs(source.loaded);
-  const auto open = [&](const std::string& path) { return open_source(path, inputs, options.config.inputs, stages); };
+  const auto open = [&](const std::string& path) {
+    return open_source(path, {inputs, options.config.inputs, options.outputs}, stages);
+  };
   const std::optional<DataSource> data = options.data.empty() ? std::nullopt : std::optional(open(options.data));
   const std::optional<DataSource> other =
       options.evaluation.empty() ? std::nullopt : std::optional(open(options.evaluation));

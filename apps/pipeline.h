@@ -6,6 +6,7 @@
 
 #include "apps/config.h"
 #include "apps/data_source.h"
+#include "apps/paths.h"
 #include "apps/stages.h"
 #include "calib/calibration_table.h"
 #include "lib/graph/model.h"
@@ -25,6 +26,7 @@ struct PipelineOptions {
   std::string plan;         // plan to take as it is
   std::string calibration_out;
   std::string plan_out;
+  std::vector<NamedPath> outputs;  // all that the command writes, reports too: none of them may be an input
   int workers = 1;
   bool speed = true;
 };

@@ -14,6 +14,23 @@ namespace narrow::test {
 
 namespace fs = std::filesystem;
 
+void expect_error(const Outcome& outcome, int exit_code, const testing::Matcher<std::string>& line) {
+  EXPECT_EQ(outcome.exit_code, exit_code) << outcome.err;
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, testing::AllOf(testing::StartsWith("narrow: error: "), line));
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+}
+
+std::string npy(const std::string& descriptor, const std::string& shape, const std::string& elements) {
+  std::string header = "{'descr': '" + descriptor + "', 'fortran_order': False, 'shape': (" + shape + "), }";
+  header.append(63 - (10 + header.size()) % 64, ' ');
+  header += '\n';
+  std::string bytes("\x93NUMPY\x01\x00", 8);
+  bytes += static_cast<char>(header.size());
+  bytes += '\0';
+  return bytes + header + elements;
+}
+
 std::string narrow_program() {
   return NARROW_PROGRAM;
 }

@@ -1,6 +1,8 @@
 // The narrow executable as a user runs it.
 #pragma once
 
+#include <gmock/gmock.h>
+
 #include <filesystem>
 #include <string>
 
@@ -15,8 +17,14 @@ struct Outcome {
 /// Runs `narrow <arguments>` through the shell, so that redirections work too.
 Outcome run_narrow(const std::string& arguments);
 
+/// One line on stderr, which matches, nothing on stdout, and the exit code.
+void expect_error(const Outcome& outcome, int exit_code, const testing::Matcher<std::string>& line);
+
 /// Path of the executable.
 std::string narrow_program();
+
+/// A .npy file of version 1.0.
+std::string npy(const std::string& descriptor, const std::string& shape, const std::string& elements);
 
 /// A folder of its own for one test, removed when it goes.
 class TemporaryFolder {

@@ -88,11 +88,12 @@ void check_table(const calib::CalibrationTable& table, const Needs& needs, const
     if (found == table.values.end()) {
       throw Error(ErrorKind::kUsage, "no range for value '{}'; calibrate again with this config", representative);
     }
-    if (!(found->second.calibrator == need.calibrator)) {
-      throw Error(
-          ErrorKind::kUsage, "value '{}' was calibrated by {}, the rules want {}; calibrate again or give --method",
-          representative, quant::calibrator_text(found->second.calibrator), quant::calibrator_text(need.calibrator));
-    }
+    const std::string has = calib::choice_text(found->second.calibrator, found->second.scheme);
+    const std::string wanted = calib::choice_text(need.calibrator, need.scheme);
+    if (has == wanted) continue;
+    throw Error(ErrorKind::kUsage,
+                "value '{}' was calibrated by {}, the rules want {}; calibrate again with this config{}",
+                representative, has, wanted, found->second.calibrator == need.calibrator ? "" : " or give --method");
   }
 }
 

@@ -29,7 +29,7 @@ struct CalibrationRun {
 calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages);
 
 /// Throws Error(kUsage) if the table was made from another model, lacks a value or holds a range that another
-/// calibrator chose than the rules want.
+/// calibrator chose than the rules want, or the same one for a scheme in which it would have chosen otherwise.
 void check_table(const calib::CalibrationTable& table, const Needs& needs, const std::string& model_sha256);
 
 calib::CalibrationTable read_table(const std::string& path);

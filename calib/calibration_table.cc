@@ -1,17 +1,29 @@
 #include "calib/calibration_table.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 namespace narrow::calib {
 namespace {
 
 constexpr std::string_view kFormat = "narrow-calibration";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;
 
-Json to_json(const quant::CalibratorSpec& calibrator) {
+bool looks_at_type(quant::CalibrationMethod method) {
+  return quant::scheme_use(method) == quant::SchemeUse::kTypeAndSymmetry;
+}
+
+bool looks_at_symmetry(quant::CalibrationMethod method) {
+  return quant::scheme_use(method) != quant::SchemeUse::kNothing;
+}
+
+Json to_json(const quant::CalibratorSpec& calibrator, const quant::Scheme& scheme) {
   Json json;
   json["method"] = quant::calibration_method_name(calibrator.method);
   if (calibrator.method == quant::CalibrationMethod::kPercentile) json["percentile"] = calibrator.percentile;
+  if (looks_at_type(calibrator.method)) json["type"] = quant::name(scheme.type);
+  if (looks_at_symmetry(calibrator.method)) json["symmetric"] = scheme.symmetric;
   return json;
 }
 
@@ -23,7 +35,7 @@ Json to_json(const CalibratedValue& value) {
   json["max"] = json_float(value.max);
   json["count"] = value.count;
   json["not_finite"] = value.not_finite;
-  json["calibrator"] = to_json(value.calibrator);
+  json["calibrator"] = to_json(value.calibrator, value.scheme);
   return json;
 }
 
@@ -39,8 +51,8 @@ int64_t read_count(JsonObject& object, const std::string& key) {
   return value;
 }
 
-quant::CalibratorSpec read_calibrator(JsonObject object) {
-  quant::CalibratorSpec calibrator;
+void read_calibrator(JsonObject object, CalibratedValue& value) {
+  quant::CalibratorSpec& calibrator = value.calibrator;
   const auto method = object.get<std::string>("method");
   calibrator.method = in_context(object.path_of("method"), [&] { return quant::calibration_method_from_name(method); });
   if (calibrator.method == quant::CalibrationMethod::kPercentile) {
@@ -49,8 +61,12 @@ quant::CalibratorSpec read_calibrator(JsonObject object) {
       object.fail("percentile", "is not above 0 and at most 100");
     }
   }
+  if (looks_at_type(calibrator.method)) {
+    const auto type = object.get<std::string>("type");
+    value.scheme.type = in_context(object.path_of("type"), [&] { return quant::quant_type_from_name(type); });
+  }
+  if (looks_at_symmetry(calibrator.method)) value.scheme.symmetric = object.get<bool>("symmetric");
   object.finish();
-  return calibrator;
 }
 
 CalibratedValue read_value(JsonObject object) {
@@ -60,7 +76,7 @@ CalibratedValue read_value(JsonObject object) {
   value.max = read_float(object, "max");
   value.count = read_count(object, "count");
   value.not_finite = read_count(object, "not_finite");
-  value.calibrator = read_calibrator(object.object("calibrator"));
+  read_calibrator(object.object("calibrator"), value);
   if (value.range.rmin > 0) object.fail("rmin", "is above 0: a range contains 0");
   if (value.range.rmax < 0) object.fail("rmax", "is below 0: a range contains 0");
   if (value.min > value.max) object.fail("min", "is above max");
@@ -69,6 +85,14 @@ CalibratedValue read_value(JsonObject object) {
 }
 
 }  // namespace
+
+std::string choice_text(const quant::CalibratorSpec& calibrator, const quant::Scheme& scheme) {
+  std::string text = quant::calibrator_text(calibrator);
+  if (!looks_at_symmetry(calibrator.method)) return text;
+  text += scheme.symmetric ? " for symmetric" : " for affine";
+  if (looks_at_type(calibrator.method)) text += fmt::format(" {}", quant::name(scheme.type));
+  return text + " activations";
+}
 
 Json to_json(const CalibrationTable& table) {
   Json json;

@@ -18,6 +18,7 @@ struct CalibratedValue {
   int64_t count = 0;
   int64_t not_finite = 0;
   quant::CalibratorSpec calibrator;
+  quant::Scheme scheme;  // that it chose for; tables hold what the calibrator looks at
 };
 
 struct CalibrationTable {
@@ -26,6 +27,10 @@ struct CalibrationTable {
   int64_t samples = 0;
   std::map<std::string, CalibratedValue> values;
 };
+
+/// "mse for symmetric int8 activations": the calibrator and as much of the scheme as its choice depends on. Two values
+/// with the same statistics and the same text have the same range.
+std::string choice_text(const quant::CalibratorSpec& calibrator, const quant::Scheme& scheme);
 
 Json to_json(const CalibrationTable& table);
 /// Throws Error(kUsage) with the path of what is wrong.

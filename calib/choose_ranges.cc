@@ -47,7 +47,8 @@ CalibratedValue calibrated_value(const ValueStatistics& statistics, const Calibr
           .max = statistics.max,
           .count = statistics.count,
           .not_finite = statistics.not_finite,
-          .calibrator = choice.calibrator};
+          .calibrator = choice.calibrator,
+          .scheme = choice.scheme};
 }
 
 }  // namespace

@@ -15,13 +15,14 @@ struct MethodRow {
   CalibrationMethod method;
   std::string_view name;
   bool needs_histogram;
+  SchemeUse uses;
 };
 
 constexpr std::array kMethods{
-    MethodRow{CalibrationMethod::kMinMax, "minmax", false},
-    MethodRow{CalibrationMethod::kPercentile, "percentile", true},
-    MethodRow{CalibrationMethod::kEntropy, "entropy", true},
-    MethodRow{CalibrationMethod::kMse, "mse", true},
+    MethodRow{CalibrationMethod::kMinMax, "minmax", false, SchemeUse::kNothing},
+    MethodRow{CalibrationMethod::kPercentile, "percentile", true, SchemeUse::kSymmetry},
+    MethodRow{CalibrationMethod::kEntropy, "entropy", true, SchemeUse::kTypeAndSymmetry},
+    MethodRow{CalibrationMethod::kMse, "mse", true, SchemeUse::kTypeAndSymmetry},
 };
 
 const MethodRow& row_of(CalibrationMethod method) {
@@ -29,6 +30,10 @@ const MethodRow& row_of(CalibrationMethod method) {
 }
 
 }  // namespace
+
+bool CalibratorSpec::operator==(const CalibratorSpec& other) const {
+  return method == other.method && (method != CalibrationMethod::kPercentile || percentile == other.percentile);
+}
 
 std::string_view calibration_method_name(CalibrationMethod method) {
   return row_of(method).name;
@@ -50,6 +55,10 @@ CalibrationMethod calibration_method_from_name(std::string_view name) {
 
 bool needs_histogram(CalibrationMethod method) {
   return row_of(method).needs_histogram;
+}
+
+SchemeUse scheme_use(CalibrationMethod method) {
+  return row_of(method).uses;
 }
 
 std::string calibrator_text(const CalibratorSpec& spec) {

@@ -161,7 +161,7 @@ TEST_F(BadInput, ReportOfAnUnknownKind) {
 }
 
 TEST_F(BadInput, CalibrationTableOfAnotherModel) {
-  const std::string table = folder_.write("t.json", R"({"format": "narrow-calibration", "version": 1,
+  const std::string table = folder_.write("t.json", R"({"format": "narrow-calibration", "version": 2,
     "model_sha256": "00", "data": "", "samples": 1, "values": {}})");
   expect_error(quantize(kModel, kData, "--calibration " + table), 2,
                AllOf(HasSubstr("t.json"), HasSubstr("another model")));

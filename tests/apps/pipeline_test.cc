@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "apps/data_source.h"
 #include "lib/base/file.h"
@@ -96,8 +97,32 @@ TEST(Pipeline, RangesOfAnotherCalibratorAreRefused) {
       "plan " + kModel + " --calibration " + folder.path("ranges.json") + " --quiet -o " + folder.path("plan.json");
   const Outcome refused = run_narrow(plan);
   EXPECT_EQ(refused.exit_code, 2);
-  EXPECT_THAT(refused.err, HasSubstr("was calibrated by mse, the rules want percentile 99.999"));
+  EXPECT_THAT(refused.err,
+              HasSubstr("was calibrated by mse for affine uint8 activations, the rules want percentile "
+                        "99.999 for affine activations; calibrate again with this config or give --method"));
   EXPECT_EQ(run_narrow(plan + " --method mse").exit_code, 0);
+}
+
+TEST(Pipeline, RangesForAnotherSchemeAreRefused) {
+  const TemporaryFolder folder;
+  Json config = read_json(kConfig);
+  config["defaults"] = {{"activations", {{"type", "int8"}, {"symmetric", true}}}};
+  const std::string symmetric = folder.write("symmetric.json", config.dump());
+  const std::map<std::string, std::string> lines{
+      {"minmax", ""},
+      {"percentile", "by percentile 99.999 for symmetric activations, the rules want percentile 99.999 for affine "
+                     "activations; calibrate again with this config\n"},
+      {"mse", "by mse for symmetric int8 activations, the rules want mse for affine uint8 activations"}};
+  for (const auto& [method, line] : lines) {
+    const std::string ranges = folder.path(method + ".json");
+    const Outcome made = run_narrow("calibrate " + kModel + " --data " + kData + " --config " + symmetric +
+                                    " --samples 4 --quiet --method " + method + " -o " + ranges);
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+    const Outcome used = run_narrow("plan " + kModel + " --calibration " + ranges + " --quiet --method " + method +
+                                    " -o " + folder.path("plan.json"));
+    EXPECT_EQ(used.exit_code, line.empty() ? 0 : 2) << used.err;
+    EXPECT_THAT(used.err, HasSubstr(line));
+  }
 }
 
 TEST(Pipeline, AFailedGateStillWritesModelAndReports) {

@@ -57,15 +57,15 @@ void CommandLine::option(const std::string& names, std::string& target, const Op
 }
 
 void CommandLine::option(const std::string& names, int& target, const OptionHelp& help) {
-  add(names, app_->add_option(names, target), help);
+  add(names, app_->add_option(names, target), help, "an integer");
 }
 
 void CommandLine::option(const std::string& names, int64_t& target, const OptionHelp& help) {
-  add(names, app_->add_option(names, target), help);
+  add(names, app_->add_option(names, target), help, "an integer");
 }
 
 void CommandLine::option(const std::string& names, double& target, const OptionHelp& help) {
-  add(names, app_->add_option(names, target), help);
+  add(names, app_->add_option(names, target), help, "a number");
 }
 
 void CommandLine::option(const std::string& names, std::optional<std::string>& target, const OptionHelp& help) {
@@ -73,11 +73,11 @@ void CommandLine::option(const std::string& names, std::optional<std::string>& t
 }
 
 void CommandLine::option(const std::string& names, std::optional<int64_t>& target, const OptionHelp& help) {
-  add(names, app_->add_option(names, target), help);
+  add(names, app_->add_option(names, target), help, "an integer");
 }
 
 void CommandLine::option(const std::string& names, std::optional<double>& target, const OptionHelp& help) {
-  add(names, app_->add_option(names, target), help);
+  add(names, app_->add_option(names, target), help, "a number");
 }
 
 void CommandLine::repeated(const std::string& names, std::vector<std::string>& target, const OptionHelp& help) {
@@ -85,12 +85,29 @@ void CommandLine::repeated(const std::string& names, std::vector<std::string>& t
 }
 
 void CommandLine::flag(const std::string& names, bool& target, const OptionHelp& help) {
-  add(names, app_->add_flag(names, target), help);
+  add(names, app_->add_flag(names, target)->disable_flag_override(), help);
 }
 
-void CommandLine::add(const std::string& names, CLI::Option* option, const OptionHelp& help) {
+void CommandLine::add(const std::string& names, CLI::Option* option, const OptionHelp& help, std::string_view kind) {
   option->type_name(std::string(help.value));
-  entries_.push_back({names, help});
+  entries_.push_back({names, help, kind});
+}
+
+std::string CommandLine::explain(const CLI::ParseError& error) const {
+  // CLI11 names the option in its text only: "--samples: ...", "Could not convert: --samples = many", "quiet was ...".
+  const std::string text = error.what();
+  for (const Entry& entry : entries_) {
+    const std::string name = split_names(entry.names).back();
+    const size_t converted = text.find(name + " = ");
+    if (converted != std::string::npos) {
+      return fmt::format("{}: '{}' is not {}", name, text.substr(converted + name.size() + 3), entry.kind);
+    }
+    if (entry.help.value.empty() && text.starts_with(name.substr(2) + " ")) return name + " takes no value";
+    if (!text.starts_with(name + ":")) continue;
+    const bool missing = text.ends_with(" missing");
+    return name + (missing ? " needs a value" : " is given twice");
+  }
+  return fmt::format("the arguments can not be understood; see 'narrow {} --help'", help_.name);
 }
 
 Error CommandLine::usage_error(const std::string& message) const {
@@ -103,14 +120,34 @@ void CommandLine::refuse_unknown() const {
   const auto unknown =
       std::find_if(extras.begin(), extras.end(), [](const std::string& word) { return word.starts_with("-"); });
   if (unknown == extras.end()) throw usage_error(fmt::format("one argument too many: '{}'", extras.front()));
+  const std::string name = unknown->substr(0, unknown->find('='));
+  const std::string suggestion = did_you_mean(name, known_names());
+  throw usage_error(fmt::format("unknown option '{}'{}", name,
+                                suggestion.empty() ? fmt::format("; see 'narrow {} --help'", help_.name) : suggestion));
+}
+
+std::vector<std::string> CommandLine::known_names() const {
   std::vector<std::string> known{"--help"};
   for (const Entry& entry : entries_) {
     for (std::string& name : split_names(entry.names)) known.push_back(std::move(name));
   }
-  const std::string name = unknown->substr(0, unknown->find('='));
-  const std::string suggestion = did_you_mean(name, known);
-  throw usage_error(fmt::format("unknown option '{}'{}", name,
-                                suggestion.empty() ? fmt::format("; see 'narrow {} --help'", help_.name) : suggestion));
+  return known;
+}
+
+/// CLI11 would take the option that follows for the value.
+void CommandLine::refuse_missing_values(const Arguments& arguments) const {
+  const std::vector<std::string> known = known_names();
+  const auto is_option = [&](const std::string& word) {
+    return std::find(known.begin(), known.end(), word) != known.end();
+  };
+  for (const Entry& entry : entries_) {
+    if (entry.help.value.empty()) continue;
+    for (const std::string& name : split_names(entry.names)) {
+      const auto at = std::find(arguments.begin(), arguments.end(), name);
+      if (at == arguments.end() || (at + 1 != arguments.end() && !is_option(*(at + 1)))) continue;
+      throw usage_error(fmt::format("{} needs a value", name));
+    }
+  }
 }
 
 bool CommandLine::parse(const Arguments& arguments) {
@@ -118,13 +155,12 @@ bool CommandLine::parse(const Arguments& arguments) {
     print_result(help_text());
     return false;
   }
+  refuse_missing_values(arguments);
   try {
     Arguments reversed(arguments.rbegin(), arguments.rend());
     app_->parse(reversed);
   } catch (const CLI::ParseError& error) {
-    std::string message = error.what();
-    std::replace(message.begin(), message.end(), '\n', ' ');
-    throw usage_error(message);
+    throw usage_error(explain(error));
   }
   refuse_unknown();
   for (const Positional& positional : positionals_) {

@@ -13,6 +13,7 @@
 namespace CLI {
 class App;
 class Option;
+class ParseError;
 }  // namespace CLI
 
 namespace narrow::apps {
@@ -68,6 +69,7 @@ class CommandLine {
   struct Entry {
     std::string names;
     OptionHelp help;
+    std::string_view kind;
   };
   struct Positional {
     std::string name;
@@ -75,7 +77,12 @@ class CommandLine {
     CLI::Option* option = nullptr;
   };
 
-  void add(const std::string& names, CLI::Option* option, const OptionHelp& help);
+  /// `kind`: what a value must be, as in "'x' is not a number"; "" for text and flags.
+  void add(const std::string& names, CLI::Option* option, const OptionHelp& help, std::string_view kind = "");
+  /// What is wrong, in our own words and with the option's name.
+  std::string explain(const CLI::ParseError& error) const;
+  std::vector<std::string> known_names() const;
+  void refuse_missing_values(const Arguments& arguments) const;
   void refuse_unknown() const;
   Error usage_error(const std::string& message) const;
 

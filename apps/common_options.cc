@@ -14,7 +14,7 @@ constexpr int kMaxThreads = 1024;
 }  // namespace
 
 void add_common_options(CommandLine& line, CommonOptions& options) {
-  line.option("--threads", options.threads,
+  line.option("--threads", options.asked_threads,
               {"N", "threads to use (all processors); results do not depend on it", kGroup});
   line.option("--format", options.format, {"text|json", "form of the result on stdout (text)", kGroup});
   line.flag("--quiet", options.quiet, {"", "no progress and no warnings on stderr", kGroup});
@@ -28,10 +28,11 @@ void apply_common_options(CommonOptions& options) {
                 did_you_mean(options.format, formats));
   }
   if (options.quiet && options.verbose) throw Error(ErrorKind::kUsage, "--quiet and --verbose exclude each other");
-  if (options.threads < 0 || options.threads > kMaxThreads) {
-    throw Error(ErrorKind::kUsage, "--threads: {} is not between 1 and {}", options.threads, kMaxThreads);
+  const int64_t threads = options.asked_threads.value_or(available_processors());
+  if (threads < 1 || (options.asked_threads && threads > kMaxThreads)) {
+    throw Error(ErrorKind::kUsage, "--threads: {} is not between 1 and {}", threads, kMaxThreads);
   }
-  if (options.threads == 0) options.threads = available_processors();
+  options.threads = static_cast<int>(threads);
   set_thread_count(options.threads);
   start_log(options.quiet ? spdlog::level::err : options.verbose ? spdlog::level::info : spdlog::level::warn);
 }

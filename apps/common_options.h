@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,8 @@
 namespace narrow::apps {
 
 struct CommonOptions {
-  int threads = 0;  // 0: all processors
+  std::optional<int64_t> asked_threads;
+  int threads = 1;  // effective: what was asked, or all processors; set by apply_common_options
   std::string format = "text";
   bool quiet = false;
   bool verbose = false;

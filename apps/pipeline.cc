@@ -2,13 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
 #include "apps/calibration.h"
 #include "apps/model_source.h"
 #include "apps/versions.h"
 #include "lib/analyze/analyze.h"
 #include "lib/base/error.h"
 #include "lib/base/file.h"
+#include "lib/base/log.h"
 #include "lib/io/load.h"
+#include "lib/report/format.h"
 #include "lib/rewrite/qdq.h"
 
 namespace narrow::apps {
@@ -78,6 +83,22 @@ void evaluate(const PipelineOptions& options, const ModelSource& source, const D
   report.evaluation = data.facts(static_cast<int64_t>(samples.size()));
   report.validation =
       run_validation({source.loaded, written, data, samples, options.labels, options.workers, options.speed}, stages);
+}
+
+/// Said aloud: a model that came out as it went in may pass every other gate.
+void warn_if_nothing_quantized(const plan::PrecisionPlan& plan, std::vector<std::string>& warnings) {
+  std::map<std::string, int64_t> reasons;
+  for (const plan::LayerPlan& layer : plan.layers) {
+    if (layer.decision != plan::Decision::kFloat) return;
+    if (layer.reason) ++reasons[std::string(reason_sentence(layer.reason->code))];
+  }
+  std::string text = fmt::format("nothing was quantized: of {} none runs on integers",
+                                 report::plural(static_cast<int64_t>(plan.layers.size()), "node"));
+  const auto most = std::max_element(reasons.begin(), reasons.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most != reasons.end()) text += fmt::format("; the reason for {}: {}", most->second, most->first);
+  spdlog::warn("{}", text);
+  warnings.insert(warnings.begin(), std::move(text));
 }
 
 report::ModelFacts written_facts(const std::string& path, const graph::Model& model, uint64_t bytes) {
@@ -160,6 +181,7 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
                                                      planned.calibration.samples)
                                        : "by plan " + options.plan;
   report.warnings = std::move(planned.warnings);
+  warn_if_nothing_quantized(planned.plan, report.warnings);
   if (evaluation != nullptr) {
     evaluate(options, source, *evaluation, other ? std::vector<int64_t>{} : planned.used_samples, report, stages);
   } else {

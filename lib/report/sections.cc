@@ -69,20 +69,33 @@ Section accuracy_section(const validate::Validation& validation) {
   return section;
 }
 
-/// Nodes that share operator and reason.
+/// Nodes that share operator and kind of reason.
 struct FloatGroup {
   int64_t nodes = 0;
   int64_t macs = 0;
   std::string first;
+  std::string detail;  // of the first's reason: it names values and shapes of one node
+  bool differ = false;
 };
+
+std::string reason_of(const FloatGroup& group, const std::string& sentence) {
+  if (group.detail.empty()) return sentence;
+  return sentence + (group.differ ? fmt::format(" (the first: {})", group.detail) : ": " + group.detail);
+}
 
 Table float_nodes_table(const runtime::Coverage& coverage) {
   std::map<std::pair<std::string, std::string>, FloatGroup> groups;
   for (const runtime::NodeCoverage& node : coverage.nodes) {
     if (node.integer) continue;
-    FloatGroup& group = groups[{node.op_type, node.reason ? node.reason->text() : "no reason given"}];
-    if (group.nodes++ == 0) group.first = node.node;
+    const std::string detail = node.reason ? node.reason->detail : "";
+    const std::string_view sentence = node.reason ? reason_sentence(node.reason->code) : "no reason given";
+    FloatGroup& group = groups[{node.op_type, std::string(sentence)}];
+    if (group.nodes++ == 0) {
+      group.first = node.node;
+      group.detail = detail;
+    }
     group.macs += node.macs.value_or(0);
+    group.differ = group.differ || group.detail != detail;
   }
   Table table{.columns = {{"in float"}, {"nodes", Align::kRight}, {"MACs", Align::kRight}, {"first"}, {"reason"}},
               .rows = {}};
@@ -92,7 +105,8 @@ Table float_nodes_table(const runtime::Coverage& coverage) {
           {fmt::format("and {} more", groups.size() - kFloatGroups), "", "", "", "see the JSON report"});
       break;
     }
-    table.rows.push_back({key.first, count_text(group.nodes), count_text(group.macs), group.first, key.second});
+    table.rows.push_back(
+        {key.first, count_text(group.nodes), count_text(group.macs), group.first, reason_of(group, key.second)});
   }
   return table;
 }

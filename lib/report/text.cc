@@ -39,13 +39,35 @@ void end_line(std::string& out) {
   out += '\n';
 }
 
+/// Takes the first `width` columns off the text, up to a space where there is one.
+std::string take_line(std::string& rest, size_t width) {
+  size_t end = rest.size();
+  if (end > width) {
+    const size_t space = rest.rfind(' ', width);
+    if (space != std::string::npos && space > 0) end = space;
+  }
+  std::string line = rest.substr(0, end);
+  rest.erase(0, std::min(rest.size(), end + 1));
+  return line;
+}
+
+/// A last column of words goes on below; other cells that are too wide are shortened.
 void write_row(const Table& table, const std::vector<size_t>& widths, const std::vector<Cell>& row, std::string& out) {
   out.append(kIndent, ' ');
+  std::string rest;
+  size_t margin = kIndent;
   for (size_t i = 0; i < row.size(); ++i) {
     if (i > 0) out.append(kGap, ' ');
-    out += padded(row[i].text, widths[i], table.columns[i].align);
+    const bool goes_on = i + 1 == row.size() && table.columns[i].align == Align::kLeft;
+    if (goes_on) rest = row[i].text;
+    out += padded(goes_on ? take_line(rest, widths[i]) : row[i].text, widths[i], table.columns[i].align);
+    if (!goes_on) margin += widths[i] + kGap;
   }
   end_line(out);
+  while (!rest.empty()) {
+    out.append(margin, ' ') += padded(take_line(rest, widths.back()), widths.back(), Align::kLeft);
+    end_line(out);
+  }
 }
 
 void write_table(const Table& table, std::string& out) {
@@ -63,16 +85,8 @@ void write_table(const Table& table, std::string& out) {
 /// The line broken at spaces, later parts two columns further in.
 void write_wrapped(const std::string& line, size_t indent, std::string& out) {
   std::string rest = line;
-  size_t margin = indent;
-  while (!rest.empty()) {
-    size_t end = rest.size();
-    if (margin + end > kWidth) {
-      const size_t space = rest.rfind(' ', kWidth - margin);
-      if (space != std::string::npos && space > 0) end = space;
-    }
-    out.append(margin, ' ').append(rest, 0, end).append(1, '\n');
-    rest.erase(0, std::min(rest.size(), end + 1));
-    margin = indent + 2;
+  for (size_t margin = indent; !rest.empty(); margin = indent + 2) {
+    out.append(margin, ' ') += take_line(rest, kWidth - margin) + "\n";
   }
 }
 

@@ -79,9 +79,11 @@ TEST_F(BadInput, DataOfTheWrongShape) {
 }
 
 TEST_F(BadInput, DataOfTheWrongType) {
-  const std::string data = folder_.write("d.npy", npy("<i8", "2, 1, 32, 32", std::string(2 * 32 * 32 * 8, '\0')));
+  const std::string data = folder_.write("d.npy", npy("<f4", "2, 3", std::string(2 * 3 * 4, '\0')));
   const std::string config = folder_.write("c.json", "{}");
-  expect_error(quantize(kModel, data, "--config " + config), 5, AllOf(HasSubstr("d.npy"), HasSubstr("int64")));
+  const std::string model = write_model("g (int64[N,3] x) => (int64[N,3] y) { y = Neg(x) }");
+  expect_error(quantize(model, data, "--config " + config), 5,
+               AllOf(HasSubstr("d.npy"), HasSubstr("the data are float32, the input wants int64")));
 }
 
 TEST_F(BadInput, DataWithNan) {

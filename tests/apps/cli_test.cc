@@ -71,6 +71,17 @@ TEST(Cli, MistakesGetOneLineWithASuggestion) {
   expect_line("inspect a.onnx b.onnx", "inspect: one argument too many: 'b.onnx'");
   expect_line("inspect a.onnx --format xml", "--format: unknown form 'xml'; use text or json");
   expect_line("inspect a.onnx --threads -3", "--threads: -3 is not between 1 and 1024");
+  expect_line("inspect a.onnx --threads 0", "--threads: 0 is not between 1 and 1024");
+  expect_line("inspect a.onnx --threads two", "inspect: --threads: 'two' is not an integer");
+  expect_line("inspect a.onnx --threads 1.5", "inspect: --threads: '1.5' is not an integer");
+  expect_line("inspect a.onnx --threads 1 --threads 2", "inspect: --threads is given twice");
+  expect_line("inspect a.onnx --threads", "inspect: --threads needs a value");
+  expect_line("inspect a.onnx --quiet=5", "inspect: --quiet takes no value");
+  expect_line("quantize m.onnx -o a -o b", "quantize: --output is given twice");
+  expect_line("quantize m.onnx --data -o b", "quantize: --data needs a value");
+  expect_line("quantize m.onnx --report", "quantize: --report needs a value");
+  expect_line("quantize m.onnx --percentile=x", "quantize: --percentile: 'x' is not a number");
+  expect_line("quantize m.onnx --min-sqnr high", "quantize: --min-sqnr: 'high' is not a number");
   expect_line("run m.onnx --data d -o o.npz --runtime fast",
               "--runtime: unknown runtime 'fast'; use auto, float or integer");
   expect_line("calibrate m.onnx --data d -o /tmp/never.json --method entrpy",

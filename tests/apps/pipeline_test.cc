@@ -110,8 +110,9 @@ TEST(Pipeline, RangesForAnotherSchemeAreRefused) {
   const std::string symmetric = folder.write("symmetric.json", config.dump());
   const std::map<std::string, std::string> lines{
       {"minmax", ""},
-      {"percentile", "by percentile 99.999 for symmetric activations, the rules want percentile 99.999 for affine "
-                     "activations; calibrate again with this config\n"},
+      {"percentile",
+       "by percentile 99.999 for symmetric activations, the rules want percentile 99.999 for affine "
+       "activations; calibrate again with this config\n"},
       {"mse", "by mse for symmetric int8 activations, the rules want mse for affine uint8 activations"}};
   for (const auto& [method, line] : lines) {
     const std::string ranges = folder.path(method + ".json");
@@ -161,6 +162,18 @@ TEST(Pipeline, RemainingSamples) {
   EXPECT_EQ(apps::remaining_samples(5, {1, 3}), (std::vector<int64_t>{0, 2, 4}));
   EXPECT_EQ(apps::remaining_samples(2, {0, 1}), (std::vector<int64_t>{0, 1}));
   EXPECT_EQ(apps::remaining_samples(2, {}), (std::vector<int64_t>{0, 1}));
+}
+
+TEST(Pipeline, NothingQuantizedIsSaid) {
+  const TemporaryFolder folder;
+  const std::string config = folder.write("c.json", R"({"rules": [{"match": {"name": "*"}, "keep": "float32"}],
+    "inputs": {"image": {"layout": "NCHW", "scale": 0.00784313725490196, "mean": [1.0], "std": [1.0]}}})");
+  const Outcome outcome = run_narrow("quantize " + kModel + " --data " + kData + " --config " + config +
+                                     " --samples 2 --no-speed --min-integer-macs 0.5 -o " + folder.path("out.onnx"));
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("narrow: warning: nothing was quantized: of 27 nodes none runs on integers; the "
+                                     "reason for 27: kept in float32 by a rule"));
+  EXPECT_THAT(outcome.out, HasSubstr("warnings\n  nothing was quantized"));
 }
 
 TEST(Pipeline, EveryNodeThatStaysFloatHasItsReason) {

@@ -41,6 +41,15 @@ TEST(Text, NoLineIsLongerThanHundredColumns) {
   while (std::getline(text, line)) EXPECT_LE(text_width(line), 100U) << line;
 }
 
+TEST(Text, ALastColumnOfWordsGoesOnBelow) {
+  std::string words = "first";
+  for (int i = 0; i < 20; ++i) words += " word";
+  const std::string text =
+      render_text(with_table({.columns = {{"name"}, {"reason"}}, .rows = {{"a", words}, {"b", "c"}}}));
+  const std::string row = "first word word word word word word word word word word word word word word word word word";
+  EXPECT_EQ(text.substr(text.find("  a")), "  a     " + row + "\n        word word word\n  b     c\n");
+}
+
 TEST(Text, TableWithoutTitlesHasNoTitleLine) {
   EXPECT_EQ(render_text(with_table(facts({{"file", "1 KiB"}}))), "title\n\npart\n  file  1 KiB\n");
 }

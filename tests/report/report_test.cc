@@ -82,6 +82,25 @@ TEST(Report, WorstLayersComeFirstAndNanIsWorst) {
   EXPECT_NE(best, std::string::npos);
 }
 
+TEST(Report, NodesWithOneKindOfReasonShareALine) {
+  Report report = test::sample_report();
+  const auto add = [&](const std::string& node, const std::string& op, ReasonCode code, const std::string& detail) {
+    report.validation->coverage.nodes.push_back(
+        {.node = node, .op_type = op, .integer = false, .reason = Reason{code, detail}, .macs = 10});
+  };
+  add("a", "Conv", ReasonCode::kNoRange, "'x'");
+  add("b", "Conv", ReasonCode::kNoRange, "'y'");
+  add("c", "Conv", ReasonCode::kInSubgraph, "");
+  add("d", "Resize", ReasonCode::kNoIntegerKernel, "cubic");
+  add("e", "Resize", ReasonCode::kNoIntegerKernel, "cubic");
+  const std::string text = render(report, ReportFormat::kMarkdown);
+  const std::string no_range(reason_sentence(ReasonCode::kNoRange));
+  const std::string no_kernel(reason_sentence(ReasonCode::kNoIntegerKernel));
+  EXPECT_NE(text.find("| Conv | 2 | 20 | a | " + no_range + " (the first: 'x') |"), std::string::npos) << text;
+  EXPECT_NE(text.find("| Conv | 1 | 10 | c |"), std::string::npos);
+  EXPECT_NE(text.find("| Resize | 2 | 20 | d | " + no_kernel + ": cubic |"), std::string::npos) << text;
+}
+
 TEST(Report, SamplesThatCouldNotBeComparedAreNamed) {
   Report report = test::sample_report();
   EXPECT_EQ(render(report, ReportFormat::kText).find("left out: the size"), std::string::npos);

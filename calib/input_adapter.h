@@ -8,16 +8,9 @@
 
 #include "calib/data_reader.h"
 #include "calib/image.h"
+#include "calib/image_form.h"
 
 namespace narrow::calib {
-
-/// Where the channels of an image input are, and its size; -1: free.
-struct ImageForm {
-  bool channels_last = false;
-  int64_t channels = -1;
-  int64_t height = -1;
-  int64_t width = -1;
-};
 
 /// How an array of a given shape becomes feeds.
 struct ArraySplit {

@@ -126,6 +126,18 @@ TEST_F(DataReaderTest, ConvertsWhatLosesNothing) {
             (std::vector<float>{0.1F, -2}));
   const auto ints = folder_.file("i.npy", npy("<i4", "(1, 2)", bytes_of<int32_t>({7, -2})));
   EXPECT_EQ(open_data(ints, one_input(DataType::kInt64, {-1, 2}), {})->read(0).at("x").data<int64_t>()[1], -2);
+  const auto wide = folder_.file("w.npy", npy("<i8", "(1, 2)", bytes_of<int64_t>({16777216, -16777217})));
+  EXPECT_EQ(open_data(wide, one_input(DataType::kInt32, {-1, 2}), {})->read(0).at("x").data<int32_t>()[1], -16777217);
+  EXPECT_EQ(refused(wide, one_input(DataType::kFloat32, {-1, 2})),
+            "'DIR/w.npy': input 'x': element 1 is -16777217, which float32 can not hold exactly");
+  EXPECT_EQ(refused(wide, one_input(DataType::kUint8, {-1, 2})),
+            "'DIR/w.npy': input 'x': element 0 is 16777216, which uint8 can not hold exactly");
+  const auto masks = folder_.file("m.npy", npy("|b1", "(1, 2)", std::string("\1\0", 2)));
+  EXPECT_EQ(floats(open_data(masks, one_input(DataType::kFloat32, {-1, 2}), {})->read(0)), (std::vector<float>{1, 0}));
+  // In float16, 0x3C00 is 1 and 0xC100 is -2.5.
+  const auto halves = folder_.file("h.npy", npy("<f2", "(1, 2)", bytes_of<uint16_t>({0x3C00, 0xC100})));
+  EXPECT_EQ(floats(open_data(halves, one_input(DataType::kFloat32, {-1, 2}), {})->read(0)),
+            (std::vector<float>{1, -2.5F}));
 }
 
 TEST_F(DataReaderTest, NormalizesInFloat32) {

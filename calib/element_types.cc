@@ -1,0 +1,99 @@
+#include "calib/element_types.h"
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+#include <utility>
+
+#include "lib/base/error.h"
+
+namespace narrow::calib {
+namespace {
+
+constexpr std::array kIntegers{DataType::kUint8,  DataType::kInt8,  DataType::kUint16, DataType::kInt16,
+                               DataType::kUint32, DataType::kInt32, DataType::kUint64, DataType::kInt64};
+
+bool is_integer(DataType type) {
+  return std::find(kIntegers.begin(), kIntegers.end(), type) != kIntegers.end();
+}
+
+/// float32 holds all integers up to 2^24, not all beyond.
+template <class From, class To>
+bool is_exact(From x) {
+  constexpr int64_t kLargest = int64_t{1} << 24;
+  if constexpr (std::is_same_v<To, float>) {
+    return std::cmp_less_equal(x, kLargest) && std::cmp_greater_equal(x, -kLargest);
+  } else {
+    return std::in_range<To>(x);
+  }
+}
+
+template <class From, class To>
+Tensor convert(const Tensor& from) {
+  Tensor result(data_type_of<To>(), from.shape());
+  const auto source = from.data<From>();
+  const auto target = result.mutable_data<To>();
+  for (size_t i = 0; i < source.size(); ++i) {
+    if (!is_exact<From, To>(source[i])) {
+      throw Error(ErrorKind::kData, "element {} is {}, which {} can not hold exactly", i, source[i],
+                  data_type_name(result.type()));
+    }
+    target[i] = static_cast<To>(source[i]);
+  }
+  return result;
+}
+
+/// body(T()) for the integer type.
+template <class Body>
+Tensor with_integer(DataType type, const Body& body) {
+  switch (type) {
+    case DataType::kUint8:
+      return body(uint8_t{});
+    case DataType::kInt8:
+      return body(int8_t{});
+    case DataType::kUint16:
+      return body(uint16_t{});
+    case DataType::kInt16:
+      return body(int16_t{});
+    case DataType::kUint32:
+      return body(uint32_t{});
+    case DataType::kInt32:
+      return body(int32_t{});
+    case DataType::kUint64:
+      return body(uint64_t{});
+    case DataType::kInt64:
+      return body(int64_t{});
+    default:
+      ensure(false, "the type is an integer");
+      return {};
+  }
+}
+
+/// Booleans are stored as the bytes 0 and 1.
+Tensor as_integers(const Tensor& tensor) {
+  if (tensor.type() != DataType::kBool) return tensor;
+  const auto owner = std::make_shared<const Tensor>(tensor);
+  return Tensor(DataType::kUint8, tensor.shape(), Layout::kPlain, owner, tensor.bytes(), false);
+}
+
+}  // namespace
+
+bool feeds_type(DataType from, DataType to) {
+  if (from == to) return true;
+  const bool whole = is_integer(from) || from == DataType::kBool;
+  if (to == DataType::kFloat32) return whole || from == DataType::kFloat16 || from == DataType::kFloat64;
+  return whole && is_integer(to);
+}
+
+Tensor to_type(const Tensor& tensor, DataType to) {
+  ensure(feeds_type(tensor.type(), to), "the types were checked");
+  if (tensor.type() == to) return tensor;
+  if (tensor.type() == DataType::kFloat16 || tensor.type() == DataType::kFloat64) return to_float32(tensor);
+  const Tensor integers = as_integers(tensor);
+  return with_integer(integers.type(), [&](auto from) {
+    if (to == DataType::kFloat32) return convert<decltype(from), float>(integers);
+    return with_integer(to, [&](auto wanted) { return convert<decltype(from), decltype(wanted)>(integers); });
+  });
+}
+
+}  // namespace narrow::calib

@@ -1,0 +1,16 @@
+// Arrays of one element type for inputs of another, where nothing that matters is lost.
+#pragma once
+
+#include "lib/tensor/tensor.h"
+
+namespace narrow::calib {
+
+/// True if arrays of `from` may feed an input of `to`: the type itself; integers and booleans for any integer type or
+/// float32; float16 and float64 for float32.
+bool feeds_type(DataType from, DataType to);
+
+/// The elements in another type that feeds_type allows. float64 is rounded; integers must be exact in the new type.
+/// Throws Error(kData) naming the first element that is not.
+Tensor to_type(const Tensor& tensor, DataType to);
+
+}  // namespace narrow::calib

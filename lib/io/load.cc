@@ -1,12 +1,15 @@
 #include "lib/io/load.h"
 
 #include <algorithm>
+#include <set>
 
 #include "lib/base/error.h"
 #include "lib/base/file.h"
+#include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/onnx_api.h"
 #include "lib/io/light_parse.h"
+#include "lib/io/loose_forms.h"
 
 namespace narrow::io {
 namespace {
@@ -67,7 +70,8 @@ void check_operators(const graph::Model& model, const onnx::GraphProto& graph) {
 void run_checker(const onnx::ModelProto& proto, const std::filesystem::path& folder) {
   onnx::checker::CheckerContext context;
   context.set_model_dir(folder.empty() ? "." : folder.string());
-  context.set_ir_version(static_cast<int>(proto.ir_version()));
+  // Before version 4 each initializer had to be an input too; files do not keep to it, and runtimes do not ask.
+  context.set_ir_version(std::max(4, static_cast<int>(proto.ir_version())));
   std::unordered_map<std::string, int> imports;
   for (const auto& import : proto.opset_import()) imports[import.domain()] = static_cast<int>(import.version());
   context.set_opset_imports(std::move(imports));
@@ -78,7 +82,7 @@ void run_checker(const onnx::ModelProto& proto, const std::filesystem::path& fol
 
 void check_header(const onnx::ModelProto& proto) {
   if (!proto.has_graph()) throw Error(ErrorKind::kModel, "not an ONNX model: it has no graph");
-  if (proto.ir_version() < 3 || proto.opset_import_size() == 0) {
+  if (proto.ir_version() < 1 || proto.opset_import_size() == 0) {
     throw Error(ErrorKind::kModel, "IR version {} with {} opset imports: too old, or not an ONNX model",
                 proto.ir_version(), proto.opset_import_size());
   }
@@ -88,16 +92,57 @@ void check_header(const onnx::ModelProto& proto) {
   }
 }
 
-/// Everything but shapes. `folder`: where external data lies.
-void check(const graph::Model& model, const std::filesystem::path& folder) {
+/// Calls visit(Dimension&) for each dimension of a value of the main graph.
+template <class Visit>
+void for_each_dimension(onnx::GraphProto& graph, const Visit& visit) {
+  for (auto* values : {graph.mutable_input(), graph.mutable_output(), graph.mutable_value_info()}) {
+    for (onnx::ValueInfoProto& value : *values) {
+      if (!value.type().tensor_type().has_shape()) continue;
+      for (auto& dimension : *value.mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim()) {
+        visit(dimension);
+      }
+    }
+  }
+}
+
+std::set<std::string> dimension_names(onnx::GraphProto& graph) {
+  std::set<std::string> names;
+  for_each_dimension(graph, [&](const auto& dimension) {
+    if (dimension.has_dim_param()) names.insert(dimension.dim_param());
+  });
+  return names;
+}
+
+/// Inference calls dimensions that it can not know "unk__0" and so on; such a name says nothing, and must not get into
+/// the user's files.
+void drop_invented_names(onnx::GraphProto& graph, const std::set<std::string>& own) {
+  for_each_dimension(graph, [&](auto& dimension) {
+    if (dimension.has_dim_param() && dimension.dim_param().starts_with("unk__") &&
+        !own.contains(dimension.dim_param())) {
+      dimension.clear_dim_param();
+    }
+  });
+}
+
+/// Everything but shapes; sorts the nodes on the way. `folder`: where external data lies.
+void check(graph::Model& model, const std::filesystem::path& folder) {
   check_header(model.proto());
   check_opsets(model);
   check_operators(model, model.graph());
+  graph::sort_topologically(model.mutable_graph());
+  const StandInTypes stand_ins(model.mutable_graph());
   try {
     run_checker(model.proto(), folder);
   } catch (const onnx::checker::ValidationError& error) {
     throw Error(ErrorKind::kModel, "not a valid model: {}", one_line(error.what()));
   }
+}
+
+/// What check() lets pass, in the form that everything else knows.
+void put_right(graph::Model& model) {
+  graph::sort_topologically(model.mutable_graph());
+  densify(model);
+  infer_shapes(model);
 }
 
 }  // namespace
@@ -109,10 +154,11 @@ graph::Model load_model(const std::filesystem::path& path) {
     auto external = std::make_shared<graph::ExternalData>(path.parent_path());
     const std::string own_name = path.filename().string();
     external->adopt(own_name, std::move(file));
-    check(graph::Model(with_placeholders(light)), path.parent_path());
+    graph::Model checked(with_placeholders(light));
+    check(checked, path.parent_path());
     attach_payloads(light.proto, light.payloads, own_name);
     graph::Model model(std::move(light.proto), std::move(external));
-    infer_shapes(model);
+    put_right(model);
     return model;
   });
 }
@@ -120,17 +166,19 @@ graph::Model load_model(const std::filesystem::path& path) {
 graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& folder) {
   graph::Model model(std::move(proto), std::make_shared<const graph::ExternalData>(folder));
   check(model, folder);
-  infer_shapes(model);
+  put_right(model);
   return model;
 }
 
 void infer_shapes(graph::Model& model) {
+  const std::set<std::string> own = dimension_names(model.mutable_graph());
   const onnx::ShapeInferenceOptions options{/*check_type=*/true, /*strict_mode=*/1, /*data_prop=*/true};
   try {
     onnx::shape_inference::InferShapes(model.mutable_proto(), onnx::OpSchemaRegistry::Instance(), options);
   } catch (const std::runtime_error& error) {
     throw Error(ErrorKind::kModel, "shapes do not fit: {}", one_line(error.what()));
   }
+  drop_invented_names(model.mutable_graph(), own);
 }
 
 }  // namespace narrow::io

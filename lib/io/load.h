@@ -10,12 +10,15 @@ namespace narrow::io {
 /// Reads and checks a model: protobuf, ONNX's checker, strict shape inference (the result is in the model's value
 /// infos). Throws Error(kData) when the file can not be read, Error(kModel) when it is empty, truncated, no protobuf or
 /// not a valid model, Error(kUnsupported) for an operator or opset that ONNX does not know, each naming what is wrong.
+/// Accepted as runtimes do, and put right: nodes out of order, inputs and outputs without shapes, initializers that are
+/// no inputs in old files, sparse tensors (made dense, up to 1 GiB each).
 graph::Model load_model(const std::filesystem::path& path);
 
 /// The same from a proto made in memory (tests, rewrites); `folder` is where external data lies.
 graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& folder = {});
 
-/// Fills value infos by strict shape inference, replacing what was inferred before. Throws Error(kModel).
+/// Fills value infos by strict shape inference, replacing what was inferred before; dimensions that it can not know get
+/// no name. Throws Error(kModel).
 void infer_shapes(graph::Model& model);
 
 /// Writes the model; tensors still in external files are embedded while the file stays below 2 GB, and go to

@@ -86,6 +86,119 @@ TEST(LoadTest, ShapesThatContradictAreRefused) {
   EXPECT_EQ(failure_of([&] { io::check_model(model.proto()); }).kind, ErrorKind::kModel);
 }
 
+/// y = MatMul (x, w) of a weight that is to be added.
+onnx::ModelProto matmul_without_weight() {
+  return test::graph_from_text("agraph (float[N,3] x) => (float[N,2] y) { y = MatMul (x, w) }").proto();
+}
+
+/// [[0, 5], [0, 0], [7, 0]].
+onnx::SparseTensorProto sparse_weight(const std::vector<int64_t>& index_shape, const std::vector<int64_t>& indices) {
+  onnx::SparseTensorProto sparse;
+  *sparse.mutable_values() = graph::tensor_proto("w", Tensor::of<float>({2}, {5, 7}));
+  *sparse.mutable_indices() =
+      graph::tensor_proto("", Tensor::of<int64_t>(Shape(index_shape), std::span<const int64_t>(indices)));
+  sparse.add_dims(3);
+  sparse.add_dims(2);
+  return sparse;
+}
+
+TEST(LoadTest, SparseTensorsBecomeDense) {
+  const std::vector<float> expected{0, 5, 0, 0, 7, 0};
+  const auto values_of = [](const graph::Model& model, const onnx::TensorProto& tensor) {
+    const Tensor dense = model.tensor(tensor);
+    EXPECT_EQ(dense.shape(), (Shape{3, 2}));
+    return std::vector<float>(dense.data<float>().begin(), dense.data<float>().end());
+  };
+  for (const auto& sparse : {sparse_weight({2}, {1, 4}), sparse_weight({2, 2}, {0, 1, 2, 0})}) {
+    onnx::ModelProto proto = matmul_without_weight();
+    *proto.mutable_graph()->add_sparse_initializer() = sparse;
+    const graph::Model model = io::check_model(proto);
+    EXPECT_EQ(model.graph().sparse_initializer_size(), 0);
+    EXPECT_EQ(values_of(model, model.graph().initializer(0)), expected);
+  }
+  onnx::ModelProto proto = matmul_without_weight();
+  onnx::NodeProto& constant = *proto.mutable_graph()->add_node();  // behind its reader
+  constant.set_op_type("Constant");
+  constant.add_output("w");
+  onnx::AttributeProto& attribute = *constant.add_attribute();
+  attribute.set_name("sparse_value");
+  attribute.set_type(onnx::AttributeProto::SPARSE_TENSOR);
+  *attribute.mutable_sparse_tensor() = sparse_weight({2}, {1, 4});
+  const graph::Model model = io::check_model(proto);
+  EXPECT_EQ(values_of(model, model.graph().node(0).attribute(0).t()), expected);
+}
+
+TEST(LoadTest, ASparseTensorTooLargeWhenDenseIsRefused) {
+  onnx::ModelProto proto = matmul_without_weight();
+  onnx::SparseTensorProto sparse = sparse_weight({2}, {1, 4});
+  sparse.set_dims(1, int64_t{1} << 30);
+  *proto.mutable_graph()->add_sparse_initializer() = sparse;
+  const Failure failure = failure_of([&] { io::check_model(proto); });
+  EXPECT_EQ(failure.kind, ErrorKind::kUnsupported);
+  EXPECT_EQ(failure.text,
+            "sparse tensor 'w' of shape [3,1073741824] takes 12884901888 bytes when dense, more than 1073741824");
+}
+
+TEST(LoadTest, ASparseIndexOutsideTheShapeIsRefused) {
+  onnx::ModelProto proto = matmul_without_weight();
+  *proto.mutable_graph()->add_sparse_initializer() = sparse_weight({2}, {1, 6});
+  EXPECT_EQ(failure_of([&] { io::check_model(proto); }).kind, ErrorKind::kModel);
+}
+
+TEST(LoadTest, ValuesWithoutShapesAreInferred) {
+  onnx::ModelProto proto = small_model();
+  auto* input = proto.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type();
+  auto* output = proto.mutable_graph()->mutable_output(0);
+  output->mutable_type()->mutable_tensor_type()->clear_shape();
+  EXPECT_EQ(graph::GraphIndex(io::check_model(proto).graph()).type("y").shape, (Shape{-1, 3}));
+  output->clear_type();
+  const graph::Model untyped = io::check_model(proto);
+  EXPECT_EQ(graph::GraphIndex(untyped.graph()).type("y").type, DataType::kFloat32);
+  EXPECT_EQ(graph::GraphIndex(untyped.graph()).type("y").shape, (Shape{-1, 3}));
+  input->clear_shape();
+  const graph::Model unshaped = io::check_model(proto);
+  EXPECT_FALSE(graph::GraphIndex(unshaped.graph()).type("x").shape.has_value());
+  EXPECT_FALSE(graph::GraphIndex(unshaped.graph()).type("y").shape.has_value());
+  proto.mutable_graph()->mutable_input(0)->clear_type();
+  EXPECT_EQ(failure_of([&] { io::check_model(proto); }).text, "input 'x' has no type");
+}
+
+TEST(LoadTest, NodesAreSorted) {
+  const auto sorted = test::graph_from_text("agraph (float[N] x) => (float[N] y) { t = Relu (x)\n y = Neg (t) }");
+  onnx::ModelProto proto = sorted.proto();
+  proto.mutable_graph()->mutable_node()->SwapElements(0, 1);
+  EXPECT_EQ(io::check_model(proto).graph().node(0).op_type(), "Relu");
+  proto.mutable_graph()->mutable_node(1)->set_input(0, "y");
+  const Failure cycle = failure_of([&] { io::check_model(proto); });
+  EXPECT_EQ(cycle.kind, ErrorKind::kModel);
+  EXPECT_EQ(cycle.text, "node 'y' is on a cycle");
+}
+
+TEST(LoadTest, OldFilesNeedNotListInitializersAsInputs) {
+  onnx::ModelProto proto = small_model();
+  for (const int version : {1, 3}) {
+    proto.set_ir_version(version);
+    EXPECT_EQ(io::check_model(proto).graph().initializer_size(), 1) << version;
+  }
+  proto.set_ir_version(0);
+  EXPECT_EQ(failure_of([&] { io::check_model(proto); }).kind, ErrorKind::kModel);
+}
+
+TEST(LoadTest, UnknownDimensionsGetNoNames) {
+  // The number of rows that NonZero finds is anyone's guess; "unk__7" is the user's own name.
+  const auto model = io::check_model(
+      test::graph_from_text("agraph (float[unk__7] x) => (int64[R,M] y, float[unk__7] z) { y = NonZero (x)\n"
+                            "t = NonZero (x)\n u = Transpose (t)\n z = Relu (x) }")
+          .proto());
+  for (const auto& value : model.graph().value_info()) {
+    for (const auto& dimension : value.type().tensor_type().shape().dim()) {
+      EXPECT_FALSE(dimension.dim_param().starts_with("unk__")) << value.name();
+    }
+  }
+  EXPECT_EQ(model.graph().output(0).type().tensor_type().shape().dim(1).dim_param(), "M");
+  EXPECT_EQ(model.graph().output(1).type().tensor_type().shape().dim(0).dim_param(), "unk__7");
+}
+
 TEST(LoadTest, ExternalDataStaysInsideTheFolder) {
   const test::TempFolder folder;
   onnx::ModelProto proto = small_model();

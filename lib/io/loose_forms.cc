@@ -1,0 +1,95 @@
+#include "lib/io/loose_forms.h"
+
+#include <cstring>
+
+#include "lib/base/error.h"
+
+namespace narrow::io {
+namespace {
+
+/// Row-major offset of the entry: indices are offsets themselves (rank 1), or one coordinate for each axis (rank 2).
+int64_t offset_of(std::span<const int64_t> indices, int64_t entry, const Shape& shape, bool coordinates) {
+  if (!coordinates) return indices[static_cast<size_t>(entry)];
+  const size_t rank = shape.size();
+  int64_t offset = 0;
+  for (size_t axis = 0; axis < rank; ++axis) {
+    offset = offset * shape[axis] + indices[static_cast<size_t>(entry) * rank + axis];
+  }
+  return offset;
+}
+
+onnx::TensorProto dense_tensor(const graph::Model& model, const onnx::SparseTensorProto& sparse) {
+  const std::string& name = sparse.values().name();
+  const Tensor values = model.tensor(sparse.values());
+  const Tensor indices = model.tensor(sparse.indices());
+  const Shape shape(sparse.dims().begin(), sparse.dims().end());
+  const int bits = data_type_bits(values.type());
+  const int64_t count = element_count(shape);
+  if (bits < 8) {
+    throw Error(ErrorKind::kUnsupported, "sparse tensor '{}': elements of type {} are not supported", name,
+                data_type_name(values.type()));
+  }
+  const size_t width = static_cast<size_t>(bits) / 8;
+  if (storage_bytes(values.type(), count) > kLargestDense) {
+    throw Error(ErrorKind::kUnsupported, "sparse tensor '{}' of shape {} takes {} bytes when dense, more than {}", name,
+                shape_text(shape), storage_bytes(values.type(), count), kLargestDense);
+  }
+  Tensor dense(values.type(), shape);
+  std::byte* target = dense.mutable_bytes();
+  if (count > 0) std::memset(target, 0, dense.byte_size());
+  for (int64_t entry = 0; entry < values.size(); ++entry) {
+    const int64_t at = offset_of(indices.data<int64_t>(), entry, shape, indices.rank() == 2);
+    ensure(at >= 0 && at < count, "the checker saw every index inside the shape");
+    std::memcpy(target + static_cast<size_t>(at) * width, values.bytes() + static_cast<size_t>(entry) * width, width);
+  }
+  return graph::tensor_proto(name, dense);
+}
+
+void densify_graph(const graph::Model& model, onnx::GraphProto& graph) {
+  for (const onnx::SparseTensorProto& sparse : graph.sparse_initializer()) {
+    *graph.add_initializer() = dense_tensor(model, sparse);
+  }
+  graph.clear_sparse_initializer();
+  for (onnx::NodeProto& node : *graph.mutable_node()) {
+    for (onnx::AttributeProto& attribute : *node.mutable_attribute()) {
+      if (attribute.has_g()) densify_graph(model, *attribute.mutable_g());
+      for (onnx::GraphProto& subgraph : *attribute.mutable_graphs()) densify_graph(model, subgraph);
+      if (node.op_type() != "Constant" || attribute.name() != "sparse_value") continue;
+      *attribute.mutable_t() = in_context(fmt::format("node '{}'", graph::node_label(node)),
+                                          [&] { return dense_tensor(model, attribute.sparse_tensor()); });
+      attribute.set_name("value");
+      attribute.set_type(onnx::AttributeProto::TENSOR);
+      attribute.clear_sparse_tensor();
+    }
+  }
+}
+
+}  // namespace
+
+StandInTypes::StandInTypes(onnx::GraphProto& graph) {
+  for (const onnx::ValueInfoProto& input : graph.input()) {
+    if (!input.has_type()) throw Error(ErrorKind::kModel, "input '{}' has no type", input.name());
+  }
+  for (auto* values : {graph.mutable_input(), graph.mutable_output()}) {
+    for (onnx::ValueInfoProto& value : *values) {
+      if (!value.has_type()) {
+        untyped_.push_back(&value);
+        value.mutable_type()->mutable_tensor_type()->set_elem_type(onnx::TensorProto::FLOAT);
+      }
+      if (!value.type().has_tensor_type() || value.type().tensor_type().has_shape()) continue;
+      unshaped_.push_back(&value);
+      value.mutable_type()->mutable_tensor_type()->mutable_shape();
+    }
+  }
+}
+
+StandInTypes::~StandInTypes() {
+  for (onnx::ValueInfoProto* value : unshaped_) value->mutable_type()->mutable_tensor_type()->clear_shape();
+  for (onnx::ValueInfoProto* value : untyped_) value->clear_type();
+}
+
+void densify(graph::Model& model) {
+  densify_graph(model, model.mutable_graph());
+}
+
+}  // namespace narrow::io

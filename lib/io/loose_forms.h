@@ -1,0 +1,33 @@
+// What ONNX files may leave out or write otherwise, and runtimes accept: brought to the form that everything else
+// knows.
+#pragma once
+
+#include <vector>
+
+#include "lib/graph/model.h"
+
+namespace narrow::io {
+
+/// Graph inputs and outputs without a shape, and outputs without a type, have stand-ins while this lives: ONNX's
+/// checker wants them, shape inference finds the real ones. Throws Error(kModel) for an input without a type, which
+/// nobody can know.
+class StandInTypes {
+ public:
+  explicit StandInTypes(onnx::GraphProto& graph);
+  ~StandInTypes();
+  StandInTypes(const StandInTypes&) = delete;
+  StandInTypes& operator=(const StandInTypes&) = delete;
+
+ private:
+  std::vector<onnx::ValueInfoProto*> untyped_;
+  std::vector<onnx::ValueInfoProto*> unshaped_;
+};
+
+/// Sparse initializers and Constant nodes become dense ones, subgraphs included. The model has passed the checker.
+/// Throws Error(kUnsupported) naming a tensor that would take more than kLargestDense bytes, or whose elements are
+/// strings or smaller than a byte.
+void densify(graph::Model& model);
+
+inline constexpr size_t kLargestDense = size_t{1} << 30;
+
+}  // namespace narrow::io

@@ -15,6 +15,7 @@
 #include "lib/tensor/metrics.h"
 #include "lib/validate/compare.h"
 #include "lib/validate/labels.h"
+#include "lib/validate/scores.h"
 #include "lib/validate/speed.h"
 
 namespace narrow::validate {
@@ -86,6 +87,9 @@ class Comparison {
         lowered_(runtime::lower(quantized, options.lower)),
         float_program_(exec::compile_float(float_model)) {
     check_models(float_program_, lowered_.program);
+    for (const std::string& name : float_program_.output_names()) {
+      makes_scores_.push_back(makes_scores(float_model, name));
+    }
     check_labels();
     if (options.compare_layers) prepare_layers(float_model);
   }
@@ -219,7 +223,8 @@ class Comparison {
       ErrorStatistics statistics;
       Agreement agreed;
       int64_t not_comparable = 0;
-      bool all_scores = !results.empty();
+      const bool labelled = samples_.labels && label_output_ == static_cast<int>(i);
+      bool all_scores = !results.empty() && (labelled || makes_scores_[i]);
       for (const SampleResult& result : results) {
         if (!result.outputs[i]) {
           ++not_comparable;
@@ -273,6 +278,7 @@ class Comparison {
   runtime::LoweredModel lowered_;
   exec::Program float_program_;
   exec::Program observed_program_;
+  std::vector<bool> makes_scores_;  // by output
   std::vector<Layer> layers_;
   std::set<int64_t> layer_samples_;
   KeptValues::Wanted wanted_float_;

@@ -54,7 +54,8 @@ struct OutputComparison {
   /// Samples left out because the output's size, which depends on the data, differs between the models.
   int64_t not_comparable = 0;
   /// Share of rows whose largest element along the last axis that is not of length 1 has the float model's index;
-  /// absent unless the output looks like scores: float32, rank >= 2, that axis longer than 1, one row per sample.
+  /// absent unless the output looks like scores: float32, rank >= 2, that axis longer than 1, one row per sample; and
+  /// is the label output or what makes_scores() knows by the graph.
   std::optional<double> agreement;
   std::optional<Accuracy> accuracy;  // of the label output, when there are labels
 };

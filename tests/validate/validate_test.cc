@@ -77,21 +77,28 @@ TEST(Validate, ComparesOutputsLayersAndLabels) {
   EXPECT_GT(result.speed->ratio, 0);
 }
 
+TEST(Validate, WithoutLabelsAnOutputInTheFormOfAnInputHasNoAgreement) {
+  EXPECT_FALSE(
+      validate(float_model(), quantized_model(), samples_of(kRows), {.speed_repetitions = 0}).outputs[0].agreement);
+}
+
 TEST(Validate, DoesNotDependOnTheWorkers) {
   std::vector<std::vector<float>> rows;
   for (int i = 0; i < 37; ++i) {
     const auto x = static_cast<float>(i);
     rows.push_back({x * 0.37F, x * 0.11F + 1, 5 - x * 0.2F});
   }
+  Samples samples = samples_of(rows);
+  samples.labels = std::vector<int64_t>(rows.size(), 1);
   const auto run = [&](int workers) {
-    return validate(float_model(), quantized_model(), samples_of(rows),
+    return validate(float_model(), quantized_model(), samples,
                     {.workers = workers, .layer_samples = 7, .speed_repetitions = 0});
   };
   const Validation one = run(1);
   const Validation three = run(3);
   EXPECT_EQ(one.outputs[0].metrics.sqnr_db, three.outputs[0].metrics.sqnr_db);
   EXPECT_EQ(one.outputs[0].metrics.cosine, three.outputs[0].metrics.cosine);
-  EXPECT_EQ(one.outputs[0].agreement, three.outputs[0].agreement);
+  EXPECT_EQ(one.outputs[0].agreement.value(), three.outputs[0].agreement.value());
   EXPECT_EQ(one.layers[1].metrics.sqnr_db, three.layers[1].metrics.sqnr_db);
   EXPECT_EQ(one.layer_samples, 7);
   EXPECT_EQ(three.layer_samples, 7);

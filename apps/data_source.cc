@@ -6,23 +6,8 @@
 #include <numeric>
 
 #include "lib/base/error.h"
-#include "lib/base/file.h"
 
 namespace narrow::apps {
-namespace {
-
-std::string hash_files(const std::vector<std::filesystem::path>& files) {
-  if (files.size() == 1) return sha256_of_file(files.front());
-  std::string lines;
-  for (const auto& file : files) {
-    check_interruption();
-    lines += fmt::format("{}  {}\n", sha256_of_file(file), file.filename().string());
-  }
-  return sha256(lines);
-}
-
-}  // namespace
-
 DataSource open_source(const std::string& path, const DataUse& use, Stages& stages) {
   auto reader = stages.run("open data", [&] { return calib::open_data(path, use.inputs, use.config); });
   refuse_overwriting(use.outputs, fmt::format("a file of the data '{}'", path), reader->files());

@@ -37,27 +37,18 @@ std::set<fs::path> external_files(const graph::Model& model, const fs::path& fol
   return files;
 }
 
-int64_t total_bytes(const std::set<fs::path>& files) {
-  int64_t bytes = 0;
-  for (const fs::path& file : files) {
-    std::error_code failed;
-    const auto size = fs::file_size(file, failed);
-    if (!failed) bytes += static_cast<int64_t>(size);
-  }
-  return bytes;
-}
-
 }  // namespace
 
 ModelSource open_model(const std::string& path, const std::vector<NamedPath>& outputs, Stages& stages) {
   graph::Model loaded = stages.run("load", [&] { return io::load_model(path); });
-  std::set<fs::path> files = external_files(loaded, fs::path(path).parent_path());
-  refuse_overwriting(outputs, fmt::format("external data of the model '{}'", path), {files.begin(), files.end()});
-  files.insert(path);
+  std::set<fs::path> all = external_files(loaded, fs::path(path).parent_path());
+  refuse_overwriting(outputs, fmt::format("external data of the model '{}'", path), {all.begin(), all.end()});
+  all.insert(path);
+  const std::vector<fs::path> files(all.begin(), all.end());
   return stages.run("hash model", [&] {
     report::ModelFacts facts;
     facts.path = path;
-    facts.sha256 = sha256_of_file(path);
+    facts.sha256 = hash_files(files);
     facts.file_bytes = total_bytes(files);
     facts.weight_bytes = weight_bytes(loaded);
     return ModelSource{std::move(loaded), std::move(facts)};

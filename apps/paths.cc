@@ -1,5 +1,6 @@
 #include "apps/paths.h"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -8,6 +9,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/file.h"
+#include "lib/base/progress.h"
 
 namespace narrow::apps {
 namespace fs = std::filesystem;
@@ -68,6 +70,26 @@ std::vector<NamedPath> named_paths(const std::string& option, const std::vector<
   std::vector<NamedPath> named;
   for (const std::string& path : paths) named.push_back({option, path});
   return named;
+}
+
+std::string hash_files(const std::vector<std::filesystem::path>& files) {
+  if (files.size() == 1) return sha256_of_file(files.front());
+  std::string lines;
+  for (const auto& file : files) {
+    check_interruption();
+    lines += fmt::format("{}  {}\n", sha256_of_file(file), file.filename().string());
+  }
+  return sha256(lines);
+}
+
+int64_t total_bytes(const std::vector<fs::path>& files) {
+  int64_t bytes = 0;
+  for (const fs::path& file : files) {
+    std::error_code failed;
+    const auto size = fs::file_size(file, failed);
+    if (!failed) bytes += static_cast<int64_t>(size);
+  }
+  return bytes;
 }
 
 }  // namespace narrow::apps

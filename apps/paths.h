@@ -26,4 +26,11 @@ void refuse_overwriting(const std::vector<NamedPath>& outputs, const std::string
 /// One entry for each file of a repeated option.
 std::vector<NamedPath> named_paths(const std::string& option, const std::vector<std::string>& paths);
 
+/// The SHA-256 of a single file; of several, that of the lines that sha256sum prints for them with bare file names.
+/// Throws Error(kData).
+std::string hash_files(const std::vector<std::filesystem::path>& files);
+
+/// Bytes of the files; those that can not be asked count nothing.
+int64_t total_bytes(const std::vector<std::filesystem::path>& files);
+
 }  // namespace narrow::apps

@@ -101,14 +101,15 @@ void warn_if_nothing_quantized(const plan::PrecisionPlan& plan, std::vector<std:
   warnings.insert(warnings.begin(), std::move(text));
 }
 
-report::ModelFacts written_facts(const std::string& path, const graph::Model& model, uint64_t bytes) {
+report::ModelFacts written_facts(const std::string& path, const graph::Model& model,
+                                 const std::vector<std::filesystem::path>& files) {
   report::ModelFacts facts;
   facts.path = path;
   facts.weight_bytes = weight_bytes(model);
   std::error_code failed;
   if (!std::filesystem::is_regular_file(path, failed)) return facts;
-  facts.sha256 = sha256_of_file(path);
-  facts.file_bytes = static_cast<int64_t>(bytes);
+  facts.sha256 = hash_files(files);
+  facts.file_bytes = total_bytes(files);
   return facts;
 }
 
@@ -169,13 +170,13 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
     io::infer_shapes(result);
     return result;
   });
-  const uint64_t written_bytes = stages.run("save", [&] { return io::save_model(quantized, options.output); });
+  const auto written_files = stages.run("save", [&] { return io::save_model(quantized, options.output); });
 
   report::Report report;
   report.command = "quantize";
   report.versions = versions();
   report.float_model = source.facts;
-  report.quantized_model = written_facts(options.output, quantized, written_bytes);
+  report.quantized_model = written_facts(options.output, quantized, written_files);
   report.options = effective_options(options);
   report.recipe = options.plan.empty() ? fmt::format("{} over {} samples", recipe_text(options.config.rules),
                                                      planned.calibration.samples)

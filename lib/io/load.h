@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "lib/graph/model.h"
 
@@ -23,7 +24,7 @@ void infer_shapes(graph::Model& model);
 
 /// Writes the model; tensors still in external files are embedded while the file stays below 2 GB, and go to
 /// "<file name>.data" beside it otherwise. Appears under its name only when complete. The same model gives the same
-/// bytes. Returns the bytes written, data file included. Throws Error(kData).
-uint64_t save_model(const graph::Model& model, const std::filesystem::path& path);
+/// bytes. Returns the files it wrote, `path` first. Throws Error(kData).
+std::vector<std::filesystem::path> save_model(const graph::Model& model, const std::filesystem::path& path);
 
 }  // namespace narrow::io

@@ -41,7 +41,6 @@ class DataFile {
     graph::set_external(tensor, {.location = name_, .offset = start, .length = value.byte_size()});
   }
   void commit() { file_.commit(); }
-  uint64_t size() const { return offset_; }
 
  private:
   AtomicFile file_;
@@ -82,31 +81,30 @@ class FileStream : public google::protobuf::io::CopyingOutputStream {
   std::exception_ptr failure_;
 };
 
-/// The bytes written.
-uint64_t write_proto(const onnx::ModelProto& proto, AtomicFile& file, const std::filesystem::path& path) {
+void write_proto(const onnx::ModelProto& proto, AtomicFile& file, const std::filesystem::path& path) {
   FileStream stream(file);
   google::protobuf::io::CopyingOutputStreamAdaptor adaptor(&stream, 1 << 20);
   if (!proto.SerializeToZeroCopyStream(&adaptor) || !adaptor.Flush()) {
     stream.rethrow_failure();
     throw Error(ErrorKind::kModel, "'{}' is too large for protobuf", path.string());
   }
-  return static_cast<uint64_t>(adaptor.ByteCount());
 }
 
 }  // namespace
 
-uint64_t save_model(const graph::Model& model, const std::filesystem::path& path) {
+std::vector<std::filesystem::path> save_model(const graph::Model& model, const std::filesystem::path& path) {
   AtomicFile file(path);
   const uint64_t external = external_size(model.proto());
   const bool large = model.proto().ByteSizeLong() + external > kLargestFile;
   if (external == 0 && !large) {
-    const uint64_t bytes = write_proto(model.proto(), file, path);
+    write_proto(model.proto(), file, path);
     file.commit();
-    return bytes;
+    return {path};
   }
   onnx::ModelProto proto = model.proto();
   std::optional<DataFile> data;
-  if (large) data.emplace(path.string() + ".data");
+  const std::filesystem::path data_path = path.string() + ".data";
+  if (large) data.emplace(data_path);
   constexpr size_t kSmall = 1024;  // shapes and scalars stay where every reader finds them
   graph::for_each_tensor(*proto.mutable_graph(), [&](onnx::TensorProto& tensor) {
     if (data && (is_external(tensor) || tensor.raw_data().size() > kSmall)) {
@@ -115,10 +113,10 @@ uint64_t save_model(const graph::Model& model, const std::filesystem::path& path
       embed(model, tensor);
     }
   });
-  const uint64_t bytes = write_proto(proto, file, path);
+  write_proto(proto, file, path);
   if (data) data->commit();
   file.commit();
-  return bytes + (data ? data->size() : 0);
+  return large ? std::vector{path, data_path} : std::vector{path};
 }
 
 }  // namespace narrow::io

@@ -77,6 +77,18 @@ TEST_F(Overwrite, ExternalDataIsNotOverwritten) {
   EXPECT_EQ(read_text(folder_.path("w.json")), std::string(12, '\0'));
 }
 
+// A plan is for one model: other weights in the data file make another.
+TEST_F(Overwrite, OtherExternalDataMakesAnotherModel) {
+  const std::string model = model_with_external_data(folder_, "w.bin");
+  const std::string data = folder_.write("d.npy", npy("<f4", "2, 3", std::string(24, '\1')));
+  const std::string plan = folder_.path("plan.json");
+  const std::string out = " --quiet -o " + folder_.path("out.onnx");
+  EXPECT_EQ(run_narrow("quantize " + model + " --data " + data + out + " --plan-out " + plan).exit_code, 0);
+  EXPECT_EQ(run_narrow("quantize " + model + " --plan " + plan + out).exit_code, 0);
+  folder_.write("w.bin", std::string(12, '\1'));
+  expect_error(run_narrow("quantize " + model + " --plan " + plan + out), 2, HasSubstr("made for another model"));
+}
+
 TEST_F(Overwrite, TheDataFileOfALargeOutputOverwritesNothing) {
   const std::string model = model_with_external_data(folder_, "out.onnx.data");
   const std::string data = folder_.write("d.npy", npy("<f4", "2, 3", std::string(24, '\1')));

@@ -24,6 +24,7 @@ constexpr KernelRow kRows[] = {
     {"", "Atanh", make_unary},
     {"", "AveragePool", make_pool},
     {"", "BatchNormalization", make_batch_normalization},
+    {"", "BitCast", make_bit_cast},
     {"", "BitShift", make_bit_shift},
     {"", "BitwiseAnd", make_arithmetic},
     {"", "BitwiseNot", make_unary},

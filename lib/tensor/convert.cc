@@ -1,6 +1,5 @@
 #include "lib/tensor/convert.h"
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <type_traits>
@@ -51,16 +50,32 @@ bool visit_small_float(DataType type, Body body) {
   }
 }
 
+// Towards zero; the lowest number where the result does not fit, as x86's instructions have it.
+template <class To>
+To truncated(double value) {
+  constexpr double kLimit = -static_cast<double>(std::numeric_limits<To>::lowest());  // a power of two
+  return value > -kLimit - 1 && value < kLimit ? static_cast<To>(value) : std::numeric_limits<To>::lowest();
+}
+
+template <class To>
+To float_to_integer(double value) {
+  if constexpr (std::is_same_v<To, uint64_t>) {
+    if (value >= 0x1p63) return value < 0x1p64 ? static_cast<To>(value) : 0;
+    const int64_t whole = truncated<int64_t>(value);
+    return whole == std::numeric_limits<int64_t>::lowest() ? 0 : static_cast<To>(whole);
+  } else if constexpr (sizeof(To) == 8 || std::is_same_v<To, uint32_t>) {
+    return static_cast<To>(truncated<int64_t>(value));
+  } else {
+    return static_cast<To>(truncated<int32_t>(value));
+  }
+}
+
 template <class To, class From>
 To convert_number(From value) {
   if constexpr (std::is_same_v<To, bool>) {
     return value != From{0};
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    if (std::isnan(value)) return 0;
-    const double whole = std::trunc(static_cast<double>(value));
-    if (whole <= static_cast<double>(std::numeric_limits<To>::lowest())) return std::numeric_limits<To>::lowest();
-    if (whole >= static_cast<double>(std::numeric_limits<To>::max())) return std::numeric_limits<To>::max();
-    return static_cast<To>(whole);
+    return float_to_integer<To>(static_cast<double>(value));
   } else {
     return static_cast<To>(value);
   }
@@ -110,27 +125,8 @@ Tensor to_wide_float(const Tensor& tensor, Workspace& workspace) {
   return result;
 }
 
-bool is_signed_packed(DataType type) {
-  return type == DataType::kInt4 || type == DataType::kInt2;
-}
-
-// Floats saturate at the packed type's own limits, not at the byte's.
 Tensor to_packed_integer(const Tensor& tensor, DataType type, Workspace& workspace) {
-  const bool is_float = tensor.type() == DataType::kFloat32 || tensor.type() == DataType::kFloat64;
-  const DataType byte = is_signed_packed(type) ? DataType::kInt8 : DataType::kUint8;
-  Tensor bytes = convert_elements(tensor, byte, workspace);
-  if (is_float) {
-    const int bits = data_type_bits(type);
-    if (is_signed_packed(type)) {
-      const auto high = static_cast<int8_t>((1 << (bits - 1)) - 1);
-      for (int8_t& value : bytes.mutable_data<int8_t>())
-        value = std::clamp<int8_t>(value, static_cast<int8_t>(-high - 1), high);
-    } else {
-      const auto high = static_cast<uint8_t>((1 << bits) - 1);
-      for (uint8_t& value : bytes.mutable_data<uint8_t>()) value = std::min(value, high);
-    }
-  }
-  return packed(bytes, type, workspace);
+  return packed(convert_elements(tensor, DataType::kInt8, workspace), type, workspace);
 }
 
 Tensor to_small_float(const Tensor& tensor, DataType type, Workspace& workspace, const ConvertOptions& options) {
@@ -197,7 +193,8 @@ void encode_floats(DataType type, std::span<const float> from, std::byte* codes,
 
 Tensor unpacked(const Tensor& tensor, Workspace& workspace) {
   ensure(is_packed(tensor.type()), "a packed tensor");
-  const DataType byte = is_signed_packed(tensor.type()) ? DataType::kInt8 : DataType::kUint8;
+  const bool is_signed = tensor.type() == DataType::kInt4 || tensor.type() == DataType::kInt2;
+  const DataType byte = is_signed ? DataType::kInt8 : DataType::kUint8;
   Tensor result = workspace.allocate(byte, tensor.shape(), tensor.layout());
   unpack(tensor.type(), tensor.bytes(),
          {reinterpret_cast<uint8_t*>(result.mutable_bytes()), static_cast<size_t>(result.size())});

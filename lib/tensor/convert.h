@@ -16,9 +16,10 @@ struct ConvertOptions {
 
 /// Every element converted, in the same layout. Shares storage where nothing changes.
 /// To floats: rounded once, half to even; out of range is infinity in float16 and bfloat16, the largest value in
-/// float4e2m1, and by `overflow` in 8-bit floats. Floats to integers: towards zero; ONNX leaves values out of range
-/// open, here they saturate and NaN becomes 0. Integers to integers: the low bits. To bool: all but zero is true.
-/// Throws Error(kUnsupported) for strings and complex numbers.
+/// float4e2m1, and by `overflow` in 8-bit floats. Floats to integers: towards zero. ONNX leaves values out of range
+/// open; onnxruntime, numpy and ONNX's tests have the low bits of the int32 (for int64, uint32 and uint64: int64),
+/// whose lowest number stands for whatever does not fit that, NaN included. Integers to integers: the low bits. To
+/// bool: all but zero is true. Throws Error(kUnsupported) for strings and complex numbers.
 Tensor convert_elements(const Tensor& tensor, DataType type, Workspace& workspace, const ConvertOptions& options = {});
 
 /// True for the floating-point types that float32 holds exactly: 16 bits and less.

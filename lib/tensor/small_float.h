@@ -63,6 +63,12 @@ constexpr float power_of_two(int exponent) {
   return std::bit_cast<float>(static_cast<uint32_t>(exponent + 127) << 23);
 }
 
+/// condition ? yes : no, in a form that compilers keep free of branches.
+constexpr uint32_t select(bool condition, uint32_t yes, uint32_t no) {
+  const uint32_t mask = 0U - static_cast<uint32_t>(condition);
+  return (yes & mask) | (no & ~mask);
+}
+
 /// The code of `value`, rounded half to even. A NaN keeps its sign and the highest bits of its fraction; where the
 /// format has no NaN it becomes -0, as other implementations have it. Without branches, so that loops over it
 /// vectorize.
@@ -82,10 +88,10 @@ constexpr uint32_t encode_float(float value, Overflow overflow) {
   if constexpr (format.bias != 127) {
     // The sum's last place is the smallest subnormal's: the addition does the rounding.
     constexpr float kMagic = power_of_two(24 - format.bias - format.fraction_bits);
-    const uint32_t clamped = magnitude < kMinNormal ? magnitude : 0;
+    const uint32_t clamped = select(magnitude < kMinNormal, magnitude, 0);
     const uint32_t subnormal =
         std::bit_cast<uint32_t>(std::bit_cast<float>(clamped) + kMagic) - std::bit_cast<uint32_t>(kMagic);
-    code = magnitude < kMinNormal ? subnormal : normal;
+    code = select(magnitude < kMinNormal, subnormal, normal);
   }
   uint32_t beyond = format.max_code();
   uint32_t nan = kSign;
@@ -99,13 +105,13 @@ constexpr uint32_t encode_float(float value, Overflow overflow) {
   } else if constexpr (format.special == SpecialCodes::kNanIsMinusZero) {
     if (overflow == Overflow::kSpecial) beyond = kSign;
   }
-  code = code > format.max_code() ? beyond : code;
+  code = select(code > format.max_code(), beyond, code);
   if constexpr (format.special == SpecialCodes::kNanIsMinusZero) {
-    code = code == 0 ? 0 : code | sign;
+    code = select(code == 0, 0, code | sign);
   } else {
     code |= sign;
   }
-  return magnitude > kInfinity ? nan : code;
+  return select(magnitude > kInfinity, nan, code);
 }
 
 /// The value of a code; exact.
@@ -120,15 +126,15 @@ constexpr float decode_float(uint32_t code) {
     constexpr uint32_t kRebias = static_cast<uint32_t>(127 - format.bias) << 23;
     constexpr float kStep = power_of_two(1 - format.bias - format.fraction_bits);
     const float subnormal = static_cast<float>(static_cast<int32_t>(magnitude)) * kStep;
-    bits = magnitude < (1U << format.fraction_bits) ? std::bit_cast<uint32_t>(subnormal) : bits + kRebias;
+    bits = select(magnitude < (1U << format.fraction_bits), std::bit_cast<uint32_t>(subnormal), bits + kRebias);
     if constexpr (format.special == SpecialCodes::kInfAndNan) {
-      bits = magnitude >= format.exponent_of_ones() ? (magnitude << kShift) | 0x7F800000U : bits;
+      bits = select(magnitude >= format.exponent_of_ones(), (magnitude << kShift) | 0x7F800000U, bits);
     }
   }
   constexpr uint32_t kQuietNan = 0x7FC00000U;
-  if constexpr (format.special == SpecialCodes::kNan) bits = magnitude == kMagnitude ? kQuietNan : bits;
+  if constexpr (format.special == SpecialCodes::kNan) bits = select(magnitude == kMagnitude, kQuietNan, bits);
   if constexpr (format.special == SpecialCodes::kNanIsMinusZero) {
-    return std::bit_cast<float>(code == kMagnitude + 1 ? kQuietNan : bits | sign);
+    return std::bit_cast<float>(select(code == kMagnitude + 1, kQuietNan, bits | sign));
   }
   return std::bit_cast<float>(bits | sign);
 }

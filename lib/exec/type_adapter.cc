@@ -14,10 +14,6 @@
 namespace narrow::exec {
 namespace {
 
-bool is_short_float(DataType type) {
-  return type == DataType::kFloat16 || type == DataType::kBfloat16;
-}
-
 // How one input's or output's type is found: operands of one type variable have the same type.
 struct OperandRole {
   std::string variable;
@@ -25,7 +21,8 @@ struct OperandRole {
   bool moves = false;
 
   bool adapts(DataType type) const {
-    return is_short_float(type) ? widens : moves && (type == DataType::kString || is_packed(type));
+    if (type == DataType::kString || is_packed(type)) return moves;
+    return widens && is_small_float(type);
   }
 };
 
@@ -48,9 +45,16 @@ OperandRole role_of(const onnx::OpSchema::FormalParameter& parameter, TypeUse us
   const bool may_be_text =
       std::any_of(types.begin(), types.end(), [](const std::string* type) { return *type == "tensor(string)"; });
   const bool moves = use == TypeUse::kMoves || use == TypeUse::kMovesAndWidens;
-  const bool widens =
-      use == TypeUse::kWidens || use == TypeUse::kMovesAndWidens || (use == TypeUse::kBySchema && !may_be_text);
+  const bool widens = use == TypeUse::kMovesAndWidens || (use == TypeUse::kBySchema && !may_be_text);
   return {.variable = parameter.GetTypeStr(), .widens = widens, .moves = moves && !combines};
+}
+
+// Scatter with a reduction and Resize with interpolation need numbers; else they move elements.
+bool combines_elements(const onnx::NodeProto& node) {
+  if (node.op_type() == "Resize" || node.op_type() == "Upsample") {
+    return graph::string_attribute(node, "mode", "nearest") != "nearest";
+  }
+  return node.op_type().starts_with("Scatter") && graph::string_attribute(node, "reduction", "none") != "none";
 }
 
 // No inputs if there is nothing to adapt.
@@ -58,13 +62,11 @@ Roles roles_of(const KernelRequest& request, TypeUse use) {
   const onnx::NodeProto& node = *request.node;
   const onnx::OpSchema* schema = onnx::OpSchemaRegistry::Schema(node.op_type(), request.opset,
                                                                 std::string(graph::canonical_domain(node.domain())));
-  if (schema == nullptr) return {};
+  if (schema == nullptr || use == TypeUse::kNative) return {};
   for (const char* names_type : {"dtype", "to", "output_dtype", "output_datatype"}) {
     if (schema->attributes().contains(names_type)) return {};
   }
-  // Sums and products of scattered elements need numbers.
-  const bool combines = graph::find_attribute(node, "reduction") != nullptr &&
-                        graph::string_attribute(node, "reduction", "none") != "none";
+  const bool combines = combines_elements(node);
   Roles roles;
   for (int i = 0; i < node.input_size(); ++i) {
     const auto* parameter = formal(schema->inputs(), i);
@@ -147,12 +149,12 @@ class AdaptedKernel final : public Kernel {
     return input < roles_.inputs.size() ? roles_.inputs[input] : kNone;
   }
 
-  // The kernel gets short floats widened; what else it does not know is kept here and passed as an input.
+  // The kernel gets small floats widened; what else it does not know is kept here and passed as an input.
   const Tensor* constant(const KernelRequest& request, int index) {
     const Tensor* value = request.constant(index);
     const auto input = static_cast<size_t>(index);
     if (value == nullptr || !role(input).adapts(value->type())) return value;
-    if (!is_short_float(value->type())) {
+    if (value->type() == DataType::kString || is_packed(value->type())) {
       held_[input] = *value;
       return nullptr;
     }

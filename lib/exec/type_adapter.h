@@ -7,15 +7,16 @@ namespace narrow::exec {
 
 /// What an operator does with inputs of types beyond numbers of 8 to 64 bits.
 enum class TypeUse {
-  /// float16 and bfloat16 inputs run as float32 where the schema says that they are numbers (allows no strings).
+  /// Small floats (float16, bfloat16, float8) run as float32 where the schema says that they are numbers (allows no
+  /// strings).
   kBySchema,
-  /// float16 and bfloat16 inputs run as float32.
-  kWidens,
+  /// The kernel takes all types itself.
+  kNative,
   /// Elements are moved, not looked at: 4-bit and 2-bit elements run as bytes, strings as the numbers they have in
   /// sorted
   /// order ("" has 0, as any operator's fill value).
   kMoves,
-  /// Both: elements are moved and compared.
+  /// Both, for operators that also compare or interpolate.
   kMovesAndWidens,
 };
 

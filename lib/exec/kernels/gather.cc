@@ -54,7 +54,7 @@ void dispatch_combine(Combine kind, DataType type, Body body) {
   if (kind == Combine::kReplace) {
     dispatch_width(type, body);
   } else {
-    dispatch_type(NumberTypes(), type, body);
+    dispatch_type(FixedTypes(), type, body);
   }
 }
 

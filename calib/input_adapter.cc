@@ -6,6 +6,7 @@
 
 #include "calib/histogram_kernels.h"
 #include "lib/base/error.h"
+#include "lib/tensor/convert.h"
 
 namespace narrow::calib {
 namespace {
@@ -19,15 +20,21 @@ struct Conversion {
 constexpr std::array kConversions{
     Conversion{DataType::kUint8, DataType::kFloat32},
     Conversion{DataType::kFloat64, DataType::kFloat32},
+    Conversion{DataType::kFloat16, DataType::kFloat32},
     Conversion{DataType::kInt32, DataType::kInt64},
 };
+
+/// float16 and bfloat16 inputs are fed as float32 ones are, and rounded at the end.
+DataType fed_type(DataType type) {
+  return type == DataType::kFloat16 || type == DataType::kBfloat16 ? DataType::kFloat32 : type;
+}
 
 bool is_image_channels(int64_t dimension) {
   return dimension == 1 || dimension == 3;
 }
 
 std::optional<ImageForm> image_form(const InputSpec& spec, const InputOptions& options) {
-  if (spec.type != DataType::kFloat32 && spec.type != DataType::kUint8) return std::nullopt;
+  if (fed_type(spec.type) != DataType::kFloat32 && spec.type != DataType::kUint8) return std::nullopt;
   if (!spec.shape) {
     if (options.layout.empty()) return std::nullopt;
     return ImageForm{.channels_last = options.layout == "NHWC"};
@@ -124,7 +131,7 @@ void InputAdapter::check_options() const {
   const auto refuse = [&](std::string_view key, std::string_view why) {
     throw Error(ErrorKind::kUsage, "'{}' {}", key, why);
   };
-  if (has_normalization() && spec_.type != DataType::kFloat32) {
+  if (has_normalization() && fed_type(spec_.type) != DataType::kFloat32) {
     refuse("scale, mean, std", fmt::format("need a float32 input, this one is {}", data_type_name(spec_.type)));
   }
   if (!form_) {
@@ -153,9 +160,10 @@ void InputAdapter::check_options() const {
 }
 
 void InputAdapter::check_type(DataType type) const {
-  if (type == spec_.type) return;
+  const DataType wanted = fed_type(spec_.type);
+  if (type == spec_.type || type == wanted) return;
   const bool known = std::any_of(kConversions.begin(), kConversions.end(),
-                                 [&](const Conversion& c) { return c.from == type && c.to == spec_.type; });
+                                 [&](const Conversion& c) { return c.from == type && c.to == wanted; });
   if (known) return;
   throw Error(ErrorKind::kData, "the data are {}, the input wants {}", data_type_name(type),
               data_type_name(spec_.type));
@@ -267,18 +275,24 @@ Tensor InputAdapter::feed(const Tensor& array, const ArraySplit& split, int64_t 
   if (image && rows.type() == DataType::kUint8 &&
       is_image_channels(form_of_rows(rows.shape(), stored_channels_last(rows.type(), rows.shape())).channels)) {
     result = feed_pixels(rows);
-  } else if (image && spec_.type == DataType::kFloat32) {
+  } else if (image && fed_type(spec_.type) == DataType::kFloat32) {
     result = feed_arranged(rows);
   } else {
     result = feed_elements(rows);
   }
   check_finite(result, split.feeds == 1 ? 0 : index * split.batch, split.batch);
-  return result;
+  return in_input_type(result);
+}
+
+Tensor InputAdapter::in_input_type(const Tensor& fed) const {
+  if (fed.type() == spec_.type || fed_type(spec_.type) == spec_.type) return fed;
+  Workspace workspace;
+  return convert_elements(fed, spec_.type, workspace);
 }
 
 Tensor InputAdapter::feed_elements(const Tensor& rows) const {
   if (rows.type() == DataType::kInt32 && spec_.type == DataType::kInt64) return convert<int32_t, int64_t>(rows);
-  if (spec_.type != DataType::kFloat32) return rows;
+  if (fed_type(spec_.type) != DataType::kFloat32) return rows;
   Tensor result = to_float32(rows);
   if (!has_normalization()) return result;
   for (float& x : result.mutable_data<float>()) x = normalized(x, 0);
@@ -367,7 +381,8 @@ Tensor InputAdapter::feed(std::span<const Image> images) const {
                   size_text(first.height, first.width), size_text(latest.height, latest.width));
     }
   }
-  return spec_.type == DataType::kUint8 ? feed_prepared<uint8_t>(prepared) : feed_prepared<float>(prepared);
+  return spec_.type == DataType::kUint8 ? feed_prepared<uint8_t>(prepared)
+                                        : in_input_type(feed_prepared<float>(prepared));
 }
 
 template <class T>

@@ -71,6 +71,7 @@ class InputAdapter {
   Tensor feed_pixels(const Tensor& rows) const;
   Tensor feed_arranged(const Tensor& rows) const;
   Tensor feed_elements(const Tensor& rows) const;
+  Tensor in_input_type(const Tensor& fed) const;
 
   InputSpec spec_;
   InputOptions options_;

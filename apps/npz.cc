@@ -8,6 +8,8 @@
 
 #include "lib/base/error.h"
 #include "lib/base/file.h"
+#include "lib/tensor/convert.h"
+#include "lib/tensor/packed.h"
 
 namespace narrow::apps {
 namespace {
@@ -38,10 +40,11 @@ std::string_view descriptor_of(DataType type) {
 std::string npy_bytes(const std::string& name, const Tensor& given) {
   Tensor tensor = given;
   if (descriptor_of(tensor.type()).empty()) {
-    if (tensor.type() != DataType::kBfloat16) {
+    if (!is_small_float(tensor.type()) && !is_packed(tensor.type())) {
       throw Error(ErrorKind::kUnsupported, "output '{}': NumPy has no {} arrays", name, data_type_name(tensor.type()));
     }
-    tensor = to_float32(tensor);
+    Workspace workspace;
+    tensor = is_small_float(tensor.type()) ? to_float32(tensor) : unpacked(tensor, workspace);
   }
   tensor = to_layout(tensor, Layout::kPlain);
   std::string shape;

@@ -13,7 +13,7 @@ namespace narrow::apps {
 using NamedArrays = std::vector<std::pair<std::string, Tensor>>;
 
 /// Appears under its name only when complete. Throws Error(kData) when it can not be written, Error(kUnsupported) for
-/// an element type that NumPy has not (bfloat16 and float8 are written as float32).
+/// an element type that NumPy has not (small floats are written as float32, 4-bit and 2-bit integers as bytes).
 void write_npz(const std::filesystem::path& path, const NamedArrays& arrays);
 
 }  // namespace narrow::apps

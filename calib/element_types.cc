@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "lib/base/error.h"
+#include "lib/tensor/convert.h"
+#include "lib/tensor/workspace.h"
 
 namespace narrow::calib {
 namespace {
@@ -15,6 +17,14 @@ constexpr std::array kIntegers{DataType::kUint8,  DataType::kInt8,  DataType::kU
 
 bool is_integer(DataType type) {
   return std::find(kIntegers.begin(), kIntegers.end(), type) != kIntegers.end();
+}
+
+bool is_short_float(DataType type) {
+  return type == DataType::kFloat16 || type == DataType::kBfloat16;
+}
+
+bool is_float(DataType type) {
+  return type == DataType::kFloat32 || type == DataType::kFloat64 || is_short_float(type);
 }
 
 /// float32 holds all integers up to 2^24, not all beyond.
@@ -78,17 +88,26 @@ Tensor as_integers(const Tensor& tensor) {
 
 }  // namespace
 
+DataType fed_type(DataType type) {
+  return is_short_float(type) ? DataType::kFloat32 : type;
+}
+
 bool feeds_type(DataType from, DataType to) {
   if (from == to) return true;
+  to = fed_type(to);
   const bool whole = is_integer(from) || from == DataType::kBool;
-  if (to == DataType::kFloat32) return whole || from == DataType::kFloat16 || from == DataType::kFloat64;
+  if (to == DataType::kFloat32) return whole || is_float(from);
   return whole && is_integer(to);
 }
 
 Tensor to_type(const Tensor& tensor, DataType to) {
   ensure(feeds_type(tensor.type(), to), "the types were checked");
   if (tensor.type() == to) return tensor;
-  if (tensor.type() == DataType::kFloat16 || tensor.type() == DataType::kFloat64) return to_float32(tensor);
+  if (is_short_float(to)) {
+    Workspace workspace;
+    return convert_elements(to_type(tensor, DataType::kFloat32), to, workspace);
+  }
+  if (is_float(tensor.type())) return to_float32(tensor);
   const Tensor integers = as_integers(tensor);
   return with_integer(integers.type(), [&](auto from) {
     if (to == DataType::kFloat32) return convert<decltype(from), float>(integers);

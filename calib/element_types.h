@@ -5,8 +5,11 @@
 
 namespace narrow::calib {
 
+/// What an input of `type` is fed as until the last step: float32 for float16 and bfloat16, which round it at the end.
+DataType fed_type(DataType type);
+
 /// True if arrays of `from` may feed an input of `to`: the type itself; integers and booleans for any integer type or
-/// float32; float16 and float64 for float32.
+/// float32; other floats for float32; what feeds float32 for float16 and bfloat16.
 bool feeds_type(DataType from, DataType to);
 
 /// The elements in another type that feeds_type allows. float64 is rounded; integers must be exact in the new type.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "calib/element_types.h"
+
 namespace narrow::calib {
 
 bool is_image_channels(int64_t dimension) {
@@ -9,7 +11,7 @@ bool is_image_channels(int64_t dimension) {
 }
 
 std::optional<ImageForm> image_form(const InputSpec& spec, const InputOptions& options) {
-  if (spec.type != DataType::kFloat32 && spec.type != DataType::kUint8) return std::nullopt;
+  if (fed_type(spec.type) != DataType::kFloat32 && spec.type != DataType::kUint8) return std::nullopt;
   if (!spec.shape) {
     if (options.layout.empty()) return std::nullopt;
     return ImageForm{.channels_last = options.layout == "NHWC"};

@@ -45,7 +45,7 @@ void InputAdapter::check_options() const {
   const auto refuse = [&](std::string_view key, std::string_view why) {
     throw Error(ErrorKind::kUsage, "'{}' {}", key, why);
   };
-  if (has_normalization() && spec_.type != DataType::kFloat32) {
+  if (has_normalization() && fed_type(spec_.type) != DataType::kFloat32) {
     refuse("scale, mean, std", fmt::format("need a float32 input, this one is {}", data_type_name(spec_.type)));
   }
   if (!form_) {

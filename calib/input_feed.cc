@@ -40,18 +40,18 @@ Tensor InputAdapter::feed(const Tensor& array, const ArraySplit& split, int64_t 
   if (image && rows.type() == DataType::kUint8 &&
       is_image_channels(form_of_rows(rows.shape(), stored_channels_last(rows.type(), rows.shape())).channels)) {
     result = feed_pixels(rows);
-  } else if (image && spec_.type == DataType::kFloat32) {
+  } else if (image && fed_type(spec_.type) == DataType::kFloat32) {
     result = feed_arranged(rows);
   } else {
     result = feed_elements(rows);
   }
   check_finite(result, split.feeds == 1 ? 0 : index * split.batch, split.batch);
-  return result;
+  return to_type(result, spec_.type);
 }
 
 Tensor InputAdapter::feed_elements(const Tensor& rows) const {
-  Tensor result = to_type(rows, spec_.type);
-  if (spec_.type != DataType::kFloat32 || !has_normalization()) return result;
+  Tensor result = to_type(rows, fed_type(spec_.type));
+  if (result.type() != DataType::kFloat32 || !has_normalization()) return result;
   for (float& x : result.mutable_data<float>()) x = normalized(x, 0);
   return result;
 }
@@ -138,7 +138,7 @@ Tensor InputAdapter::feed(std::span<const Image> images) const {
                   size_text(first.height, first.width), size_text(latest.height, latest.width));
     }
   }
-  return spec_.type == DataType::kUint8 ? feed_prepared<uint8_t>(prepared) : feed_prepared<float>(prepared);
+  return spec_.type == DataType::kUint8 ? feed_prepared<uint8_t>(prepared) : to_type(feed_prepared<float>(prepared), spec_.type);
 }
 
 template <class T>

@@ -4,16 +4,15 @@
 #include <span>
 #include <string_view>
 
-#include "lib/exec/float_program.h"
+#include "lib/exec/type_adapter.h"
 
 namespace narrow::exec {
-
-using KernelFactory = KernelPtr (*)(const KernelRequest& request);
 
 struct KernelRow {
   std::string_view domain;
   std::string_view op_type;
   KernelFactory make;
+  TypeUse types = TypeUse::kBySchema;
 };
 
 /// Sorted by domain, then operator.

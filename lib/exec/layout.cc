@@ -6,8 +6,22 @@ namespace narrow::exec {
 namespace {
 
 bool has_channels_last_kernels(const Tensor& tensor) {
-  return tensor.rank() >= 3 &&
-         (tensor.type() == DataType::kFloat32 || tensor.type() == DataType::kUint8 || tensor.type() == DataType::kInt8);
+  switch (tensor.type()) {
+    case DataType::kFloat32:
+    case DataType::kFloat16:  // run as float32
+    case DataType::kBfloat16:
+    case DataType::kUint8:
+    case DataType::kInt8:
+      return tensor.rank() >= 3;
+    default:
+      return false;
+  }
+}
+
+// Strings and elements without an address of their own have one order only.
+bool is_always_plain(const Tensor& tensor) {
+  const int bits = data_type_bits(tensor.type());
+  return tensor.defined() && (bits < 8 || bits > 64);
 }
 
 // One order for all: channels-last as soon as one operand is, so that it travels as far as possible; plain if an
@@ -15,13 +29,15 @@ bool has_channels_last_kernels(const Tensor& tensor) {
 Layout common_layout(std::span<const int> inputs, const std::vector<Tensor>& slots) {
   size_t rank = 0;
   bool any_channels_last = false;
+  bool any_plain = false;
   for (const int input : inputs) {
     if (input < 0) continue;
     const Tensor& tensor = slots[static_cast<size_t>(input)];
     rank = std::max(rank, tensor.rank());
     any_channels_last = any_channels_last || tensor.layout() == Layout::kChannelsLast;
+    any_plain = any_plain || is_always_plain(tensor);
   }
-  if (!any_channels_last) return Layout::kPlain;
+  if (!any_channels_last || any_plain) return Layout::kPlain;
   const bool broadcasts = std::any_of(inputs.begin(), inputs.end(), [&](int input) {
     if (input < 0) return false;
     const Tensor& tensor = slots[static_cast<size_t>(input)];

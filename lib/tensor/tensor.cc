@@ -1,7 +1,6 @@
 #include "lib/tensor/tensor.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <new>
 
@@ -31,33 +30,6 @@ void swap_channel_order(const std::byte* from, std::byte* to, int64_t outer, int
         }
       }
     }
-  }
-}
-
-float float16_to_float32(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
-  const uint32_t exponent = (half >> 10) & 0x1Fu;
-  const uint32_t fraction = half & 0x3FFu;
-  if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000u | (fraction << 13));
-  if (exponent == 0) {
-    const float magnitude = static_cast<float>(fraction) * 0x1p-24F;
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
-}
-
-template <class T>
-void convert(const Tensor& from, std::span<float> to) {
-  const auto source = from.data<T>();
-  for (size_t i = 0; i < to.size(); ++i) to[i] = static_cast<float>(source[i]);
-}
-
-template <class Decode>
-void decode16(const Tensor& from, std::span<float> to, Decode decode) {
-  for (size_t i = 0; i < to.size(); ++i) {
-    uint16_t code = 0;
-    std::memcpy(&code, from.bytes() + i * sizeof code, sizeof code);
-    to[i] = decode(code);
   }
 }
 
@@ -149,53 +121,6 @@ Tensor to_layout(const Tensor& tensor, Layout layout) {
       break;
     default:
       ensure(false, "no channels-last order for this element type");
-  }
-  return result;
-}
-
-Tensor to_float32(const Tensor& tensor) {
-  if (tensor.type() == DataType::kFloat32) return tensor;
-  Tensor result(DataType::kFloat32, tensor.shape(), tensor.layout());
-  const auto to = result.mutable_data<float>();
-  switch (tensor.type()) {
-    case DataType::kUint8:
-      convert<uint8_t>(tensor, to);
-      break;
-    case DataType::kInt8:
-      convert<int8_t>(tensor, to);
-      break;
-    case DataType::kUint16:
-      convert<uint16_t>(tensor, to);
-      break;
-    case DataType::kInt16:
-      convert<int16_t>(tensor, to);
-      break;
-    case DataType::kInt32:
-      convert<int32_t>(tensor, to);
-      break;
-    case DataType::kUint32:
-      convert<uint32_t>(tensor, to);
-      break;
-    case DataType::kInt64:
-      convert<int64_t>(tensor, to);
-      break;
-    case DataType::kUint64:
-      convert<uint64_t>(tensor, to);
-      break;
-    case DataType::kBool:
-      convert<bool>(tensor, to);
-      break;
-    case DataType::kFloat64:
-      convert<double>(tensor, to);
-      break;
-    case DataType::kFloat16:
-      decode16(tensor, to, float16_to_float32);
-      break;
-    case DataType::kBfloat16:
-      decode16(tensor, to, [](uint16_t code) { return std::bit_cast<float>(static_cast<uint32_t>(code) << 16); });
-      break;
-    default:
-      throw Error(ErrorKind::kUnsupported, "can not convert {} to float32", data_type_name(tensor.type()));
   }
   return result;
 }

@@ -84,7 +84,7 @@ class Tensor {
 /// The same tensor stored in another order; shares storage if the order is the same already.
 Tensor to_layout(const Tensor& tensor, Layout layout);
 
-/// Every element converted to float32 (integers, bool, float16, bfloat16, float64); float32 is shared, not copied.
+/// Every element of a numeric type converted to float32 (see convert_elements()); float32 is shared, not copied.
 Tensor to_float32(const Tensor& tensor);
 
 template <class T>

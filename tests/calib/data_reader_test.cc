@@ -140,6 +140,19 @@ TEST_F(DataReaderTest, ConvertsWhatLosesNothing) {
             (std::vector<float>{1, -2.5F}));
 }
 
+TEST_F(DataReaderTest, ShortFloatInputsTakeFloat32Data) {
+  const auto path = folder_.file("f.npy", npy("<f4", "(1, 2)", bytes_of<float>({0.1F, -2})));
+  const auto read = [&](DataType type, const InputOptions& options) {
+    return open_data(path, one_input(type, {-1, 2}), {{"x", options}})->read(0).at("x");
+  };
+  const Tensor half = read(DataType::kFloat16, {});
+  EXPECT_EQ(half.type(), DataType::kFloat16);
+  EXPECT_EQ(floats({{"x", to_float32(half)}}), (std::vector<float>{0.0999755859375F, -2}));
+  // Normalized in float32, then rounded: 0.1 - 0.05 has the nearest bfloat16 0.0500488.
+  const Tensor brain = read(DataType::kBfloat16, {.mean = {0.05}});
+  EXPECT_EQ(floats({{"x", to_float32(brain)}}), (std::vector<float>{0.050048828125F, -2.046875F}));
+}
+
 TEST_F(DataReaderTest, NormalizesInFloat32) {
   const auto path = folder_.file("u.npy", npy("|u1", "(1, 2)", bytes_of<uint8_t>({0, 200})));
   const InputConfig config{{"x", {.scale = 1.0 / 255, .mean = {0.485}, .std = {0.229}}}};

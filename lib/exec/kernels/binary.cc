@@ -287,7 +287,7 @@ KernelPtr make_prelu(const KernelRequest& request) {
         const Pair pair = take_pair(a, b, inputs);
         check_same_type(pair);
         outputs[0] = workspace.allocate(pair.operands[0].type(), pair.shape, pair.layout);
-        dispatch_type(SignedTypes(), pair.operands[0].type(), [&]<class T>() {
+        dispatch_type(NumberTypes(), pair.operands[0].type(), [&]<class T>() {
           broadcast_binary(pair.loops, elements<T>(pair.operands[0]), elements<T>(pair.operands[1]),
                            mutable_elements<T>(outputs[0]),
                            [](T x, T slope) { return x < T{0} ? MulOp()(x, slope) : x; });

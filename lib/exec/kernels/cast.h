@@ -1,12 +1,12 @@
 #pragma once
 
-#include "lib/tensor/tensor.h"
-#include "lib/tensor/workspace.h"
+#include "lib/tensor/convert.h"
 
 namespace narrow::exec {
 
-/// The elements converted as ONNX's Cast does: towards zero to integers, saturating nothing, NaN kept; float16 and
-/// bfloat16 round half to even. Keeps the layout. Throws Error(kUnsupported) for strings and 8-bit floats.
-Tensor cast_tensor(const Tensor& tensor, DataType type, Workspace& workspace);
+/// convert_elements(), and strings: numbers are written as onnxruntime writes them ("%.8g" of float32 and narrower
+/// floats, "%.17g" of float64, INF, -INF, NaN; bool as 0 and 1), and read as decimal integers or floating-point
+/// numbers, "inf" and "nan" in any case. Throws Error(kData) for a text that is no number.
+Tensor cast_tensor(const Tensor& tensor, DataType type, Workspace& workspace, const ConvertOptions& options = {});
 
 }  // namespace narrow::exec

@@ -20,6 +20,7 @@ KernelPtr make_bit_shift(const KernelRequest& request);
 KernelPtr make_where(const KernelRequest& request);
 // cast.cc
 KernelPtr make_cast(const KernelRequest& request);
+KernelPtr make_bit_cast(const KernelRequest& request);
 // shape_ops.cc
 KernelPtr make_reshape(const KernelRequest& request);
 KernelPtr make_flatten(const KernelRequest& request);

@@ -1,5 +1,6 @@
 // Gather and scatter by index tensors.
 #include <cstring>
+#include <type_traits>
 
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/strided.h"
@@ -26,23 +27,25 @@ Combine combine_of(const KernelRequest& request) {
 
 template <class T>
 void combine(Combine kind, T& target, T value) {
-  switch (kind) {
-    case Combine::kReplace:
-      target = value;
-      break;
-    case Combine::kAdd:
-      target = static_cast<T>(target + value);
-      break;
-    case Combine::kMul:
-      target = static_cast<T>(target * value);
-      break;
-    case Combine::kMax:
-      target = std::max(target, value);
-      break;
-    case Combine::kMin:
-      target = std::min(target, value);
-      break;
+  if constexpr (std::is_arithmetic_v<T>) {
+    switch (kind) {
+      case Combine::kReplace:
+        break;
+      case Combine::kAdd:
+        target = static_cast<T>(target + value);
+        return;
+      case Combine::kMul:
+        target = static_cast<T>(target * value);
+        return;
+      case Combine::kMax:
+        target = std::max(target, value);
+        return;
+      case Combine::kMin:
+        target = std::min(target, value);
+        return;
+    }
   }
+  target = value;
 }
 
 // Replacing moves bits of any type; the others need numbers.
@@ -51,7 +54,7 @@ void dispatch_combine(Combine kind, DataType type, Body body) {
   if (kind == Combine::kReplace) {
     dispatch_width(type, body);
   } else {
-    dispatch_type(TypeList<float, double, int32_t, int64_t, uint32_t, uint64_t>(), type, body);
+    dispatch_type(FixedTypes(), type, body);
   }
 }
 

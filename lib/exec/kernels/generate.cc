@@ -153,12 +153,13 @@ KernelPtr make_eye_like(const KernelRequest& request) {
   return kernel_of([=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
     const Tensor& x = required(inputs, 0);
     if (x.rank() != 2) throw Error(ErrorKind::kModel, "rank {}, expected 2", x.rank());
-    outputs[0] = workspace.allocate(wanted == DataType::kUndefined ? x.type() : wanted, x.shape());
-    dispatch_type(FixedTypes(), outputs[0].type(), [&]<class T>() {
-      T* to = mutable_elements<T>(outputs[0]);
-      const int64_t columns = x.shape()[1];
-      for (int64_t i = 0; i < x.size(); ++i) to[i] = static_cast<T>(i % columns - i / columns == k ? 1 : 0);
-    });
+    Tensor ones = workspace.allocate(DataType::kUint8, x.shape());
+    const auto to = ones.mutable_data<uint8_t>();
+    const int64_t columns = x.shape()[1];
+    for (int64_t i = 0; i < x.size(); ++i) {
+      to[static_cast<size_t>(i)] = static_cast<uint8_t>(i % columns - i / columns == k ? 1 : 0);
+    }
+    outputs[0] = cast_tensor(ones, wanted == DataType::kUndefined ? x.type() : wanted, workspace);
   });
 }
 

@@ -71,7 +71,8 @@ Tensor requantized(const Tensor& sums, const Tensor& a_scale, const Tensor& b_sc
                    const Tensor& y_zero, int64_t inner, Workspace& workspace) {
   Tensor result = workspace.allocate(y_zero.type(), sums.shape());
   const auto from = sums.data<int32_t>();
-  const auto right = b_scale.data<float>();
+  const std::array<Tensor, 3> scales{to_float32(a_scale), to_float32(b_scale), to_float32(y_scale)};
+  const auto right = scales[1].data<float>();
   if (a_scale.size() != 1) throw Error(ErrorKind::kUnsupported, "{} scales of the first operand", a_scale.size());
   if (y_scale.size() != 1 || y_zero.size() != 1) throw Error(ErrorKind::kUnsupported, "several output scales");
   dispatch_type(BytePair(), y_zero.type(), [&]<class Y>() {
@@ -79,7 +80,7 @@ Tensor requantized(const Tensor& sums, const Tensor& a_scale, const Tensor& b_sc
     const auto zero = static_cast<float>(y_zero.data<Y>()[0]);
     for (size_t i = 0; i < to.size(); ++i) {
       const size_t channel = i / static_cast<size_t>(inner) % right.size();
-      const float factor = a_scale.data<float>()[0] * right[channel] / y_scale.data<float>()[0];
+      const float factor = scales[0].data<float>()[0] * right[channel] / scales[2].data<float>()[0];
       const float value = std::nearbyint(static_cast<float>(from[i]) * factor) + zero;
       to[i] = static_cast<Y>(std::clamp(value, static_cast<float>(std::numeric_limits<Y>::lowest()),
                                         static_cast<float>(std::numeric_limits<Y>::max())));
@@ -132,10 +133,7 @@ KernelPtr make_qlinear_matmul(const KernelRequest& /*request*/) {
   return kernel_of([](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
     const Tensor sums =
         integer_matmul(required(inputs, 0), required(inputs, 3), required(inputs, 2), required(inputs, 5), workspace);
-    if (required(inputs, 1).type() != DataType::kFloat32) {
-      throw Error(ErrorKind::kUnsupported, "scales of type {}", data_type_name(inputs[1].type()));
-    }
-    outputs[0] = requantized(sums, inputs[1], required(inputs, 4), required(inputs, 6), required(inputs, 7),
+    outputs[0] = requantized(sums, required(inputs, 1), required(inputs, 4), required(inputs, 6), required(inputs, 7),
                              /*inner=*/1, workspace);
   });
 }

@@ -194,21 +194,23 @@ KernelPtr make_lrn(const KernelRequest& request) {
     const int64_t spatial = element_count(spatial_dimensions(x.shape()));
     const int64_t channels = x.shape()[1];
     outputs[0] = workspace.allocate(x.type(), x.shape());
-    const float* from = x.data<float>().data();
-    float* to = outputs[0].mutable_data<float>().data();
-    parallel_for(x.shape()[0] * channels, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t plane = begin; plane < end; ++plane) {
-        const int64_t c = plane % channels;
-        const int64_t first = std::max<int64_t>(0, c - (size - 1) / 2);
-        const int64_t last = std::min(channels - 1, c + size / 2);
-        const float* image = from + (plane - c) * spatial;
-        for (int64_t s = 0; s < spatial; ++s) {
-          float sum = 0;
-          for (int64_t k = first; k <= last; ++k) sum += image[k * spatial + s] * image[k * spatial + s];
-          to[plane * spatial + s] =
-              image[c * spatial + s] / std::pow(bias + alpha / static_cast<float>(size) * sum, beta);
+    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
+      const T* from = x.data<T>().data();
+      T* to = outputs[0].mutable_data<T>().data();
+      parallel_for(x.shape()[0] * channels, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t plane = begin; plane < end; ++plane) {
+          const int64_t c = plane % channels;
+          const int64_t first = std::max<int64_t>(0, c - (size - 1) / 2);
+          const int64_t last = std::min(channels - 1, c + size / 2);
+          const T* image = from + (plane - c) * spatial;
+          for (int64_t s = 0; s < spatial; ++s) {
+            T sum = 0;
+            for (int64_t k = first; k <= last; ++k) sum += image[k * spatial + s] * image[k * spatial + s];
+            const T scale = static_cast<T>(bias) + static_cast<T>(alpha) / static_cast<T>(size) * sum;
+            to[plane * spatial + s] = image[c * spatial + s] / std::pow(scale, static_cast<T>(beta));
+          }
         }
-      }
+      });
     });
   });
 }

@@ -154,7 +154,7 @@ Tensor resized(const Tensor& x, const ResizeSpec& spec, const std::vector<AxisRe
     shape[i] = axis.output;
     Tensor next = workspace.allocate(x.type(), shape, x.layout());
     if (axis.input == 0 && axis.output > 0) throw Error(ErrorKind::kModel, "nothing to resize");
-    dispatch_type(TypeList<float, double, int32_t, int64_t, int8_t, uint8_t>(), x.type(), [&]<class T>() {
+    dispatch_type(FixedTypes(), x.type(), [&]<class T>() {
       resize_axis<T>(spec, axis, current.data<T>().data(), next.mutable_data<T>().data(), outer, inner);
     });
     current = std::move(next);

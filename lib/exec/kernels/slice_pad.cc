@@ -3,6 +3,7 @@
 
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/strided.h"
+#include "lib/tensor/convert.h"
 
 namespace narrow::exec {
 namespace {
@@ -200,10 +201,9 @@ KernelPtr make_pad(const KernelRequest& request) {
     dispatch_width(input.type(), [&]<class U>() {
       if (mode != PadMode::kConstant) return pad_by_source<U>(input, padding, mode, outputs[0]);
       U fill{};
-      if (as_attributes && input.type() == DataType::kFloat32) {
-        std::memcpy(&fill, &attribute_value, std::min(sizeof fill, sizeof attribute_value));
-      } else if (as_attributes && attribute_value != 0) {
-        throw Error(ErrorKind::kUnsupported, "a pad value for {}", data_type_name(input.type()));
+      if (as_attributes) {
+        const Tensor given = convert_elements(Tensor::scalar(attribute_value), input.type(), workspace);
+        fill = elements<U>(given)[0];
       } else if (const Tensor& given = value.in(inputs); given.defined()) {
         if (given.type() != input.type() || given.size() != 1) throw Error(ErrorKind::kModel, "wrong pad value");
         fill = elements<U>(given)[0];

@@ -103,7 +103,13 @@ void dispatch_type(TypeList<Types...> /*types*/, DataType type, Body body) {
   if (!done) throw Error(ErrorKind::kUnsupported, "no kernel for elements of type {}", data_type_name(type));
 }
 
-/// Calls body.template operator()<U>() with an unsigned type as wide as an element: for kernels that only move data.
+/// 128 bits to move.
+struct WideBits {
+  uint64_t low = 0;
+  uint64_t high = 0;
+};
+
+/// Calls body.template operator()<U>() with a type as wide as an element: for kernels that only move data.
 template <class Body>
 void dispatch_width(DataType type, Body body) {
   switch (data_type_bits(type)) {
@@ -115,6 +121,8 @@ void dispatch_width(DataType type, Body body) {
       return body.template operator()<uint32_t>();
     case 64:
       return body.template operator()<uint64_t>();
+    case 128:
+      return body.template operator()<WideBits>();
     default:
       throw Error(ErrorKind::kUnsupported, "no kernel for elements of type {}", data_type_name(type));
   }

@@ -44,9 +44,7 @@ const Tensor* Constants::find(const std::string& value) const {
 bool Constants::can_fold(const onnx::NodeProto& node) const {
   if (is_random(node)) return false;
   const std::vector<std::string> reads = graph::reads_of(node);
-  return std::all_of(reads.begin(), reads.end(), [&](const std::string& value) {
-    return value.empty() || has(value);
-  });
+  return std::all_of(reads.begin(), reads.end(), [&](const std::string& value) { return value.empty() || has(value); });
 }
 
 void Constants::fold(const onnx::NodeProto& node, int opset) {

@@ -76,8 +76,8 @@ class Compiler {
                        [&](const std::string& output) { return !output.empty() && needed_.contains(output); });
   }
 
-  // An input that an initializer backs (IR version 3 lists all initializers among the inputs) is a constant here, and so
-  // is an input of a function body whose value is known.
+  // An input that an initializer backs (IR version 3 lists all initializers among the inputs) is a constant here, and
+  // so is an input of a function body whose value is known.
   void add_inputs() {
     for (const onnx::ValueInfoProto& input : graph_.input()) {
       if (constants_.has(input.name())) continue;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "lib/exec/function.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
 #include "lib/graph/model.h"
@@ -57,6 +58,7 @@ constexpr KernelRow kRows[] = {
     {"", "EyeLike", make_eye_like},
     {"", "Flatten", make_flatten},
     {"", "Floor", make_unary},
+    {"", "GRU", make_gru},
     {"", "Gather", make_gather},
     {"", "GatherElements", make_gather_elements},
     {"", "GatherND", make_gather_nd},
@@ -77,6 +79,7 @@ constexpr KernelRow kRows[] = {
     {"", "IsInf", make_float_test},
     {"", "IsNaN", make_float_test},
     {"", "LRN", make_lrn},
+    {"", "LSTM", make_lstm},
     {"", "LayerNormalization", make_layer_normalization},
     {"", "LeakyRelu", make_parametric_unary},
     {"", "Less", make_comparison},
@@ -110,6 +113,7 @@ constexpr KernelRow kRows[] = {
     {"", "QLinearMatMul", make_qlinear_matmul},
     {"", "QuantizeLinear", make_quantize_linear},
     {"", "RMSNormalization", make_layer_normalization},
+    {"", "RNN", make_rnn},
     {"", "Range", make_range},
     {"", "Reciprocal", make_unary},
     {"", "ReduceL1", make_reduce},
@@ -196,10 +200,17 @@ KernelPtr make_kernel(const KernelRequest& request) {
   const onnx::NodeProto& node = *request.node;
   const KernelRow* row = find_kernel_row(node.domain(), node.op_type());
   if (row == nullptr) {
+    if (has_function(node, request.opset)) return make_function(request);
     refuse(request, node.domain().empty() ? "there is no kernel for this operator"
                                           : fmt::format("there is no kernel in domain '{}'", node.domain()));
   }
-  return row->make(request);
+  try {
+    return row->make(request);
+  } catch (const Error& error) {
+    // What a kernel does not do, such as training mode, the operator's definition may.
+    if (error.kind() != ErrorKind::kUnsupported || !has_function(node, request.opset)) throw;
+  }
+  return make_function(request);
 }
 
 }  // namespace narrow::exec

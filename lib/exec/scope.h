@@ -10,10 +10,10 @@
 namespace narrow::exec {
 
 struct GraphScope {
-  const graph::Model* model = nullptr;    // whose opsets and external data the graph uses
+  const graph::Model* model = nullptr;  // whose opsets and external data the graph uses
   const onnx::GraphProto* graph = nullptr;
-  std::map<std::string, Tensor> known;    // values from around that are constant, its own inputs among them
-  std::vector<std::string> captured;      // other values from around: inputs behind the graph's own
+  std::map<std::string, Tensor> known;  // values from around that are constant, its own inputs among them
+  std::vector<std::string> captured;    // other values from around: inputs behind the graph's own
 };
 
 /// Inputs of the program: those of the graph that are not known, then `captured`. Neither model nor graph is needed

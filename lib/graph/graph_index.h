@@ -16,7 +16,7 @@ namespace narrow::graph {
 
 struct ValueType {
   DataType type = DataType::kUndefined;  // kSequence for a sequence; undefined for an optional, which may hold either
-  std::optional<Shape> shape;  // absent: unknown rank; -1: unknown dimension
+  std::optional<Shape> shape;            // absent: unknown rank; -1: unknown dimension
 };
 
 /// One use of a value. `input` is its position, or kCaptured if a subgraph of the node reads it from outside.

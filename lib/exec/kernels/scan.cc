@@ -75,9 +75,9 @@ class ScanKernel final : public Kernel {
   // One sequence: states and scanned inputs to final states and stacked results. `steps`: how many of its places count.
   std::vector<Tensor> scan(const Run& run, std::vector<Tensor> own, int64_t steps) const {
     const std::span<const Tensor> scanned = std::span(own).subspan(states_);
-    const int64_t length = required(own, states_).shape().at(input_axis(scanned[0], 0));
+    const int64_t length = required(own, states_).shape()[input_axis(scanned[0], 0)];
     for (size_t k = 0; k < scanned.size(); ++k) {
-      if (scanned[k].shape().at(input_axis(scanned[k], k)) == length) continue;
+      if (scanned[k].shape()[input_axis(scanned[k], k)] == length) continue;
       throw Error(ErrorKind::kModel, "inputs of different lengths are scanned together");
     }
     if (steps == kWholeLength) steps = length;
@@ -114,7 +114,8 @@ class ScanKernel final : public Kernel {
     const std::vector<int64_t> lengths =
         run.step_inputs[0].defined() ? int_list(run.step_inputs[0]) : std::vector<int64_t>();
     const size_t count = states_ + attributes_.scans;
-    const int64_t batch = required(run.step_inputs, 1).shape().at(0);
+    const Tensor& first = required(run.step_inputs, 1);
+    const int64_t batch = first.rank() == 0 ? 0 : first.shape()[0];
     if (batch == 0) throw Error(ErrorKind::kModel, "a batch of no sequences");
     if (!lengths.empty() && static_cast<int64_t>(lengths.size()) != batch) {
       throw Error(ErrorKind::kModel, "{} lengths for {} sequences", lengths.size(), batch);

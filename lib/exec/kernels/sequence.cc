@@ -6,12 +6,12 @@
 namespace narrow::exec {
 namespace {
 
-// Where a position, which may count from the back, is among `places`.
-int64_t position_in(const Tensor& position, int64_t places) {
+// A position, which may count from the back of a sequence, from the front.
+int64_t position_in(const Tensor& position, int64_t length, int64_t last) {
   const auto given = static_cast<int64_t>(scalar_value(position));
-  const int64_t result = given < 0 ? given + places : given;
-  if (result < 0 || result >= places) {
-    throw Error(ErrorKind::kModel, "position {} is outside of [-{}, {})", given, places, places);
+  const int64_t result = given < 0 ? given + length : given;
+  if (result < 0 || result > last) {
+    throw Error(ErrorKind::kModel, "position {} is outside of [-{}, {}]", given, length, last);
   }
   return result;
 }
@@ -59,12 +59,12 @@ KernelPtr make_sequence_length(const KernelRequest& /*request*/) {
 }
 
 KernelPtr make_sequence_at(const KernelRequest& request) {
-  return kernel_of([position = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                    Workspace& /*workspace*/) {
-    const Tensor& sequence = required(inputs, 0);
-    const int64_t at = position_in(position.required_in(inputs), sequence.size());
-    outputs[0] = sequence.sequence()[static_cast<size_t>(at)];
-  });
+  return kernel_of(
+      [position = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& /*workspace*/) {
+        const Tensor& sequence = required(inputs, 0);
+        const int64_t at = position_in(position.required_in(inputs), sequence.size(), sequence.size() - 1);
+        outputs[0] = sequence.sequence()[static_cast<size_t>(at)];
+      });
 }
 
 KernelPtr make_sequence_insert(const KernelRequest& request) {
@@ -72,7 +72,7 @@ KernelPtr make_sequence_insert(const KernelRequest& request) {
                        std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& /*workspace*/) {
     const int64_t length = required(inputs, 0).size();
     const Tensor& place = position.in(inputs);
-    const int64_t at = place.defined() ? position_in(place, length + 1) : length;
+    const int64_t at = place.defined() ? position_in(place, length, length) : length;
     std::vector<Tensor> elements = inputs[0].take_sequence();
     elements.insert(elements.begin() + at, tensor.required_in(inputs));
     outputs[0] = Tensor::of_sequence(std::move(elements));
@@ -80,16 +80,16 @@ KernelPtr make_sequence_insert(const KernelRequest& request) {
 }
 
 KernelPtr make_sequence_erase(const KernelRequest& request) {
-  return kernel_of([position = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                    Workspace& /*workspace*/) {
-    const int64_t length = required(inputs, 0).size();
-    const Tensor& place = position.in(inputs);
-    if (length == 0) throw Error(ErrorKind::kModel, "nothing to erase in an empty sequence");
-    const int64_t at = place.defined() ? position_in(place, length) : length - 1;
-    std::vector<Tensor> elements = inputs[0].take_sequence();
-    elements.erase(elements.begin() + at);
-    outputs[0] = Tensor::of_sequence(std::move(elements));
-  });
+  return kernel_of(
+      [position = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& /*workspace*/) {
+        const int64_t length = required(inputs, 0).size();
+        const Tensor& place = position.in(inputs);
+        if (length == 0) throw Error(ErrorKind::kModel, "nothing to erase in an empty sequence");
+        const int64_t at = place.defined() ? position_in(place, length, length - 1) : length - 1;
+        std::vector<Tensor> elements = inputs[0].take_sequence();
+        elements.erase(elements.begin() + at);
+        outputs[0] = Tensor::of_sequence(std::move(elements));
+      });
 }
 
 KernelPtr make_split_to_sequence(const KernelRequest& request) {

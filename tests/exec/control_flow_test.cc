@@ -132,7 +132,8 @@ g (int64 n, float[A] x, float[B] y) => (float[C] last)
 }
 
 TEST(Loop, BodiesCaptureThroughBodies) {
-  const auto results = run_text(R"(
+  const auto results =
+      run_text(R"(
 g (int64 n, float[1] x, bool c) => (float[1] y)
 {
   y = Loop (n, , x) <body = b (int64 i, bool go, float[1] v) => (bool go, float[1] w)
@@ -140,7 +141,7 @@ g (int64 n, float[1] x, bool c) => (float[1] y)
     w = If (c) <then_branch = p () => (float[1] wa) { wa = Add (v, x) }, else_branch = q () => (float[1] wb) { wb = Neg (v) }>
   }>
 })",
-                                {{"n", Tensor::scalar<int64_t>(3)}, {"x", floats({1}, {2})}, {"c", Tensor::scalar(true)}});
+               {{"n", Tensor::scalar<int64_t>(3)}, {"x", floats({1}, {2})}, {"c", Tensor::scalar(true)}});
   EXPECT_THAT(values_of<float>(results[0]), ElementsAre(8));
 }
 

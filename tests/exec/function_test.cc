@@ -29,8 +29,8 @@ std::vector<Tensor> run_function(std::string_view graph, std::vector<Tensor> inp
 
 TEST(Function, BindsAttributesAndTheirDefaults) {
   // max(0, x) + min(0, alpha * (e^(x / alpha) - 1)), alpha 2 and 1
-  const auto given = run_function("g (float[2] x) => (float[2] y) { y = Celu <alpha = 2.0> (x) }",
-                                  {floats({2}, {-2, 3})}, 13);
+  const auto given =
+      run_function("g (float[2] x) => (float[2] y) { y = Celu <alpha = 2.0> (x) }", {floats({2}, {-2, 3})}, 13);
   EXPECT_THAT(values_of<float>(given[0]), ElementsAre(FloatNear(-1.264241F, 1e-6F), 3));
   const auto defaults = run_function("g (float[2] x) => (float[2] y) { y = Celu (x) }", {floats({2}, {-2, 3})}, 13);
   EXPECT_THAT(values_of<float>(defaults[0]), ElementsAre(FloatNear(-0.864665F, 1e-6F), 3));
@@ -43,9 +43,8 @@ TEST(Function, IsMadeForTheTypesItMeets) {
 }
 
 TEST(Function, TakesConstantsFromTheGraph) {
-  const auto results =
-      run_text("g (float[2,2] x) => (float[2,2] y) { y = MeanVarianceNormalization <axes = [1]> (x) }",
-               {{"x", floats({2, 2}, {1, 3, 10, 30})}}, 13);
+  const auto results = run_text("g (float[2,2] x) => (float[2,2] y) { y = MeanVarianceNormalization <axes = [1]> (x) }",
+                                {{"x", floats({2, 2}, {1, 3, 10, 30})}}, 13);
   EXPECT_THAT(values_of<float>(results[0]),
               ElementsAre(FloatNear(-1, 1e-5F), FloatNear(1, 1e-5F), FloatNear(-1, 1e-5F), FloatNear(1, 1e-5F)));
 }

@@ -68,7 +68,11 @@ Tensor value_of(const onnx::OptionalProto& proto) {
 Tensor read_value(const fs::path& path, const onnx::TypeProto& type) {
   if (type.has_sequence_type()) return value_of(read_proto<onnx::SequenceProto>(path));
   if (type.has_optional_type()) return value_of(read_proto<onnx::OptionalProto>(path));
-  return graph::embedded_tensor(read_proto<onnx::TensorProto>(path));
+  auto proto = read_proto<onnx::TensorProto>(path);
+  // ONNX 1.12, which Debian has, stored the bits of bfloat16 as uint16.
+  const bool bits = type.tensor_type().elem_type() == onnx::TensorProto::BFLOAT16;
+  if (bits && proto.data_type() == onnx::TensorProto::UINT16) proto.set_data_type(onnx::TensorProto::BFLOAT16);
+  return graph::embedded_tensor(proto);
 }
 
 /// [0, 1, 2, ...] / size: what ONNX's runner gives its light models.
@@ -140,7 +144,6 @@ bool is_initializer(const onnx::GraphProto& graph, const std::string& name) {
                      [&](const onnx::TensorProto& initializer) { return initializer.name() == name; });
 }
 
-// An optional input that a set of data leaves out is an empty optional.
 Feed read_feed(const onnx::GraphProto& graph, const OnnxCase& onnx_case, const fs::path& data) {
   Feed feed;
   int next = 0;

@@ -148,7 +148,7 @@ class Compiler {
       return constant;
     };
     request.type = [&](int input) { return index_.type(inputs.at(static_cast<size_t>(input))); };
-    request.observed = &options_.observed;
+    request.options = &options_;
     KernelPtr kernel = make_kernel(request);
     for (const int input : held) inputs[static_cast<size_t>(input)].clear();
     for (const std::string& input : inputs) use_constant(input);

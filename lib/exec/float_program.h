@@ -29,11 +29,11 @@ Program compile_float(const graph::Model& model, const CompileOptions& options =
 /// capture. A kernel that asks for a constant input and gets it keeps it: the step may then leave that input absent.
 struct KernelRequest {
   const onnx::NodeProto* node = nullptr;
-  int opset = 0;                                       // version of the node's domain
-  std::function<const Tensor*(int input)> constant;    // the input's value if it is known now, or nullptr
-  std::function<graph::ValueType(int input)> type;     // as declared or inferred; may be empty: nothing is known
-  const graph::Model* model = nullptr;                 // whose opsets and external data the node's bodies use
-  const std::vector<std::string>* observed = nullptr;  // CompileOptions::observed, for the bodies
+  int opset = 0;                                     // version of the node's domain
+  std::function<const Tensor*(int input)> constant;  // the input's value if it is known now, or nullptr
+  std::function<graph::ValueType(int input)> type;   // as declared or inferred; may be empty: nothing is known
+  const graph::Model* model = nullptr;               // whose opsets and external data the node's bodies use
+  const CompileOptions* options = nullptr;           // those of the program, for the bodies; nullptr: defaults
 };
 
 /// The float (or integer data-movement) kernel of one node; the program of the operator's ONNX function body where it

@@ -27,8 +27,7 @@ Body::Body(const KernelRequest& request, const onnx::GraphProto& graph) {
   const graph::GraphIndex index(graph);
   for (const onnx::ValueInfoProto& input : graph.input()) input_types_.push_back(index.type(input.name()));
   for (const onnx::ValueInfoProto& output : graph.output()) output_types_.push_back(index.type(output.name()));
-  CompileOptions options;
-  if (request.observed != nullptr) options.observed = *request.observed;
+  const CompileOptions options = request.options == nullptr ? CompileOptions() : *request.options;
   program_ = in_context(fmt::format("node '{}' ({})", graph::node_label(*request.node), request.node->op_type()),
                         [&] { return compile_graph(std::move(scope), options); });
 }

@@ -5,6 +5,7 @@
 
 #include "lib/base/error.h"
 #include "lib/exec/layout.h"
+#include "lib/graph/graph_index.h"
 
 namespace narrow::exec {
 namespace {
@@ -13,16 +14,22 @@ namespace {
 constexpr std::array<std::string_view, 6> kRandomOperators{"Bernoulli",        "Multinomial",   "RandomNormal",
                                                            "RandomNormalLike", "RandomUniform", "RandomUniformLike"};
 
-bool has_subgraph(const onnx::NodeProto& node) {
-  return std::any_of(node.attribute().begin(), node.attribute().end(), [](const onnx::AttributeProto& attribute) {
-    return attribute.has_g() || attribute.graphs_size() > 0;
+bool is_random(const onnx::NodeProto& node) {
+  if (std::find(kRandomOperators.begin(), kRandomOperators.end(), node.op_type()) != kRandomOperators.end()) {
+    return true;
+  }
+  bool random = false;
+  graph::for_each_subgraph(node, [&](const onnx::GraphProto& body) {
+    random = random || std::any_of(body.node().begin(), body.node().end(), is_random);
   });
+  return random;
 }
 
 }  // namespace
 
-Constants::Constants(const graph::Model& model) : model_(model) {
-  for (const onnx::TensorProto& initializer : model.graph().initializer()) {
+Constants::Constants(const graph::Model& model, const onnx::GraphProto& graph, std::map<std::string, Tensor> known)
+    : model_(model), values_(std::move(known)) {
+  for (const onnx::TensorProto& initializer : graph.initializer()) {
     initializers_[initializer.name()] = &initializer;
   }
 }
@@ -35,20 +42,16 @@ const Tensor* Constants::find(const std::string& value) const {
 }
 
 bool Constants::can_fold(const onnx::NodeProto& node) const {
-  if (has_subgraph(node)) return false;
-  if (std::find(kRandomOperators.begin(), kRandomOperators.end(), node.op_type()) != kRandomOperators.end()) {
-    return false;
-  }
-  return std::all_of(node.input().begin(), node.input().end(), [&](const std::string& input) {
-    return input.empty() || values_.contains(input) || initializers_.contains(input);
-  });
+  if (is_random(node)) return false;
+  const std::vector<std::string> reads = graph::reads_of(node);
+  return std::all_of(reads.begin(), reads.end(), [&](const std::string& value) { return value.empty() || has(value); });
 }
 
 void Constants::fold(const onnx::NodeProto& node, int opset) {
   const KernelPtr kernel = make_kernel(request_for(node, opset, *this));
   std::vector<Tensor> inputs;
   std::vector<int> slots;
-  for (const std::string& name : node.input()) {
+  for (const std::string& name : graph::reads_of(node)) {
     slots.push_back(name.empty() ? -1 : static_cast<int>(inputs.size()));
     inputs.push_back(name.empty() ? Tensor() : *find(name));
   }
@@ -63,9 +66,11 @@ void Constants::fold(const onnx::NodeProto& node, int opset) {
 }
 
 KernelRequest request_for(const onnx::NodeProto& node, int opset, const Constants& constants) {
-  return {.node = &node, .opset = opset, .constant = [&node, &constants](int input) {
-            return node.input(input).empty() ? nullptr : constants.find(node.input(input));
-          }};
+  const auto constant = [reads = graph::reads_of(node), &constants](int input) {
+    const std::string& value = reads.at(static_cast<size_t>(input));
+    return value.empty() ? nullptr : constants.find(value);
+  };
+  return {.node = &node, .opset = opset, .constant = constant, .model = &constants.model()};
 }
 
 }  // namespace narrow::exec

@@ -14,14 +14,18 @@ namespace narrow::exec {
 /// Initializers, read on first use, and the results of nodes computed from constants alone.
 class Constants {
  public:
-  /// The model must outlive this.
-  explicit Constants(const graph::Model& model);
+  /// Of the main graph. The model must outlive this.
+  explicit Constants(const graph::Model& model) : Constants(model, model.graph(), {}) {}
+  /// Of `graph`, somewhere inside the model; `known`: what is constant in the graphs around it.
+  Constants(const graph::Model& model, const onnx::GraphProto& graph, std::map<std::string, Tensor> known);
 
   /// The value, or nullptr if it is not constant (as far as folded).
   const Tensor* find(const std::string& value) const;
+  bool has(const std::string& value) const { return values_.contains(value) || initializers_.contains(value); }
   bool is_initializer(const std::string& value) const { return initializers_.contains(value); }
+  const graph::Model& model() const { return model_; }
 
-  /// True if the node has no subgraph, no randomness, and every input is constant.
+  /// True if there is no randomness in the node or its bodies, and every value it reads is constant.
   bool can_fold(const onnx::NodeProto& node) const;
   /// Computes the node and keeps its outputs. Throws what its kernel throws.
   void fold(const onnx::NodeProto& node, int opset);

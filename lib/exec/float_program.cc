@@ -8,14 +8,8 @@
 #include "lib/exec/constants.h"
 #include "lib/exec/fuse.h"
 #include "lib/exec/kernels/gemm.h"
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#include <onnx/inliner/inliner.h>
-#pragma GCC diagnostic pop
+#include "lib/exec/scope.h"
+#include "lib/graph/onnx_api.h"
 
 namespace narrow::exec {
 namespace {
@@ -36,18 +30,21 @@ class ConstantKernel final : public Kernel {
 
 class Compiler {
  public:
-  Compiler(const graph::Model& model, const CompileOptions& options)
-      : model_(model),
+  Compiler(GraphScope scope, const CompileOptions& options)
+      : model_(*scope.model),
+        graph_(*scope.graph),
+        captured_(std::move(scope.captured)),
         options_(options),
-        constants_(model),
+        constants_(model_, graph_, std::move(scope.known)),
+        index_(graph_),
         observed_(options.observed.begin(), options.observed.end()) {}
 
   Program compile() {
     mark_needed();
     add_inputs();
-    for (const onnx::NodeProto& node : model_.graph().node()) fold_node(node);
+    for (const onnx::NodeProto& node : graph_.node()) fold_node(node);
     if (options_.fuse) select_groups();
-    for (const onnx::NodeProto& node : model_.graph().node()) {
+    for (const onnx::NodeProto& node : graph_.node()) {
       if (!is_needed(node) || folded_.contains(&node)) continue;
       const auto group = groups_by_last_.find(&node);
       if (group != groups_by_last_.end()) {
@@ -56,7 +53,7 @@ class Compiler {
         add_node(node);
       }
     }
-    for (const onnx::ValueInfoProto& output : model_.graph().output()) {
+    for (const onnx::ValueInfoProto& output : graph_.output()) {
       use_constant(output.name());
       builder_.add_output(output.name());
     }
@@ -65,16 +62,12 @@ class Compiler {
 
  private:
   void mark_needed() {
-    const onnx::GraphProto& graph = model_.graph();
     needed_.insert(options_.observed.begin(), options_.observed.end());
-    for (const onnx::ValueInfoProto& output : graph.output()) needed_.insert(output.name());
-    for (int i = graph.node_size(); i-- > 0;) {
-      const onnx::NodeProto& node = graph.node(i);
+    for (const onnx::ValueInfoProto& output : graph_.output()) needed_.insert(output.name());
+    for (int i = graph_.node_size(); i-- > 0;) {
+      const onnx::NodeProto& node = graph_.node(i);
       if (!is_needed(node)) continue;
-      needed_.insert(node.input().begin(), node.input().end());
-      graph::for_each_subgraph(node, [&](const onnx::GraphProto& subgraph) {
-        for (const std::string& value : graph::captured_values(subgraph)) needed_.insert(value);
-      });
+      for (std::string& value : graph::reads_of(node)) needed_.insert(std::move(value));
     }
   }
 
@@ -83,17 +76,15 @@ class Compiler {
                        [&](const std::string& output) { return !output.empty() && needed_.contains(output); });
   }
 
-  // An input that an initializer backs (IR version 3 lists all initializers among the inputs) is a constant here.
+  // An input that an initializer backs (IR version 3 lists all initializers among the inputs) is a constant here, and
+  // so is an input of a function body whose value is known.
   void add_inputs() {
-    const graph::GraphIndex index(model_.graph());
-    for (const onnx::ValueInfoProto& input : model_.graph().input()) {
-      if (constants_.is_initializer(input.name())) continue;
-      if (input.has_type() && input.type().value_case() != onnx::TypeProto::kTensorType) {
-        throw Error(ErrorKind::kUnsupported, "input '{}' is not a dense tensor", input.name());
-      }
-      const graph::ValueType type = index.type(input.name());
+    for (const onnx::ValueInfoProto& input : graph_.input()) {
+      if (constants_.has(input.name())) continue;
+      const graph::ValueType type = index_.type(input.name());
       builder_.add_input(input.name(), type.type, type.shape ? &*type.shape : nullptr);
     }
+    for (const std::string& value : captured_) builder_.add_input(value, DataType::kUndefined, nullptr);
   }
 
   void use_constant(const std::string& value) {
@@ -113,11 +104,10 @@ class Compiler {
   }
 
   void select_groups() {
-    const graph::GraphIndex index(model_.graph());
-    for (const onnx::NodeProto& node : model_.graph().node()) {
+    for (const onnx::NodeProto& node : graph_.node()) {
       if (!is_needed(node) || folded_.contains(&node) || grouped_.contains(&node)) continue;
       FusedGroup group = select_group(
-          node, {.model = model_, .index = index, .constants = constants_, .observed = observed_, .taken = grouped_});
+          node, {.model = model_, .index = index_, .constants = constants_, .observed = observed_, .taken = grouped_});
       if (group.nodes.empty()) continue;
       grouped_.insert(group.nodes.begin(), group.nodes.end());
       groups_by_last_.emplace(group.nodes.back(), std::move(group));
@@ -148,22 +138,20 @@ class Compiler {
     builder_.add_step(std::move(info), std::move(kernel), inputs, {last.output(0)});
   }
 
-  // Subgraphs (If, Loop, Scan) have no kernel: make_kernel refuses their nodes by name.
   void add_node(const onnx::NodeProto& node) {
     KernelRequest request = request_for(node, model_.opset(node.domain()), constants_);
+    std::vector<std::string> inputs = graph::reads_of(node);
     std::set<int> held;
-    const auto lookup = request.constant;
-    request.constant = [&](int input) {
+    request.constant = [&, lookup = request.constant](int input) {
       const Tensor* constant = lookup(input);
       if (constant != nullptr) held.insert(input);
       return constant;
     };
+    request.type = [&](int input) { return index_.type(inputs.at(static_cast<size_t>(input))); };
+    request.options = &options_;
     KernelPtr kernel = make_kernel(request);
-    std::vector<std::string> inputs;
-    for (int i = 0; i < node.input_size(); ++i) {
-      inputs.push_back(held.contains(i) ? "" : node.input(i));
-      use_constant(inputs.back());
-    }
+    for (const int input : held) inputs[static_cast<size_t>(input)].clear();
+    for (const std::string& input : inputs) use_constant(input);
     builder_.add_step(info_of(node), std::move(kernel), inputs, wanted_outputs(node));
   }
 
@@ -186,8 +174,11 @@ class Compiler {
   }
 
   const graph::Model& model_;
+  const onnx::GraphProto& graph_;
+  const std::vector<std::string> captured_;
   const CompileOptions& options_;
   Constants constants_;
+  graph::GraphIndex index_;
   ProgramBuilder builder_;
   std::unordered_set<std::string> needed_;
   std::set<std::string> observed_;
@@ -199,11 +190,17 @@ class Compiler {
 
 }  // namespace
 
+Program compile_graph(GraphScope scope, const CompileOptions& options) {
+  return Compiler(std::move(scope), options).compile();
+}
+
 Program compile_float(const graph::Model& model, const CompileOptions& options) {
-  if (model.proto().functions_size() == 0) return Compiler(model, options).compile();
+  if (model.proto().functions_size() == 0) {
+    return compile_graph({.model = &model, .graph = &model.graph(), .known = {}, .captured = {}}, options);
+  }
   graph::Model inlined = model;
   onnx::inliner::InlineLocalFunctions(inlined.mutable_proto(), /*convert_version=*/true);
-  return Compiler(inlined, options).compile();
+  return compile_graph({.model = &inlined, .graph = &inlined.graph(), .known = {}, .captured = {}}, options);
 }
 
 }  // namespace narrow::exec

@@ -25,18 +25,22 @@ struct CompileOptions {
 /// attribute has no kernel.
 Program compile_float(const graph::Model& model, const CompileOptions& options = {});
 
-/// What a kernel is made from. A kernel that asks for a constant input and gets it keeps it: the step may then leave
-/// that input absent.
+/// What a kernel is made from. The inputs of its step are graph::reads_of(node): the node's own, then what its bodies
+/// capture. A kernel that asks for a constant input and gets it keeps it: the step may then leave that input absent.
 struct KernelRequest {
   const onnx::NodeProto* node = nullptr;
   int opset = 0;                                     // version of the node's domain
   std::function<const Tensor*(int input)> constant;  // the input's value if it is known now, or nullptr
+  std::function<graph::ValueType(int input)> type;   // as declared or inferred; may be empty: nothing is known
+  const graph::Model* model = nullptr;               // whose opsets and external data the node's bodies use
+  const CompileOptions* options = nullptr;           // those of the program, for the bodies; nullptr: defaults
 };
 
-/// The float (or integer data-movement) kernel of one node. Throws Error(kUnsupported) naming node and reason.
+/// The float (or integer data-movement) kernel of one node; the program of the operator's ONNX function body where it
+/// has no kernel here. Throws Error(kUnsupported) naming node and reason.
 KernelPtr make_kernel(const KernelRequest& request);
 
-/// True if the kernel table has the operator at all.
+/// True if the kernel table has the operator at all. Others may still run by their function body.
 bool has_kernel(std::string_view domain, std::string_view op_type);
 
 /// Values that do not depend on any input, computed once: name -> tensor. Values larger than `max_bytes` that do not

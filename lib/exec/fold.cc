@@ -9,10 +9,15 @@ namespace {
 
 size_t input_bytes(const onnx::NodeProto& node, const Constants& constants) {
   size_t total = 0;
-  for (const std::string& input : node.input()) {
+  for (const std::string& input : graph::reads_of(node)) {
     if (!input.empty()) total += constants.find(input)->byte_size();
   }
   return total;
+}
+
+// An initializer can hold it.
+bool is_tensor(const Tensor& value) {
+  return value.type() != DataType::kSequence && value.type() != DataType::kEmptyOptional;
 }
 
 bool fits_limit(const onnx::NodeProto& node, const Constants& constants, size_t max_bytes) {
@@ -40,7 +45,7 @@ std::map<std::string, Tensor> fold_constants(const graph::Model& model, size_t m
     if (!fits_limit(node, constants, max_bytes)) continue;
     for (const std::string& output : node.output()) {
       const Tensor* value = output.empty() ? nullptr : constants.find(output);
-      if (value != nullptr) result.emplace(output, *value);
+      if (value != nullptr && is_tensor(*value)) result.emplace(output, *value);
     }
   }
   return result;

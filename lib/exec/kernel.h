@@ -10,6 +10,8 @@
 
 namespace narrow::exec {
 
+struct RunOptions;
+
 /// Which memory orders a kernel takes; the program converts inputs before the call where they differ.
 enum class LayoutUse {
   kPlain,         // inputs and outputs plain
@@ -30,6 +32,12 @@ class Kernel {
   /// be left undefined. Inputs at their last use are moved in, so an exclusive() input may be computed into and moved
   /// to an output. Throws Error(kModel) for shapes that do not fit the operator.
   virtual void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const = 0;
+
+  /// For kernels that run programs of their own (control flow): the listener hears of the values inside too.
+  virtual void run_observed(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace,
+                            const RunOptions& /*options*/) const {
+    run(inputs, outputs, workspace);
+  }
 
   virtual LayoutUse layout_use() const { return LayoutUse::kPlain; }
 

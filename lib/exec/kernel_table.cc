@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "lib/exec/function.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
 #include "lib/graph/model.h"
@@ -36,6 +37,7 @@ constexpr KernelRow kRows[] = {
     {"", "Celu", make_parametric_unary},
     {"", "Clip", make_clip},
     {"", "Concat", make_concat, TypeUse::kMoves},
+    {"", "ConcatFromSequence", make_concat_from_sequence, TypeUse::kNative},
     {"", "Constant", make_constant},
     {"", "ConstantOfShape", make_constant_of_shape},
     {"", "Conv", make_conv},
@@ -57,6 +59,7 @@ constexpr KernelRow kRows[] = {
     {"", "EyeLike", make_eye_like},
     {"", "Flatten", make_flatten},
     {"", "Floor", make_unary},
+    {"", "GRU", make_gru},
     {"", "Gather", make_gather, TypeUse::kMoves},
     {"", "GatherElements", make_gather_elements, TypeUse::kMoves},
     {"", "GatherND", make_gather_nd, TypeUse::kMoves},
@@ -72,16 +75,19 @@ constexpr KernelRow kRows[] = {
     {"", "HardSwish", make_unary},
     {"", "Hardmax", make_hardmax},
     {"", "Identity", make_identity},
+    {"", "If", make_if, TypeUse::kNative},
     {"", "InstanceNormalization", make_instance_normalization},
     {"", "IsInf", make_float_test},
     {"", "IsNaN", make_float_test},
     {"", "LRN", make_lrn},
+    {"", "LSTM", make_lstm},
     {"", "LayerNormalization", make_layer_normalization},
     {"", "LeakyRelu", make_parametric_unary},
     {"", "Less", make_comparison},
     {"", "LessOrEqual", make_comparison},
     {"", "Log", make_unary},
     {"", "LogSoftmax", make_softmax},
+    {"", "Loop", make_loop, TypeUse::kNative},
     {"", "LpNormalization", make_lp_normalization},
     {"", "LpPool", make_pool},
     {"", "MatMul", make_matmul},
@@ -97,6 +103,9 @@ constexpr KernelRow kRows[] = {
     {"", "NonZero", make_non_zero, TypeUse::kMovesAndWidens},
     {"", "Not", make_unary},
     {"", "OneHot", make_one_hot, TypeUse::kMovesAndWidens},
+    {"", "Optional", make_optional, TypeUse::kNative},
+    {"", "OptionalGetElement", make_optional_get_element, TypeUse::kNative},
+    {"", "OptionalHasElement", make_optional_has_element, TypeUse::kNative},
     {"", "Or", make_arithmetic},
     {"", "PRelu", make_prelu},
     {"", "Pad", make_pad, TypeUse::kMoves},
@@ -105,6 +114,7 @@ constexpr KernelRow kRows[] = {
     {"", "QLinearMatMul", make_qlinear_matmul},
     {"", "QuantizeLinear", make_quantize_linear, TypeUse::kNative},
     {"", "RMSNormalization", make_layer_normalization},
+    {"", "RNN", make_rnn},
     {"", "Range", make_range},
     {"", "Reciprocal", make_unary},
     {"", "ReduceL1", make_reduce},
@@ -121,10 +131,18 @@ constexpr KernelRow kRows[] = {
     {"", "Reshape", make_reshape},
     {"", "Resize", make_resize, TypeUse::kMovesAndWidens},
     {"", "Round", make_unary},
+    {"", "Scan", make_scan, TypeUse::kNative},
     {"", "Scatter", make_scatter_elements, TypeUse::kMovesAndWidens},
     {"", "ScatterElements", make_scatter_elements, TypeUse::kMovesAndWidens},
     {"", "ScatterND", make_scatter_nd, TypeUse::kMovesAndWidens},
     {"", "Selu", make_parametric_unary},
+    {"", "SequenceAt", make_sequence_at, TypeUse::kNative},
+    {"", "SequenceConstruct", make_sequence_construct, TypeUse::kNative},
+    {"", "SequenceEmpty", make_sequence_empty, TypeUse::kNative},
+    {"", "SequenceErase", make_sequence_erase, TypeUse::kNative},
+    {"", "SequenceInsert", make_sequence_insert, TypeUse::kNative},
+    {"", "SequenceLength", make_sequence_length, TypeUse::kNative},
+    {"", "SequenceMap", make_sequence_map, TypeUse::kNative},
     {"", "Shape", make_shape},
     {"", "Shrink", make_parametric_unary},
     {"", "Sigmoid", make_unary},
@@ -138,6 +156,7 @@ constexpr KernelRow kRows[] = {
     {"", "Softsign", make_unary},
     {"", "SpaceToDepth", make_space_to_depth, TypeUse::kMoves},
     {"", "Split", make_split, TypeUse::kMoves},
+    {"", "SplitToSequence", make_split_to_sequence, TypeUse::kNative},
     {"", "Sqrt", make_unary},
     {"", "Squeeze", make_squeeze},
     {"", "Sub", make_arithmetic},
@@ -182,10 +201,17 @@ KernelPtr make_kernel(const KernelRequest& request) {
   const onnx::NodeProto& node = *request.node;
   const KernelRow* row = find_kernel_row(node.domain(), node.op_type());
   if (row == nullptr) {
+    if (has_function(node, request.opset)) return make_function(request);
     refuse(request, node.domain().empty() ? "there is no kernel for this operator"
                                           : fmt::format("there is no kernel in domain '{}'", node.domain()));
   }
-  return adapt_types(request, row->types, row->make);
+  try {
+    return adapt_types(request, row->types, row->make);
+  } catch (const Error& error) {
+    // What a kernel does not do, such as training mode, the operator's definition may.
+    if (error.kind() != ErrorKind::kUnsupported || !has_function(node, request.opset)) throw;
+  }
+  return make_function(request);
 }
 
 }  // namespace narrow::exec

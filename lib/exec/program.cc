@@ -72,7 +72,7 @@ void Program::run_step(const Step& step, std::vector<Tensor>& slots, Workspace& 
       inputs[i] = value;
     }
   }
-  step.kernel->run(inputs, outputs, workspace);
+  step.kernel->run_observed(inputs, outputs, workspace, {.listener = options.listener});
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (step.outputs[i] < 0) continue;
     const auto index = static_cast<size_t>(step.outputs[i]);
@@ -84,13 +84,21 @@ void Program::run_step(const Step& step, std::vector<Tensor>& slots, Workspace& 
 }
 
 std::vector<Tensor> Program::run(const Feed& feed, Workspace& workspace, const RunOptions& options) const {
-  check_interruption();
   check_feed(feed);
+  std::vector<Tensor> inputs;
+  for (const Input& input : inputs_) inputs.push_back(feed.at(input.name));
+  return run_inputs(std::move(inputs), workspace, options);
+}
+
+std::vector<Tensor> Program::run_inputs(std::vector<Tensor> inputs, Workspace& workspace,
+                                        const RunOptions& options) const {
+  check_interruption();
+  ensure(inputs.size() == inputs_.size(), "a program is given all its inputs");
   std::vector<Tensor> slots = constants_;
-  for (const Input& input : inputs_) {
-    Tensor& value = slots[static_cast<size_t>(input.slot)];
-    value = feed.at(input.name);
-    if (options.listener != nullptr) options.listener->on_value(input.name, value);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    Tensor& value = slots[static_cast<size_t>(inputs_[i].slot)];
+    value = std::move(inputs[i]);
+    if (options.listener != nullptr && value.defined()) options.listener->on_value(inputs_[i].name, value);
   }
   for (const Step& step : steps_) {
     const Stopwatch stopwatch;

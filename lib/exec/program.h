@@ -12,7 +12,7 @@
 
 namespace narrow::exec {
 
-/// Input tensors by name.
+/// Input values by name: tensors, sequences, optionals (see DataType::kSequence, kEmptyOptional).
 using Feed = std::map<std::string, Tensor>;
 
 /// Told of values as they are computed. Called by the thread that runs.
@@ -37,8 +37,8 @@ class StepTimer {
 };
 
 struct RunOptions {
-  TensorListener* listener = nullptr;
-  StepTimer* timer = nullptr;
+  TensorListener* listener = nullptr;  // hears of values inside the bodies of control flow too, once for each run
+  StepTimer* timer = nullptr;          // of the program's own steps; what a body takes is its owner's time
 };
 
 /// Immutable; run() may be called from several threads at once, each with its own Workspace.
@@ -48,6 +48,9 @@ class Program {
   /// or of a shape that does not fit the declared one (naming both); Error(kModel) with the node's name when a node
   /// can not compute.
   std::vector<Tensor> run(const Feed& feed, Workspace& workspace, const RunOptions& options = {}) const;
+  /// The same with the inputs in the order of input_names(), unchecked. An input that the caller gives away is computed
+  /// into where possible.
+  std::vector<Tensor> run_inputs(std::vector<Tensor> inputs, Workspace& workspace, const RunOptions& options) const;
 
   const std::vector<std::string>& input_names() const { return input_names_; }
   const std::vector<std::string>& output_names() const { return output_names_; }

@@ -67,20 +67,9 @@ std::unordered_set<std::string> values_in_use(const onnx::GraphProto& graph) {
   std::unordered_set<std::string> used;
   for (const auto& output : graph.output()) used.insert(output.name());
   for (const onnx::NodeProto& node : graph.node()) {
-    used.insert(node.input().begin(), node.input().end());
-    for_each_subgraph(node, [&](const onnx::GraphProto& subgraph) {
-      for (std::string& value : captured_values(subgraph)) used.insert(std::move(value));
-    });
+    for (std::string& value : reads_of(node)) used.insert(std::move(value));
   }
   return used;
-}
-
-std::vector<std::string> reads_of(const onnx::NodeProto& node) {
-  std::vector<std::string> reads(node.input().begin(), node.input().end());
-  for_each_subgraph(node, [&](const onnx::GraphProto& subgraph) {
-    for (std::string& value : captured_values(subgraph)) reads.push_back(std::move(value));
-  });
-  return reads;
 }
 
 /// Depth-first over producers, in the graph's own order, so that a sorted graph stays as it is.

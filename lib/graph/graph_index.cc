@@ -7,6 +7,7 @@ namespace narrow::graph {
 namespace {
 
 ValueType value_type(const onnx::TypeProto& type) {
+  if (type.has_sequence_type()) return {.type = DataType::kSequence, .shape = std::nullopt};
   if (!type.has_tensor_type()) return {};
   const onnx::TypeProto::Tensor& tensor = type.tensor_type();
   ValueType result{.type = static_cast<DataType>(tensor.elem_type()), .shape = std::nullopt};
@@ -52,6 +53,9 @@ void GraphIndex::add_nodes(const onnx::GraphProto& graph) {
     for (int i = 0; i < node.input_size(); ++i) {
       if (!node.input(i).empty()) values_[node.input(i)].uses.push_back({&node, i});
     }
+  }
+  // When all names are known, so that a graph that is not sorted loses no capture.
+  for (const onnx::NodeProto& node : graph.node()) {
     for_each_subgraph(node, [&](const onnx::GraphProto& subgraph) {
       for (const std::string& value : captured_values(subgraph)) {
         // Names in uses must outlive this loop: look up the key that the graph itself owns.
@@ -131,6 +135,17 @@ std::vector<std::string> captured_values(const onnx::GraphProto& subgraph) {
   // A body may return an outer value directly.
   for (const auto& output : subgraph.output()) note(output.name());
   return captured;
+}
+
+std::vector<std::string> reads_of(const onnx::NodeProto& node) {
+  std::vector<std::string> reads(node.input().begin(), node.input().end());
+  std::unordered_set<std::string> captured;
+  for_each_subgraph(node, [&](const onnx::GraphProto& subgraph) {
+    for (std::string& value : captured_values(subgraph)) {
+      if (captured.insert(value).second) reads.push_back(std::move(value));
+    }
+  });
+  return reads;
 }
 
 }  // namespace narrow::graph

@@ -15,8 +15,8 @@
 namespace narrow::graph {
 
 struct ValueType {
-  DataType type = DataType::kUndefined;
-  std::optional<Shape> shape;  // absent: unknown rank; -1: unknown dimension
+  DataType type = DataType::kUndefined;  // kSequence for a sequence; undefined for an optional, which may hold either
+  std::optional<Shape> shape;            // absent: unknown rank; -1: unknown dimension
 };
 
 /// One use of a value. `input` is its position, or kCaptured if a subgraph of the node reads it from outside.
@@ -63,6 +63,9 @@ class GraphIndex {
 
 /// Values that a subgraph reads from the graphs around it, in order of first use, without duplicates.
 std::vector<std::string> captured_values(const onnx::GraphProto& subgraph);
+
+/// What a node reads: its inputs, in order ("" where absent), then what its subgraphs capture, without duplicates.
+std::vector<std::string> reads_of(const onnx::NodeProto& node);
 
 /// Calls visit(subgraph) for each graph attribute of the node.
 template <class Visit>

@@ -188,16 +188,20 @@ Tensor clamped(const Tensor& real, const onednn::Clamp& clamp) {
 }
 
 FloatKernel make_float_kernel(const LowerContext& context, const onnx::NodeProto& node) {
-  FloatKernel made{.kernel = nullptr, .held = std::vector<bool>(static_cast<size_t>(node.input_size()), false)};
+  const std::vector<std::string> reads = graph::reads_of(node);
+  FloatKernel made{.kernel = nullptr, .held = std::vector<bool>(reads.size(), false)};
   exec::KernelRequest request;
   request.node = &node;
   request.opset = context.opset(node);
   request.constant = [&](int input) -> const Tensor* {
-    if (input >= node.input_size()) return nullptr;
-    const Tensor* constant = context.constant(node.input(input));
-    if (constant != nullptr) made.held[static_cast<size_t>(input)] = true;
+    const auto index = static_cast<size_t>(input);
+    if (index >= reads.size() || reads[index].empty()) return nullptr;
+    const Tensor* constant = context.constant(reads[index]);
+    if (constant != nullptr) made.held[index] = true;
     return constant;
   };
+  request.type = [&](int input) { return context.quant.index().type(reads.at(static_cast<size_t>(input))); };
+  request.model = &context.quant.model();
   made.kernel = exec::make_kernel(request);
   return made;
 }

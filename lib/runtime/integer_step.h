@@ -91,7 +91,8 @@ Reason no_target(const GroupEnd& end);
 Affine8 affine_of(const Quantized& quantized);
 Tensor clamped(const Tensor& real, const onednn::Clamp& clamp);
 
-/// A kernel of the float table for this node. `held`: inputs the kernel took as constants; they are absent at run time.
+/// The float kernel of this node. `held`, by position in graph::reads_of(node): what the kernel took as constants; it
+/// is absent at run time.
 struct FloatKernel {
   exec::KernelPtr kernel;
   std::vector<bool> held;

@@ -157,8 +157,9 @@ class Lowering {
   void plan_float(const onnx::NodeProto& node) {
     FloatKernel made = make_float_kernel(context_, node);
     PlannedStep step{info_of(node), std::move(made.kernel), {}, {node.output().begin(), node.output().end()}};
-    for (int i = 0; i < node.input_size(); ++i) {
-      step.inputs.push_back(made.held[static_cast<size_t>(i)] ? std::string() : quant_.canonical(node.input(i)));
+    const std::vector<std::string> reads = graph::reads_of(node);
+    for (size_t i = 0; i < reads.size(); ++i) {
+      step.inputs.push_back(made.held[i] ? std::string() : quant_.canonical(reads[i]));
     }
     steps_.push_back(std::move(step));
   }

@@ -42,6 +42,8 @@ constexpr std::array kDataTypes{
     DataTypeRow{DataType::kFloat8e8m0, "float8e8m0", 8},
     DataTypeRow{DataType::kUint2, "uint2", 2},
     DataTypeRow{DataType::kInt2, "int2", 2},
+    DataTypeRow{DataType::kSequence, "sequence", 0},
+    DataTypeRow{DataType::kEmptyOptional, "empty optional", 0},
 };
 
 const DataTypeRow* find_row(DataType type) {

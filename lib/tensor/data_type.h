@@ -7,7 +7,7 @@
 
 namespace narrow {
 
-/// Values equal onnx::TensorProto::DataType.
+/// Values equal onnx::TensorProto::DataType, up to the pseudo types of values that are no dense tensor.
 enum class DataType : int32_t {
   kUndefined = 0,
   kFloat32 = 1,
@@ -36,11 +36,13 @@ enum class DataType : int32_t {
   kFloat8e8m0 = 24,
   kUint2 = 25,
   kInt2 = 26,
+  kSequence = 1001,       // elements are tensors
+  kEmptyOptional = 1002,  // an optional without value; one with a value is that value
 };
 
 /// "float32", "int8", ...; "type 99" numbers are spelled "unknown".
 std::string_view data_type_name(DataType type);
-/// Bits of one element; 0 for strings and undefined.
+/// Bits of one element; 0 for strings, sequences, empty optionals and undefined.
 int data_type_bits(DataType type);
 /// Bytes that `count` elements take when packed without gaps between elements (ONNX's packing for 4 and 2 bits).
 /// Throws Error(kModel) where their number of bits does not fit int64.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "lib/base/error.h"
 
@@ -64,13 +65,29 @@ Tensor Tensor::of_strings(Shape shape, std::vector<std::string> values) {
   return result;
 }
 
+Tensor Tensor::of_sequence(std::vector<Tensor> elements) {
+  Tensor result;
+  result.type_ = DataType::kSequence;
+  result.writable_ = true;
+  result.size_ = static_cast<int64_t>(elements.size());
+  result.shape_ = {result.size_};
+  result.storage_ = std::make_shared<std::vector<Tensor>>(std::move(elements));
+  return result;
+}
+
+Tensor Tensor::empty_optional() {
+  Tensor result;
+  result.type_ = DataType::kEmptyOptional;
+  return result;
+}
+
 void Tensor::check_type(DataType wanted) const {
   if (type_ == wanted) return;
   throw Error(ErrorKind::kInternal, "tensor of {} read as {}", data_type_name(type_), data_type_name(wanted));
 }
 
 std::byte* Tensor::mutable_bytes() {
-  ensure(type_ != DataType::kString, "strings are not bytes");
+  ensure(type_ != DataType::kString && type_ != DataType::kSequence, "strings and sequences are not bytes");
   if (!exclusive()) {
     auto copy = allocate(byte_size());
     if (byte_size() > 0) std::memcpy(copy.get(), data_, byte_size());
@@ -84,6 +101,19 @@ std::byte* Tensor::mutable_bytes() {
 const std::vector<std::string>& Tensor::strings() const {
   check_type(DataType::kString);
   return *static_cast<const std::vector<std::string>*>(storage_.get());
+}
+
+const std::vector<Tensor>& Tensor::sequence() const {
+  check_type(DataType::kSequence);
+  return *static_cast<const std::vector<Tensor>*>(storage_.get());
+}
+
+std::vector<Tensor> Tensor::take_sequence() {
+  check_type(DataType::kSequence);
+  const Tensor taken = std::exchange(*this, Tensor());
+  // of_sequence() made the storage from a vector that is not const.
+  if (taken.exclusive()) return std::move(*const_cast<std::vector<Tensor>*>(&taken.sequence()));
+  return taken.sequence();
 }
 
 Tensor Tensor::reshaped(Shape shape) const {

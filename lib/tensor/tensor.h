@@ -38,6 +38,9 @@ class Tensor {
   static Tensor scalar(T value) {
     return of<T>({}, {value});
   }
+  /// A sequence, which travels as a tensor of type kSequence and shape [number of elements]. Elements are plain.
+  static Tensor of_sequence(std::vector<Tensor> elements);
+  static Tensor empty_optional();
 
   bool defined() const { return type_ != DataType::kUndefined; }
   DataType type() const { return type_; }
@@ -61,6 +64,9 @@ class Tensor {
   const std::byte* bytes() const { return data_; }
   std::byte* mutable_bytes();
   const std::vector<std::string>& strings() const;
+  const std::vector<Tensor>& sequence() const;
+  /// The elements, moved out where nobody else holds them; leaves the tensor undefined.
+  std::vector<Tensor> take_sequence();
 
   /// The same elements under another shape of as many; plain layout only.
   Tensor reshaped(Shape shape) const;

@@ -41,6 +41,18 @@ TEST(GraphIndexTest, BodiesUseWhatTheyCapture) {
   EXPECT_EQ(index.uses("x").size(), 2U);
   const auto& body = model.graph().node(1).attribute(0).g();
   EXPECT_THAT(captured_values(body), testing::ElementsAre("t"));
+  EXPECT_THAT(reads_of(model.graph().node(1)), testing::ElementsAre("c", "t", "x"));
+}
+
+TEST(GraphIndexTest, ABodyBeforeWhatItCapturesIsAUseToo) {
+  Model model = test::graph_from_text(kWithBody);
+  model.mutable_graph().mutable_node()->SwapElements(0, 1);
+  EXPECT_EQ(GraphIndex(model.graph()).uses("t").size(), 1U);
+}
+
+TEST(GraphIndexTest, ASequenceHasItsType) {
+  const Model model = test::graph_from_text("agraph (seq(float[N]) s) => (int64 n) { n = SequenceLength (s) }");
+  EXPECT_EQ(GraphIndex(model.graph()).type("s").type, DataType::kSequence);
 }
 
 }  // namespace

@@ -50,6 +50,27 @@ TEST(Lower, ConvReluIsOneIntegerStep) {
   }
 }
 
+TEST(Lower, BodiesCaptureValuesOfTheIntegerProgram) {
+  const graph::Model model = qdq_model(R"(agraph (float[1,2] x, bool c) => (float[1,2] y)
+<float s = {0.5}, uint8 z = {0}, float sw = {1.0}, int8 zw = {0}, int8[2,2] w_q = {1, 2, 3, 4}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  w = DequantizeLinear(w_q, sw, zw)
+  [product] p = MatMul(x_dq, w)
+  p_q = QuantizeLinear(p, s, z)
+  p_dq = DequantizeLinear(p_q, s, z)
+  [choice] y = If (c) <then_branch = a () => (float[1,2] ya) { ya = Neg(p_dq) },
+                       else_branch = b () => (float[1,2] yb) { yb = Add(p_dq, s) }>
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_TRUE(coverage_of(lowered, "product").integer);
+  EXPECT_FALSE(coverage_of(lowered, "choice").integer);
+  const Tensor x = Tensor::of<float>({1, 2}, {1, 0.5F});
+  const auto negated = run(lowered, {{"x", x}, {"c", Tensor::scalar(true)}});
+  EXPECT_THAT(negated.outputs[0].data<float>(), ElementsAre(-2.5F, -4.0F));
+}
+
 TEST(Lower, UnsignedWeightsWithZeroPointsPerChannel) {
   const graph::Model model = qdq_model(R"(agraph (uint8[1,1,1,1] x_q) => (float[1,2,1,1] y)
 <float s = {1.0}, uint8 z = {0}, float[2] sw = {1.0, 0.5}, uint8[2] zw = {128, 0}, uint8[2,1,1,1] w_q = {130, 200}>

@@ -31,6 +31,27 @@ TEST(TensorTest, ForeignStorageIsCopiedBeforeWriting) {
   EXPECT_EQ((*storage)[0], 1);
 }
 
+TEST(TensorTest, SequenceIsAValueToo) {
+  Tensor a = Tensor::of_sequence({Tensor::scalar(1.0F), Tensor::scalar(2.0F)});
+  EXPECT_EQ(a.type(), DataType::kSequence);
+  EXPECT_EQ(a.shape(), (Shape{2}));
+  Tensor b = a;
+  std::vector<Tensor> copied = b.take_sequence();
+  EXPECT_FALSE(b.defined());
+  copied.pop_back();
+  EXPECT_EQ(a.sequence().size(), 2U) << "taken from a copy";
+  const std::byte* element = a.sequence()[0].bytes();
+  const std::vector<Tensor> moved = a.take_sequence();
+  EXPECT_EQ(moved[0].bytes(), element);
+  EXPECT_TRUE(moved[1].exclusive());
+}
+
+TEST(TensorTest, EmptyOptionalIsDefined) {
+  EXPECT_TRUE(Tensor::empty_optional().defined());
+  EXPECT_EQ(data_type_name(Tensor::empty_optional().type()), "empty optional");
+  EXPECT_THROW(Tensor::empty_optional().sequence(), Error);
+}
+
 TEST(TensorTest, ChannelsLastAndBack) {
   // [N=1, C=2, W=3] -> C innermost
   const Tensor plain = Tensor::of<int16_t>({1, 2, 3}, {1, 2, 3, 4, 5, 6});

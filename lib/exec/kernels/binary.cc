@@ -280,17 +280,28 @@ KernelPtr make_variadic(const KernelRequest& request) {
   return variadic(AddOp(), op == "Mean");
 }
 
+// Up to opset 6 a slope of several elements has one for each channel: [C] becomes [C, 1, ...].
+Tensor slope_by_channel(const Tensor& slope, size_t rank) {
+  if (slope.rank() != 1 || slope.size() == 1 || rank < 2) return slope;
+  Shape shape(rank - 1, 1);
+  shape[0] = slope.size();
+  return slope.reshaped(std::move(shape));
+}
+
 KernelPtr make_prelu(const KernelRequest& request) {
+  KernelRequest at_run_time = request;
+  if (request.opset < 7) at_run_time.constant = nullptr;
   return kernel_of(
-      [a = Operand(request, 0), b = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                         Workspace& workspace) {
+      [a = Operand(at_run_time, 0), b = Operand(at_run_time, 1), slope = Operand(request, 1), old = request.opset < 7](
+          std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        if (old) inputs[1] = slope_by_channel(slope.required_in(inputs), required(inputs, 0).rank());
         const Pair pair = take_pair(a, b, inputs);
         check_same_type(pair);
         outputs[0] = workspace.allocate(pair.operands[0].type(), pair.shape, pair.layout);
         dispatch_type(NumberTypes(), pair.operands[0].type(), [&]<class T>() {
           broadcast_binary(pair.loops, elements<T>(pair.operands[0]), elements<T>(pair.operands[1]),
                            mutable_elements<T>(outputs[0]),
-                           [](T x, T slope) { return x < T{0} ? MulOp()(x, slope) : x; });
+                           [](T x, T factor) { return x < T{0} ? MulOp()(x, factor) : x; });
         });
       },
       LayoutUse::kAny);

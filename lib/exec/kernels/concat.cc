@@ -1,4 +1,6 @@
 // Concat and Split: rows copied side by side.
+#include "lib/exec/kernels/concat.h"
+
 #include <cstring>
 
 #include "lib/exec/kernels/families.h"
@@ -69,37 +71,72 @@ std::vector<int64_t> split_sizes(int64_t total, std::vector<int64_t> sizes, size
 
 }  // namespace
 
+Tensor concatenate(std::span<Tensor> inputs, int64_t wanted_axis, Workspace& workspace) {
+  const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, required(inputs, 0).rank()));
+  const Shape shape = concatenated_shape(inputs, axis);
+  if (inputs[0].type() == DataType::kString) return concatenate_strings(inputs, shape, axis);
+  Tensor result = workspace.allocate(inputs[0].type(), shape, inputs[0].layout());
+  const AxisSplit split = split_at(result, axis);
+  const size_t width = storage_bytes(result.type(), split.inner);
+  const size_t row_bytes = width * static_cast<size_t>(shape[axis]);
+  std::byte* to = result.mutable_bytes();
+  size_t offset = 0;
+  for (const Tensor& input : inputs) {
+    const size_t part = width * static_cast<size_t>(input.shape()[axis]);
+    const std::byte* from = input.bytes();
+    if (part == 0) continue;
+    parallel_for(split.outer, std::max<int64_t>(1, 131072 / static_cast<int64_t>(part)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t row = begin; row < end; ++row) {
+                     std::memcpy(to + static_cast<size_t>(row) * row_bytes + offset,
+                                 from + static_cast<size_t>(row) * part, part);
+                   }
+                 });
+    offset += part;
+  }
+  return result;
+}
+
+Tensor stack(std::span<const Tensor> tensors, int64_t axis, Workspace& workspace) {
+  std::vector<Tensor> rows;
+  for (const Tensor& tensor : tensors) {
+    const auto position = normalize_axis(axis, tensor.rank() + 1);
+    Shape shape = tensor.shape();
+    shape.insert(shape.begin() + position, 1);
+    rows.push_back(tensor.reshaped(std::move(shape)));
+  }
+  return concatenate(rows, axis, workspace);
+}
+
+Tensor piece_of(const Tensor& tensor, Piece piece, Workspace& workspace) {
+  Shape shape = tensor.shape();
+  shape[piece.axis] = piece.size;
+  const AxisSplit split = split_at(tensor, piece.axis);
+  const int64_t extent = tensor.shape()[piece.axis];
+  if (tensor.type() == DataType::kString) {
+    std::vector<std::string> strings;
+    for (int64_t row = 0; row < split.outer; ++row) {
+      const auto begin = tensor.strings().begin() + (row * extent + piece.begin) * split.inner;
+      strings.insert(strings.end(), begin, begin + piece.size * split.inner);
+    }
+    return Tensor::of_strings(std::move(shape), std::move(strings));
+  }
+  Tensor result = workspace.allocate(tensor.type(), std::move(shape), tensor.layout());
+  const size_t width = storage_bytes(tensor.type(), split.inner);
+  const size_t part = width * static_cast<size_t>(piece.size);
+  const std::byte* from = tensor.bytes() + width * static_cast<size_t>(piece.begin);
+  std::byte* to = result.mutable_bytes();
+  for (int64_t row = 0; row < split.outer && part > 0; ++row, to += part) {
+    std::memcpy(to, from + static_cast<size_t>(row * extent) * width, part);
+  }
+  return result;
+}
+
 KernelPtr make_concat(const KernelRequest& request) {
-  const int64_t wanted_axis = graph::int_attribute(*request.node, "axis", 1);
-  return kernel_of(
-      [wanted_axis](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-        const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, required(inputs, 0).rank()));
-        const Shape shape = concatenated_shape(inputs, axis);
-        if (inputs[0].type() == DataType::kString) {
-          outputs[0] = concatenate_strings(inputs, shape, axis);
-          return;
-        }
-        outputs[0] = workspace.allocate(inputs[0].type(), shape, inputs[0].layout());
-        const AxisSplit split = split_at(outputs[0], axis);
-        const size_t width = storage_bytes(outputs[0].type(), split.inner);
-        const size_t row_bytes = width * static_cast<size_t>(shape[axis]);
-        std::byte* to = outputs[0].mutable_bytes();
-        size_t offset = 0;
-        for (const Tensor& input : inputs) {
-          const size_t part = width * static_cast<size_t>(input.shape()[axis]);
-          const std::byte* from = input.bytes();
-          if (part == 0) continue;
-          parallel_for(split.outer, std::max<int64_t>(1, 131072 / static_cast<int64_t>(part)),
-                       [&](int64_t begin, int64_t end) {
-                         for (int64_t row = begin; row < end; ++row) {
-                           std::memcpy(to + static_cast<size_t>(row) * row_bytes + offset,
-                                       from + static_cast<size_t>(row) * part, part);
-                         }
-                       });
-          offset += part;
-        }
-      },
-      LayoutUse::kAny);
+  const int64_t axis = graph::int_attribute(*request.node, "axis", 1);
+  return kernel_of([axis](std::span<Tensor> inputs, std::span<Tensor> outputs,
+                          Workspace& workspace) { outputs[0] = concatenate(inputs, axis, workspace); },
+                   LayoutUse::kAny);
 }
 
 KernelPtr make_split(const KernelRequest& request) {
@@ -110,22 +147,11 @@ KernelPtr make_split(const KernelRequest& request) {
       [=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
         const Tensor& input = required(inputs, 0);
         const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, input.rank()));
-        const AxisSplit split = split_at(input, axis);
         const auto sizes = split_sizes(input.shape()[axis], axes_of(operand, attribute, inputs), outputs.size());
-        const size_t width = storage_bytes(input.type(), split.inner);
-        const size_t row_bytes = width * static_cast<size_t>(input.shape()[axis]);
-        size_t offset = 0;
+        int64_t begin = 0;
         for (size_t i = 0; i < outputs.size(); ++i) {
-          Shape shape = input.shape();
-          shape[axis] = sizes[i];
-          outputs[i] = workspace.allocate(input.type(), shape, input.layout());
-          const size_t part = width * static_cast<size_t>(sizes[i]);
-          std::byte* to = outputs[i].mutable_bytes();
-          for (int64_t row = 0; row < split.outer && part > 0; ++row) {
-            std::memcpy(to + static_cast<size_t>(row) * part,
-                        input.bytes() + static_cast<size_t>(row) * row_bytes + offset, part);
-          }
-          offset += part;
+          outputs[i] = piece_of(input, {.axis = axis, .begin = begin, .size = sizes[i]}, workspace);
+          begin += sizes[i];
         }
       },
       LayoutUse::kAny);

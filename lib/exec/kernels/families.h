@@ -84,6 +84,28 @@ KernelPtr make_eye_like(const KernelRequest& request);
 // resize.cc
 KernelPtr make_resize(const KernelRequest& request);
 KernelPtr make_upsample(const KernelRequest& request);
+// control_flow.cc
+KernelPtr make_if(const KernelRequest& request);
+KernelPtr make_loop(const KernelRequest& request);
+KernelPtr make_sequence_map(const KernelRequest& request);
+// recurrent.cc
+KernelPtr make_rnn(const KernelRequest& request);
+KernelPtr make_gru(const KernelRequest& request);
+KernelPtr make_lstm(const KernelRequest& request);
+// scan.cc
+KernelPtr make_scan(const KernelRequest& request);
+// sequence.cc
+KernelPtr make_sequence_construct(const KernelRequest& request);
+KernelPtr make_sequence_empty(const KernelRequest& request);
+KernelPtr make_sequence_length(const KernelRequest& request);
+KernelPtr make_sequence_at(const KernelRequest& request);
+KernelPtr make_sequence_insert(const KernelRequest& request);
+KernelPtr make_sequence_erase(const KernelRequest& request);
+KernelPtr make_split_to_sequence(const KernelRequest& request);
+KernelPtr make_concat_from_sequence(const KernelRequest& request);
+KernelPtr make_optional(const KernelRequest& request);
+KernelPtr make_optional_has_element(const KernelRequest& request);
+KernelPtr make_optional_get_element(const KernelRequest& request);
 // quantize.cc
 KernelPtr make_quantize_linear(const KernelRequest& request);
 KernelPtr make_dequantize_linear(const KernelRequest& request);

@@ -121,7 +121,9 @@ Config make_config(const Json& json, const std::string& name, const ConfigFlags&
   if (name.empty()) return read_checked(json, flags);
   return in_context(name, [&] {
     read_checked(json, {});  // a flag must not hide what is wrong in the file
-    return read_checked(json, flags);
+    Config config = read_checked(json, flags);
+    config.rules.source = name;
+    return config;
   });
 }
 

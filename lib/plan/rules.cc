@@ -3,10 +3,10 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <regex>
 
 #include "lib/base/error.h"
 #include "lib/base/suggest.h"
+#include "lib/plan/name_pattern.h"
 
 namespace narrow::plan {
 namespace {
@@ -14,17 +14,17 @@ namespace {
 class Matcher {
  public:
   explicit Matcher(const Match& match) : match_(match) {
-    if (match.regex) regex_.emplace(*match.regex, std::regex::ECMAScript);
+    if (match.regex) regex_.emplace(*match.regex);
   }
   bool matches(const analyze::Layer& layer) const {
     if (match_.name && ::fnmatch(match_.name->c_str(), layer.node.c_str(), 0) != 0) return false;
-    if (regex_ && !std::regex_match(layer.node, *regex_)) return false;
+    if (regex_ && !regex_->matches(layer.node)) return false;
     return !match_.op || *match_.op == layer.op_type;
   }
 
  private:
   const Match& match_;
-  std::optional<std::regex> regex_;
+  std::optional<NamePattern> regex_;
 };
 
 template <class T>
@@ -32,7 +32,7 @@ void apply(const std::optional<T>& from, T& to) {
   if (from) to = *from;
 }
 
-[[noreturn]] void fail_unmatched(const analyze::Analysis& analysis, const Rule& rule) {
+[[noreturn]] void fail_unmatched(const analyze::Analysis& analysis, const Rules& rules, const Rule& rule) {
   std::vector<std::string> names;
   std::vector<std::string> ops;
   for (const analyze::Layer& layer : analysis.layers) {
@@ -42,7 +42,8 @@ void apply(const std::optional<T>& from, T& to) {
   std::string suggestion;
   if (rule.match.op) suggestion = did_you_mean(*rule.match.op, ops);
   if (rule.match.name && suggestion.empty()) suggestion = did_you_mean(*rule.match.name, names);
-  throw Error(ErrorKind::kUsage, "{} matches no node{}", rule.text, suggestion);
+  const std::string source = rules.source.empty() ? "" : rules.source + ": ";
+  throw Error(ErrorKind::kUsage, "{}{} matches no node{}", source, rule.text, suggestion);
 }
 
 }  // namespace
@@ -74,7 +75,7 @@ std::vector<Resolved> resolve_rules(const analyze::Analysis& analysis, const Rul
       apply_patch(rule.set, resolved[i].scheme);
       resolved[i].rule = rule.text;
     }
-    if (!matched) fail_unmatched(analysis, rule);
+    if (!matched) fail_unmatched(analysis, rules, rule);
   }
   return resolved;
 }

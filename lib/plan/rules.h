@@ -47,7 +47,7 @@ void apply_patch(const SchemePatch& patch, LayerScheme& scheme);
 /// Conditions that must all hold; at least one is given.
 struct Match {
   std::optional<std::string> name;   // glob over the node's name: * ? [abc]
-  std::optional<std::string> regex;  // ECMAScript, the whole name
+  std::optional<std::string> regex;  // RE2, the whole name
   std::optional<std::string> op;     // operator type
 };
 
@@ -60,6 +60,7 @@ struct Rule {
 struct Rules {
   LayerScheme defaults;
   std::vector<Rule> rules;
+  std::string source;  // the config's name, for messages; "" if there is none
 };
 
 /// Reads "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with the path of what is wrong.

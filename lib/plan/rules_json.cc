@@ -2,8 +2,8 @@
 #include <fmt/ranges.h>
 
 #include <array>
-#include <regex>
 
+#include "lib/plan/name_pattern.h"
 #include "lib/plan/rules.h"
 
 namespace narrow::plan {
@@ -90,11 +90,7 @@ Match read_match(JsonObject object) {
   if (object.has("op")) match.op = object.get<std::string>("op");
   if (object.has("regex")) {
     match.regex = object.get<std::string>("regex");
-    try {
-      const std::regex probe(*match.regex, std::regex::ECMAScript);
-    } catch (const std::regex_error& error) {
-      object.fail("regex", fmt::format("'{}' is not a regular expression", *match.regex));
-    }
+    in_context(object.path_of("regex"), [&] { return NamePattern(*match.regex); });
   }
   object.allow({"name", "regex", "op"});
   object.finish();

@@ -16,12 +16,18 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(PkgConfig)
 find_library(HWY_LIBRARY hwy REQUIRED)
 find_path(HWY_INCLUDE hwy/highway.h REQUIRED)
+find_library(RE2_LIBRARY re2 REQUIRED)
+find_path(RE2_INCLUDE re2/re2.h REQUIRED)
 find_library(ZIP_LIBRARY zip REQUIRED)
 find_path(ZIP_INCLUDE zip.h REQUIRED)
 
 add_library(narrow_hwy INTERFACE)
 target_include_directories(narrow_hwy SYSTEM INTERFACE ${HWY_INCLUDE})
 target_link_libraries(narrow_hwy INTERFACE ${HWY_LIBRARY})
+
+add_library(narrow_re2 INTERFACE)
+target_include_directories(narrow_re2 SYSTEM INTERFACE ${RE2_INCLUDE})
+target_link_libraries(narrow_re2 INTERFACE ${RE2_LIBRARY})
 
 add_library(narrow_zip INTERFACE)
 target_include_directories(narrow_zip SYSTEM INTERFACE ${ZIP_INCLUDE})

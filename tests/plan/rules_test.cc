@@ -52,13 +52,22 @@ TEST(RulesTest, ARegexMatchesTheWholeName) {
   EXPECT_FALSE(resolved[1].scheme.keep_float);
 }
 
+TEST(RulesTest, NestedStarsTakeNoTimeOnALongName) {
+  const Rules rules = rules_from(R"-({"rules": [{"match": {"regex": "(((a*)*)*b|(a|aa)+)"}, "keep": "float32"}]})-");
+  const std::string name(5000, 'a');  // a backtracking matcher would still be at it when the sun goes out
+  const auto resolved = resolve_rules(analysis_of({{name + "c", "Conv"}, {name, "Conv"}}), rules);
+  EXPECT_FALSE(resolved[0].scheme.keep_float);
+  EXPECT_TRUE(resolved[1].scheme.keep_float);
+}
+
 TEST(RulesTest, ARuleThatMatchesNothingIsAnErrorWithASuggestion) {
-  const Rules rules = rules_from(R"({"rules": [{"match": {"op": "Covn"}, "keep": "float32"}]})");
+  Rules rules = rules_from(R"({"rules": [{"match": {"op": "Covn"}, "keep": "float32"}]})");
+  rules.source = "c.json";
   try {
     resolve_rules(analysis_of({{"a", "Conv"}}), rules);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "rules[0] (op Covn) matches no node; did you mean 'Conv'?");
+    EXPECT_STREQ(error.what(), "c.json: rules[0] (op Covn) matches no node; did you mean 'Conv'?");
   }
 }
 
@@ -74,7 +83,7 @@ TEST(RulesTest, WhatIsWrongIsNamedByItsPath) {
   EXPECT_EQ(failure_of(R"({"rules": [{"match": {"op": "Conv"}, "keep": "float16"}]})"),
             "rules[0].keep: 'float16' is not float32");
   EXPECT_EQ(failure_of(R"({"rules": [{"match": {"regex": "("}}]})"),
-            "rules[0].match.regex: '(' is not a regular expression");
+            "rules[0].match.regex: '(' is not a regular expression: missing ): (");
   EXPECT_EQ(failure_of(R"({"calibration": {"method": "entropi"}})"),
             "calibration.method: unknown calibration method 'entropi'; did you mean 'entropy'?");
   EXPECT_EQ(failure_of(R"({"calibration": {"percentile": 101}})"),

@@ -119,6 +119,10 @@ KernelPtr make_multinomial(const KernelRequest& request);
 KernelPtr make_dropout(const KernelRequest& request);
 // training_normalization.cc
 KernelPtr make_training_normalization(const KernelRequest& request);
+// training.cc
+KernelPtr make_adagrad(const KernelRequest& request);
+KernelPtr make_adam(const KernelRequest& request);
+KernelPtr make_momentum(const KernelRequest& request);
 // integer.cc
 KernelPtr make_matmul_integer(const KernelRequest& request);
 KernelPtr make_conv_integer(const KernelRequest& request);

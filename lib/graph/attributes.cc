@@ -60,6 +60,18 @@ std::vector<int64_t> ints_attribute(const onnx::NodeProto& node, std::string_vie
   return {attribute->ints().begin(), attribute->ints().end()};
 }
 
+std::vector<float> floats_attribute(const onnx::NodeProto& node, std::string_view name) {
+  const auto* attribute = find_typed(node, name, onnx::AttributeProto::FLOATS);
+  if (attribute == nullptr) return {};
+  return {attribute->floats().begin(), attribute->floats().end()};
+}
+
+std::vector<std::string> strings_attribute(const onnx::NodeProto& node, std::string_view name) {
+  const auto* attribute = find_typed(node, name, onnx::AttributeProto::STRINGS);
+  if (attribute == nullptr) return {};
+  return {attribute->strings().begin(), attribute->strings().end()};
+}
+
 void set_int_attribute(onnx::NodeProto& node, std::string_view name, int64_t value) {
   make_attribute(node, name, onnx::AttributeProto::INT).set_i(value);
 }

@@ -19,6 +19,8 @@ float float_attribute(const onnx::NodeProto& node, std::string_view name, float 
 std::string string_attribute(const onnx::NodeProto& node, std::string_view name, std::string_view otherwise);
 std::vector<int64_t> ints_attribute(const onnx::NodeProto& node, std::string_view name,
                                     std::vector<int64_t> otherwise = {});
+std::vector<float> floats_attribute(const onnx::NodeProto& node, std::string_view name);
+std::vector<std::string> strings_attribute(const onnx::NodeProto& node, std::string_view name);
 
 void set_int_attribute(onnx::NodeProto& node, std::string_view name, int64_t value);
 void set_float_attribute(onnx::NodeProto& node, std::string_view name, float value);

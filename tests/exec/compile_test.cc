@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "lib/base/error.h"
 #include "lib/exec/kernel_table.h"
@@ -118,8 +119,11 @@ TEST(FoldConstants, LeavesOutWhatWouldBlowTheFileUp) {
 
 TEST(KernelTable, IsSortedAndFound) {
   const auto rows = kernel_table();
-  EXPECT_TRUE(std::is_sorted(rows.begin(), rows.end(),
-                             [](const KernelRow& a, const KernelRow& b) { return a.op_type < b.op_type; }));
+  EXPECT_TRUE(std::is_sorted(rows.begin(), rows.end(), [](const KernelRow& a, const KernelRow& b) {
+    return std::tie(a.domain, a.op_type) < std::tie(b.domain, b.op_type);
+  }));
+  EXPECT_TRUE(has_kernel("com.microsoft", "QLinearAdd"));
+  EXPECT_TRUE(has_kernel("ai.onnx.ml", "TreeEnsemble"));
   EXPECT_TRUE(has_kernel("", "Conv"));
   EXPECT_TRUE(has_kernel("ai.onnx", "Conv"));
   EXPECT_FALSE(has_kernel("com.microsoft", "Conv"));

@@ -27,7 +27,6 @@ KernelPtr make_flatten(const KernelRequest& request);
 KernelPtr make_squeeze(const KernelRequest& request);
 KernelPtr make_unsqueeze(const KernelRequest& request);
 KernelPtr make_identity(const KernelRequest& request);
-KernelPtr make_dropout(const KernelRequest& request);
 KernelPtr make_shape(const KernelRequest& request);
 KernelPtr make_size(const KernelRequest& request);
 // transpose.cc
@@ -66,7 +65,7 @@ KernelPtr make_reduce(const KernelRequest& request);
 KernelPtr make_arg_extreme(const KernelRequest& request);
 // order.cc
 KernelPtr make_top_k(const KernelRequest& request);
-KernelPtr make_cum_sum(const KernelRequest& request);
+KernelPtr make_cumulative(const KernelRequest& request);
 // gather.cc
 KernelPtr make_gather(const KernelRequest& request);
 KernelPtr make_gather_elements(const KernelRequest& request);
@@ -110,6 +109,43 @@ KernelPtr make_optional_get_element(const KernelRequest& request);
 KernelPtr make_quantize_linear(const KernelRequest& request);
 KernelPtr make_dequantize_linear(const KernelRequest& request);
 KernelPtr make_dynamic_quantize_linear(const KernelRequest& request);
+// detection.cc
+KernelPtr make_non_max_suppression(const KernelRequest& request);
+// roi_align.cc
+KernelPtr make_roi_align(const KernelRequest& request);
+// grid_sample.cc
+KernelPtr make_grid_sample(const KernelRequest& request);
+// select.cc
+KernelPtr make_compress(const KernelRequest& request);
+KernelPtr make_reverse_sequence(const KernelRequest& request);
+KernelPtr make_tensor_scatter(const KernelRequest& request);
+// unique.cc
+KernelPtr make_unique(const KernelRequest& request);
+// linear_algebra.cc
+KernelPtr make_det(const KernelRequest& request);
+KernelPtr make_inverse(const KernelRequest& request);
+// unpool.cc
+KernelPtr make_max_unpool(const KernelRequest& request);
+KernelPtr make_col2im(const KernelRequest& request);
+// deform_conv.cc
+KernelPtr make_deform_conv(const KernelRequest& request);
+// einsum.cc
+KernelPtr make_einsum(const KernelRequest& request);
+// fourier.cc
+KernelPtr make_dft(const KernelRequest& request);
+KernelPtr make_stft(const KernelRequest& request);
+KernelPtr make_mel_weight_matrix(const KernelRequest& request);
+// random.cc
+KernelPtr make_random(const KernelRequest& request);
+KernelPtr make_bernoulli(const KernelRequest& request);
+KernelPtr make_multinomial(const KernelRequest& request);
+KernelPtr make_dropout(const KernelRequest& request);
+// training_normalization.cc
+KernelPtr make_training_normalization(const KernelRequest& request);
+// training.cc
+KernelPtr make_adagrad(const KernelRequest& request);
+KernelPtr make_adam(const KernelRequest& request);
+KernelPtr make_momentum(const KernelRequest& request);
 // integer.cc
 KernelPtr make_matmul_integer(const KernelRequest& request);
 KernelPtr make_conv_integer(const KernelRequest& request);

@@ -4,7 +4,6 @@
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/strided.h"
 #include "lib/exec/ref/matmul.h"
-#include "lib/onednn/matmul.h"
 
 namespace narrow::exec {
 namespace {
@@ -107,6 +106,17 @@ KernelPtr make_general_gemm(const KernelRequest& request) {
 
 }  // namespace
 
+Tensor matrix_product(const Tensor& a, const Tensor& b, const onednn::Matmul& fast, Workspace& workspace) {
+  if (a.type() != b.type()) throw Error(ErrorKind::kModel, "operands of different types");
+  const MatmulGeometry geometry = matmul_geometry(a.shape(), b.shape());
+  if (a.type() == DataType::kFloat32 && a.size() > 0 && b.size() > 0) return fast.run(a, b, workspace);
+  Tensor result = workspace.allocate(a.type(), geometry.result);
+  dispatch_type(TypeList<float, double, int32_t, int64_t, uint32_t, uint64_t>(), a.type(), [&]<class T>() {
+    multiply<T, T, T>(geometry, a.data<T>().data(), b.data<T>().data(), {T{}}, {T{}}, result.mutable_data<T>().data());
+  });
+  return result;
+}
+
 bool gemm_takes_epilogue(const KernelRequest& request) {
   const Operand b(request, 1);
   const Operand c(request, 2);
@@ -154,19 +164,7 @@ KernelPtr make_matmul(const KernelRequest& request) {
   const std::shared_ptr<const onednn::Matmul> fast = std::make_shared<onednn::Matmul>(onednn::MatmulSpec());
   return kernel_of([a_operand = Operand(request, 0), b, fast](std::span<Tensor> inputs, std::span<Tensor> outputs,
                                                               Workspace& workspace) {
-    const Tensor& left = a_operand.required_in(inputs);
-    const Tensor& right = b.required_in(inputs);
-    if (left.type() != right.type()) throw Error(ErrorKind::kModel, "operands of different types");
-    const MatmulGeometry geometry = matmul_geometry(left.shape(), right.shape());
-    if (left.type() == DataType::kFloat32 && left.size() > 0 && right.size() > 0) {
-      outputs[0] = fast->run(left, right, workspace);
-      return;
-    }
-    outputs[0] = workspace.allocate(left.type(), geometry.result);
-    dispatch_type(TypeList<float, double, int32_t, int64_t, uint32_t, uint64_t>(), left.type(), [&]<class T>() {
-      multiply<T, T, T>(geometry, left.data<T>().data(), right.data<T>().data(), {T{}}, {T{}},
-                        outputs[0].mutable_data<T>().data());
-    });
+    outputs[0] = matrix_product(a_operand.required_in(inputs), b.required_in(inputs), *fast, workspace);
   });
 }
 

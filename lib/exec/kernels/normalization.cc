@@ -53,7 +53,7 @@ std::pair<double, double> moments(const T* x, int64_t count) {
 
 KernelPtr make_batch_normalization(const KernelRequest& request) {
   const double epsilon = static_cast<double>(graph::float_attribute(*request.node, "epsilon", 1e-5F));
-  if (graph::int_attribute(*request.node, "training_mode", 0) != 0) refuse(request, "training mode");
+  if (graph::int_attribute(*request.node, "training_mode", 0) != 0) return make_training_normalization(request);
   if (request.opset < 7 && graph::int_attribute(*request.node, "is_test", 0) == 0) refuse(request, "training mode");
   if (request.opset < 9 && graph::int_attribute(*request.node, "spatial", 1) == 0) refuse(request, "spatial = 0");
   for (int i = 1; i < request.node->output_size(); ++i) {

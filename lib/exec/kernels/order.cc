@@ -1,23 +1,12 @@
-// TopK and CumSum.
+// TopK, CumSum and CumProd.
 #include <cmath>
 #include <numeric>
 
+#include "lib/exec/kernels/axis_rows.h"
 #include "lib/exec/kernels/families.h"
-#include "lib/exec/kernels/support.h"
 
 namespace narrow::exec {
 namespace {
-
-struct AxisRows {
-  int64_t outer = 1;
-  int64_t count = 1;
-  int64_t inner = 1;
-};
-
-AxisRows rows_along(const Shape& shape, size_t axis) {
-  const std::span<const int64_t> dimensions(shape);
-  return {product(dimensions.first(axis)), dimensions[axis], product(dimensions.subspan(axis + 1))};
-}
 
 template <class T>
 void top_row(const T* x, int64_t count, int64_t step, int64_t k, bool largest, T* values, int64_t* indices) {
@@ -34,6 +23,19 @@ void top_row(const T* x, int64_t count, int64_t step, int64_t k, bool largest, T
   for (int64_t i = 0; i < k; ++i) {
     indices[i * step] = order[static_cast<size_t>(i)];
     values[i * step] = x[order[static_cast<size_t>(i)] * step];
+  }
+}
+
+// Integers wrap around.
+template <class T>
+T accumulated(T total, T value, bool multiplies) {
+  if constexpr (std::is_integral_v<T>) {
+    using Unsigned = std::make_unsigned_t<T>;
+    const auto a = static_cast<Unsigned>(total);
+    const auto b = static_cast<Unsigned>(value);
+    return static_cast<T>(multiplies ? a * b : a + b);
+  } else {
+    return multiplies ? total * value : total + value;
   }
 }
 
@@ -69,9 +71,11 @@ KernelPtr make_top_k(const KernelRequest& request) {
   });
 }
 
-KernelPtr make_cum_sum(const KernelRequest& request) {
+// CumSum and CumProd.
+KernelPtr make_cumulative(const KernelRequest& request) {
   const bool exclusive = graph::int_attribute(*request.node, "exclusive", 0) != 0;
   const bool reverse = graph::int_attribute(*request.node, "reverse", 0) != 0;
+  const bool multiplies = request.node->op_type() == "CumProd";
   return kernel_of(
       [=, operand = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
         const Tensor& x = required(inputs, 0);
@@ -82,14 +86,14 @@ KernelPtr make_cum_sum(const KernelRequest& request) {
         dispatch_type(TypeList<float, double, int32_t, int64_t, uint32_t, uint64_t>(), x.type(), [&]<class T>() {
           const T* from = x.data<T>().data();
           T* to = outputs[0].mutable_data<T>().data();
-          for (int64_t row = 0; row < rows.outer * rows.inner; ++row) {
-            const int64_t start = row / rows.inner * rows.count * rows.inner + row % rows.inner;
-            T sum = 0;
+          for (int64_t row = 0; row < rows.rows(); ++row) {
+            const int64_t start = rows.start(row);
+            T total = multiplies ? T{1} : T{0};
             for (int64_t i = 0; i < rows.count; ++i) {
               const int64_t at = start + (reverse ? rows.count - 1 - i : i) * rows.inner;
-              const T next = static_cast<T>(sum + from[at]);
-              to[at] = exclusive ? sum : next;
-              sum = next;
+              const T next = accumulated(total, from[at], multiplies);
+              to[at] = exclusive ? total : next;
+              total = next;
             }
           }
         });

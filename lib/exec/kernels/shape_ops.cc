@@ -115,26 +115,6 @@ KernelPtr make_identity(const KernelRequest& /*request*/) {
       LayoutUse::kAny);
 }
 
-KernelPtr make_dropout(const KernelRequest& request) {
-  const Operand training = request.opset >= 12 ? Operand(request, 2) : Operand();
-  if (training.present() && !training.constant().defined()) refuse(request, "training_mode is not constant");
-  if (training.present() && scalar_value(training.constant()) != 0) refuse(request, "training mode");
-  if (request.opset < 7 && graph::int_attribute(*request.node, "is_test", 0) == 0) refuse(request, "training mode");
-  const bool bool_mask = request.opset >= 10;
-  return kernel_of(
-      [bool_mask](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-        outputs[0] = required(inputs, 0);
-        inputs[0] = Tensor();
-        if (outputs.size() < 2) return;
-        const Tensor& data = outputs[0];
-        outputs[1] = workspace.allocate(bool_mask ? DataType::kBool : data.type(), data.shape(), data.layout());
-        dispatch_type(FixedTypes(), outputs[1].type(), [&]<class T>() {
-          for (T& value : outputs[1].mutable_data<T>()) value = T{1};
-        });
-      },
-      LayoutUse::kAny);
-}
-
 KernelPtr make_shape(const KernelRequest& request) {
   const int64_t first = graph::int_attribute(*request.node, "start", 0);
   const int64_t last = graph::int_attribute(*request.node, "end", std::numeric_limits<int64_t>::max());

@@ -1,0 +1,34 @@
+// The factories of the domain com.microsoft, by file of this folder. Semantics are those of onnxruntime's kernels.
+#pragma once
+
+#include "lib/exec/float_program.h"
+
+namespace narrow::exec {
+
+// quantized.cc
+KernelPtr make_qlinear_binary(const KernelRequest& request);
+KernelPtr make_qlinear_unary(const KernelRequest& request);
+KernelPtr make_qlinear_concat(const KernelRequest& request);
+KernelPtr make_qlinear_where(const KernelRequest& request);
+KernelPtr make_qgemm(const KernelRequest& request);
+KernelPtr make_dynamic_quantize_matmul(const KernelRequest& request);
+KernelPtr make_matmul_integer_to_float(const KernelRequest& request);
+// fused.cc
+KernelPtr make_contrib_gelu(const KernelRequest& request);
+KernelPtr make_quick_gelu(const KernelRequest& request);
+KernelPtr make_fused_matmul(const KernelRequest& request);
+KernelPtr make_fused_gemm(const KernelRequest& request);
+KernelPtr make_fused_conv(const KernelRequest& request);
+KernelPtr make_contrib_pad(const KernelRequest& request);
+// embedding.cc
+KernelPtr make_skip_layer_normalization(const KernelRequest& request);
+KernelPtr make_embed_layer_normalization(const KernelRequest& request);
+// block_quantized.cc
+KernelPtr make_matmul_nbits(const KernelRequest& request);
+// attention.cc
+KernelPtr make_contrib_attention(const KernelRequest& request);
+KernelPtr make_multi_head_attention(const KernelRequest& request);
+// rotary.cc
+KernelPtr make_rotary_embedding(const KernelRequest& request);
+
+}  // namespace narrow::exec

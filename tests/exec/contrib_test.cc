@@ -1,0 +1,63 @@
+// Operators of com.microsoft and the composition they are made by. Expected values by hand; the rest against
+// onnxruntime in tests/peers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lib/base/error.h"
+#include "tests/exec/run_model.h"
+
+namespace narrow::exec {
+namespace {
+
+using ::testing::ElementsAre;
+
+std::vector<Tensor> run_contrib(const std::string& graph, const Feed& feed) {
+  Workspace workspace;
+  const std::string header = "<ir_version: 9, opset_import: [\"\": 17, \"com.microsoft\": 1]> ";
+  return compile_float(test::model_from_text(header + graph)).run(feed, workspace);
+}
+
+TEST(QLinear, AddRescalesAndSaturates) {
+  const auto y =
+      run_contrib(R"(g (uint8[3] a, uint8[3] b) => (uint8[3] y)
+      <float s = {0.5}, float t = {0.25}, uint8 z = {128}, uint8 o = {0}>
+      { y = com.microsoft.QLinearAdd (a, s, z, b, t, o, s, o) })",
+                  {{"a", Tensor::of<uint8_t>({3}, {130, 128, 255})}, {"b", Tensor::of<uint8_t>({3}, {4, 2, 255})}});
+  // 1 + 1 = 2, 0 + 0.5 = 0.5, 63.5 + 63.75 = 127.25 -> 254.5, half to even.
+  EXPECT_THAT(values_of<uint8_t>(y[0]), ElementsAre(4, 1, 254));
+}
+
+TEST(Composition, AConstantSeenByTwoStepsIsThereForBoth) {
+  // The bias is both the constant operand of an Add and, as the step's constant, left out of its inputs.
+  const auto y = run_contrib(R"(g (float[1,2,2] x) => (float[1,2,2] y)
+      <float[1,2,2] k = {1, 1, 1, 1}, float[2] one = {1, 1}>
+      { y = com.microsoft.SkipSimplifiedLayerNormalization <epsilon = 0.0> (x, k, one, one) })",
+                             {{"x", floats({1, 2, 2}, {1, 1, -1, -1})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(1, 1, 1, 1));
+}
+
+TEST(MatMulNBits, CodesFromTheLowBitsUp) {
+  // K = 8 in one block: codes 8 (zero) but for the first two, 9 and 10, at scale 0.5.
+  const auto y = run_contrib(R"(g (float[1,8] x) => (float[1,1] y)
+      <uint8[1,1,4] b = {169, 136, 136, 136}, float[1] s = {0.5}>
+      { y = com.microsoft.MatMulNBits <K = 8, N = 1, bits = 4, block_size = 8> (x, b, s) })",
+                             {{"x", floats({1, 8}, {1, 10, 1, 1, 1, 1, 1, 1})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(10.5F));
+}
+
+TEST(Attention, OneKeyIsTakenWhole) {
+  const auto y = run_contrib(R"(g (float[1,2,2] q, float[1,1,2] k) => (float[1,2,2] y)
+      { y = com.microsoft.MultiHeadAttention <num_heads = 2> (q, k, k) })",
+                             {{"q", floats({1, 2, 2}, {1, 2, 3, 4})}, {"k", floats({1, 1, 2}, {5, 6})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(5, 6, 5, 6));
+}
+
+TEST(Inverse, SingularMatricesAreAnError) {
+  const std::string graph = "g (float[2,2] x) => (float[2,2] y) { y = com.microsoft.Inverse (x) }";
+  EXPECT_THAT(values_of<float>(run_contrib(graph, {{"x", floats({2, 2}, {0, 2, 4, 0})}})[0]),
+              ElementsAre(0, 0.25F, 0.5F, 0));
+  EXPECT_THROW(run_contrib(graph, {{"x", floats({2, 2}, {1, 2, 2, 4})}}), Error);
+}
+
+}  // namespace
+}  // namespace narrow::exec

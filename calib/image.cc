@@ -128,17 +128,6 @@ Image crop_centre(const Image& image, int64_t height, int64_t width) {
   return result;
 }
 
-Image to_gray(const Image& image) {
-  ensure(image.channels == 3, "three channels make gray");
-  Image result{image.height, image.width, 1, {}};
-  result.pixels.resize(image.pixels.size() / 3);
-  for (size_t i = 0; i < result.pixels.size(); ++i) {
-    const uint8_t* rgb = image.pixels.data() + 3 * i;
-    result.pixels[i] = static_cast<uint8_t>((rgb[0] * 19595 + rgb[1] * 38470 + rgb[2] * 7471 + 0x8000) >> 16);
-  }
-  return result;
-}
-
 Image gray_to_rgb(const Image& image) {
   ensure(image.channels == 1, "one channel becomes three");
   Image result{image.height, image.width, 3, {}};

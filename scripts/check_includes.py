@@ -15,12 +15,13 @@ import sys
 LIBRARIES = {
     "lib/base": "",
     "lib/tensor": "base",
+    "lib/image": "base",
     "lib/graph": "tensor base",
     "lib/quant": "tensor base",
     "lib/ops": "graph tensor base",
     "lib/io": "graph tensor base",
     "lib/onednn": "quant tensor base",
-    "lib/exec": "onednn ops graph tensor base",
+    "lib/exec": "onednn ops graph image tensor base",
     "lib/analyze": "ops graph quant tensor base",
     "lib/plan": "analyze ops graph quant tensor base",
     "lib/rewrite": "plan analyze ops graph quant tensor base",
@@ -30,7 +31,7 @@ LIBRARIES = {
     "lib/report": "validate plan analyze graph quant tensor base",
 }
 ALLOWED = {folder: {"lib/" + name for name in row.split()} for folder, row in LIBRARIES.items()}
-ALLOWED["calib"] = {"lib/" + name for name in "analyze exec io graph quant tensor base".split()}
+ALLOWED["calib"] = {"lib/" + name for name in "analyze exec io graph quant image tensor base".split()}
 ALLOWED["apps"] = set(LIBRARIES) | {"calib"}
 ALLOWED["tests"] = set(LIBRARIES) | {"calib", "apps"}
 

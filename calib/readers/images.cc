@@ -4,6 +4,7 @@
 #include "calib/readers/image_file.h"
 #include "lib/base/error.h"
 #include "lib/base/file.h"
+#include "lib/image/decode.h"
 
 namespace narrow::calib {
 namespace {
@@ -47,8 +48,8 @@ class ImageReader : public DataReader {
 Image read_image(const std::filesystem::path& path) {
   const MappedFile file(path);
   return in_context(quoted(path), [&] {
-    if (file.text().starts_with("\xFF\xD8")) return decode_jpeg(file.bytes());
-    if (file.text().starts_with("\x89PNG")) return decode_png(file.bytes());
+    if (file.text().starts_with("\xFF\xD8")) return image::decode_jpeg(file.bytes());
+    if (file.text().starts_with("\x89PNG")) return image::decode_png(file.bytes());
     throw Error(ErrorKind::kData, "neither a JPEG nor a PNG file");
   });
 }

@@ -113,6 +113,8 @@ KernelPtr make_dynamic_quantize_linear(const KernelRequest& request);
 KernelPtr make_non_max_suppression(const KernelRequest& request);
 // roi_align.cc
 KernelPtr make_roi_align(const KernelRequest& request);
+// regions.cc
+KernelPtr make_max_roi_pool(const KernelRequest& request);
 // grid_sample.cc
 KernelPtr make_grid_sample(const KernelRequest& request);
 // select.cc
@@ -146,6 +148,8 @@ KernelPtr make_training_normalization(const KernelRequest& request);
 KernelPtr make_adagrad(const KernelRequest& request);
 KernelPtr make_adam(const KernelRequest& request);
 KernelPtr make_momentum(const KernelRequest& request);
+// image_decoder.cc
+KernelPtr make_image_decoder(const KernelRequest& request);
 // integer.cc
 KernelPtr make_matmul_integer(const KernelRequest& request);
 KernelPtr make_conv_integer(const KernelRequest& request);

@@ -20,6 +20,7 @@ KernelPtr make_fused_matmul(const KernelRequest& request);
 KernelPtr make_fused_gemm(const KernelRequest& request);
 KernelPtr make_fused_conv(const KernelRequest& request);
 KernelPtr make_contrib_pad(const KernelRequest& request);
+KernelPtr make_contrib_unique(const KernelRequest& request);
 // embedding.cc
 KernelPtr make_skip_layer_normalization(const KernelRequest& request);
 KernelPtr make_embed_layer_normalization(const KernelRequest& request);
@@ -28,6 +29,8 @@ KernelPtr make_matmul_nbits(const KernelRequest& request);
 // attention.cc
 KernelPtr make_contrib_attention(const KernelRequest& request);
 KernelPtr make_multi_head_attention(const KernelRequest& request);
+// ../regions.cc
+KernelPtr make_crop_and_resize(const KernelRequest& request);
 // rotary.cc
 KernelPtr make_rotary_embedding(const KernelRequest& request);
 

@@ -119,4 +119,12 @@ KernelPtr make_contrib_pad(const KernelRequest& request) {
   return make_pad(as_onnx);
 }
 
+// Unique of a vector, in order of appearance: values, the index of each element's value, counts.
+KernelPtr make_contrib_unique(const KernelRequest& request) {
+  Composition body(request);
+  const std::vector<ValueId> found =
+      body.add_outputs("Unique", {body.input(0)}, 4, {attribute_of("sorted", int64_t{0})});
+  return body.kernel({found[0], found[2], found[3]});
+}
+
 }  // namespace narrow::exec

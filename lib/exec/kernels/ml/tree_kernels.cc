@@ -23,7 +23,7 @@ void for_each_scored(const TreeEnsemble& trees, const Tensor& input, Workspace& 
     const T* from = x.data<T>().data();
     parallel_for(x.shape()[0], grain, [&](int64_t begin, int64_t end) {
       std::vector<double> scores(static_cast<size_t>(trees.targets));
-      const std::unique_ptr<bool[]> touched(new bool[scores.size()]);
+      const auto touched = std::make_unique<bool[]>(scores.size());
       const std::span<bool> marks(touched.get(), scores.size());
       for (int64_t i = begin; i < end; ++i) {
         trees.score(from + i * width, std::span(scores), marks);

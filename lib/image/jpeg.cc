@@ -8,10 +8,10 @@
 #include <csetjmp>
 #include <string>
 
-#include "calib/readers/image_file.h"
 #include "lib/base/error.h"
+#include "lib/image/decode.h"
 
-namespace narrow::calib {
+namespace narrow::image {
 namespace {
 
 struct ErrorState {
@@ -92,4 +92,4 @@ Image decode_jpeg(std::span<const std::byte> bytes) {
   return image;
 }
 
-}  // namespace narrow::calib
+}  // namespace narrow::image

@@ -5,10 +5,10 @@
 #include <cstring>
 #include <string>
 
-#include "calib/readers/image_file.h"
 #include "lib/base/error.h"
+#include "lib/image/decode.h"
 
-namespace narrow::calib {
+namespace narrow::image {
 namespace {
 
 struct Decoder {
@@ -88,4 +88,4 @@ Image decode_png(std::span<const std::byte> bytes) {
   return image;
 }
 
-}  // namespace narrow::calib
+}  // namespace narrow::image

@@ -1,0 +1,129 @@
+"""Cases of the domain com.microsoft."""
+
+import itertools
+
+import numpy as np
+
+from operator_case import case, codes, numbers
+
+
+def ms_case(name, op, inputs, **attributes):
+    return case(name, op, inputs, domain="com.microsoft", **attributes)
+
+
+def scale(value):
+    return np.array(value, np.float32)
+
+
+def region_cases():
+    x = numbers(2, 3, 10, 9)
+    shares = np.array([[0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], [-0.2, 0.5, 1.3, 0.1]], np.float32)
+    images, size = np.array([0, 1, 1], np.int32), np.array([4, 5], np.int32)
+    for mode in ["bilinear", "nearest"]:
+        inputs = [x, shares, images, size]
+        yield ms_case(f"crop_{mode}", "CropAndResize", inputs, mode=mode, extrapolation_value=7.0)
+    yield ms_case("unique_vector", "Unique", [np.array([2, 1, 1, 3, 2], np.float32)], outputs=3)
+
+
+def quantized_cases():
+    for dtype in [np.uint8, np.int8]:
+        kind = np.dtype(dtype).name
+        zero = [np.array(value, dtype) for value in ([120, 3, 131] if dtype == np.uint8 else [-9, 3, 5])]
+        a, b = codes(2, 3, 4, 5, dtype=dtype), codes(3, 1, 5, dtype=dtype, seed=2)
+        lowest = np.array(np.iinfo(dtype).min, dtype)
+        pair = [a, scale(0.0213), zero[0], b, scale(0.0371), zero[1]]
+        yield ms_case(f"qadd_{kind}", "QLinearAdd", [*pair, scale(0.0457), zero[2]])
+        yield ms_case(f"qmul_{kind}", "QLinearMul", [*pair, scale(0.0457), zero[2]])
+        one = [a, scale(0.0213), zero[0], scale(0.0057), zero[1]]
+        yield ms_case(f"qsigmoid_{kind}", "QLinearSigmoid", one)
+        yield ms_case(f"qleaky_{kind}", "QLinearLeakyRelu", one, alpha=0.2)
+        softmax = ms_case(f"qsoftmax_{kind}", "QLinearSoftmax", [*one[:3], scale(1 / 256), lowest], axis=-1)
+        softmax.attributes["opset"] = 13
+        yield softmax
+        yield ms_case(f"qglobal_{kind}", "QLinearGlobalAveragePool", one)
+        yield ms_case(f"qpool_{kind}", "QLinearAveragePool", [*one[:3], scale(0.0091), zero[1]], kernel_shape=[2, 2],
+                      pads=[1, 0, 0, 1])
+        c = codes(2, 3, 2, 5, dtype=dtype, seed=3)
+        parts = [scale(0.0457), zero[2], a, scale(0.0213), zero[0], c, scale(0.0371), zero[1]]
+        yield ms_case(f"qconcat_{kind}", "QLinearConcat", parts, axis=2)
+        yield ms_case(f"qwhere_{kind}", "QLinearWhere", [numbers(2, 3, 4, 5) > 0, *pair, scale(0.0457), zero[2]])
+        left, right = codes(4, 6, dtype=dtype), codes(6, 5, dtype=np.int8, seed=2)
+        bias = np.arange(-50, 75, 25, dtype=np.int32)
+        gemm = [left, scale(0.02), zero[0], right, numbers(5, low=0.01, high=0.03), np.zeros(5, np.int8), bias]
+        yield ms_case(f"qgemm_{kind}", "QGemm", [*gemm, scale(0.05), zero[1]])
+        yield ms_case(f"qgemm_float_{kind}", "QGemm", gemm)
+    weights = codes(6, 5, dtype=np.int8, seed=2)
+    yield ms_case("dynamic_matmul", "DynamicQuantizeMatMul",
+                  [numbers(2, 4, 6), weights, scale([0.03]), np.zeros(1, np.int8), numbers(5)])
+    yield ms_case("integer_to_float", "MatMulIntegerToFloat",
+                  [codes(4, 6), weights, scale(0.02), numbers(5, low=0.01, high=0.1), np.array(7, np.uint8),
+                   np.zeros(5, np.int8), numbers(5, seed=3)])
+    for bits, zeros in itertools.product([4, 8], [False, True]):
+        blocks = 3
+        packed = codes(5, blocks, 16 * bits // 8)
+        inputs = [numbers(2, 3, 40), packed, numbers(5 * blocks, low=0.01, high=0.1)]
+        inputs += [codes(5 * ((blocks * bits + 7) // 8), seed=4)] if zeros else []
+        yield ms_case(f"nbits_{bits}_{int(zeros)}", "MatMulNBits", inputs, constants=(1, 2, 3), K=40, N=5, bits=bits,
+                      block_size=16)
+
+
+def fused_cases():
+    x = numbers(2, 3, 8, low=-3, high=3)
+    yield ms_case("gelu", "Gelu", [x])
+    yield ms_case("bias_gelu", "BiasGelu", [x, numbers(8, seed=2)])
+    yield ms_case("fast_gelu", "FastGelu", [x, numbers(8, seed=2)])
+    yield ms_case("fast_gelu_alone", "FastGelu", [x])
+    yield ms_case("quick_gelu", "QuickGelu", [x], alpha=1.3)
+    a, b = numbers(2, 4, 3), numbers(2, 3, 5, seed=2)
+    yield ms_case("fused_matmul", "FusedMatMul", [a, b], alpha=0.5)
+    yield ms_case("fused_matmul_a", "FusedMatMul", [a.transpose(0, 2, 1).copy(), b], transA=1)
+    yield ms_case("fused_matmul_b", "FusedMatMul", [a, b.transpose(0, 2, 1).copy()], transB=1)
+    yield ms_case("fused_matmul_batch", "FusedMatMul", [a.transpose(1, 0, 2).copy(), b], transBatchA=1)
+    for name in ["Relu", "Tanh", "Sigmoid"]:
+        gemm = [numbers(4, 3), numbers(3, 5, seed=2), numbers(5, seed=3)]
+        yield ms_case(f"fused_gemm_{name}", "FusedGemm", gemm, activation=name, alpha=0.5)
+        conv = [numbers(1, 2, 5, 5), numbers(3, 2, 3, 3, seed=2), numbers(3, seed=3), numbers(1, 3, 3, 3, seed=4)]
+        yield ms_case(f"fused_conv_{name}", "FusedConv", conv, activation=name)
+    yield ms_case("fused_conv_clip", "FusedConv", conv[:3], activation="Clip", activation_params=[-0.5, 0.75])
+    yield ms_case("fused_conv_leaky", "FusedConv", conv[:3], activation="LeakyRelu", activation_params=[0.3])
+    yield ms_case("pad", "Pad", [numbers(2, 3), np.array([1, 0, 0, 2]), scale(9)], mode="constant")
+    yield ms_case("inverse", "Inverse", [numbers(2, 4, 4)])
+    skip = [x, numbers(2, 3, 8, seed=2), numbers(8, seed=3)]
+    yield ms_case("skip_norm", "SkipLayerNormalization", [*skip, numbers(8, seed=4), numbers(8, seed=5)], epsilon=1e-5)
+    yield ms_case("skip_norm_alone", "SkipLayerNormalization", skip)
+    yield ms_case("skip_simple", "SkipSimplifiedLayerNormalization", [*skip, numbers(8, seed=4)], epsilon=1e-5)
+    yield case("simple_norm", "SimplifiedLayerNormalization", [x, numbers(8, seed=2)], opset=1, epsilon=1e-5)
+    ids, segments = np.array([[1, 4, 2], [0, 3, 3]], np.int32), np.array([[0, 1, 1], [1, 0, 0]], np.int32)
+    tables = [numbers(5, 8), numbers(6, 8, seed=2), numbers(2, 8, seed=3), numbers(8, seed=4), numbers(8, seed=5)]
+    mask = np.array([[1, 1, 0], [1, 1, 1]], np.int32)
+    yield ms_case("embed_norm", "EmbedLayerNormalization", [ids, segments, *tables, mask], outputs=2)
+
+
+def attention_cases():
+    x = numbers(2, 4, 6)
+    weights, bias = numbers(6, 24, seed=2), numbers(24, seed=3)
+    mask = np.array([[1, 1, 0, 1], [1, 1, 1, 0]], np.int32)
+    for causal in [0, 1]:
+        yield ms_case(f"attention_{causal}", "Attention", [x, weights, bias], num_heads=2, unidirectional=causal)
+    yield ms_case("attention_mask", "Attention", [x, weights, bias, mask], num_heads=2)
+    yield ms_case("attention_lengths", "Attention", [x, weights, bias, np.array([3, 4], np.int32)], num_heads=2)
+    added = numbers(1, 2, 4, 4, seed=5)
+    yield ms_case("attention_bias", "Attention", [x, weights, bias, None, None, added], num_heads=2, scale=0.3)
+    sizes = {"num_heads": 2, "qkv_hidden_sizes": [8, 8, 4]}
+    yield ms_case("attention_sizes", "Attention", [x, weights[:, :20].copy(), bias[:20]], **sizes)
+    q, k, v = numbers(2, 3, 8), numbers(2, 5, 8, seed=2), numbers(2, 5, 4, seed=3)
+    yield ms_case("multi_head", "MultiHeadAttention", [q, k, v], num_heads=2)
+    keys = np.array([[1, 1, 0, 1, 1], [1, 1, 1, 1, 0]], np.int32)
+    inputs = [q, k, numbers(2, 5, 8, seed=3), numbers(24, seed=4), keys, numbers(2, 2, 3, 5, seed=6)]
+    yield ms_case("multi_head_mask", "MultiHeadAttention", inputs, num_heads=2)
+    cosine, sine = numbers(10, 3, seed=7), numbers(10, 3, seed=8)
+    positions = np.array([[2, 5, 1, 0], [9, 8, 7, 6]])
+    for interleaved in [0, 1]:
+        flat = [numbers(2, 4, 12), positions, cosine, sine]
+        yield ms_case(f"rotary_{interleaved}", "RotaryEmbedding", flat, interleaved=interleaved)
+        heads = [numbers(2, 2, 4, 8), np.array([3]), cosine, sine]
+        yield ms_case(f"rotary_part_{interleaved}", "RotaryEmbedding", heads, interleaved=interleaved, num_heads=2,
+                      rotary_embedding_dim=6)
+
+
+MAKERS = [region_cases, quantized_cases, fused_cases, attention_cases]

@@ -124,9 +124,7 @@ std::vector<ValueId> Composition::add_outputs(const std::string& op_type, const 
     node.add_output(std::to_string(ids.back()));
     plan_->known.emplace_back();
   }
-  KernelRequest inner = request_;
-  inner.node = &node;
-  inner.opset = opset;
+  KernelRequest inner{.node = &node, .opset = opset, .model = request_.model, .options = request_.options};
   inner.constant = [&](int input) -> const Tensor* {
     const auto found = known_.find(inputs[static_cast<size_t>(input)]);
     return found == known_.end() ? nullptr : &found->second;

@@ -14,13 +14,23 @@ namespace narrow::exec {
 namespace {
 
 // Cases whose expected numbers we do not give, and why.
-const std::map<std::string, std::string, std::less<>> kKnownDifferences{
+using Differences = std::map<std::string, std::string, std::less<>>;
+
+const Differences kKnownDifferences{
     {"test_resize_downsample_scales_cubic_align_corners",
      "align_corners with a scale whose product with the size is no integer: the expected values were made with the "
      "unrounded size, the operator's formula and onnxruntime use the rounded one"},
     {"test_resize_downsample_scales_linear_align_corners",
      "align_corners with a scale whose product with the size is no integer: the expected values were made with the "
      "unrounded size, the operator's formula and onnxruntime use the rounded one"},
+};
+
+// Those of ONNX 1.12, whose 'like' is not of the shape that the model declares.
+const Differences kOlderDifferences{
+    {"test_castlike_BFLOAT16_to_FLOAT", "shape of the data"},
+    {"test_castlike_BFLOAT16_to_FLOAT_expanded", "shape of the data"},
+    {"test_castlike_FLOAT_to_BFLOAT16", "shape of the data"},
+    {"test_castlike_FLOAT_to_BFLOAT16_expanded", "shape of the data"},
 };
 
 struct Counts {
@@ -79,12 +89,13 @@ std::optional<std::filesystem::path> folder_of(const char* variable) {
   return value;
 }
 
-Table run_all(const std::filesystem::path& root) {
+Table run_all(const std::filesystem::path& root, const Differences& older = {}) {
   Table table;
   for (const OnnxCase& onnx_case : find_onnx_cases(root)) {
     const Verdict verdict = run_onnx_case(onnx_case);
     table.add(onnx_case, verdict);
-    const bool expected = verdict.outcome != Outcome::kWrong || kKnownDifferences.contains(onnx_case.name);
+    const bool expected = verdict.outcome != Outcome::kWrong || kKnownDifferences.contains(onnx_case.name) ||
+                          older.contains(onnx_case.name);
     EXPECT_TRUE(expected) << onnx_case.set << "/" << onnx_case.name << ": " << verdict.detail;
   }
   return table;
@@ -94,7 +105,7 @@ Table run_all(const std::filesystem::path& root) {
 TEST(Backend, OlderOnnxTestsPassOrAreRefused) {
   const auto root = folder_of("NARROW_OLDER_ONNX_TESTS");
   if (!root) GTEST_SKIP() << "NARROW_OLDER_ONNX_TESTS names no folder";
-  EXPECT_GT(run_all(*root).passed(), 960);
+  EXPECT_GT(run_all(*root, kOlderDifferences).passed(), 960);
 }
 
 TEST(Backend, OnnxTestsPassOrAreRefused) {

@@ -138,7 +138,8 @@ Tensor InputAdapter::feed(std::span<const Image> images) const {
                   size_text(first.height, first.width), size_text(latest.height, latest.width));
     }
   }
-  return spec_.type == DataType::kUint8 ? feed_prepared<uint8_t>(prepared) : to_type(feed_prepared<float>(prepared), spec_.type);
+  return spec_.type == DataType::kUint8 ? feed_prepared<uint8_t>(prepared)
+                                        : to_type(feed_prepared<float>(prepared), spec_.type);
 }
 
 template <class T>

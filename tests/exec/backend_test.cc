@@ -25,12 +25,17 @@ const Differences kKnownDifferences{
      "unrounded size, the operator's formula and onnxruntime use the rounded one"},
 };
 
-// Those of ONNX 1.12, whose 'like' is not of the shape that the model declares.
+// Of ONNX 1.12: data cut off where the standard now rounds half to even, floats printed otherwise, and a 'like' that is
+// not of the shape that the model declares.
 const Differences kOlderDifferences{
+    {"test_cast_FLOAT_to_BFLOAT16", "truncated"},
+    {"test_cast_FLOAT_to_STRING", "digits of floats"},
     {"test_castlike_BFLOAT16_to_FLOAT", "shape of the data"},
     {"test_castlike_BFLOAT16_to_FLOAT_expanded", "shape of the data"},
     {"test_castlike_FLOAT_to_BFLOAT16", "shape of the data"},
     {"test_castlike_FLOAT_to_BFLOAT16_expanded", "shape of the data"},
+    {"test_castlike_FLOAT_to_STRING", "digits of floats"},
+    {"test_castlike_FLOAT_to_STRING_expanded", "digits of floats"},
 };
 
 struct Counts {
@@ -82,11 +87,12 @@ class Table {
   std::string different_;
 };
 
-// The folder that an environment variable names, if it is there.
+// The folder that an environment variable names, if it is there; of its folder node, the one around.
 std::optional<std::filesystem::path> folder_of(const char* variable) {
   const char* value = std::getenv(variable);
   if (value == nullptr || !std::filesystem::exists(value)) return std::nullopt;
-  return value;
+  const std::filesystem::path folder(value);
+  return folder.filename() == "node" ? folder.parent_path() : folder;
 }
 
 Table run_all(const std::filesystem::path& root, const Differences& older = {}) {

@@ -14,7 +14,9 @@ namespace narrow::exec {
 namespace {
 
 // Cases whose expected numbers we do not give, and why.
-const std::map<std::string, std::string, std::less<>> kKnownDifferences{
+using Differences = std::map<std::string, std::string, std::less<>>;
+
+const Differences kKnownDifferences{
     {"test_bernoulli_seed", "the expected values were drawn without the seed that the node names"},
     {"test_bernoulli_seed_expanded", "the expected values were drawn without the seed that the node names"},
     {"test_dft_inverse", "zeros that were expected with float32's noise (1e-6 of the largest element) are exact"},
@@ -26,6 +28,20 @@ const std::map<std::string, std::string, std::less<>> kKnownDifferences{
     {"test_resize_downsample_scales_linear_align_corners",
      "align_corners with a scale whose product with the size is no integer: the expected values were made with the "
      "unrounded size, the operator's formula and onnxruntime use the rounded one"},
+};
+
+// Of ONNX 1.12: an attribute forgotten in a model, data cut off where the standard now rounds half to even, floats
+// printed otherwise, and a 'like' that is not of the shape that the model declares.
+const Differences kOlderDifferences{
+    {"test_adam_multiple", "made with an epsilon that the node does not name"},
+    {"test_cast_FLOAT_to_BFLOAT16", "truncated"},
+    {"test_cast_FLOAT_to_STRING", "digits of floats"},
+    {"test_castlike_BFLOAT16_to_FLOAT", "shape of the data"},
+    {"test_castlike_BFLOAT16_to_FLOAT_expanded", "shape of the data"},
+    {"test_castlike_FLOAT_to_BFLOAT16", "shape of the data"},
+    {"test_castlike_FLOAT_to_BFLOAT16_expanded", "shape of the data"},
+    {"test_castlike_FLOAT_to_STRING", "digits of floats"},
+    {"test_castlike_FLOAT_to_STRING_expanded", "digits of floats"},
 };
 
 struct Counts {
@@ -77,19 +93,21 @@ class Table {
   std::string different_;
 };
 
-// The folder that an environment variable names, if it is there.
+// The folder that an environment variable names, if it is there; of its folder node, the one around.
 std::optional<std::filesystem::path> folder_of(const char* variable) {
   const char* value = std::getenv(variable);
   if (value == nullptr || !std::filesystem::exists(value)) return std::nullopt;
-  return value;
+  const std::filesystem::path folder(value);
+  return folder.filename() == "node" ? folder.parent_path() : folder;
 }
 
-Table run_all(const std::filesystem::path& root) {
+Table run_all(const std::filesystem::path& root, const Differences& older = {}) {
   Table table;
   for (const OnnxCase& onnx_case : find_onnx_cases(root)) {
     const Verdict verdict = run_onnx_case(onnx_case);
     table.add(onnx_case, verdict);
-    const bool expected = verdict.outcome != Outcome::kWrong || kKnownDifferences.contains(onnx_case.name);
+    const bool expected = verdict.outcome != Outcome::kWrong || kKnownDifferences.contains(onnx_case.name) ||
+                          older.contains(onnx_case.name);
     EXPECT_TRUE(expected) << onnx_case.set << "/" << onnx_case.name << ": " << verdict.detail;
   }
   return table;
@@ -99,7 +117,7 @@ Table run_all(const std::filesystem::path& root) {
 TEST(Backend, OlderOnnxTestsPassOrAreRefused) {
   const auto root = folder_of("NARROW_OLDER_ONNX_TESTS");
   if (!root) GTEST_SKIP() << "NARROW_OLDER_ONNX_TESTS names no folder";
-  EXPECT_GT(run_all(*root).passed(), 960);
+  EXPECT_GT(run_all(*root, kOlderDifferences).passed(), 960);
 }
 
 TEST(Backend, OnnxTestsPassOrAreRefused) {

@@ -45,7 +45,8 @@ OperandRole role_of(const onnx::OpSchema::FormalParameter& parameter, TypeUse us
   const bool may_be_text =
       std::any_of(types.begin(), types.end(), [](const std::string* type) { return *type == "tensor(string)"; });
   const bool moves = use == TypeUse::kMoves || use == TypeUse::kMovesAndWidens;
-  const bool widens = use == TypeUse::kMovesAndWidens || (use == TypeUse::kBySchema && !may_be_text);
+  const bool widens =
+      use == TypeUse::kWidens || use == TypeUse::kMovesAndWidens || (use == TypeUse::kBySchema && !may_be_text);
   return {.variable = parameter.GetTypeStr(), .widens = widens, .moves = moves && !combines};
 }
 
@@ -64,7 +65,7 @@ Roles roles_of(const KernelRequest& request, TypeUse use) {
                                                                 std::string(graph::canonical_domain(node.domain())));
   if (schema == nullptr || use == TypeUse::kNative) return {};
   for (const char* names_type : {"dtype", "to", "output_dtype", "output_datatype"}) {
-    if (schema->attributes().contains(names_type)) return {};
+    if (use == TypeUse::kBySchema && schema->attributes().contains(names_type)) return {};
   }
   const bool combines = combines_elements(node);
   Roles roles;

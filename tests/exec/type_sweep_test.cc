@@ -1,5 +1,5 @@
-// Runs ONNX's own node tests again with their float32 inputs and outputs in other floating-point types, where the
-// folder is given by NARROW_ONNX_TESTS and the operator's schema allows the type.
+// Runs ONNX's own node tests again with their float32 inputs and outputs in other element types that the operator's
+// schema allows, where NARROW_ONNX_TESTS names the tests' folder (which has a folder "node").
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -50,6 +50,12 @@ const onnx::OpSchema* schema_of(const onnx::ModelProto& model) {
 bool is_candidate(const onnx::ModelProto& model) {
   const onnx::GraphProto& graph = model.graph();
   if (graph.node_size() != 1 || graph.initializer_size() != 0) return false;
+  const onnx::NodeProto& node = graph.node(0);
+  // Bodies, of the node or its function, have types of their own; so has what holds a tensor in an optional.
+  if (!has_kernel(node.domain(), node.op_type()) || node.op_type().starts_with("Optional")) return false;
+  for (const onnx::AttributeProto& attribute : node.attribute()) {
+    if (attribute.has_g()) return false;
+  }
   const onnx::OpSchema* schema = schema_of(model);
   if (schema == nullptr || schema->inputs().empty() || schema->outputs().empty()) return false;
   const auto& attributes = schema->attributes();
@@ -157,11 +163,15 @@ std::string run_case(const fs::path& folder, DataType type, Parameters parameter
   return "";
 }
 
-// Steep functions or differences of large numbers: rounding the inputs to fewer digits gives other results. The two of
-// Resize are wrong in float32 too (see backend_test.cc).
-const std::set<std::string> kSensitive{
-    "test_logsoftmax_large_number", "test_resize_downsample_scales_cubic_align_corners",
-    "test_resize_downsample_scales_linear_align_corners", "test_softmax_large_number", "test_tan"};
+// Steep functions, differences of large numbers, sets kept as bits of floats: rounding the inputs to fewer digits gives
+// other results. The two of Resize are wrong in float32 too (see backend_test.cc).
+const std::set<std::string> kSensitive{"test_ai_onnx_ml_tree_ensemble_set_membership",
+
+                                       "test_logsoftmax_large_number",
+                                       "test_resize_downsample_scales_cubic_align_corners",
+                                       "test_resize_downsample_scales_linear_align_corners",
+                                       "test_softmax_large_number",
+                                       "test_tan"};
 
 struct Sweep {
   int passed = 0;
@@ -186,9 +196,10 @@ Sweep sweep(const fs::path& root, DataType type, const std::vector<Parameters>& 
 class TypeSweep : public testing::TestWithParam<DataType> {
  protected:
   void SetUp() override {
-    if (root_ == nullptr) GTEST_SKIP() << "NARROW_ONNX_TESTS is not set to ONNX's backend/test/data/node";
+    if (!fs::exists(root_)) GTEST_SKIP() << "NARROW_ONNX_TESTS is not set to ONNX's backend/test/data";
   }
-  const char* root_ = std::getenv("NARROW_ONNX_TESTS");
+  const char* variable_ = std::getenv("NARROW_ONNX_TESTS");
+  const fs::path root_ = variable_ == nullptr ? fs::path() : fs::path(variable_) / "node";
 };
 
 std::string type_of_case(const testing::TestParamInfo<DataType>& info) {
@@ -206,10 +217,11 @@ TEST_P(FloatSweep, ResultsHoldInOtherFloats) {
 INSTANTIATE_TEST_SUITE_P(Types, FloatSweep,
                          testing::Values(DataType::kFloat16, DataType::kBfloat16, DataType::kFloat64), type_of_case);
 
-// Sums and interpolations, whose schemas allow strings all the same.
+// Sums and interpolations, whose schemas allow strings, and all other types, all the same.
 bool has_no_meaning(DataType type, const std::string& message) {
-  return type == DataType::kString &&
-         (message.find("(Resize)") != std::string::npos || message.find("(Scatter") != std::string::npos);
+  const auto is_of = [&](std::string_view op) { return message.find(op) != std::string::npos; };
+  if (is_of("(Col2Im)") || is_of("(GridSample)")) return true;
+  return type == DataType::kString && (is_of("(Resize)") || is_of("(Scatter"));
 }
 
 // Integers and the rest give other numbers, of course; but every operator takes every type that its schema allows.

@@ -11,11 +11,8 @@ neighbouring runs. --write puts the section into docs/benchmarks.md.
 
 import argparse
 import dataclasses
-import datetime
 import json
-import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,6 +21,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "peers"))
 
+import bench_document  # noqa: E402
 import models  # noqa: E402
 import narrow_cli  # noqa: E402
 import numpy as np  # noqa: E402
@@ -31,8 +29,6 @@ import numpy as np  # noqa: E402
 METHODS = ("minmax", "percentile", "entropy", "mse")
 MODELS = ("squeezenet-winml-fp16to32", "mobilenet_v1_0.25_224-keras", "cifar10-resnet56")
 NARROW_STAGES = ("compile", "observe", "choose ranges")
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- calibration: begin -->", "<!-- calibration: end -->"
 
 # Runs in a process of its own; prints the seconds of calibration alone.
 PEER = """
@@ -133,34 +129,15 @@ def table_rows(name, runs, path):
         )
 
 
-def processor():
-    for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
-
-
 def conditions(repetitions):
-    version = subprocess.run([narrow_cli.NARROW, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")
     import onnxruntime
 
-    load = os.getloadavg()[0]
     return (
-        f"{datetime.date.today()}; {processor()}, {os.cpu_count()} processors, load {load:.1f}; {version[-2]}; default threads on both sides; "
+        f"{bench_document.conditions()}; default threads on both sides; "
         f"{repetitions} repetitions in turn after one that is not counted; onnxruntime {onnxruntime.__version__}, its MinMax.\n"
         "100 samples in one float32 .npy. Seconds are medians, ratios medians of ratios of runs next to each other.\n"
         "onnxruntime observes every value of the graph, narrow those that a quantized model needs."
     )
-
-
-def write_section(text):
-    document = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else "# Benchmarks\n"
-    section = f"{BEGIN}\n{text}\n{END}"
-    if BEGIN in document:
-        document = document[: document.index(BEGIN)] + section + document[document.index(END) + len(END) :]
-    else:
-        document = f"{document.rstrip()}\n\n{section}\n"
-    DOCUMENT.write_text(document, encoding="utf-8")
 
 
 def main():
@@ -190,7 +167,7 @@ def main():
         print("\n".join(rows), flush=True)
         lines += rows
     if arguments.write:
-        write_section("\n".join(lines))
+        bench_document.write_section("calibration", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,8 @@ class LoopKernel final : public BodyKernel {
         condition_(request, 1),
         body_(request, body_of(request, "body")),
         carried_(static_cast<size_t>(request.node->input_size()) - 2) {
-    if (body_.input_types().size() != carried_ + 2 || body_.output_types().size() < carried_ + 1) {
+    if (request.node->input_size() < 2 || body_.input_types().size() != carried_ + 2 ||
+        body_.output_types().size() < carried_ + 1) {
       refuse(request, fmt::format("{} carried values, but a body with {} inputs and {} outputs", carried_,
                                   body_.input_types().size(), body_.output_types().size()));
     }

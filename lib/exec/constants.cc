@@ -14,15 +14,19 @@ namespace {
 constexpr std::array<std::string_view, 6> kRandomOperators{"Bernoulli",        "Multinomial",   "RandomNormal",
                                                            "RandomNormalLike", "RandomUniform", "RandomUniformLike"};
 
-bool is_random(const onnx::NodeProto& node) {
-  if (std::find(kRandomOperators.begin(), kRandomOperators.end(), node.op_type()) != kRandomOperators.end()) {
-    return true;
-  }
-  bool random = false;
+// Whether a loop ends, and how large its state grows, only running it would tell.
+constexpr std::array<std::string_view, 2> kLoops{"Loop", "Scan"};
+
+// `operators` holds the node or one inside its bodies.
+template <size_t N>
+bool has_any(const onnx::NodeProto& node, const std::array<std::string_view, N>& operators) {
+  if (std::find(operators.begin(), operators.end(), node.op_type()) != operators.end()) return true;
+  bool found = false;
   graph::for_each_subgraph(node, [&](const onnx::GraphProto& body) {
-    random = random || std::any_of(body.node().begin(), body.node().end(), is_random);
+    found = found || std::any_of(body.node().begin(), body.node().end(),
+                                 [&](const onnx::NodeProto& inner) { return has_any(inner, operators); });
   });
-  return random;
+  return found;
 }
 
 }  // namespace
@@ -42,7 +46,7 @@ const Tensor* Constants::find(const std::string& value) const {
 }
 
 bool Constants::can_fold(const onnx::NodeProto& node) const {
-  if (is_random(node)) return false;
+  if (has_any(node, kRandomOperators) || has_any(node, kLoops)) return false;
   const std::vector<std::string> reads = graph::reads_of(node);
   return std::all_of(reads.begin(), reads.end(), [&](const std::string& value) { return value.empty() || has(value); });
 }

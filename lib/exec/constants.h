@@ -25,7 +25,7 @@ class Constants {
   bool is_initializer(const std::string& value) const { return initializers_.contains(value); }
   const graph::Model& model() const { return model_; }
 
-  /// True if there is no randomness in the node or its bodies, and every value it reads is constant.
+  /// True if there is neither randomness nor a loop in the node or its bodies, and every value it reads is constant.
   bool can_fold(const onnx::NodeProto& node) const;
   /// Computes the node and keeps its outputs. Throws what its kernel throws.
   void fold(const onnx::NodeProto& node, int opset);

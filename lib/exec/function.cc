@@ -110,6 +110,10 @@ bool present(const onnx::NodeProto& node, int input) {
 // The body as a model of its own: inputs are those the node has, outputs those it wants, under their formal names.
 graph::Model model_of(const onnx::NodeProto& node, int opset, onnx::FunctionProto body,
                       const std::vector<graph::ValueType>& types, int onnx_opset) {
+  if (node.input_size() > body.input_size() || node.output_size() > body.output_size()) {
+    throw Error(ErrorKind::kModel, "{} inputs and {} outputs, its function has {} and {}", node.input_size(),
+                node.output_size(), body.input_size(), body.output_size());
+  }
   AttributeBinder(node, *schema_of(node, opset)).bind(*body.mutable_node());
   onnx::ModelProto proto;
   proto.set_ir_version(onnx::IR_VERSION);

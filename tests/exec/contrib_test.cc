@@ -36,6 +36,36 @@ TEST(Composition, AConstantSeenByTwoStepsIsThereForBoth) {
   EXPECT_THAT(values_of<float>(y[0]), ElementsAre(1, 1, 1, 1));
 }
 
+TEST(SkipNormalization, DeviationsAreThoseOfTheSum) {
+  const Feed feed{{"x", floats({1, 1, 2}, {1, 3})}};
+  const auto plain = run_contrib(R"(g (float[1,1,2] x) => (float[1,1,2] y, float[1,1,1] mean, float[1,1,1] inverse)
+      <float[2] one = {1, 1}>
+      { y, mean, inverse = com.microsoft.SkipLayerNormalization <epsilon = 0.0> (x, x, one) })",
+                                 feed);
+  // The sum is 2, 6: mean 4, deviation 2.
+  EXPECT_THAT(values_of<float>(plain[1]), ElementsAre(4));
+  EXPECT_THAT(values_of<float>(plain[2]), ElementsAre(0.5F));
+  const auto simple = run_contrib(R"(g (float[1,1,2] x) => (float[1,1,2] y, float[1,1,1] inverse, float[1,1,2] sum)
+      <float[2] one = {1, 1}>
+      { y, , inverse, sum = com.microsoft.SkipSimplifiedLayerNormalization <epsilon = 5.0> (x, x, one) })",
+                                  feed);
+  // Squares 4 and 36, with epsilon 25 on average.
+  EXPECT_THAT(values_of<float>(simple[1]), ElementsAre(0.2F));
+  EXPECT_THAT(values_of<float>(simple[2]), ElementsAre(2, 6));
+  EXPECT_THROW(run_contrib(R"(g (float[1,1,2] x) => (float[1,1,2] y, float[1,1,1] mean) <float[2] one = {1, 1}>
+      { y, mean = com.microsoft.SkipSimplifiedLayerNormalization (x, x, one) })",
+                           feed),
+               Error);
+}
+
+TEST(SimplifiedNormalization, SecondOutputIsTheInverseRootMeanSquare) {
+  const auto y = run_contrib(R"(g (float[2,2] x) => (float[2,2] y, float[2,1] inverse) <float[2] one = {1, 1}>
+      { y, inverse = SimplifiedLayerNormalization <epsilon = 0.0> (x, one) })",
+                             {{"x", floats({2, 2}, {2, -2, 4, 4})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(1, -1, 1, 1));
+  EXPECT_THAT(values_of<float>(y[1]), ElementsAre(0.5F, 0.25F));
+}
+
 TEST(MatMulNBits, CodesFromTheLowBitsUp) {
   // K = 8 in one block: codes 8 (zero) but for the first two, 9 and 10, at scale 0.5.
   const auto y = run_contrib(R"(g (float[1,8] x) => (float[1,1] y)

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "lib/base/error.h"
 #include "tests/exec/run_model.h"
 
@@ -114,6 +116,28 @@ TEST(Loop, EndsWhenTheConditionFails) {
   EXPECT_EQ(results[1].shape(), (Shape{2, 2}));
 }
 
+TEST(Loop, TheLargestTripCountIsNoLimit) {
+  const auto results = run_text(kLoop, loop_feed(std::numeric_limits<int64_t>::max(), 15));
+  EXPECT_THAT(values_of<float>(results[0]), ElementsAre(2, 20));
+}
+
+TEST(Loop, OfConstantsIsNotFolded) {
+  // It never ends; so compiling it must not run it, wherever it is.
+  const graph::Model model = test::graph_from_text(R"(
+g (float[1] x) => (float[1] y, float[1] z) <bool c = {1}, float[1] one = {1}>
+{
+  [outer] y = Loop (, , one) <body = b (int64 i, bool go, float[1] sum) => (bool go, float[1] next)
+    { next = Add (sum, one) }>
+  [around] t = If (c) <then_branch = a () => (float[1] ya)
+      { ya = Loop (, , one) <body = b2 (int64 i, bool go, float[1] sum) => (bool go, float[1] next)
+        { next = Add (sum, one) }> },
+    else_branch = e () => (float[1] one) { }>
+  z = Add (x, t)
+})");
+  EXPECT_TRUE(fold_constants(model).empty());
+  EXPECT_EQ(compile_float(model).steps().size(), 3);
+}
+
 TEST(Loop, NoTripLeavesTheValuesAndEmptyRowsOfTheDeclaredType) {
   const auto results = run_text(kLoop, loop_feed(0, 1000));
   EXPECT_THAT(values_of<float>(results[0]), ElementsAre(0, 0));
@@ -194,6 +218,26 @@ g (float[2] start, float[2,3] x) => (float[2] last, float[2,3] sums)
                                 {{"start", floats({2}, {0, 100})}, {"x", floats({2, 3}, {1, 2, 3, 4, 5, 6})}});
   EXPECT_THAT(values_of<float>(results[0]), ElementsAre(6, 115));
   EXPECT_THAT(values_of<float>(results[1]), ElementsAre(3, 5, 6, 106, 111, 115));
+}
+
+TEST(Scan, RefusesALengthBeyondTheSequence) {
+  constexpr std::string_view kBatch = R"(
+g (int64[1] n, float[1,1] start, float[1,2,1] x) => (float[1,1] last, float[1,2,1] sums)
+{
+  last, sums = Scan <num_scan_inputs = 1, body = b (float[1] sum, float[1] item) => (float[1] next, float[1] row)
+  {
+    next = Add (sum, item)
+    row = Identity (next)
+  }> (n, start, x)
+})";
+  const auto run = [&](int64_t steps) {
+    const Feed feed{
+        {"n", Tensor::of<int64_t>({1}, {steps})}, {"start", floats({1, 1}, {0})}, {"x", floats({1, 2, 1}, {1, 2})}};
+    return values_of<float>(run_text(kBatch, feed, /*opset=*/8)[1]);
+  };
+  EXPECT_THAT(run(1), ElementsAre(1, 0));
+  EXPECT_THROW(run(3), Error);
+  EXPECT_THROW(run(-1), Error);
 }
 
 TEST(Sequence, IsBuiltInALoopAndJoined) {

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 
 #include "lib/base/error.h"
+#include "lib/base/parallel.h"
 #include "tests/exec/run_model.h"
 
 namespace narrow::exec {
@@ -47,6 +49,33 @@ TEST(Function, TakesConstantsFromTheGraph) {
                                 {{"x", floats({2, 2}, {1, 3, 10, 30})}}, 13);
   EXPECT_THAT(values_of<float>(results[0]),
               ElementsAre(FloatNear(-1, 1e-5F), FloatNear(1, 1e-5F), FloatNear(-1, 1e-5F), FloatNear(1, 1e-5F)));
+}
+
+TEST(Function, RefusesMoreOutputsThanItHas) {
+  const std::string_view graph = "g (float[2] x) => (float[2] y, float[2] z) { y, z = Celu (x) }";
+  EXPECT_THROW(run_function(graph, {floats({2}, {1, 2})}, 13), Error);
+}
+
+// Each thread meets types that no other has had compiled, and then all meet the same ones.
+TEST(Function, ThreadsShareOneKernel) {
+  const graph::Model model = test::graph_from_text("g (float[N] x) => (float[N] y) { y = Celu (x) }", 13);
+  const KernelPtr kernel = make_function({.node = &model.graph().node(0), .opset = 13, .model = &model});
+  constexpr int kThreads = 4;
+  constexpr int64_t kMostRanks = 24;  // more than a kernel keeps
+  std::atomic<int> right = 0;
+  run_workers(kThreads, [&](int worker) {
+    Workspace workspace;
+    for (int64_t i = 0; i < kMostRanks; ++i) {
+      const int64_t rank = (i + worker * kMostRanks / kThreads) % kMostRanks + 1;
+      std::vector<Tensor> inputs{Tensor::of<float>(Shape(static_cast<size_t>(rank), 1), {static_cast<float>(rank)})};
+      std::vector<Tensor> outputs(1);
+      kernel->run(inputs, outputs, workspace);
+      if (outputs[0].rank() == static_cast<size_t>(rank) && outputs[0].data<float>()[0] == static_cast<float>(rank)) {
+        ++right;
+      }
+    }
+  });
+  EXPECT_EQ(right, kThreads * kMostRanks);
 }
 
 TEST(Function, NamesTheCallingNodeAndTheOneInside) {

@@ -72,6 +72,83 @@ TEST(TreeEnsemble, ACircleOfNodesIsRefused) {
                Error);
 }
 
+struct Classified {
+  std::vector<int64_t> labels;
+  std::vector<float> scores;
+};
+
+// Rows -1 and 1 go to the leaves 1 and 2 of a stump; `weights`: the lists class_nodeids, class_ids and class_weights.
+Classified classify(const std::string& weights, const std::string& more, size_t count, const std::string& labels) {
+  std::string trees = "0";
+  for (size_t i = 1; i < count; ++i) trees += ", 0";
+  const auto y =
+      run_domain("ai.onnx.ml", 3,
+                 R"(g (float[2,1] x) => (int64[2] l, float[2,C] s) { l, s = ai.onnx.ml.TreeEnsembleClassifier <
+      nodes_treeids = [0, 0, 0], nodes_nodeids = [0, 1, 2], nodes_featureids = [0, 0, 0],
+      nodes_modes = ["BRANCH_LEQ", "LEAF", "LEAF"], nodes_values = [0.0, 0.0, 0.0], nodes_truenodeids = [1, 0, 0],
+      nodes_falsenodeids = [2, 0, 0], class_treeids = [)" +
+                     trees + "], " + weights + ", classlabels_int64s = " + labels + more + "> (x) }",
+                 {{"x", floats({2, 1}, {-1, 1})}});
+  return {values_of<int64_t>(y[0]), values_of<float>(y[1])};
+}
+
+// Expected values: onnxruntime 1.31.1.
+TEST(TreeClassifier, OfTwoClassesTheSecondDecides) {
+  const std::string both = "class_nodeids = [1, 1, 2, 2], class_ids = [0, 1, 0, 1], class_weights = ";
+  const auto run = [&](const std::string& weights, const std::string& more) {
+    return classify(both + weights, more, 4, "[0, 1]");
+  };
+  const auto plain = run("[0.3, 0.6, 0.7, 0.2]", "");
+  EXPECT_THAT(plain.labels, ElementsAre(1, 1));
+  EXPECT_THAT(plain.scores, Pointwise(FloatNear(1e-6F), {0.3F, 0.6F, 0.7F, 0.2F}));
+  EXPECT_THAT(run("[-0.3, 0.6, 0.7, -0.2]", "").labels, ElementsAre(1, 0));
+  EXPECT_THAT(run("[0.3, 0.6, 0.7, 0.2]", ", post_transform = \"SOFTMAX\"").scores,
+              Pointwise(FloatNear(1e-6F), {0.42555746F, 0.57444251F, 0.62245935F, 0.37754068F}));
+  EXPECT_THAT(run("[0.3, 0.6, 0.7, 0.2]", ", post_transform = \"LOGISTIC\"").scores,
+              Pointwise(FloatNear(1e-6F), {0.57444251F, 0.64565629F, 0.66818774F, 0.54983395F}));
+  EXPECT_THAT(run("[0.3, 0.6, 0.7, 0.2]", ", post_transform = \"PROBIT\"").scores,
+              Pointwise(FloatNear(1e-5F), {-0.52444589F, 0.25335351F, 0.52444589F, -0.84175611F}));
+}
+
+TEST(TreeClassifier, BaseValuesOfTwoClasses) {
+  const std::string both =
+      "class_nodeids = [1, 1, 2, 2], class_ids = [0, 1, 0, 1], class_weights = [-0.3, 0.6, 0.7, -0.2]";
+  // Two: the second score is its base value and the first class's score.
+  const auto two = classify(both, ", base_values = [0.1, 0.25]", 4, "[0, 1]");
+  EXPECT_THAT(two.labels, ElementsAre(0, 1));
+  EXPECT_THAT(two.scores, Pointwise(FloatNear(1e-6F), {0.05F, -0.05F, -0.95F, 0.95F}));
+  const auto one = classify(both, ", base_values = [0.25]", 4, "[0, 1]");
+  EXPECT_THAT(one.labels, ElementsAre(1, 0));
+  EXPECT_THAT(one.scores, Pointwise(FloatNear(1e-6F), {-0.05F, 0.6F, 0.95F, -0.2F}));
+  const std::string split = "class_nodeids = [1, 2], class_ids = [0, 1], class_weights = [0.4, 0.3]";
+  const auto half = classify(split, ", base_values = [0.1, 0.25]", 2, "[0, 1]");
+  EXPECT_THAT(half.labels, ElementsAre(1, 1));
+  EXPECT_THAT(half.scores, Pointwise(FloatNear(1e-6F), {0.5F, 0.0F, 0.0F, 0.25F}));
+}
+
+TEST(TreeClassifier, ARowWithoutASecondScoreSplitsTheFirst) {
+  const std::string split = "class_nodeids = [1, 2], class_ids = [0, 1], class_weights = [-0.4, 0.3]";
+  const auto plain = classify(split, "", 2, "[0, 1]");
+  EXPECT_THAT(plain.labels, ElementsAre(0, 1));
+  EXPECT_THAT(plain.scores, Pointwise(FloatNear(1e-6F), {0.4F, -0.4F, 0.0F, 0.3F}));
+  EXPECT_THAT(classify(split, ", post_transform = \"LOGISTIC\"", 2, "[0, 1]").scores,
+              Pointwise(FloatNear(1e-6F), {0.59868765F, 0.40131235F, 0.5F, 0.57444251F}));
+  const std::string column = "class_nodeids = [1, 2], class_ids = [0, 0], class_weights = [0.3, 0.7]";
+  const auto positive = classify(column, "", 2, "[10, 20]");
+  EXPECT_THAT(positive.labels, ElementsAre(10, 20));
+  EXPECT_THAT(positive.scores, Pointwise(FloatNear(1e-6F), {0.7F, 0.3F, 0.3F, 0.7F}));
+}
+
+TEST(TreeClassifier, OfManyClassesOneThatALeafScoresWins) {
+  const std::string weights = "class_nodeids = [1, 2, 2], class_ids = [2, 1, 0], class_weights = [-0.3, -0.2, -0.5]";
+  const auto plain = classify(weights, "", 3, "[10, 20, 30]");
+  EXPECT_THAT(plain.labels, ElementsAre(30, 20));
+  EXPECT_THAT(plain.scores, Pointwise(FloatNear(1e-6F), {0.0F, 0.0F, -0.3F, -0.5F, -0.2F, 0.0F}));
+  const auto based = classify(weights, ", base_values = [0.1, 0.25, -0.1]", 3, "[10, 20, 30]");
+  EXPECT_THAT(based.labels, ElementsAre(20, 20));
+  EXPECT_THROW(classify(weights, ", base_values = [0.25]", 3, "[10, 20, 30]"), Error);
+}
+
 TEST(ZipMap, IsRefusedForItsMaps) {
   try {
     run_domain("ai.onnx.ml", 1,

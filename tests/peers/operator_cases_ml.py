@@ -106,6 +106,13 @@ def tree_cases():
         attributes["classlabels_int64s"] = [10, 20, 30]
         yield ml_case(f"forest_3_{low}_{transform}", "TreeEnsembleClassifier", [x], outputs=2, **attributes,
                       **two_trees("class", [0, 1, 2], "BRANCH_LEQ", low))
+    for low, (at, bases), transform in itertools.product([-1.0, 0.0], enumerate([[], [0.1, 0.25], [0.25]]), TRANSFORMS):
+        attributes = {"post_transform": transform} | ({"base_values": bases} if bases else {})
+        # Labels 0 and 1: of others onnxruntime still answers 0 and 1.
+        yield ml_case(f"forest_2_{low}_{at}_{transform}", "TreeEnsembleClassifier", [x], outputs=2,
+                      classlabels_int64s=[0, 1], **attributes, **two_trees("class", [0, 1], "BRANCH_LEQ", low))
+    yield ml_case("forest_names", "TreeEnsembleClassifier", [x], outputs=2, classlabels_strings=["a", "b"],
+                  **two_trees("class", [0, 1], "BRANCH_LEQ", -1.0))
     yield ml_case("forest_base", "TreeEnsembleClassifier", [x], outputs=2, classlabels_strings=["a", "b", "c"],
                   base_values=[0.1, 0.2, 0.3], **two_trees("class", [0, 1, 2], "BRANCH_LEQ", 0.0))
 

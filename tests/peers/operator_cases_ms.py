@@ -92,6 +92,9 @@ def fused_cases():
     yield ms_case("skip_norm", "SkipLayerNormalization", [*skip, numbers(8, seed=4), numbers(8, seed=5)], epsilon=1e-5)
     yield ms_case("skip_norm_alone", "SkipLayerNormalization", skip)
     yield ms_case("skip_simple", "SkipSimplifiedLayerNormalization", [*skip, numbers(8, seed=4)], epsilon=1e-5)
+    yield case("simple_norm_inverse", "SimplifiedLayerNormalization", [x, numbers(8, seed=2)], opset=1, outputs=2,
+               epsilon=1e-5)
+    yield ms_case("skip_norm_inverse", "SkipLayerNormalization", [*skip, numbers(8, seed=4)], outputs=3)
     yield case("simple_norm", "SimplifiedLayerNormalization", [x, numbers(8, seed=2)], opset=1, epsilon=1e-5)
     ids, segments = np.array([[1, 4, 2], [0, 3, 3]], np.int32), np.array([[0, 1, 1], [1, 0, 0]], np.int32)
     tables = [numbers(5, 8), numbers(6, 8, seed=2), numbers(2, 8, seed=3), numbers(8, seed=4), numbers(8, seed=5)]

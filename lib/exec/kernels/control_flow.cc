@@ -26,6 +26,13 @@ bool truth(const Tensor& condition) {
   return scalar_value(condition) != 0;
 }
 
+// Exact, unlike scalar_value(): exporters write the largest int64 where only the condition ends a loop.
+int64_t only_integer(const Tensor& count) {
+  const std::vector<int64_t> values = int_list(count);
+  if (values.size() != 1) throw Error(ErrorKind::kModel, "{} trip counts", values.size());
+  return values[0];
+}
+
 // With a constant condition only the branch that is taken is compiled.
 class IfKernel final : public BodyKernel {
  public:
@@ -57,7 +64,8 @@ class LoopKernel final : public BodyKernel {
         condition_(request, 1),
         body_(request, body_of(request, "body")),
         carried_(static_cast<size_t>(request.node->input_size()) - 2) {
-    if (body_.input_types().size() != carried_ + 2 || body_.output_types().size() < carried_ + 1) {
+    if (request.node->input_size() < 2 || body_.input_types().size() != carried_ + 2 ||
+        body_.output_types().size() < carried_ + 1) {
       refuse(request, fmt::format("{} carried values, but a body with {} inputs and {} outputs", carried_,
                                   body_.input_types().size(), body_.output_types().size()));
     }
@@ -69,7 +77,7 @@ class LoopKernel final : public BodyKernel {
     const size_t scans = body_.output_types().size() - 1 - carried_;
     check_results(carried_ + scans, outputs.size());
     const Tensor& limit = trip_count_.in(inputs);
-    const int64_t trips = limit.defined() ? static_cast<int64_t>(scalar_value(limit)) : kForever;
+    const int64_t trips = limit.defined() ? only_integer(limit) : kForever;
     const Tensor& condition = condition_.in(inputs);
     bool goes_on = !condition.defined() || truth(condition);
     std::vector<Tensor> state = initial_state(inputs);

@@ -129,12 +129,13 @@ KernelPtr make_instance_normalization(const KernelRequest& request) {
   });
 }
 
-// LayerNormalization and RMSNormalization (no mean, no bias).
+// LayerNormalization (outputs y, mean, inverse deviation) and RMSNormalization (no mean and no bias: y, inverse rms).
 KernelPtr make_layer_normalization(const KernelRequest& request) {
   const bool centred = request.node->op_type() == "LayerNormalization";
   const int64_t wanted_axis = graph::int_attribute(*request.node, "axis", -1);
   const double epsilon = static_cast<double>(graph::float_attribute(*request.node, "epsilon", 1e-5F));
   if (graph::int_attribute(*request.node, "stash_type", 1) != 1) refuse(request, "stash_type other than float32");
+  if (request.node->output_size() > (centred ? 3 : 2)) refuse(request, "more outputs than the operator has");
   const Operand bias_operand = centred ? Operand(request, 2) : Operand();
   return kernel_of([=, scale = Operand(request, 1), bias = bias_operand](
                        std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
@@ -160,8 +161,11 @@ KernelPtr make_layer_normalization(const KernelRequest& request) {
       const int64_t a_step = factor.size() == 1 ? 0 : 1;
       const int64_t b_step = b == nullptr || shift.size() == 1 ? 0 : 1;
       T* to = outputs[0].mutable_data<T>().data();
-      float* means = outputs.size() > 1 ? outputs[1].mutable_data<float>().data() : nullptr;
-      float* inverses = outputs.size() > 2 ? outputs[2].mutable_data<float>().data() : nullptr;
+      const auto statistics = [&](size_t output) {
+        return outputs.size() > output ? outputs[output].mutable_data<float>().data() : nullptr;
+      };
+      float* means = centred ? statistics(1) : nullptr;
+      float* inverses = statistics(centred ? 2 : 1);
       parallel_for(rows, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(1, width)),
                    [&](int64_t begin, int64_t end) {
                      for (int64_t row = begin; row < end; ++row) {

@@ -1,4 +1,6 @@
 // Scan: a body run along an axis of its inputs, with state. Version 8 has a batch axis in front of everything.
+#include <optional>
+
 #include "lib/exec/kernels/concat.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/loop_parts.h"
@@ -53,15 +55,13 @@ class ScanKernel final : public Kernel {
       return;
     }
     std::vector<Tensor> own(inputs.begin(), inputs.begin() + static_cast<ptrdiff_t>(states_ + attributes_.scans));
-    std::vector<Tensor> results = scan(run, std::move(own), kWholeLength);
+    std::vector<Tensor> results = scan(run, std::move(own), std::nullopt);
     std::move(results.begin(), results.end(), outputs.begin());
   }
 
   std::string implementation() const override { return "program"; }
 
  private:
-  static constexpr int64_t kWholeLength = -1;
-
   struct Run {
     std::span<Tensor> step_inputs;
     Workspace& workspace;
@@ -72,15 +72,17 @@ class ScanKernel final : public Kernel {
     return static_cast<size_t>(normalize_axis(entry(attributes_.input_axes, k), input.rank()));
   }
 
-  // One sequence: states and scanned inputs to final states and stacked results. `steps`: how many of its places count.
-  std::vector<Tensor> scan(const Run& run, std::vector<Tensor> own, int64_t steps) const {
+  // One sequence: states and scanned inputs to final states and stacked results. `wanted`: how many of its places
+  // count, if not all.
+  std::vector<Tensor> scan(const Run& run, std::vector<Tensor> own, std::optional<int64_t> wanted) const {
     const std::span<const Tensor> scanned = std::span(own).subspan(states_);
     const int64_t length = required(own, states_).shape()[input_axis(scanned[0], 0)];
     for (size_t k = 0; k < scanned.size(); ++k) {
       if (scanned[k].shape()[input_axis(scanned[k], k)] == length) continue;
       throw Error(ErrorKind::kModel, "inputs of different lengths are scanned together");
     }
-    if (steps == kWholeLength) steps = length;
+    const int64_t steps = wanted.value_or(length);
+    if (steps < 0 || steps > length) throw Error(ErrorKind::kModel, "{} steps along a sequence of {}", steps, length);
     std::vector<Tensor> states(own.begin(), own.begin() + static_cast<ptrdiff_t>(states_));
     std::vector<std::vector<Tensor>> rows(body_.output_types().size() - states_);
     for (int64_t i = 0; i < steps; ++i) {
@@ -127,7 +129,7 @@ class ScanKernel final : public Kernel {
         own.push_back(slice_at(required(run.step_inputs, k + 1), 0, b, run.workspace));
       }
       std::vector<Tensor> made =
-          scan(run, std::move(own), lengths.empty() ? kWholeLength : lengths[static_cast<size_t>(b)]);
+          scan(run, std::move(own), lengths.empty() ? std::nullopt : std::optional(lengths[static_cast<size_t>(b)]));
       for (size_t k = 0; k < outputs.size(); ++k) results[k].push_back(std::move(made[k]));
     }
     for (size_t k = 0; k < outputs.size(); ++k) outputs[k] = stack(results[k], 0, run.workspace);

@@ -8,15 +8,20 @@ namespace narrow::exec {
 KernelPtr make_skip_layer_normalization(const KernelRequest& request) {
   const onnx::NodeProto& node = *request.node;
   const bool centred = node.op_type() == "SkipLayerNormalization";
-  for (int i = 1; i < std::min(node.output_size(), 3); ++i) {
-    if (!node.output(i).empty()) refuse(request, "the mean or deviation as an output");
-  }
+  const auto wants = [&](int output) { return output < node.output_size() && !node.output(output).empty(); };
+  if (!centred && wants(1)) refuse(request, fmt::format("output '{}', a mean it does not compute", node.output(1)));
   Composition body(request);
   const ValueId sum = body.add_if_present(body.add("Add", {body.input(0), body.input(1)}), body.input(centred ? 4 : 3));
   const Attributes epsilon{attribute_of("epsilon", graph::float_attribute(node, "epsilon", 1e-12F))};
-  const ValueId y = centred ? body.add("LayerNormalization", {sum, body.input(2), body.input(3)}, epsilon)
-                            : body.add("RMSNormalization", {sum, body.input(2)}, epsilon, /*opset=*/23);
-  return body.kernel({y, kNoValue, kNoValue, sum});
+  const int made = wants(1) || wants(2) ? 3 : 1;
+  if (centred) {
+    auto results = body.add_outputs("LayerNormalization", {sum, body.input(2), body.input(3)}, made, epsilon);
+    results.resize(3, kNoValue);
+    return body.kernel({results[0], results[1], results[2], sum});
+  }
+  auto results = body.add_outputs("RMSNormalization", {sum, body.input(2)}, std::min(made, 2), epsilon, /*opset=*/23);
+  results.resize(2, kNoValue);
+  return body.kernel({results[0], kNoValue, results[1], sum});
 }
 
 // input_ids [B, S], segment_ids, word, position and segment embeddings, gamma, beta, mask [B, S], position_ids ->

@@ -9,7 +9,7 @@
 namespace narrow::exec {
 namespace {
 
-// Calls row(index, scores) for each row of X, rows side by side.
+// Calls row(index, scores, touched) for each row of X, rows side by side; touched: which scores a leaf added to.
 template <class Row>
 void for_each_scored(const TreeEnsemble& trees, const Tensor& input, Workspace& workspace, Row row) {
   if (input.rank() != 2 || input.shape()[1] < trees.features) {
@@ -27,7 +27,7 @@ void for_each_scored(const TreeEnsemble& trees, const Tensor& input, Workspace& 
       const std::span<bool> marks(touched.get(), scores.size());
       for (int64_t i = begin; i < end; ++i) {
         trees.score(from + i * width, std::span(scores), marks);
-        row(i, scores);
+        row(i, scores, marks);
       }
     });
   });
@@ -43,14 +43,15 @@ KernelPtr regressor(TreeEnsemble trees, PostTransform transform, bool follows_in
     Tensor wide_y = wide ? workspace.allocate(DataType::kFloat64, y.shape()) : Tensor();
     const auto to = y.mutable_data<float>();
     double* wide_to = wide ? wide_y.mutable_data<double>().data() : nullptr;
-    for_each_scored(trees, x, workspace, [&](int64_t row, const std::vector<double>& scores) {
-      const auto first = static_cast<size_t>(row * trees.targets);
-      for (size_t i = 0; i < scores.size(); ++i) {
-        to[first + i] = static_cast<float>(scores[i]);
-        if (wide_to != nullptr) wide_to[first + i] = scores[i];
-      }
-      apply_post_transform(transform, to.subspan(first, scores.size()));
-    });
+    for_each_scored(trees, x, workspace,
+                    [&](int64_t row, const std::vector<double>& scores, std::span<const bool> /*touched*/) {
+                      const auto first = static_cast<size_t>(row * trees.targets);
+                      for (size_t i = 0; i < scores.size(); ++i) {
+                        to[first + i] = static_cast<float>(scores[i]);
+                        if (wide_to != nullptr) wide_to[first + i] = scores[i];
+                      }
+                      apply_post_transform(transform, to.subspan(first, scores.size()));
+                    });
     outputs[0] = wide ? std::move(wide_y) : std::move(y);
   });
 }
@@ -73,27 +74,55 @@ KernelPtr make_tree_ensemble_regressor(const KernelRequest& request) {
 
 namespace {
 
+// The standard leaves open what two classes share and what a class without any leaf scores; this is onnxruntime's way,
+// but for labels other than 0 and 1, in whose place it gives 0 and 1 if both classes have weights.
 struct TreeClassifier {
   TreeEnsemble trees;
   ClassLabels labels;
   PostTransform transform = PostTransform::kNone;
-  bool one_column =
-      false;  // two labels, but all weights are those of one class, whose score says how likely the second is
+  std::vector<double> base_values;  // none, one by class, or one for the first of two
+  bool one_column = false;          // two labels, but all weights are those of one class
   bool positive_weights = false;
-  size_t column = 0;  // that class
 
   /// Fills one row of outputs and returns the winning class.
-  int64_t classify(const std::vector<double>& scores, std::span<float> to) const {
-    const auto decisive = static_cast<float>(scores[column]);
-    if (one_column && column == 0) {
-      split_binary_score(transform, positive_weights ? BinarySplit::kComplement : BinarySplit::kOpposite, decisive, to);
-    } else {
-      for (size_t i = 0; i < to.size(); ++i) to[i] = static_cast<float>(scores[i]);
+  int64_t classify(std::span<const double> scores, std::span<const bool> touched, std::span<float> to) const {
+    if (to.size() <= 2) return classify_two(scores, touched, to);
+    int64_t winner = -1;
+    for (size_t i = 0; i < to.size(); ++i) {
+      to[i] = static_cast<float>(scores[i] + (base_values.empty() ? 0 : base_values[i]));
+      const bool counts = touched[i] || !base_values.empty();
+      if (counts && (winner < 0 || to[i] > to[static_cast<size_t>(winner)])) winner = static_cast<int64_t>(i);
     }
-    const int64_t winner = one_column ? static_cast<int64_t>(decisive > (positive_weights ? 0.5F : 0.0F))
-                                      : std::max_element(to.begin(), to.end()) - to.begin();
-    if (!one_column || column != 0) apply_post_transform(transform, to);
-    return winner;
+    apply_post_transform(transform, to);
+    return std::max<int64_t>(winner, 0);
+  }
+
+ private:
+  // The second score decides, or the first in a row without a second, whose pair it then makes up.
+  int64_t classify_two(std::span<const double> scores, std::span<const bool> touched, std::span<float> to) const {
+    const bool has_second = to.size() == 2 && touched[1];
+    double first = touched[0] ? scores[0] + (base_values.empty() ? 0 : base_values[0]) : 0;
+    double second = has_second ? scores[1] : 0;
+    if (base_values.size() == 2 && has_second) {
+      second = base_values[1] + scores[0];
+      first = touched[0] ? -second : 0;
+    }
+    const auto decisive = static_cast<float>(has_second ? second : first);
+    const bool complement = one_column && positive_weights;
+    to[0] = static_cast<float>(first);
+    if (to.size() == 1) {
+      if (transform == PostTransform::kProbit) apply_post_transform(transform, to);
+      return 0;
+    }
+    to[1] = static_cast<float>(second);
+    if (has_second || base_values.size() == 2) {
+      apply_post_transform(transform, to);
+    } else if (transform == PostTransform::kProbit) {
+      apply_post_transform(transform, to.first(1));  // onnxruntime leaves the other as it was in memory
+    } else {
+      split_binary_score(transform, complement ? BinarySplit::kComplement : BinarySplit::kOpposite, decisive, to);
+    }
+    return static_cast<int64_t>(decisive > (complement ? 0.5F : 0.0F));
   }
 };
 
@@ -104,6 +133,11 @@ TreeClassifier tree_classifier(const KernelRequest& request) {
   TreeEnsemble& trees = classifier.trees;
   trees.targets = classifier.labels.size();
   if (trees.targets < 1) refuse(request, "it has no class labels");
+  classifier.base_values = std::exchange(trees.base_values, {});
+  const auto bases = static_cast<int64_t>(classifier.base_values.size());
+  if (bases != 0 && bases != trees.targets && !(bases == 1 && trees.targets == 2)) {
+    refuse(request, fmt::format("{} base values for {} classes", bases, trees.targets));
+  }
   std::set<int32_t> columns;
   classifier.positive_weights = true;
   for (const LeafWeight& weight : trees.weights) {
@@ -112,7 +146,6 @@ TreeClassifier tree_classifier(const KernelRequest& request) {
   }
   check_trees(trees);
   classifier.one_column = trees.targets == 2 && columns.size() == 1;
-  if (classifier.one_column) classifier.column = static_cast<size_t>(*columns.begin());
   return classifier;
 }
 
@@ -127,10 +160,11 @@ KernelPtr make_tree_ensemble_classifier(const KernelRequest& request) {
     Tensor scores = workspace.allocate(DataType::kFloat32, {x.shape()[0], classifier.trees.targets});
     const auto to = scores.mutable_data<float>();
     std::vector<int64_t> winners(static_cast<size_t>(x.shape()[0]));
-    for_each_scored(classifier.trees, x, workspace, [&](int64_t row, const std::vector<double>& raw) {
-      const auto at = static_cast<size_t>(row);
-      winners[at] = classifier.classify(raw, to.subspan(at * width, width));
-    });
+    for_each_scored(classifier.trees, x, workspace,
+                    [&](int64_t row, const std::vector<double>& raw, std::span<const bool> touched) {
+                      const auto at = static_cast<size_t>(row);
+                      winners[at] = classifier.classify(raw, touched, to.subspan(at * width, width));
+                    });
     outputs[0] = classifier.labels.pick(winners);
     if (outputs.size() > 1) outputs[1] = std::move(scores);
   });

@@ -38,18 +38,22 @@ bool is_exact(From x) {
   }
 }
 
+/// Throws Error(kData) if To can not hold element `index`, which is `x`, exactly.
+template <class From, class To>
+To exact_value(From x, size_t index) {
+  if (!is_exact<From, To>(x)) {
+    throw Error(ErrorKind::kData, "element {} is {}, which {} can not hold exactly", index, x,
+                data_type_name(data_type_of<To>()));
+  }
+  return static_cast<To>(x);
+}
+
 template <class From, class To>
 Tensor convert(const Tensor& from) {
   Tensor result(data_type_of<To>(), from.shape());
   const auto source = from.data<From>();
   const auto target = result.mutable_data<To>();
-  for (size_t i = 0; i < source.size(); ++i) {
-    if (!is_exact<From, To>(source[i])) {
-      throw Error(ErrorKind::kData, "element {} is {}, which {} can not hold exactly", i, source[i],
-                  data_type_name(result.type()));
-    }
-    target[i] = static_cast<To>(source[i]);
-  }
+  for (size_t i = 0; i < source.size(); ++i) target[i] = exact_value<From, To>(source[i], i);
   return result;
 }
 

@@ -102,7 +102,7 @@ void Histogram::widen_to(double width) {
   std::vector<int64_t> merged(counts_.size(), 0);
   for (int k = -kSideBins; k < kSideBins; ++k) {
     const int target = k >> std::min(shift, 30);  // rounds down, so bin -1 stays -1: mirror images stay mirror images
-    merged[static_cast<size_t>(target + kSideBins)] += counts_[static_cast<size_t>(k + kSideBins)];
+    merged[static_cast<size_t>(target) + kSideBins] += counts_[static_cast<size_t>(k) + kSideBins];
   }
   counts_ = std::move(merged);
 }

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lib/base/error.h"
 #include "lib/exec/ref/convolution.h"
 #include "lib/exec/ref/pooling.h"
 #include "lib/graph/attributes.h"
@@ -44,6 +45,19 @@ void expect_same_convolution(const onnx::NodeProto& conv, const Tensor& x, const
   plain->run(inputs, outputs, workspace);
   ASSERT_EQ(actual.shape(), outputs[0].shape());
   EXPECT_THAT(values_of<float>(actual), Pointwise(FloatNear(1e-4F), values_of<float>(outputs[0])));
+}
+
+TEST(Convolution, TellsItsImplementationAfterAFailure) {
+  onnx::NodeProto conv = node("Conv", 2);
+  graph::set_int_attribute(conv, "group", 2);
+  const Tensor w = pseudo_random({3, 1, 1, 1}, 1);  // 3 outputs of 2 groups
+  const KernelPtr kernel =
+      make_kernel({.node = &conv, .opset = 17, .constant = [&](int input) { return input == 1 ? &w : nullptr; }});
+  Workspace workspace;
+  std::vector<Tensor> inputs{to_layout(pseudo_random({1, 2, 3, 3}, 2), Layout::kChannelsLast), Tensor()};
+  std::vector<Tensor> outputs(1);
+  EXPECT_THROW(kernel->run(inputs, outputs, workspace), Error);
+  EXPECT_EQ(kernel->implementation(), "onednn");
 }
 
 TEST(Convolution, OnednnAgreesWithReference) {

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "lib/exec/kernels/broadcast.h"
+#include "lib/exec/kernels/cache.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
 #include "lib/exec/ref/convolution.h"
@@ -70,19 +71,17 @@ class OnednnConvolution final : public Kernel {
 
   const onednn::Convolution& convolution(const Window& window, const Epilogue& epilogue) const {
     const std::lock_guard lock(mutex_);
-    auto& found = convolutions_[{window.pads_begin, window.pads_end, epilogue.add_residual}];
-    if (!found) {
-      found = std::make_unique<onednn::Convolution>(onednn::ConvolutionSpec{.strides = window.strides,
-                                                                            .dilations = window.dilations,
-                                                                            .pads_begin = window.pads_begin,
-                                                                            .pads_end = window.pads_end,
-                                                                            .groups = groups_,
-                                                                            .clamp = epilogue.clamp,
-                                                                            .add_residual = epilogue.add_residual,
-                                                                            .requantize = std::nullopt},
-                                                    weights_, bias_);
-    }
-    return *found;
+    return cached(convolutions_, {window.pads_begin, window.pads_end, epilogue.add_residual}, [&] {
+      return std::make_unique<onednn::Convolution>(onednn::ConvolutionSpec{.strides = window.strides,
+                                                                           .dilations = window.dilations,
+                                                                           .pads_begin = window.pads_begin,
+                                                                           .pads_end = window.pads_end,
+                                                                           .groups = groups_,
+                                                                           .clamp = epilogue.clamp,
+                                                                           .add_residual = epilogue.add_residual,
+                                                                           .requantize = std::nullopt},
+                                                   weights_, bias_);
+    });
   }
 
   WindowAttributes attributes_;

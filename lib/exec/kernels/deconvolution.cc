@@ -2,6 +2,7 @@
 #include <map>
 #include <mutex>
 
+#include "lib/exec/kernels/cache.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
 #include "lib/exec/ref/convolution.h"
@@ -157,18 +158,16 @@ class DeconvolutionKernel final : public Kernel {
 
   const onednn::Deconvolution& deconvolution(const Geometry& geometry) const {
     const std::lock_guard lock(mutex_);
-    auto& found = deconvolutions_[{geometry.window.pads_begin, geometry.window.pads_end}];
-    if (!found) {
-      found =
-          std::make_unique<onednn::Deconvolution>(onednn::DeconvolutionSpec{.strides = geometry.window.strides,
-                                                                            .dilations = geometry.window.dilations,
-                                                                            .pads_begin = geometry.window.pads_begin,
-                                                                            .pads_end = geometry.window.pads_end,
-                                                                            .output_padding = geometry.output_padding,
-                                                                            .groups = attributes_.groups},
-                                                  weight_.constant(), bias_.constant());
-    }
-    return *found;
+    return cached(deconvolutions_, {geometry.window.pads_begin, geometry.window.pads_end}, [&] {
+      return std::make_unique<onednn::Deconvolution>(
+          onednn::DeconvolutionSpec{.strides = geometry.window.strides,
+                                    .dilations = geometry.window.dilations,
+                                    .pads_begin = geometry.window.pads_begin,
+                                    .pads_end = geometry.window.pads_end,
+                                    .output_padding = geometry.output_padding,
+                                    .groups = attributes_.groups},
+          weight_.constant(), bias_.constant());
+    });
   }
 
   DeconvolutionAttributes attributes_;

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 
+#include "lib/exec/kernels/cache.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
 #include "lib/exec/ref/pooling.h"
@@ -68,19 +69,17 @@ class PoolKernel final : public Kernel {
 
   const onednn::Pooling& pooling(const Window& window) const {
     const std::lock_guard lock(mutex_);
-    auto& found = poolings_[{window.pads_begin, pads_end(window)}];
-    if (!found) {
+    return cached(poolings_, {window.pads_begin, pads_end(window)}, [&] {
       const auto kind = spec_.kind == PoolKind::kMax       ? onednn::PoolingKind::kMax
                         : spec_.kind == PoolKind::kAverage ? onednn::PoolingKind::kAverage
                                                            : onednn::PoolingKind::kAverageIncludingPad;
-      found = std::make_unique<onednn::Pooling>(onednn::PoolingSpec{.kind = kind,
-                                                                    .kernel = window.kernel,
-                                                                    .strides = window.strides,
-                                                                    .dilations = window.dilations,
-                                                                    .pads_begin = window.pads_begin,
-                                                                    .pads_end = pads_end(window)});
-    }
-    return *found;
+      return std::make_unique<onednn::Pooling>(onednn::PoolingSpec{.kind = kind,
+                                                                   .kernel = window.kernel,
+                                                                   .strides = window.strides,
+                                                                   .dilations = window.dilations,
+                                                                   .pads_begin = window.pads_begin,
+                                                                   .pads_end = pads_end(window)});
+    });
   }
 
   WindowAttributes attributes_;

@@ -79,9 +79,20 @@ Geometry geometry_of(const exec::Window& window, const Shape& source) {
   return g;
 }
 
-// Sum over one window of one input channel.
-int32_t window_sum(const Geometry& g, const Integers& x, int64_t x_at, int32_t x_zero, const Integers& w, int64_t w_at,
-                   int32_t w_zero, const std::array<int64_t, 3>& o) {
+// The elements from `start` on, less their zero point.
+class Centred {
+ public:
+  Centred(const Integers& elements, int64_t start, int32_t zero) : elements_(elements), start_(start), zero_(zero) {}
+  int32_t operator[](int64_t i) const { return elements_[start_ + i] - zero_; }
+
+ private:
+  const Integers& elements_;
+  int64_t start_;
+  int32_t zero_;
+};
+
+// Sum over the window of output position `o` in one input channel.
+int32_t window_sum(const Geometry& g, const Centred& x, const Centred& w, const std::array<int64_t, 3>& o) {
   int32_t sum = 0;
   for (int64_t i = 0; i < g.kernel[0]; ++i) {
     const int64_t d = o[0] * g.stride[0] - g.pad[0] + i * g.dilation[0];
@@ -92,8 +103,7 @@ int32_t window_sum(const Geometry& g, const Integers& x, int64_t x_at, int32_t x
       for (int64_t k = 0; k < g.kernel[2]; ++k) {
         const int64_t v = o[2] * g.stride[2] - g.pad[2] + k * g.dilation[2];
         if (v < 0 || v >= g.in[2]) continue;
-        sum += (x[x_at + (d * g.in[1] + h) * g.in[2] + v] - x_zero) *
-               (w[w_at + (i * g.kernel[1] + j) * g.kernel[2] + k] - w_zero);
+        sum += x[(d * g.in[1] + h) * g.in[2] + v] * w[(i * g.kernel[1] + j) * g.kernel[2] + k];
       }
     }
   }
@@ -160,8 +170,9 @@ Tensor convolve(const Tensor& source, const ConvolutionGroup& group) {
         const std::array<int64_t, 3> o{at / (g.out[1] * g.out[2]), at / g.out[2] % g.out[1], at % g.out[2]};
         int32_t sum = 0;
         for (int64_t c = 0; c < kernel[1]; ++c) {
-          sum += window_sum(g, x, (n * channels + first + c) * x_area, group.requantize.source_zero_point, w,
-                            (m * kernel[1] + c) * w_area, zero_point(group, m), o);
+          const Centred image(x, (n * channels + first + c) * x_area, group.requantize.source_zero_point);
+          const Centred filter(w, (m * kernel[1] + c) * w_area, zero_point(group, m));
+          sum += window_sum(g, image, filter, o);
         }
         finish.store(plane * y_area + at, m, sum);
       }

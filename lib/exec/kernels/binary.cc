@@ -50,16 +50,28 @@ struct DivOp {
     return static_cast<T>(x / y);
   }
 };
+
+// Integers never are.
+template <class T>
+bool is_nan(T x) {
+  if constexpr (std::is_floating_point_v<T>) {
+    return std::isnan(x);
+  } else {
+    return false;
+  }
+}
+
+// A NaN on either side is the result.
 struct MinOp {
   template <class T>
   T operator()(T x, T y) const {
-    return x != x ? x : (y < x || y != y ? y : x);
+    return is_nan(x) ? x : (y < x || is_nan(y) ? y : x);
   }
 };
 struct MaxOp {
   template <class T>
   T operator()(T x, T y) const {
-    return x != x ? x : (y > x || y != y ? y : x);
+    return is_nan(x) ? x : (y > x || is_nan(y) ? y : x);
   }
 };
 // The sign of the divisor, as Python's %.

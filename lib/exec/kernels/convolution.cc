@@ -107,8 +107,7 @@ KernelPtr make_reference(const KernelRequest& request, Operand weight, Operand b
     outputs[0] = workspace.allocate(x.type(), shape);
     dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
       const auto y = outputs[0].mutable_data<T>();
-      convolve<T, T, T>(x.shape(), x.data<T>().data(), w.shape(), w.data<T>().data(), window, groups, T{}, {T{}},
-                        y.data());
+      convolve<T, T, T>(x, w, window, groups, T{}, {T{}}, y.data());
       const Tensor& b = bias.in(inputs);
       if (!b.defined()) return;
       if (b.size() != shape[1]) throw Error(ErrorKind::kModel, "bias of {} elements", b.size());

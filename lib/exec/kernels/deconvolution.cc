@@ -71,11 +71,23 @@ Geometry resolve(const DeconvolutionAttributes& attributes, const std::vector<in
   return result;
 }
 
+// One channel of the input through its filter, added to one channel of the result.
+template <class T>
+void spread_channel(const Window& window, const std::vector<int64_t>& spatial, const T* image, const T* filter,
+                    T* plane) {
+  std::vector<int64_t> index(spatial.size(), 0);
+  do {
+    const T value = *image++;
+    for_each_tap(window, window.output, index, [&](int64_t tap, int64_t at) { plane[at] += value * filter[tap]; });
+  } while (next_index(index, spatial));
+}
+
 // y[m, o] += x[c, i] * w[c, m, k] where o = i * stride - pad + k * dilation: each input spreads over its window.
 template <class T>
 void deconvolve(const Tensor& x, const Tensor& w, const Geometry& geometry, Tensor& y) {
   const std::vector<int64_t> spatial = spatial_dimensions(x.shape());
   const int64_t source_size = element_count(spatial);
+  if (source_size == 0) return;
   const int64_t target_size = element_count(geometry.window.output);
   const int64_t kernel_size = element_count(geometry.window.kernel);
   const int64_t filters = w.shape()[1];
@@ -91,13 +103,7 @@ void deconvolve(const Tensor& x, const Tensor& w, const Geometry& geometry, Tens
       for (int64_t c = group * channels; c < (group + 1) * channels; ++c) {
         const T* image = from + (row / y.shape()[1] * x.shape()[1] + c) * source_size;
         const T* filter = weight + (c * filters + m % filters) * kernel_size;
-        std::vector<int64_t> index(spatial.size(), 0);
-        if (source_size == 0) continue;
-        do {
-          const T value = *image++;
-          for_each_tap(geometry.window, geometry.window.output, index,
-                       [&](int64_t tap, int64_t at) { plane[at] += value * filter[tap]; });
-        } while (next_index(index, spatial));
+        spread_channel(geometry.window, spatial, image, filter, plane);
       }
     }
   });

@@ -96,6 +96,41 @@ KernelPtr make_dft(const KernelRequest& request) {
   });
 }
 
+namespace {
+
+struct FrameSpec {
+  int64_t length = 0;
+  int64_t step = 0;   // from one to the next
+  int64_t count = 0;  // in each signal
+  int64_t bins = 0;   // kept of each transform
+};
+
+// `signal` [batch, total] or [batch, total, parts] -> `result` [batch, count, bins, 2]; `window` may be undefined.
+template <class T>
+void transform_frames(const FrameSpec& spec, const Tensor& signal, const Tensor& window, Tensor& result) {
+  const int64_t parts = signal.rank() == 3 ? signal.shape()[2] : 1;
+  const int64_t total = signal.shape()[1];
+  const int64_t covered = window.defined() ? window.size() : spec.length;
+  const FourierTransform transform(spec.length, /*inverse=*/false);
+  const T* from = signal.data<T>().data();
+  const T* weights = window.defined() ? window.data<T>().data() : nullptr;
+  T* to = result.mutable_data<T>().data();
+  const int64_t grain = std::max<int64_t>(1, 4096 / spec.length);
+  parallel_for(signal.shape()[0] * spec.count, grain, [&](int64_t begin, int64_t end) {
+    std::vector<Complex> row(static_cast<size_t>(spec.length));
+    for (int64_t f = begin; f < end; ++f) {
+      read_row(from + (f / spec.count * total + f % spec.count * spec.step) * parts, covered, 1, parts, row);
+      for (int64_t i = 0; weights != nullptr && i < covered; ++i) {
+        row[static_cast<size_t>(i)] *= static_cast<double>(weights[i]);
+      }
+      transform.run(row);
+      write_row(row, spec.bins, 1, 2, to + f * spec.bins * 2);
+    }
+  });
+}
+
+}  // namespace
+
 // signal [batch, length, 1 or 2] -> [batch, frames, bins, 2].
 KernelPtr make_stft(const KernelRequest& request) {
   const bool onesided = graph::int_attribute(*request.node, "onesided", 1) != 0;
@@ -115,27 +150,13 @@ KernelPtr make_stft(const KernelRequest& request) {
     const bool fits = length >= 1 && length <= total && (parts == 1 || parts == 2) &&
                       (!window.defined() || (window.size() <= length && window.type() == signal.type()));
     if (!fits) throw Error(ErrorKind::kModel, "frames of {} from {}", length, shape_text(signal.shape()));
-    const int64_t frames = (total - length) / step + 1;
-    const int64_t bins = onesided ? length / 2 + 1 : length;
-    const int64_t covered = window.defined() ? window.size() : length;
-    outputs[0] = workspace.allocate(signal.type(), {signal.shape()[0], frames, bins, 2});
-    const FourierTransform transform(length, /*inverse=*/false);
-    dispatch_type(FloatTypes(), signal.type(), [&]<class T>() {
-      const T* from = signal.data<T>().data();
-      const T* weights = window.defined() ? window.data<T>().data() : nullptr;
-      T* to = outputs[0].mutable_data<T>().data();
-      parallel_for(signal.shape()[0] * frames, std::max<int64_t>(1, 4096 / length), [&](int64_t begin, int64_t end) {
-        std::vector<Complex> row(static_cast<size_t>(length));
-        for (int64_t f = begin; f < end; ++f) {
-          read_row(from + (f / frames * total + f % frames * step) * parts, covered, 1, parts, row);
-          for (int64_t i = 0; weights != nullptr && i < covered; ++i) {
-            row[static_cast<size_t>(i)] *= static_cast<double>(weights[i]);
-          }
-          transform.run(row);
-          write_row(row, bins, 1, 2, to + f * bins * 2);
-        }
-      });
-    });
+    const FrameSpec spec{.length = length,
+                         .step = step,
+                         .count = (total - length) / step + 1,
+                         .bins = onesided ? length / 2 + 1 : length};
+    outputs[0] = workspace.allocate(signal.type(), {signal.shape()[0], spec.count, spec.bins, 2});
+    dispatch_type(FloatTypes(), signal.type(),
+                  [&]<class T>() { transform_frames<T>(spec, signal, window, outputs[0]); });
   });
 }
 

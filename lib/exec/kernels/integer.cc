@@ -54,8 +54,8 @@ struct IntegerConvolution {
     }
     dispatch_type(BytePair(), x.type(), [&]<class X>() {
       dispatch_type(BytePair(), w.type(), [&]<class W>() {
-        convolve<X, W, int32_t>(x.shape(), x.data<X>().data(), w.shape(), w.data<W>().data(), window, groups,
-                                zero_points(x_zero)[0], zeros, sums.mutable_data<int32_t>().data());
+        convolve<X, W, int32_t>(x, w, window, groups, zero_points(x_zero)[0], zeros,
+                                sums.mutable_data<int32_t>().data());
       });
     });
     return sums;

@@ -1,4 +1,4 @@
-// Normalizations over channels, features or neighbours.
+// Normalizations over channels or features.
 #include <cmath>
 
 #include "lib/exec/kernels/families.h"
@@ -49,6 +49,79 @@ std::pair<double, double> moments(const T* x, int64_t count) {
   return {mean, squares / static_cast<double>(count)};
 }
 
+struct GroupSpec {
+  int64_t groups = 1;
+  bool scale_by_group = false;  // else by channel
+  double epsilon = 0;
+};
+
+// `x` and `y` plain [N, C, spatial...]: each group of channels of an image becomes 0 +- 1, then scaled and shifted.
+template <class T>
+void normalize_groups(const GroupSpec& spec, const Tensor& x, const Tensor& scale, const Tensor& bias, Tensor& y) {
+  const int64_t spatial = element_count(spatial_dimensions(x.shape()));
+  const int64_t width = x.shape()[1] / spec.groups;
+  const T* from = x.data<T>().data();
+  T* to = y.mutable_data<T>().data();
+  parallel_for(x.shape()[0] * spec.groups, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const auto [mean, variance] = moments(from + row * width * spatial, width * spatial);
+      const double factor = 1 / std::sqrt(variance + spec.epsilon);
+      for (int64_t c = 0; c < width; ++c) {
+        const int64_t group = row % spec.groups;
+        const auto at = static_cast<size_t>(spec.scale_by_group ? group : group * width + c);
+        const double a = factor * static_cast<double>(scale.data<T>()[at]);
+        const double b = static_cast<double>(bias.data<T>()[at]) - mean * a;
+        for (int64_t i = (row * width + c) * spatial; i < (row * width + c + 1) * spatial; ++i) {
+          to[i] = static_cast<T>(static_cast<double>(from[i]) * a + b);
+        }
+      }
+    }
+  });
+}
+
+struct RowSpec {
+  int64_t rows = 0;
+  int64_t width = 0;
+  bool centred = true;  // subtracts the mean
+  double epsilon = 0;
+};
+
+// y = (x - mean) / deviation * scale + shift for each row; outputs: y and, if wanted, means (when
+// centred) and inverse deviations.
+// `scale` and `shift` (which may be undefined) have one element or one for each of a row.
+template <class T>
+void normalize_rows(const RowSpec& spec, const Tensor& x, const Tensor& scale, const Tensor& shift,
+                    std::span<Tensor> outputs) {
+  const T* from = x.data<T>().data();
+  const T* a = scale.data<T>().data();
+  const T* b = shift.defined() ? shift.data<T>().data() : nullptr;
+  const int64_t a_step = scale.size() == 1 ? 0 : 1;
+  const int64_t b_step = b == nullptr || shift.size() == 1 ? 0 : 1;
+  T* to = outputs[0].mutable_data<T>().data();
+  const auto statistics = [&](size_t output) {
+    return outputs.size() > output ? outputs[output].mutable_data<float>().data() : nullptr;
+  };
+  float* means = spec.centred ? statistics(1) : nullptr;
+  float* inverses = statistics(spec.centred ? 2 : 1);
+  const int64_t width = spec.width;
+  const int64_t grain = std::max<int64_t>(1, kElementGrain / std::max<int64_t>(1, width));
+  parallel_for(spec.rows, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const T* line = from + row * width;
+      auto [mean, variance] = moments(line, width);
+      if (!spec.centred) variance += mean * mean;
+      if (!spec.centred) mean = 0;
+      const double inverse = 1 / std::sqrt(variance + spec.epsilon);
+      for (int64_t i = 0; i < width; ++i) {
+        const T normal = static_cast<T>((static_cast<double>(line[i]) - mean) * inverse);
+        to[row * width + i] = normal * a[i * a_step] + (b == nullptr ? T{0} : b[i * b_step]);
+      }
+      if (means != nullptr) means[row] = static_cast<float>(mean);
+      if (inverses != nullptr) inverses[row] = static_cast<float>(inverse);
+    }
+  });
+}
+
 }  // namespace
 
 KernelPtr make_batch_normalization(const KernelRequest& request) {
@@ -96,36 +169,18 @@ KernelPtr make_instance_normalization(const KernelRequest& request) {
   return kernel_of([=, scale = Operand(request, 1), bias = Operand(request, 2)](
                        std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
     const Tensor& x = required(inputs, 0);
-    const int64_t spatial = element_count(spatial_dimensions(x.shape()));
     const int64_t channels = x.shape()[1];
     const int64_t groups = grouped ? wanted_groups : channels;
     if (groups < 1 || channels % groups != 0)
       throw Error(ErrorKind::kModel, "{} groups of {} channels", groups, channels);
-    const int64_t width = channels / groups;
     const int64_t parameters = scale_by_group ? groups : channels;
     if (scale.required_in(inputs).size() != parameters || bias.required_in(inputs).size() != parameters) {
       throw Error(ErrorKind::kModel, "scale or bias has not {} elements", parameters);
     }
     outputs[0] = workspace.allocate(x.type(), x.shape());
-    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
-      const T* from = x.data<T>().data();
-      T* to = outputs[0].mutable_data<T>().data();
-      parallel_for(x.shape()[0] * groups, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) {
-          const auto [mean, variance] = moments(from + row * width * spatial, width * spatial);
-          const double factor = 1 / std::sqrt(variance + epsilon);
-          for (int64_t c = 0; c < width; ++c) {
-            const int64_t group = row % groups;
-            const auto at = static_cast<size_t>(scale_by_group ? group : group * width + c);
-            const double a = factor * static_cast<double>(scale.in(inputs).data<T>()[at]);
-            const double b = static_cast<double>(bias.in(inputs).data<T>()[at]) - mean * a;
-            for (int64_t i = (row * width + c) * spatial; i < (row * width + c + 1) * spatial; ++i) {
-              to[i] = static_cast<T>(static_cast<double>(from[i]) * a + b);
-            }
-          }
-        }
-      });
-    });
+    const GroupSpec spec{.groups = groups, .scale_by_group = scale_by_group, .epsilon = epsilon};
+    dispatch_type(FloatTypes(), x.type(),
+                  [&]<class T>() { normalize_groups<T>(spec, x, scale.in(inputs), bias.in(inputs), outputs[0]); });
   });
 }
 
@@ -154,100 +209,8 @@ KernelPtr make_layer_normalization(const KernelRequest& request) {
     Shape reduced = x.shape();
     std::fill(reduced.begin() + static_cast<int64_t>(axis), reduced.end(), 1);
     for (size_t i = 1; i < outputs.size(); ++i) outputs[i] = workspace.allocate(DataType::kFloat32, reduced);
-    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
-      const T* from = x.data<T>().data();
-      const T* a = factor.data<T>().data();
-      const T* b = shift.defined() ? shift.data<T>().data() : nullptr;
-      const int64_t a_step = factor.size() == 1 ? 0 : 1;
-      const int64_t b_step = b == nullptr || shift.size() == 1 ? 0 : 1;
-      T* to = outputs[0].mutable_data<T>().data();
-      const auto statistics = [&](size_t output) {
-        return outputs.size() > output ? outputs[output].mutable_data<float>().data() : nullptr;
-      };
-      float* means = centred ? statistics(1) : nullptr;
-      float* inverses = statistics(centred ? 2 : 1);
-      parallel_for(rows, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(1, width)),
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t row = begin; row < end; ++row) {
-                       const T* line = from + row * width;
-                       auto [mean, variance] = moments(line, width);
-                       if (!centred) variance += mean * mean;
-                       if (!centred) mean = 0;
-                       const double inverse = 1 / std::sqrt(variance + epsilon);
-                       for (int64_t i = 0; i < width; ++i) {
-                         const T normal = static_cast<T>((static_cast<double>(line[i]) - mean) * inverse);
-                         to[row * width + i] = normal * a[i * a_step] + (b == nullptr ? T{0} : b[i * b_step]);
-                       }
-                       if (means != nullptr) means[row] = static_cast<float>(mean);
-                       if (inverses != nullptr) inverses[row] = static_cast<float>(inverse);
-                     }
-                   });
-    });
-  });
-}
-
-// y = x / (bias + alpha / size * sum of squares over `size` neighbouring channels) ^ beta.
-KernelPtr make_lrn(const KernelRequest& request) {
-  const float alpha = graph::float_attribute(*request.node, "alpha", 1e-4F);
-  const float beta = graph::float_attribute(*request.node, "beta", 0.75F);
-  const float bias = graph::float_attribute(*request.node, "bias", 1.0F);
-  const int64_t size = graph::int_attribute(*request.node, "size", 0);
-  if (size < 1) refuse(request, "size is missing");
-  return kernel_of([=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& x = required(inputs, 0);
-    const int64_t spatial = element_count(spatial_dimensions(x.shape()));
-    const int64_t channels = x.shape()[1];
-    outputs[0] = workspace.allocate(x.type(), x.shape());
-    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
-      const T* from = x.data<T>().data();
-      T* to = outputs[0].mutable_data<T>().data();
-      parallel_for(x.shape()[0] * channels, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t plane = begin; plane < end; ++plane) {
-          const int64_t c = plane % channels;
-          const int64_t first = std::max<int64_t>(0, c - (size - 1) / 2);
-          const int64_t last = std::min(channels - 1, c + size / 2);
-          const T* image = from + (plane - c) * spatial;
-          for (int64_t s = 0; s < spatial; ++s) {
-            T sum = 0;
-            for (int64_t k = first; k <= last; ++k) sum += image[k * spatial + s] * image[k * spatial + s];
-            const T scale = static_cast<T>(bias) + static_cast<T>(alpha) / static_cast<T>(size) * sum;
-            to[plane * spatial + s] = image[c * spatial + s] / std::pow(scale, static_cast<T>(beta));
-          }
-        }
-      });
-    });
-  });
-}
-
-KernelPtr make_lp_normalization(const KernelRequest& request) {
-  const int64_t wanted_axis = graph::int_attribute(*request.node, "axis", -1);
-  const int64_t p = graph::int_attribute(*request.node, "p", 2);
-  if (p != 1 && p != 2) refuse(request, fmt::format("p = {}", p));
-  return kernel_of([=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& x = required(inputs, 0);
-    const auto axis = static_cast<size_t>(normalize_axis(wanted_axis, x.rank()));
-    const std::span<const int64_t> dimensions(x.shape());
-    const int64_t outer = product(dimensions.first(axis));
-    const int64_t inner = product(dimensions.subspan(axis + 1));
-    const int64_t count = dimensions[axis];
-    outputs[0] = workspace.allocate(x.type(), x.shape());
-    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
-      const T* from = x.data<T>().data();
-      T* to = outputs[0].mutable_data<T>().data();
-      for (int64_t row = 0; row < outer * inner; ++row) {
-        const int64_t start = row / inner * count * inner + row % inner;
-        double sum = 0;
-        for (int64_t i = 0; i < count; ++i) {
-          const double value = static_cast<double>(from[start + i * inner]);
-          sum += p == 1 ? std::abs(value) : value * value;
-        }
-        const double norm = p == 1 ? sum : std::sqrt(sum);
-        for (int64_t i = 0; i < count; ++i) {
-          const int64_t at = start + i * inner;
-          to[at] = norm == 0 ? T{0} : static_cast<T>(static_cast<double>(from[at]) / norm);
-        }
-      }
-    });
+    const RowSpec spec{.rows = rows, .width = width, .centred = centred, .epsilon = epsilon};
+    dispatch_type(FloatTypes(), x.type(), [&]<class T>() { normalize_rows<T>(spec, x, factor, shift, outputs); });
   });
 }
 

@@ -52,6 +52,12 @@ T log_sum_exp(const T* x, int64_t count) {
   return static_cast<T>(largest + std::log(sum));
 }
 
+// Integer sums are modulo 2^64, so a negative integer enters as its two's complement.
+template <class T>
+SumType<T> summand(T x) {
+  return static_cast<SumType<T>>(x);
+}
+
 template <class T>
 T reduced_row(Reduction kind, const T* x, int64_t count) {
   using Sum = SumType<T>;
@@ -59,7 +65,7 @@ T reduced_row(Reduction kind, const T* x, int64_t count) {
   if (kind == Reduction::kLogSumExp) return log_sum_exp(x, count);
   Sum total = kind == Reduction::kProd ? 1 : 0;
   for (int64_t i = 0; i < count; ++i) {
-    const Sum value = static_cast<Sum>(x[i]);
+    const Sum value = summand(x[i]);
     switch (kind) {
       case Reduction::kProd:
         total *= value;
@@ -76,9 +82,12 @@ T reduced_row(Reduction kind, const T* x, int64_t count) {
     }
   }
   if (kind == Reduction::kMean) {
-    if constexpr (std::is_floating_point_v<T>) return static_cast<T>(total / static_cast<double>(count));
-    if (count == 0) throw Error(ErrorKind::kModel, "mean of no integers");
-    return static_cast<T>(static_cast<int64_t>(total) / count);
+    if constexpr (std::is_floating_point_v<T>) {
+      return static_cast<T>(total / static_cast<double>(count));
+    } else {
+      if (count == 0) throw Error(ErrorKind::kModel, "mean of no integers");
+      return static_cast<T>(static_cast<int64_t>(total) / count);
+    }
   }
   if (kind == Reduction::kL2) return static_cast<T>(std::sqrt(static_cast<double>(total)));
   if (kind == Reduction::kLogSum) return static_cast<T>(std::log(static_cast<double>(total)));

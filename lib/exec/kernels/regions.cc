@@ -35,6 +35,18 @@ T largest(const T* plane, int64_t width, BinRange rows, BinRange columns) {
   return best;
 }
 
+// A region of one plane [s[2], s[3]] in pooled[0] x pooled[1] bins; roi: image, x1, y1, x2, y2.
+template <class T>
+void pool_region(const T* plane, const Shape& s, const T* roi, double scale, const std::vector<int64_t>& pooled,
+                 T* to) {
+  const auto corner = [&](int i) { return static_cast<double>(roi[i]); };
+  for (int64_t i = 0; i < pooled[0] * pooled[1]; ++i) {
+    const BinRange rows = bin_range(corner(2), corner(4), scale, i / pooled[1], pooled[0], s[2]);
+    const BinRange columns = bin_range(corner(1), corner(3), scale, i % pooled[1], pooled[1], s[3]);
+    to[i] = largest(plane, s[3], rows, columns);
+  }
+}
+
 int64_t checked_image(double number, int64_t images) {
   const auto image = static_cast<int64_t>(number);
   if (image < 0 || image >= images) throw Error(ErrorKind::kModel, "image {} of {}", image, images);
@@ -69,6 +81,18 @@ double crop_sample(const CropSpec& spec, const T* plane, int64_t height, int64_t
   return top * (1 - down) + bottom * down;
 }
 
+// A region of one plane [s[2], s[3]] in crop[0] x crop[1] samples; roi: y1, x1, y2, x2.
+template <class T>
+void crop_region(const CropSpec& spec, const T* plane, const Shape& s, const T* roi, const std::vector<int64_t>& crop,
+                 T* to) {
+  const auto corner = [&](int i) { return static_cast<double>(roi[i]); };
+  for (int64_t i = 0; i < crop[0] * crop[1]; ++i) {
+    const double down = crop_position(corner(0), corner(2), i / crop[1], crop[0], s[2]);
+    const double across = crop_position(corner(1), corner(3), i % crop[1], crop[1], s[3]);
+    to[i] = static_cast<T>(crop_sample(spec, plane, s[2], s[3], down, across));
+  }
+}
+
 void check_regions(const Tensor& x, const Tensor& rois, int64_t columns) {
   const bool fits = x.rank() == 4 && rois.rank() == 2 && rois.shape()[1] == columns && rois.type() == x.type();
   if (!fits) throw Error(ErrorKind::kModel, "X {} and rois {}", shape_text(x.shape()), shape_text(rois.shape()));
@@ -93,14 +117,9 @@ KernelPtr make_max_roi_pool(const KernelRequest& request) {
           parallel_for(rois.shape()[0] * s[1], 1, [&](int64_t begin, int64_t end) {
             for (int64_t row = begin; row < end; ++row) {
               const T* roi = rois.data<T>().data() + row / s[1] * 5;
-              const auto corner = [&](int i) { return static_cast<double>(roi[i]); };
-              const int64_t image = checked_image(corner(0), s[0]);
+              const int64_t image = checked_image(static_cast<double>(roi[0]), s[0]);
               const T* plane = x.data<T>().data() + (image * s[1] + row % s[1]) * s[2] * s[3];
-              for (int64_t i = 0; i < pooled[0] * pooled[1]; ++i) {
-                const BinRange rows = bin_range(corner(2), corner(4), scale, i / pooled[1], pooled[0], s[2]);
-                const BinRange columns = bin_range(corner(1), corner(3), scale, i % pooled[1], pooled[1], s[3]);
-                to[row * pooled[0] * pooled[1] + i] = largest(plane, s[3], rows, columns);
-              }
+              pool_region(plane, s, roi, scale, pooled, to + row * pooled[0] * pooled[1]);
             }
           });
         });
@@ -131,14 +150,9 @@ KernelPtr make_crop_and_resize(const KernelRequest& request) {
       parallel_for(rois.shape()[0] * s[1], 1, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
           const T* roi = rois.data<T>().data() + row / s[1] * 4;
-          const auto corner = [&](int i) { return static_cast<double>(roi[i]); };
           const auto number = static_cast<double>(image_of[static_cast<size_t>(row / s[1])]);
           const T* plane = x.data<T>().data() + (checked_image(number, s[0]) * s[1] + row % s[1]) * s[2] * s[3];
-          for (int64_t i = 0; i < crop[0] * crop[1]; ++i) {
-            const double down = crop_position(corner(0), corner(2), i / crop[1], crop[0], s[2]);
-            const double across = crop_position(corner(1), corner(3), i % crop[1], crop[1], s[3]);
-            to[row * crop[0] * crop[1] + i] = static_cast<T>(crop_sample(spec, plane, s[2], s[3], down, across));
-          }
+          crop_region(spec, plane, s, roi, crop, to + row * crop[0] * crop[1]);
         }
       });
     });

@@ -105,6 +105,31 @@ Taps taps_of(const ResizeSpec& spec, const AxisResize& axis, int64_t at) {
   return taps;
 }
 
+// One row of `inner` elements from the rows of `image` that `taps` names.
+template <class T>
+void write_row(const Taps& taps, const T* image, int64_t inner, float extrapolation, T* line) {
+  if (taps.outside) {
+    std::fill(line, line + inner, static_cast<T>(extrapolation));
+  } else if (taps.positions.size() == 1) {
+    std::copy_n(image + taps.positions[0] * inner, inner, line);
+  } else if (taps.positions.size() == 2) {
+    const T* a = image + taps.positions[0] * inner;
+    const T* b = image + taps.positions[1] * inner;
+    for (int64_t i = 0; i < inner; ++i) {
+      line[i] =
+          static_cast<T>(static_cast<double>(a[i]) * taps.weights[0] + static_cast<double>(b[i]) * taps.weights[1]);
+    }
+  } else {
+    for (int64_t i = 0; i < inner; ++i) {
+      double sum = 0;
+      for (size_t k = 0; k < taps.positions.size(); ++k) {
+        sum += taps.weights[k] * static_cast<double>(image[taps.positions[k] * inner + i]);
+      }
+      line[i] = static_cast<T>(sum);
+    }
+  }
+}
+
 // [outer, axis.input, inner] -> [outer, axis.output, inner].
 template <class T>
 void resize_axis(const ResizeSpec& spec, const AxisResize& axis, const T* from, T* to, int64_t outer, int64_t inner) {
@@ -113,29 +138,9 @@ void resize_axis(const ResizeSpec& spec, const AxisResize& axis, const T* from, 
   parallel_for(outer * axis.output, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(1, inner)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t row = begin; row < end; ++row) {
-                   const Taps& tap = taps[static_cast<size_t>(row % axis.output)];
                    const T* image = from + row / axis.output * axis.input * inner;
-                   T* line = to + row * inner;
-                   if (tap.outside) {
-                     std::fill(line, line + inner, static_cast<T>(spec.extrapolation));
-                   } else if (tap.positions.size() == 1) {
-                     std::copy_n(image + tap.positions[0] * inner, inner, line);
-                   } else if (tap.positions.size() == 2) {
-                     const T* a = image + tap.positions[0] * inner;
-                     const T* b = image + tap.positions[1] * inner;
-                     for (int64_t i = 0; i < inner; ++i) {
-                       line[i] = static_cast<T>(static_cast<double>(a[i]) * tap.weights[0] +
-                                                static_cast<double>(b[i]) * tap.weights[1]);
-                     }
-                   } else {
-                     for (int64_t i = 0; i < inner; ++i) {
-                       double sum = 0;
-                       for (size_t k = 0; k < tap.positions.size(); ++k) {
-                         sum += tap.weights[k] * static_cast<double>(image[tap.positions[k] * inner + i]);
-                       }
-                       line[i] = static_cast<T>(sum);
-                     }
-                   }
+                   write_row(taps[static_cast<size_t>(row % axis.output)], image, inner, spec.extrapolation,
+                             to + row * inner);
                  }
                });
 }
@@ -230,7 +235,7 @@ ResizeSpec legacy_spec(const KernelRequest& request) {
   return {.method = method_of(request), .coordinates = "asymmetric", .rounding = "floor", .axes = {}};
 }
 
-KernelPtr resize_by_scales(const ResizeSpec& spec, const Operand& operand, std::vector<double> attribute) {
+KernelPtr resize_by_scales(const ResizeSpec& spec, const Operand& operand, const std::vector<double>& attribute) {
   return kernel_of(
       [=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
         const Tensor& x = required(inputs, 0);

@@ -16,7 +16,10 @@ struct SliceArguments {
 };
 
 Tensor sliced(const Tensor& input, SliceArguments arguments, Workspace& workspace) {
-  auto& [starts, ends, axes, steps] = arguments;
+  const std::vector<int64_t>& starts = arguments.starts;
+  const std::vector<int64_t>& ends = arguments.ends;
+  std::vector<int64_t>& axes = arguments.axes;
+  std::vector<int64_t>& steps = arguments.steps;
   if (axes.empty()) {
     for (size_t i = 0; i < starts.size(); ++i) axes.push_back(static_cast<int64_t>(i));
   }

@@ -49,6 +49,28 @@ Tensor running(const Tensor& old, const std::vector<Moments>& moments, double Mo
   return result;
 }
 
+// Each channel of `x` becomes 0 +- 1 in `y`, then scaled and shifted; returns what the channels' moments were.
+template <class T>
+std::vector<Moments> normalize_channels(const AxisRows& rows, double epsilon, const Tensor& x, const Tensor& scale,
+                                        const Tensor& bias, Tensor& y) {
+  const T* from = x.data<T>().data();
+  T* to = y.mutable_data<T>().data();
+  std::vector<Moments> moments(static_cast<size_t>(rows.count));
+  parallel_for(rows.count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      const auto at = static_cast<size_t>(c);
+      moments[at] = channel_moments(from, rows, c);
+      const double root = std::sqrt(moments[at].variance + epsilon);
+      const double factor = static_cast<double>(scale.data<T>()[at]) / root;
+      const double shift = static_cast<double>(bias.data<T>()[at]) - moments[at].mean * factor;
+      for_each_plane(rows, c, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) to[i] = static_cast<T>(static_cast<double>(from[i]) * factor + shift);
+      });
+    }
+  });
+  return moments;
+}
+
 }  // namespace
 
 KernelPtr make_training_normalization(const KernelRequest& request) {
@@ -68,22 +90,8 @@ KernelPtr make_training_normalization(const KernelRequest& request) {
         }
         outputs[0] = workspace.allocate(x.type(), x.shape());
         dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
-          const T* from = x.data<T>().data();
-          T* to = outputs[0].mutable_data<T>().data();
-          std::vector<Moments> moments(static_cast<size_t>(rows.count));
-          parallel_for(rows.count, 1, [&](int64_t begin, int64_t end) {
-            for (int64_t c = begin; c < end; ++c) {
-              const auto at = static_cast<size_t>(c);
-              moments[at] = channel_moments(from, rows, c);
-              const double root = std::sqrt(moments[at].variance + epsilon);
-              const double factor = static_cast<double>(scale.in(inputs).data<T>()[at]) / root;
-              const double shift = static_cast<double>(bias.in(inputs).data<T>()[at]) - moments[at].mean * factor;
-              for_each_plane(rows, c, [&](int64_t first, int64_t last) {
-                for (int64_t i = first; i < last; ++i)
-                  to[i] = static_cast<T>(static_cast<double>(from[i]) * factor + shift);
-              });
-            }
-          });
+          const std::vector<Moments> moments =
+              normalize_channels<T>(rows, epsilon, x, scale.in(inputs), bias.in(inputs), outputs[0]);
           if (outputs.size() > 1) outputs[1] = running<T>(mean.in(inputs), moments, &Moments::mean, momentum);
           if (outputs.size() > 2) outputs[2] = running<T>(variance.in(inputs), moments, &Moments::variance, momentum);
         });

@@ -45,11 +45,33 @@ inline bool next_index(std::vector<int64_t>& index, const std::vector<int64_t>& 
   return false;
 }
 
-/// y[n, m, ...] = sum over (x - x_zero) * (w - w_zero[m]). `x` [N, C, spatial...], `w` [M, C/groups, kernel...], plain;
-/// `y` [N, M, window.output...]. w_zero: one or M values.
+/// One filter over the channels of one group: what convolve() adds up.
 template <class Source, class Weight, class Sum>
-void convolve(const Shape& x_shape, const Source* x, const Shape& w_shape, const Weight* w, const Window& window,
-              int64_t groups, Sum x_zero, const std::vector<Sum>& w_zero, Sum* y) {
+struct FilteredChannels {
+  const Source* image = nullptr;   // [channels, source_size]
+  const Weight* filter = nullptr;  // [channels, kernel_size]
+  int64_t channels = 0;
+  int64_t source_size = 0;
+  int64_t kernel_size = 0;
+  Sum x_zero{};
+  Sum w_zero{};
+
+  /// Adds the products of kernel element `tap` and source element `at`.
+  void add(int64_t tap, int64_t at, Sum& sum) const {
+    for (int64_t c = 0; c < channels; ++c) {
+      sum += (static_cast<Sum>(image[c * source_size + at]) - x_zero) *
+             (static_cast<Sum>(filter[c * kernel_size + tap]) - w_zero);
+    }
+  }
+};
+
+/// y[n, m, ...] = sum over (x - x_zero) * (w - w_zero[m]). `x` [N, C, spatial...] of Source and `w` [M, C/groups,
+/// kernel...] of Weight, plain; `y` [N, M, window.output...]. w_zero: one or M values.
+template <class Source, class Weight, class Sum>
+void convolve(const Tensor& x, const Tensor& w, const Window& window, int64_t groups, Sum x_zero,
+              const std::vector<Sum>& w_zero, Sum* y) {
+  const Shape& x_shape = x.shape();
+  const Shape& w_shape = w.shape();
   const std::vector<int64_t> spatial = spatial_dimensions(x_shape);
   const int64_t channels = w_shape[1];
   const int64_t filters = w_shape[0];
@@ -60,24 +82,26 @@ void convolve(const Shape& x_shape, const Source* x, const Shape& w_shape, const
   const int64_t source_size = element_count(spatial);
   const int64_t kernel_size = element_count(window.kernel);
   const int64_t output_size = element_count(window.output);
+  const Source* images = x.data<Source>().data();
+  const Weight* weights = w.data<Weight>().data();
   if (output_size == 0) return;
   parallel_for(x_shape[0] * filters, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t m = row % filters;
       const int64_t first_channel = m / (filters / groups) * channels;
-      const Sum zero = w_zero[w_zero.size() == 1 ? 0 : static_cast<size_t>(m)];
-      const Source* image = x + (row / filters * x_shape[1] + first_channel) * source_size;
-      const Weight* filter = w + m * channels * kernel_size;
+      const FilteredChannels<Source, Weight, Sum> products{
+          .image = images + (row / filters * x_shape[1] + first_channel) * source_size,
+          .filter = weights + m * channels * kernel_size,
+          .channels = channels,
+          .source_size = source_size,
+          .kernel_size = kernel_size,
+          .x_zero = x_zero,
+          .w_zero = w_zero[w_zero.size() == 1 ? 0 : static_cast<size_t>(m)]};
       Sum* target = y + row * output_size;
       std::vector<int64_t> index(spatial.size(), 0);
       do {
         Sum sum{};
-        for_each_tap(window, spatial, index, [&](int64_t tap, int64_t at) {
-          for (int64_t c = 0; c < channels; ++c) {
-            sum += (static_cast<Sum>(image[c * source_size + at]) - x_zero) *
-                   (static_cast<Sum>(filter[c * kernel_size + tap]) - zero);
-          }
-        });
+        for_each_tap(window, spatial, index, [&](int64_t tap, int64_t at) { products.add(tap, at, sum); });
         *target++ = sum;
       } while (next_index(index, window.output));
     }

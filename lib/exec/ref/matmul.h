@@ -23,6 +23,18 @@ struct MatmulGeometry {
 /// Throws Error(kModel) if the shapes do not fit.
 MatmulGeometry matmul_geometry(const Shape& a, const Shape& b);
 
+/// target[j] += factor * (row[j] - zero[j]); zero: one value or one per column.
+template <class B, class Sum>
+void add_scaled_row(Sum factor, const B* row, const std::vector<Sum>& zero, int64_t columns, Sum* target) {
+  if (zero.size() == 1) {
+    for (int64_t j = 0; j < columns; ++j) target[j] += factor * (static_cast<Sum>(row[j]) - zero[0]);
+    return;
+  }
+  for (int64_t j = 0; j < columns; ++j) {
+    target[j] += factor * (static_cast<Sum>(row[j]) - zero[static_cast<size_t>(j)]);
+  }
+}
+
 /// y = (a - a_zero[row]) x (b - b_zero[column]) for each batch; zeros: one value or one per row or column.
 template <class A, class B, class Sum>
 void multiply(const MatmulGeometry& geometry, const A* a, const B* b, const std::vector<Sum>& a_zero,
@@ -42,14 +54,7 @@ void multiply(const MatmulGeometry& geometry, const A* a, const B* b, const std:
       for (int64_t j = 0; j < columns; ++j) target[j] = Sum{};
       for (int64_t k = 0; k < depth; ++k) {
         const Sum factor = static_cast<Sum>(x[k]) - x_zero;
-        const B* other = matrix + k * columns;
-        if (b_zero.size() == 1) {
-          for (int64_t j = 0; j < columns; ++j) target[j] += factor * (static_cast<Sum>(other[j]) - b_zero[0]);
-        } else {
-          for (int64_t j = 0; j < columns; ++j) {
-            target[j] += factor * (static_cast<Sum>(other[j]) - b_zero[static_cast<size_t>(j)]);
-          }
-        }
+        add_scaled_row(factor, matrix + k * columns, b_zero, columns, target);
       }
     }
   });

@@ -16,4 +16,13 @@ int64_t padded_taps(const Window& window, const std::vector<int64_t>& spatial, c
   return count;
 }
 
+int64_t column_major_position(int64_t position, const std::vector<int64_t>& spatial) {
+  std::vector<int64_t> at(spatial.size());
+  for (size_t axis = spatial.size(); axis-- > 0; position /= spatial[axis]) at[axis] = position % spatial[axis];
+  int64_t result = 0;
+  int64_t step = 1;
+  for (size_t axis = 0; axis < spatial.size(); step *= spatial[axis++]) result += at[axis] * step;
+  return result;
+}
+
 }  // namespace narrow::exec

@@ -22,6 +22,36 @@ struct PoolSpec {
 /// Elements of the padded input under the window; what ceil_mode adds beyond the padding does not count.
 int64_t padded_taps(const Window& window, const std::vector<int64_t>& spatial, const std::vector<int64_t>& index);
 
+/// The same position counted column-major over the spatial axes.
+int64_t column_major_position(int64_t position, const std::vector<int64_t>& spatial);
+
+/// What one output position has seen of its window.
+template <class T>
+struct PooledTaps {
+  T best = std::numeric_limits<T>::lowest();
+  int64_t best_at = -1;
+  double sum = 0;
+  int64_t count = 0;
+
+  void add(const PoolSpec& spec, T value, int64_t at) {
+    ++count;
+    if (spec.kind == PoolKind::kMax) {
+      if (best_at >= 0 && !(value > best)) return;
+      best = value;
+      best_at = at;
+    } else {
+      const auto wide = static_cast<double>(value);
+      sum += spec.kind == PoolKind::kLp ? std::pow(std::abs(wide), spec.p) : wide;
+    }
+  }
+
+  T result(const PoolSpec& spec) const {
+    if (spec.kind == PoolKind::kMax) return best;
+    if (spec.kind == PoolKind::kLp) return static_cast<T>(std::pow(sum, 1 / spec.p));
+    return count == 0 ? T{0} : static_cast<T>(sum / static_cast<double>(count));
+  }
+};
+
 template <class T>
 void pool(const PoolSpec& spec, const Shape& x_shape, const T* x, const Window& window, T* y, int64_t* indices) {
   const std::vector<int64_t> spatial = spatial_dimensions(x_shape);
@@ -34,43 +64,14 @@ void pool(const PoolSpec& spec, const Shape& x_shape, const T* x, const Window& 
       std::vector<int64_t> index(spatial.size(), 0);
       int64_t at_output = plane * output_size;
       do {
-        T best = std::numeric_limits<T>::lowest();
-        int64_t best_at = -1;
-        double sum = 0;
-        int64_t taps = 0;
-        for_each_tap(window, spatial, index, [&](int64_t, int64_t at) {
-          const T value = image[at];
-          ++taps;
-          if (spec.kind == PoolKind::kMax) {
-            if (best_at >= 0 && !(value > best)) return;
-            best = value;
-            best_at = at;
-          } else {
-            sum += spec.kind == PoolKind::kLp ? std::pow(std::abs(static_cast<double>(value)), spec.p)
-                                              : static_cast<double>(value);
-          }
-        });
-        if (spec.kind == PoolKind::kAverageIncludingPad) taps = padded_taps(window, spatial, index);
-        switch (spec.kind) {
-          case PoolKind::kMax:
-            y[at_output] = best;
-            break;
-          case PoolKind::kLp:
-            y[at_output] = static_cast<T>(std::pow(sum, 1 / spec.p));
-            break;
-          default:
-            y[at_output] = taps == 0 ? T{0} : static_cast<T>(sum / static_cast<double>(taps));
-        }
+        PooledTaps<T> taps;
+        for_each_tap(window, spatial, index, [&](int64_t, int64_t at) { taps.add(spec, image[at], at); });
+        if (spec.kind == PoolKind::kAverageIncludingPad) taps.count = padded_taps(window, spatial, index);
+        y[at_output] = taps.result(spec);
         if (indices != nullptr) {
-          int64_t position = best_at;
-          if (spec.column_major_indices) {
-            position = 0;
-            int64_t step = 1;
-            std::vector<int64_t> at(spatial.size());
-            for (size_t axis = spatial.size(); axis-- > 0; best_at /= spatial[axis]) at[axis] = best_at % spatial[axis];
-            for (size_t axis = 0; axis < spatial.size(); step *= spatial[axis++]) position += at[axis] * step;
-          }
-          indices[at_output] = plane * source_size + position;
+          indices[at_output] =
+              plane * source_size +
+              (spec.column_major_indices ? column_major_position(taps.best_at, spatial) : taps.best_at);
         }
         ++at_output;
       } while (next_index(index, window.output));

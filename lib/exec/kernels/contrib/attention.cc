@@ -128,9 +128,12 @@ void softmax_scores(const AttentionSpec& spec, float scale, const std::vector<bo
                });
 }
 
-// Q [B, N, S, D], K [B, N, T, D], V [B, N, T, E] -> [B, S, N * E].
-Tensor attend(const AttentionSpec& spec, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
-              const Tensor& bias, const onednn::Matmul& fast, Workspace& workspace) {
+// `parts`: Q [B, N, S, D], K [B, N, T, D], V [B, N, T, E] -> [B, S, N * E].
+Tensor attend(const AttentionSpec& spec, std::span<const Tensor> parts, const Tensor& mask, const Tensor& bias,
+              const onednn::Matmul& fast, Workspace& workspace) {
+  const Tensor& q = parts[0];
+  const Tensor& k = parts[1];
+  const Tensor& v = parts[2];
   const int64_t size = q.shape()[3];
   const float scale = spec.scale != 0 ? spec.scale : 1 / std::sqrt(static_cast<float>(size));
   Tensor scores = matrix_product(q, last_two_swapped(k, workspace), fast, workspace);
@@ -201,7 +204,7 @@ KernelPtr make_contrib_attention(const KernelRequest& request) {
       parts.push_back(split_heads(all, first, width, spec.heads, add, workspace));
       first += width;
     }
-    outputs[0] = attend(spec, parts[0], parts[1], parts[2], mask.in(inputs), added.in(inputs), *fast, workspace);
+    outputs[0] = attend(spec, parts, mask.in(inputs), added.in(inputs), *fast, workspace);
   });
 }
 
@@ -228,7 +231,7 @@ KernelPtr make_multi_head_attention(const KernelRequest& request) {
       parts.push_back(split_heads(x, 0, width, spec.heads, add, workspace));
       first += width;
     }
-    outputs[0] = attend(spec, parts[0], parts[1], parts[2], mask.in(inputs), added.in(inputs), *fast, workspace);
+    outputs[0] = attend(spec, parts, mask.in(inputs), added.in(inputs), *fast, workspace);
   });
 }
 

@@ -18,7 +18,7 @@ Image decode_text(const std::string& text) {
   return decode(std::as_bytes(std::span(text.data(), text.size())));
 }
 
-std::string little_endian(uint32_t value, int bytes) {
+std::string little_endian(uint64_t value, int bytes) {
   std::string text;
   for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i) & 0xFF);
   return text;

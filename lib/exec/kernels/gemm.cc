@@ -63,11 +63,7 @@ class OnednnMatmul final : public Kernel {
 
 Tensor transposed(const Tensor& tensor, bool wanted, Workspace& workspace) {
   if (tensor.rank() != 2) throw Error(ErrorKind::kModel, "expected a matrix, got {}", shape_text(tensor.shape()));
-  if (!wanted) return tensor;
-  const Shape shape{tensor.shape()[1], tensor.shape()[0]};
-  Tensor result = workspace.allocate(tensor.type(), shape);
-  copy_strided(tensor.type(), tensor.bytes(), {1, tensor.shape()[1]}, result.mutable_bytes(), shape);
-  return result;
+  return wanted ? permuted(tensor, {1, 0}, workspace) : tensor;
 }
 
 template <class T>

@@ -19,4 +19,7 @@ void copy_strided(DataType type, const std::byte* from, const std::vector<int64_
 void scatter_strided(DataType type, const std::byte* from, const Shape& extents, std::byte* to,
                      const std::vector<int64_t>& strides);
 
+/// The axes in another order: axis i of the result is axis order[i] of the input. Strings are not moved here.
+Tensor permuted(const Tensor& input, const std::vector<int64_t>& order, Workspace& workspace);
+
 }  // namespace narrow::exec

@@ -5,19 +5,6 @@
 namespace narrow::exec {
 namespace {
 
-Tensor permuted(const Tensor& input, const std::vector<int64_t>& order, Workspace& workspace) {
-  const std::vector<int64_t> strides = dense_strides(input.shape());
-  Shape shape;
-  std::vector<int64_t> steps;
-  for (const int64_t axis : order) {
-    shape.push_back(input.shape()[static_cast<size_t>(axis)]);
-    steps.push_back(strides[static_cast<size_t>(axis)]);
-  }
-  Tensor result = workspace.allocate(input.type(), shape);
-  copy_strided(input.type(), input.bytes(), steps, result.mutable_bytes(), shape);
-  return result;
-}
-
 void check_permutation(const std::vector<int64_t>& order, size_t rank) {
   std::vector<bool> seen(rank, false);
   for (const int64_t axis : order) {

@@ -43,22 +43,7 @@ Tensor split_heads(const Tensor& x, int64_t first, int64_t width, int64_t heads,
 // [B, heads, S, size] -> [B, S, heads * size].
 Tensor join_heads(const Tensor& x, Workspace& workspace) {
   const Shape& s = x.shape();
-  Tensor result = workspace.allocate(x.type(), {s[0], s[2], s[1], s[3]});
-  const std::vector<int64_t> own = dense_strides(s);
-  if (x.size() > 0) {
-    copy_strided(x.type(), x.bytes(), {own[0], own[2], own[1], own[3]}, result.mutable_bytes(), result.shape());
-  }
-  return result.reshaped({s[0], s[2], s[1] * s[3]});
-}
-
-Tensor last_two_swapped(const Tensor& x, Workspace& workspace) {
-  const Shape& s = x.shape();
-  Tensor result = workspace.allocate(x.type(), {s[0], s[1], s[3], s[2]});
-  const std::vector<int64_t> own = dense_strides(s);
-  if (x.size() > 0) {
-    copy_strided(x.type(), x.bytes(), {own[0], own[1], own[3], own[2]}, result.mutable_bytes(), result.shape());
-  }
-  return result;
+  return permuted(x, {0, 2, 1, 3}, workspace).reshaped({s[0], s[2], s[1] * s[3]});
 }
 
 // 1 where a key of an image is kept. `mask`: [B, T] of 0 and 1, or [B], the number of keys kept.
@@ -136,7 +121,7 @@ Tensor attend(const AttentionSpec& spec, std::span<const Tensor> parts, const Te
   const Tensor& v = parts[2];
   const int64_t size = q.shape()[3];
   const float scale = spec.scale != 0 ? spec.scale : 1 / std::sqrt(static_cast<float>(size));
-  Tensor scores = matrix_product(q, last_two_swapped(k, workspace), fast, workspace);
+  Tensor scores = matrix_product(q, permuted(k, {0, 1, 3, 2}, workspace), fast, workspace);
   softmax_scores(spec, scale, kept_keys(mask, q.shape()[0], k.shape()[2]), bias, scores);
   return join_heads(matrix_product(scores, v, fast, workspace), workspace);
 }

@@ -1,5 +1,8 @@
 // Operators that graph optimizers make of several: activations with a bias, products with a transposition, scaling or
 // activation, and Pad of the domain com.microsoft.
+#include <algorithm>
+#include <numeric>
+
 #include "lib/exec/kernels/contrib/composition.h"
 #include "lib/exec/kernels/contrib/families.h"
 #include "lib/exec/kernels/families.h"
@@ -28,21 +31,12 @@ namespace {
 // The axes of a matrix product's operand: all but the last two may go behind the first of these (transBatch).
 Tensor turned(const Tensor& x, bool swaps, bool batch_last, Workspace& workspace) {
   if (x.rank() < 2 || (!swaps && !batch_last)) return x;
-  std::vector<size_t> order(x.rank());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::vector<int64_t> order(x.rank());
+  std::iota(order.begin(), order.end(), 0);
   // transBatch: [M, batch..., K] stands for [batch..., M, K].
   if (batch_last) std::rotate(order.begin(), order.begin() + 1, order.end() - 1);
   if (swaps) std::swap(order[order.size() - 1], order[order.size() - 2]);
-  const std::vector<int64_t> own = dense_strides(x.shape());
-  Shape shape;
-  std::vector<int64_t> strides;
-  for (const size_t axis : order) {
-    shape.push_back(x.shape()[axis]);
-    strides.push_back(own[axis]);
-  }
-  Tensor result = workspace.allocate(x.type(), shape);
-  if (result.size() > 0) copy_strided(x.type(), x.bytes(), strides, result.mutable_bytes(), shape);
-  return result;
+  return permuted(x, order, workspace);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "lib/exec/kernels/activation_functions.h"
 #include "lib/exec/kernels/support.h"
 
 namespace narrow::exec {
@@ -38,26 +39,9 @@ const ActivationRow& row_of(const KernelRequest& request, std::string name) {
   refuse(request, fmt::format("there is no activation '{}'", name));
 }
 
-std::vector<float> floats_attribute(const onnx::NodeProto& node, std::string_view name) {
-  const onnx::AttributeProto* attribute = graph::find_attribute(node, name);
-  if (attribute == nullptr) return {};
-  return {attribute->floats().begin(), attribute->floats().end()};
-}
-
 template <class T, class Function>
 void map(std::span<T> values, Function function) {
   for (T& value : values) value = function(value);
-}
-
-template <class T>
-T sigmoid(T x) {
-  return T{1} / (T{1} + std::exp(-x));
-}
-
-// log(1 + e^x) without overflow.
-template <class T>
-T softplus(T x) {
-  return std::max(x, T{0}) + std::log1p(std::exp(-std::abs(x)));
 }
 
 }  // namespace
@@ -72,8 +56,8 @@ std::vector<Activation> read_activations(const KernelRequest& request, const std
     }
     return result;
   }
-  const std::vector<float> alphas = floats_attribute(*request.node, "activation_alpha");
-  const std::vector<float> betas = floats_attribute(*request.node, "activation_beta");
+  const std::vector<float> alphas = graph::floats_attribute(*request.node, "activation_alpha");
+  const std::vector<float> betas = graph::floats_attribute(*request.node, "activation_beta");
   auto alpha = alphas.begin();
   auto beta = betas.begin();
   for (const std::string& name : names->strings()) {

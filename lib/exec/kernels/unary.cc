@@ -3,6 +3,7 @@
 #include <numbers>
 #include <type_traits>
 
+#include "lib/exec/kernels/activation_functions.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
 
@@ -29,17 +30,6 @@ KernelPtr unary(Function function) {
         });
       },
       LayoutUse::kAny);
-}
-
-template <class T>
-T sigmoid(T x) {
-  return T{1} / (T{1} + std::exp(-x));
-}
-
-// ln(1 + e^x) without overflow.
-template <class T>
-T softplus(T x) {
-  return std::max(x, T{0}) + std::log1p(std::exp(-std::abs(x)));
 }
 
 template <class T>

@@ -1,22 +1,18 @@
 #include "calib/element_types.h"
 
-#include <algorithm>
-#include <array>
 #include <type_traits>
 #include <utility>
 
 #include "lib/base/error.h"
 #include "lib/tensor/convert.h"
+#include "lib/tensor/visit_type.h"
 #include "lib/tensor/workspace.h"
 
 namespace narrow::calib {
 namespace {
 
-constexpr std::array kIntegers{DataType::kUint8,  DataType::kInt8,  DataType::kUint16, DataType::kInt16,
-                               DataType::kUint32, DataType::kInt32, DataType::kUint64, DataType::kInt64};
-
 bool is_integer(DataType type) {
-  return std::find(kIntegers.begin(), kIntegers.end(), type) != kIntegers.end();
+  return visit_type(IntegerTypes(), type, []<class T>() {});
 }
 
 bool is_short_float(DataType type) {
@@ -57,32 +53,6 @@ Tensor convert(const Tensor& from) {
   return result;
 }
 
-/// body(T()) for the integer type.
-template <class Body>
-Tensor with_integer(DataType type, const Body& body) {
-  switch (type) {
-    case DataType::kUint8:
-      return body(uint8_t{});
-    case DataType::kInt8:
-      return body(int8_t{});
-    case DataType::kUint16:
-      return body(uint16_t{});
-    case DataType::kInt16:
-      return body(int16_t{});
-    case DataType::kUint32:
-      return body(uint32_t{});
-    case DataType::kInt32:
-      return body(int32_t{});
-    case DataType::kUint64:
-      return body(uint64_t{});
-    case DataType::kInt64:
-      return body(int64_t{});
-    default:
-      ensure(false, "the type is an integer");
-      return {};
-  }
-}
-
 /// Booleans are stored as the bytes 0 and 1.
 Tensor as_integers(const Tensor& tensor) {
   if (tensor.type() != DataType::kBool) return tensor;
@@ -113,10 +83,15 @@ Tensor to_type(const Tensor& tensor, DataType to) {
   }
   if (is_float(tensor.type())) return to_float32(tensor);
   const Tensor integers = as_integers(tensor);
-  return with_integer(integers.type(), [&](auto from) {
-    if (to == DataType::kFloat32) return convert<decltype(from), float>(integers);
-    return with_integer(to, [&](auto wanted) { return convert<decltype(from), decltype(wanted)>(integers); });
+  Tensor result;
+  visit_type(IntegerTypes(), integers.type(), [&]<class From>() {
+    if (to == DataType::kFloat32) {
+      result = convert<From, float>(integers);
+    } else {
+      visit_type(IntegerTypes(), to, [&]<class To>() { result = convert<From, To>(integers); });
+    }
   });
+  return result;
 }
 
 }  // namespace narrow::calib

@@ -7,21 +7,12 @@
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
 #include "lib/tensor/packed.h"
+#include "lib/tensor/visit_type.h"
 
 namespace narrow {
 namespace {
 
 constexpr int64_t kGrain = 32768;
-
-template <class... Types>
-struct List {};
-using NativeTypes = List<float, double, int8_t, uint8_t, int16_t, uint16_t, int32_t, uint32_t, int64_t, uint64_t, bool>;
-
-// False if the type is not listed.
-template <class Body, class... Types>
-bool visit_type(List<Types...> /*types*/, DataType type, Body body) {
-  return ((data_type_of<Types>() == type ? (body.template operator()<Types>(), true) : false) || ...);
-}
 
 [[noreturn]] void fail(DataType from, DataType to) {
   throw Error(ErrorKind::kUnsupported, "no conversion from {} to {}", data_type_name(from), data_type_name(to));
@@ -102,8 +93,8 @@ void convert_each(const From* from, To* to, int64_t count, Function function) {
 
 Tensor native_to_native(const Tensor& tensor, DataType type, Workspace& workspace) {
   Tensor result = workspace.allocate(type, tensor.shape(), tensor.layout());
-  const bool done = visit_type(NativeTypes(), tensor.type(), [&]<class From>() {
-    if (!visit_type(NativeTypes(), type, [&]<class To>() {
+  const bool done = visit_type(FixedTypes(), tensor.type(), [&]<class From>() {
+    if (!visit_type(FixedTypes(), type, [&]<class To>() {
           convert_each(tensor.data<From>().data(), result.mutable_data<To>().data(), tensor.size(),
                        [](From value) { return convert_number<To>(value); });
         })) {
@@ -117,7 +108,7 @@ Tensor native_to_native(const Tensor& tensor, DataType type, Workspace& workspac
 Tensor to_wide_float(const Tensor& tensor, Workspace& workspace) {
   if (tensor.type() == DataType::kFloat32) return tensor;
   Tensor result = workspace.allocate(DataType::kFloat32, tensor.shape(), tensor.layout());
-  const bool done = visit_type(NativeTypes(), tensor.type(), [&]<class From>() {
+  const bool done = visit_type(FixedTypes(), tensor.type(), [&]<class From>() {
     convert_each(tensor.data<From>().data(), result.mutable_data<float>().data(), tensor.size(),
                  [](From value) { return widest_float(value); });
   });

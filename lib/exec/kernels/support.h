@@ -16,6 +16,7 @@
 #include "lib/exec/float_program.h"
 #include "lib/exec/kernel.h"
 #include "lib/graph/attributes.h"
+#include "lib/tensor/visit_type.h"
 
 namespace narrow::exec {
 
@@ -80,27 +81,11 @@ Tensor reuse_or_allocate(Tensor& candidate, DataType type, const Shape& shape, L
 
 int64_t product(std::span<const int64_t> dimensions);
 
-template <class... Types>
-struct TypeList {};
-
-using FloatTypes = TypeList<float, double>;
-using IntegerTypes = TypeList<int8_t, uint8_t, int16_t, uint16_t, int32_t, uint32_t, int64_t, uint64_t>;
-using SignedTypes = TypeList<float, double, int8_t, int16_t, int32_t, int64_t>;
-using NumberTypes = TypeList<float, double, int8_t, uint8_t, int16_t, uint16_t, int32_t, uint32_t, int64_t, uint64_t>;
-using FixedTypes =
-    TypeList<float, double, int8_t, uint8_t, int16_t, uint16_t, int32_t, uint32_t, int64_t, uint64_t, bool>;
-
 /// Calls body.template operator()<T>() with the element type `type`. Throws Error(kUnsupported) if T is not listed.
 template <class Body, class... Types>
-void dispatch_type(TypeList<Types...> /*types*/, DataType type, Body body) {
-  bool done = false;
-  const auto attempt = [&]<class T>() {
-    if (done || data_type_of<T>() != type) return;
-    done = true;
-    body.template operator()<T>();
-  };
-  (attempt.template operator()<Types>(), ...);
-  if (!done) throw Error(ErrorKind::kUnsupported, "no kernel for elements of type {}", data_type_name(type));
+void dispatch_type(TypeList<Types...> types, DataType type, Body body) {
+  if (visit_type(types, type, body)) return;
+  throw Error(ErrorKind::kUnsupported, "no kernel for elements of type {}", data_type_name(type));
 }
 
 /// 128 bits to move.

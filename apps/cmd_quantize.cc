@@ -1,7 +1,5 @@
 #include <filesystem>
 
-#include <filesystem>
-
 #include "apps/commands.h"
 #include "apps/common_options.h"
 #include "apps/paths.h"

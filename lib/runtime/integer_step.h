@@ -64,6 +64,9 @@ GroupOrReason lower_softmax(const LowerContext& context, const onnx::NodeProto& 
 GroupOrReason lower_concat(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_max_pool(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_average_pool(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_dynamic_quantize(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_matmul_integer(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_conv_integer(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto& node);
 
 /// How a group goes on behind its head: activations (and a bias) that fold into it, then the integers it ends in.
@@ -80,6 +83,11 @@ struct EndOptions {
   int64_t bias_columns = 0;
 };
 GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, EndOptions options = {});
+
+/// The limits that a Relu or Clip sets, if they are constant; absent for any other node.
+std::optional<onednn::Clamp> clamp_of(const LowerContext& context, const onnx::NodeProto& node);
+/// x clamped by `second` after it was clamped by `first`.
+onednn::Clamp compose(const onednn::Clamp& first, const onednn::Clamp& second);
 
 /// The 8-bit per-tensor integers behind input `i`, or nullptr.
 const Quantized* activation(const LowerContext& context, const onnx::NodeProto& node, int i);

@@ -1,5 +1,6 @@
 #include "lib/runtime/lower.h"
 
+#include <functional>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -9,6 +10,7 @@
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/linear_kernels.h"
 #include "lib/runtime/mac_count.h"
+#include "lib/runtime/qoperator.h"
 
 namespace narrow::runtime {
 namespace {
@@ -44,6 +46,7 @@ class Lowering {
     for (const onnx::NodeProto& node : model_.graph().node()) {
       plan(node);
     }
+    sort_steps();
     keep_needed();
     build();
     return std::move(result_);
@@ -151,6 +154,7 @@ class Lowering {
       made_.insert(step.outputs.begin(), step.outputs.end());
       steps_.push_back({info, std::move(step.kernel), std::move(step.inputs), std::move(step.outputs)});
     }
+    if (node.op_type() == "DynamicQuantizeLinear") return;
     for (const onnx::NodeProto* member : group.nodes) cover(*member, std::nullopt, renamed);
   }
 
@@ -201,6 +205,26 @@ class Lowering {
     std::erase_if(result_.quantized, [&](const auto& entry) { return !needed.contains(entry.first); });
   }
 
+  // A group stands where its first node stood, but may read what a later node of it reads. Stable otherwise.
+  void sort_steps() {
+    std::unordered_map<std::string, size_t> producers;
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      for (const std::string& output : steps_[i].outputs) producers.emplace(output, i);
+    }
+    std::vector<PlannedStep> sorted;
+    std::vector<bool> placed(steps_.size(), false);
+    const std::function<void(size_t)> place = [&](size_t i) {
+      if (placed[i]) return;
+      placed[i] = true;
+      for (const std::string& input : steps_[i].inputs) {
+        if (const auto found = producers.find(input); found != producers.end()) place(found->second);
+      }
+      sorted.push_back(std::move(steps_[i]));
+    };
+    for (size_t i = 0; i < steps_.size(); ++i) place(i);
+    steps_ = std::move(sorted);
+  }
+
   void use_constant(const std::string& value) {
     if (value.empty() || used_constants_.contains(value)) return;
     const auto own = own_constants_.find(value);
@@ -244,7 +268,8 @@ class Lowering {
 }  // namespace
 
 LoweredModel lower(const graph::Model& quantized, const LowerOptions& options) {
-  return Lowering(quantized, options).lower();
+  const std::optional<graph::Model> qdq = qoperators_to_qdq(quantized);
+  return Lowering(qdq ? *qdq : quantized, options).lower();
 }
 
 }  // namespace narrow::runtime

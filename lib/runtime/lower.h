@@ -1,9 +1,10 @@
-// Lowers a quantized (QDQ) model to a program whose node groups run on integer kernels.
+// Lowers a quantized model to a program whose node groups run on integer kernels.
 //
 //   x -> QuantizeLinear -> DequantizeLinear -> op [-> Relu/Clip] -> QuantizeLinear -> y
 //
 // becomes one step that reads integers and writes integers. Whatever has no such form runs in float32 on dequantized
-// values, and the coverage says so.
+// values, and the coverage says so. Operators that compute on integers by themselves (QLinearConv, QGemm, ...) are read
+// as such groups.
 #pragma once
 
 #include <cstdint>

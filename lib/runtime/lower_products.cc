@@ -11,6 +11,7 @@
 #include "lib/graph/attributes.h"
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/product_kernels.h"
+#include "lib/runtime/signed_weights.h"
 
 namespace narrow::runtime {
 namespace {
@@ -27,49 +28,6 @@ const Tensor* weight_integers(const LowerContext& context, const onnx::NodeProto
   const Tensor* integers = source == nullptr ? nullptr : context.quant.constant(source->integer);
   if (integers == nullptr) return nullptr;
   return integers->type() == DataType::kInt8 || integers->type() == DataType::kUint8 ? integers : nullptr;
-}
-
-struct SignedWeights {
-  Tensor integers;                   // int8
-  std::vector<int32_t> zero_points;  // one, or one per channel
-};
-
-// Calls visit(index, channel) for every element.
-template <class Visit>
-void for_each_weight(const Shape& shape, std::optional<int64_t> axis, Visit visit) {
-  const int64_t count = element_count(shape);
-  int64_t inner = 1;
-  int64_t channels = 1;
-  if (axis) {
-    channels = shape[static_cast<size_t>(*axis)];
-    for (auto i = static_cast<size_t>(*axis) + 1; i < shape.size(); ++i) inner *= shape[i];
-  }
-  for (int64_t i = 0; i < count; ++i)
-    visit(static_cast<size_t>(i), static_cast<size_t>(axis ? i / inner % channels : 0));
-}
-
-// uint8 weights become int8 by moving their zero point; zero points are then taken out where the differences fit int8.
-SignedWeights sign_weights(const Tensor& weights, const quant::QuantParams& params) {
-  SignedWeights result{Tensor(DataType::kInt8, weights.shape()), params.zero_points};
-  const auto target = result.integers.mutable_data<int8_t>();
-  const bool is_unsigned = weights.type() == DataType::kUint8;
-  for (size_t i = 0; i < target.size(); ++i) {
-    target[i] = static_cast<int8_t>(is_unsigned ? weights.data<uint8_t>()[i] - 128 : weights.data<int8_t>()[i]);
-  }
-  if (is_unsigned) {
-    for (int32_t& zero_point : result.zero_points) zero_point -= 128;
-  }
-  bool fits = true;
-  const auto difference = [&](size_t i, size_t channel) { return target[i] - result.zero_points[channel]; };
-  for_each_weight(weights.shape(), params.axis, [&](size_t i, size_t channel) {
-    fits = fits && difference(i, channel) >= std::numeric_limits<int8_t>::min() &&
-           difference(i, channel) <= std::numeric_limits<int8_t>::max();
-  });
-  if (!fits) return result;
-  for_each_weight(weights.shape(), params.axis,
-                  [&](size_t i, size_t channel) { target[i] = static_cast<int8_t>(difference(i, channel)); });
-  std::fill(result.zero_points.begin(), result.zero_points.end(), 0);
-  return result;
 }
 
 void set_source(ProductGroup& group, const Quantized& x) {
@@ -133,7 +91,7 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
     }
     group.bias = *bias;
   }
-  SignedWeights own = sign_weights(*weights, weight_params);
+  SignedWeights own = sign_weights(*weights, weight_params.zero_points, weight_params.axis);
   group.weights = std::move(own.integers);
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
@@ -167,7 +125,7 @@ GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& nod
     if (!row) return Reason{ReasonCode::kNoIntegerKernel, fmt::format("bias of shape {}", shape_text(bias->shape()))};
     group.bias = std::move(*row);
   }
-  SignedWeights own = sign_weights(*weights, weight_params);
+  SignedWeights own = sign_weights(*weights, weight_params.zero_points, weight_params.axis);
   group.weights = std::move(own.integers);
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
@@ -210,7 +168,7 @@ GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& n
   }
   MatmulGroup group;
   set_source(group, *a);
-  SignedWeights own = sign_weights(*weights, weight_params);
+  SignedWeights own = sign_weights(*weights, weight_params.zero_points, weight_params.axis);
   const int64_t columns = weights->rank() < 2 ? 0 : weights->shape().back();
   group.weights = std::move(own.integers);
   group.weight_zero_points = std::move(own.zero_points);

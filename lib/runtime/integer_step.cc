@@ -127,6 +127,11 @@ const Tensor* LowerContext::constant(const std::string& value) const {
   return &dequantized_.emplace(value, quant::dequantize(*integers, source->params)).first->second;
 }
 
+bool moves_elements(const onnx::NodeProto& node) {
+  const LowerNode lowering = find_lowering(node);
+  return lowering == lower_movement || lowering == lower_concat || lowering == lower_max_pool;
+}
+
 LowerNode find_lowering(const onnx::NodeProto& node) {
   if (!graph::canonical_domain(node.domain()).empty()) return nullptr;
   const auto* row = std::lower_bound(std::begin(kLowerings), std::end(kLowerings), std::string_view(node.op_type()),

@@ -24,11 +24,18 @@ struct IntegerStep {
   std::vector<std::string> outputs;
 };
 
+/// A real value and integers that stand for it, though no DequantizeLinear says so.
+struct DerivedSource {
+  std::string real;
+  Quantized integers;
+};
+
 /// A group: the steps in order, and the nodes they compute (the head first, then what is folded behind it).
 struct IntegerGroup {
   std::vector<IntegerStep> steps;
   std::vector<const onnx::NodeProto*> nodes;
   std::map<std::string, Tensor> constants;  // that only this group knows
+  std::vector<DerivedSource> sources;       // real values that the group has as integers, too
 };
 
 using GroupOrReason = std::variant<IntegerGroup, Reason>;
@@ -55,6 +62,13 @@ using LowerNode = GroupOrReason (*)(const LowerContext& context, const onnx::Nod
 /// nullptr: the operator has no integer kernel.
 LowerNode find_lowering(const onnx::NodeProto& node);
 
+/// True for operators whose lowering moves or selects elements, and makes no new ones.
+bool moves_elements(const onnx::NodeProto& node);
+
+inline bool is_byte(DataType type) {
+  return type == DataType::kInt8 || type == DataType::kUint8;
+}
+
 GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& node);
@@ -68,6 +82,16 @@ GroupOrReason lower_dynamic_quantize(const LowerContext& context, const onnx::No
 GroupOrReason lower_matmul_integer(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_conv_integer(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto& node);
+
+/// What an operator that moves elements makes of a quantized constant: exporters transpose weights behind their
+/// DequantizeLinear.
+struct MovedConstant {
+  Tensor integers;
+  quant::QuantParams params;
+};
+/// Absent if input 0 is no quantized constant, another input is not constant, or scales per channel would not be per
+/// channel any more.
+std::optional<MovedConstant> move_constant(const LowerContext& context, const onnx::NodeProto& node);
 
 /// How a group goes on behind its head: activations (and a bias) that fold into it, then the integers it ends in.
 struct GroupEnd {

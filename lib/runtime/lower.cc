@@ -59,6 +59,7 @@ class Lowering {
     if (linear != nullptr && is_quantize(node)) return plan_quantize(node, *linear);
     if (linear != nullptr && is_dequantize(node)) return plan_dequantize(node, *linear);
     if (constants_.can_fold(node)) return constants_.fold(node, context_.opset(node));
+    if (auto moved = move_constant(context_, node)) return note_moved(node, *std::move(moved));
     plan_compute(node);
   }
 
@@ -107,6 +108,12 @@ class Lowering {
         {info_of(node), make_dequantize(linear.params, options_.kernels), {linear.integer}, {node.output(0)}});
   }
 
+  void note_moved(const onnx::NodeProto& node, MovedConstant moved) {
+    const std::string name = node.output(0) + "/integers";
+    quant_.add_constant(name, std::move(moved.integers));
+    quant_.add_source(node.output(0), {.integer = name, .params = std::move(moved.params)});
+  }
+
   void plan_compute(const onnx::NodeProto& node) {
     const LowerNode lower_node = find_lowering(node);
     GroupOrReason made =
@@ -116,10 +123,14 @@ class Lowering {
             : try_lower(lower_node, node);
     const bool plain_op = !is_quantize(node) && !is_dequantize(node);
     if (auto* group = std::get_if<IntegerGroup>(&made)) return plan_group(node, std::move(*group));
-    Reason reason = std::get<Reason>(std::move(made));
+    std::optional<Reason> reason = std::get<Reason>(std::move(made));
     if (!is_float(node)) reason = {ReasonCode::kNotFloat, {}};
+    if (moves_integers(node)) {
+      reason.reset();
+      quant_.add_type(node.output(0), quant_.type(node.input(0)));
+    }
     plan_float(node);
-    if (plain_op) cover(node, std::move(reason), {});
+    if (plain_op) cover(node, reason, {});
   }
 
   // What oneDNN refuses runs on float kernels, with its reason.
@@ -133,6 +144,13 @@ class Lowering {
     }
   }
 
+  // A node that takes 8-bit integers as they are, such as a Reshape between QLinear operators.
+  bool moves_integers(const onnx::NodeProto& node) const {
+    if (node.input_size() == 0 || node.output_size() == 0 || !moves_elements(node)) return false;
+    const DataType type = quant_.index().type(node.output(0)).type;
+    return is_byte(quant_.type(node.input(0))) && (type == DataType::kUndefined || is_byte(type));
+  }
+
   bool is_float(const onnx::NodeProto& node) const {
     const DataType type = node.output_size() > 0 ? quant_.index().type(node.output(0)).type : DataType::kUndefined;
     return type == DataType::kUndefined || type == DataType::kFloat32;
@@ -142,6 +160,7 @@ class Lowering {
     std::map<std::string, std::string> renamed;
     const IntegerStep& first = group.steps.front();
     if (group.steps.size() == 1 && !first.outputs.empty()) renamed[node.output(0)] = first.outputs.front();
+    for (DerivedSource& derived : group.sources) quant_.add_source(derived.real, std::move(derived.integers));
     for (auto& [name, tensor] : group.constants) own_constants_[name] = std::move(tensor);
     exec::StepInfo info = info_of(*group.nodes.back());
     info.op_type = node.op_type();

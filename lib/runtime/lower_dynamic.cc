@@ -14,10 +14,6 @@
 namespace narrow::runtime {
 namespace {
 
-bool is_byte(DataType type) {
-  return type == DataType::kInt8 || type == DataType::kUint8;
-}
-
 bool is_op(const onnx::NodeProto& node, std::string_view op_type) {
   return node.op_type() == op_type && graph::canonical_domain(node.domain()).empty();
 }

@@ -199,6 +199,20 @@ const Quantized* QuantGraph::source(std::string_view value) const {
   return found == sources_.end() ? nullptr : found->second;
 }
 
+DataType QuantGraph::type(const std::string& value) const {
+  const auto found = storage_.find(value);
+  return found != storage_.end() ? found->second : index_.type(value).type;
+}
+
+void QuantGraph::add_constant(const std::string& value, Tensor tensor) {
+  constants_[value] = std::move(tensor);
+}
+
+void QuantGraph::add_source(const std::string& value, Quantized integers) {
+  derived_.push_back(std::move(integers));
+  sources_[value] = &derived_.back();
+}
+
 const Quantized* QuantGraph::target(std::string_view value) const {
   const auto found = targets_.find(value);
   return found == targets_.end() ? nullptr : found->second;

@@ -215,5 +215,74 @@ TEST(Dynamic, AllZerosHaveScaleZero) {
   EXPECT_THAT(outputs[0].data<float>().subspan(0, 2), ElementsAre(1.0F, 0.0F));
 }
 
+// Quantizers that place one pair in front of each product leave real values between it and what moves them.
+TEST(Movement, IntegersGoOnBehindUnquantizedMovement) {
+  const graph::Model model = qdq_model(R"(agraph (float[1,2,4,4] x) => (float[1,8] y)
+<float s = {0.5}, uint8 z = {3}, float sw = {0.25}, int8 zw = {0}, int8[8,8] w_q = {1,2,3,4,5,6,7,8,-1,-2,-3,-4,-5,-6,-7,
+ -8,1,2,3,4,5,6,7,8,-1,-2,-3,-4,-5,-6,-7,-8,1,2,3,4,5,6,7,8,-1,-2,-3,-4,-5,-6,-7,-8,1,2,3,4,5,6,7,8,-1,-2,-3,-4,-5,-6,
+ -7,-8}, int64[2] flat = {1, 8}, int64[8] pads = {0, 0, 0, 0, 0, 0, 0, 0}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  r = DequantizeLinear(x_q, s, z)
+  [pool] p = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(r)
+  [pad] padded = Pad(p, pads)
+  [reshape] f = Reshape(padded, flat)
+  w = DequantizeLinear(w_q, sw, zw)
+  [transpose] wt = Transpose<perm = [1, 0]>(w)
+  [product] y = MatMul(f, wt)
+})");
+  const LoweredModel lowered = lower(model);
+  for (const char* node : {"pool", "pad", "reshape", "product"})
+    EXPECT_TRUE(coverage_of(lowered, node).integer) << node;
+  EXPECT_EQ(lowered.program.steps().size(), 5U);  // quantize, pool, pad, reshape, product: nothing is dequantized
+  const exec::Feed feed{{"x", random_floats({1, 2, 4, 4}, 3)}};
+  expect_close(test::run(lowered, feed).outputs[0], by_definition(model, feed)[0]);
+}
+
+TEST(Movement, TransposedWeightsKeepTheirScalesPerChannel) {
+  const graph::Model model = qdq_model(R"(agraph (float[2,3] x) => (float[2,2] y)
+<float s = {0.5}, uint8 z = {3}, float[2] sw = {0.25, 2.0}, int8[2] zw = {0, 0}, int8[2,3] w_q = {1, 2, 3, -4, 5, -6}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  r = DequantizeLinear(x_q, s, z)
+  w = DequantizeLinear<axis = 0>(w_q, sw, zw)
+  wt = Transpose(w)
+  [product] y = MatMul(r, wt)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_TRUE(coverage_of(lowered, "product").integer);
+  EXPECT_EQ(lowered.program.steps().size(), 2U);
+  const exec::Feed feed{{"x", random_floats({2, 3}, 3)}};
+  expect_close(test::run(lowered, feed).outputs[0], by_definition(model, feed)[0]);
+}
+
+TEST(Movement, APaddingValueBetweenTwoIntegersStaysReal) {
+  const graph::Model model = qdq_model(R"(agraph (float[1,2] x) => (float[1,4] y)
+<float s = {0.5}, uint8 z = {3}, int64[4] pads = {0, 1, 0, 1}, float value = {0.3}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  r = DequantizeLinear(x_q, s, z)
+  [pad] y = Pad(r, pads, value)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_FALSE(coverage_of(lowered, "pad").integer);
+  const exec::Feed feed{{"x", Tensor::of<float>({1, 2}, {1, 2})}};
+  EXPECT_THAT(test::run(lowered, feed).outputs[0].data<float>(), ElementsAre(0.3F, 1, 2, 0.3F));
+}
+
+TEST(Movement, OperatorsOnIntegersThemselvesCount) {
+  const graph::Model model = qdq_model(R"(agraph (uint8[1,1,4,4] x) => (uint8[1,4] y)
+<int64[2] flat = {1, 4}>
+{
+  [pool] p = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(x)
+  [reshape] y = Reshape(p, flat)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_TRUE(coverage_of(lowered, "pool").integer);
+  EXPECT_TRUE(coverage_of(lowered, "reshape").integer);
+  const Tensor x = Tensor::of<uint8_t>({1, 1, 4, 4}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 200});
+  EXPECT_THAT(integers(test::run(lowered, {{"x", x}}).outputs[0]), ElementsAre(6, 8, 14, 200));
+}
+
 }  // namespace
 }  // namespace narrow::runtime

@@ -130,10 +130,12 @@ Json effective_options(const PipelineOptions& options) {
 }  // namespace
 
 void refuse_quantized(const graph::Model& model) {
-  const int64_t quantized = count_nodes(model, "QuantizeLinear");
-  if (quantized == 0) return;
-  throw Error(ErrorKind::kUnsupported,
-              "the model is quantized already (it has {} QuantizeLinear nodes); give the float model", quantized);
+  for (const char* op_type : {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm"}) {
+    const int64_t quantized = count_nodes(model, op_type);
+    if (quantized == 0) continue;
+    throw Error(ErrorKind::kUnsupported, "the model is quantized already (it has {} {} nodes); give the float model",
+                quantized, op_type);
+  }
 }
 
 validate::Validation run_validation(ValidateRun run, Stages& stages) {
@@ -141,6 +143,7 @@ validate::Validation run_validation(ValidateRun run, Stages& stages) {
   validate::ValidateOptions options;
   options.workers = run.workers;
   options.progress = stages.progress();
+  options.check_samples = run.check_samples;
   if (!run.speed) options.speed_repetitions = 0;
   return stages.run("validate", [&] { return validate::validate(run.float_model, run.quantized, samples, options); });
 }

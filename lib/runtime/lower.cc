@@ -8,6 +8,7 @@
 #include "lib/base/error.h"
 #include "lib/exec/float_program.h"
 #include "lib/runtime/integer_step.h"
+#include "lib/runtime/kernels/checked_kernel.h"
 #include "lib/runtime/kernels/linear_kernels.h"
 #include "lib/runtime/mac_count.h"
 #include "lib/runtime/qoperator.h"
@@ -40,7 +41,10 @@ class Lowering {
         options_(options),
         quant_(model),
         constants_(model),
-        context_(quant_, constants_, options.kernels) {}
+        context_(quant_, constants_, options.kernels),
+        reference_(quant_, constants_, KernelChoice::kReference) {
+    if (options.check_kernels) result_.checks = std::make_shared<KernelChecks>();
+  }
 
   LoweredModel lower() {
     for (const onnx::NodeProto& node : model_.graph().node()) {
@@ -136,7 +140,10 @@ class Lowering {
   // What oneDNN refuses runs on float kernels, with its reason.
   GroupOrReason try_lower(LowerNode lower_node, const onnx::NodeProto& node) const {
     try {
-      return lower_node(context_, node);
+      GroupOrReason made = lower_node(context_, node);
+      auto* group = std::get_if<IntegerGroup>(&made);
+      if (group != nullptr && result_.checks) add_oracle(lower_node(reference_, node), node, *group);
+      return made;
     } catch (Error& error) {
       if (error.kind() == ErrorKind::kUnsupported) return Reason{ReasonCode::kNoIntegerKernel, error.what()};
       error.add_context(fmt::format("node '{}' ({})", graph::node_label(node), node.op_type()));
@@ -149,6 +156,19 @@ class Lowering {
     if (node.input_size() == 0 || node.output_size() == 0 || !moves_elements(node)) return false;
     const DataType type = quant_.index().type(node.output(0)).type;
     return is_byte(quant_.type(node.input(0))) && (type == DataType::kUndefined || is_byte(type));
+  }
+
+  // Steps whose kernels have reference loops are run beside them.
+  void add_oracle(GroupOrReason made, const onnx::NodeProto& node, IntegerGroup& group) const {
+    auto* reference = std::get_if<IntegerGroup>(&made);
+    if (reference == nullptr || reference->steps.size() != group.steps.size()) return;
+    for (size_t i = 0; i < group.steps.size(); ++i) {
+      IntegerStep& step = group.steps[i];
+      IntegerStep& oracle = reference->steps[i];
+      if (oracle.kernel->implementation() == step.kernel->implementation()) continue;
+      const size_t row = result_.checks->add_row(graph::node_label(node), node.op_type());
+      step.kernel = make_checked(std::move(step.kernel), std::move(oracle.kernel), result_.checks, row);
+    }
   }
 
   bool is_float(const onnx::NodeProto& node) const {
@@ -275,6 +295,7 @@ class Lowering {
   QuantGraph quant_;
   exec::Constants constants_;
   LowerContext context_;
+  LowerContext reference_;
   std::vector<PlannedStep> steps_;
   std::unordered_set<const onnx::NodeProto*> folded_;
   std::unordered_set<std::string> made_;  // integer values that groups end in

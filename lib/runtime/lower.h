@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,20 @@ enum class KernelChoice { kFast, kReference };
 
 struct LowerOptions {
   KernelChoice kernels = KernelChoice::kFast;
+  /// Runs both kinds on the same inputs, goes on with the fast results and counts the differences in
+  /// LoweredModel::checks.
+  bool check_kernels = false;
+};
+
+/// What a fast kernel computed otherwise than the reference loops on the same inputs, over all runs.
+struct KernelCheck {
+  std::string node;  // label
+  std::string op_type;
+  int64_t elements = 0;
+  int64_t unequal = 0;
+  /// By more than one step; of float32 results by more than 1e-4 of the largest magnitude. Rounding explains one step.
+  int64_t beyond_one = 0;
+  int64_t most = 0;  // steps; 0 for float32 results
 };
 
 /// How one compute node of the quantized model runs; QuantizeLinear and DequantizeLinear are not compute nodes.
@@ -49,6 +64,11 @@ struct Coverage {
   double mac_share() const;
 };
 
+/// Collected by the kernels as they run, from any thread.
+class KernelChecks;
+/// In the order of the program's steps.
+std::vector<KernelCheck> results_of(const KernelChecks& checks);
+
 /// One integer tensor of the lowered program.
 struct QuantizedValue {
   std::string real;  // the float32 value it stands for: the graph output that its DequantizeLinear makes, if
@@ -72,6 +92,7 @@ struct LoweredModel {
   Coverage coverage;
   std::map<std::string, QuantizedValue> quantized;  // by the name of the QuantizeLinear's output
   std::vector<MacCount> mac_counts;
+  std::shared_ptr<KernelChecks> checks;  // with LowerOptions::check_kernels
 };
 
 /// Throws Error(kModel) naming the node for quantization parameters that can not be (axis outside the rank, scales of

@@ -1,5 +1,6 @@
 #include "lib/onednn/convolution.h"
 
+#include <algorithm>
 #include <array>
 
 #include "lib/base/parallel.h"
@@ -53,6 +54,7 @@ class Convolution::State {
  private:
   void check_source(const Tensor& source) const;
   Shape result_shape(const Shape& source) const;
+  double operations(const Tensor& result) const;
   dnnl::primitive_attr attributes(const dnnl::memory::desc& result) const;
   dnnl::convolution_forward::primitive_desc describe(const dnnl::memory::desc& source,
                                                      const dnnl::memory::desc& result) const;
@@ -104,6 +106,11 @@ Shape Convolution::State::result_shape(const Shape& source) const {
     result.push_back(room / spec_.strides[axis] + 1);
   }
   return result;
+}
+
+double Convolution::State::operations(const Tensor& result) const {
+  const int64_t terms = element_count(weights_shape_) / std::max<int64_t>(weights_shape_[0], 1);
+  return static_cast<double>(result.size()) * static_cast<double>(std::max(terms, kFewestTerms));
 }
 
 dnnl::primitive_attr Convolution::State::attributes(const dnnl::memory::desc& result) const {
@@ -175,7 +182,7 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
   const PrimitiveKey key{.source = source.shape(), .other = {}, .threads = thread_count()};
   const auto primitive = cache_.get(key, [&] {
     const auto plan = [&] { return make(source.shape(), result.shape()); };
-    return spec_.source == DataType::kFloat32 ? plan_deterministic(plan) : plan();
+    return plan_threads(plan, {.operations = operations(result), .type = spec_.source});
   });
   if (spec_.add_residual) {
     ensure(

@@ -171,7 +171,8 @@ Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace
   const MatmulKey key{.shapes = {.source = shapes.a, .other = shapes.b, .threads = thread_count()}, .type_b = type_b};
   const auto primitive = cache_.get(key, [&] {
     const auto plan = [&] { return make(shapes, type_b); };
-    return spec_.source == DataType::kFloat32 ? plan_deterministic(plan) : plan();
+    const double operations = static_cast<double>(result.size()) * static_cast<double>(shapes.a.back());
+    return plan_threads(plan, {.operations = operations, .type = spec_.source});
   });
   const Tensor plain_a = to_layout(a, Layout::kPlain);
   const size_t residuals = spec_.add_residual ? 1 : 0;

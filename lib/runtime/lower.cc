@@ -9,6 +9,7 @@
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/linear_kernels.h"
 #include "lib/runtime/mac_count.h"
+#include "lib/runtime/table_islands.h"
 
 namespace narrow::runtime {
 namespace {
@@ -38,24 +39,32 @@ class Lowering {
         options_(options),
         quant_(model),
         constants_(model),
-        context_(quant_, constants_, options.kernels) {}
+        context_(quant_, constants_, options.kernels),
+        islands_(context_) {}
 
   LoweredModel lower() {
-    for (const onnx::NodeProto& node : model_.graph().node()) {
-      plan(node);
+    for (const onnx::NodeProto& node : model_.graph().node()) fold(node);
+    if (options_.kernels == KernelChoice::kFast) {
+      for (const onnx::NodeProto& node : model_.graph().node()) islands_.visit(node);
     }
+    for (const onnx::NodeProto& node : model_.graph().node()) plan(node);
     keep_needed();
     build();
     return std::move(result_);
   }
 
  private:
+  void fold(const onnx::NodeProto& node) {
+    if (quant_.linear(node) != nullptr || !constants_.can_fold(node)) return;
+    constants_.fold(node, context_.opset(node));
+    folded_.insert(&node);
+  }
+
   void plan(const onnx::NodeProto& node) {
     if (folded_.contains(&node)) return;
     const Quantized* linear = quant_.linear(node);
     if (linear != nullptr && is_quantize(node)) return plan_quantize(node, *linear);
     if (linear != nullptr && is_dequantize(node)) return plan_dequantize(node, *linear);
-    if (constants_.can_fold(node)) return constants_.fold(node, context_.opset(node));
     plan_compute(node);
   }
 
@@ -85,6 +94,10 @@ class Lowering {
     if (linear.integer != node.output(0) || quant_.constant(node.output(0)) != nullptr) return;
     note_quantized(node, linear);
     if (made_.contains(linear.integer)) return;
+    if (islands_.function(linear.integer) != nullptr) {
+      steps_.push_back({info_of(node), table_of(linear), {islands_.function(linear.integer)->root}, {linear.integer}});
+      return;
+    }
     const Quantized* source = quant_.source(node.input(0));
     if (source != nullptr && source->per_tensor8() && linear.per_tensor8()) {
       const Affine8 wanted = affine_of(linear);
@@ -96,6 +109,10 @@ class Lowering {
     }
     steps_.push_back(
         {info_of(node), make_quantize(linear.params, options_.kernels), {node.input(0)}, {linear.integer}});
+  }
+
+  exec::KernelPtr table_of(const Quantized& target) const {
+    return make_table(islands_.function(target.integer)->table, affine_of(target).storage());
   }
 
   void plan_dequantize(const onnx::NodeProto& node, const Quantized& linear) {
@@ -140,6 +157,7 @@ class Lowering {
     const IntegerStep& first = group.steps.front();
     if (group.steps.size() == 1 && !first.outputs.empty()) renamed[node.output(0)] = first.outputs.front();
     for (auto& [name, tensor] : group.constants) own_constants_[name] = std::move(tensor);
+    use_deeper_root(node, group);
     exec::StepInfo info = info_of(*group.nodes.back());
     info.op_type = node.op_type();
     info.fused.clear();
@@ -154,6 +172,15 @@ class Lowering {
     for (const onnx::NodeProto* member : group.nodes) cover(*member, std::nullopt, renamed);
   }
 
+  // An elementwise group inside an island begins where the island does.
+  void use_deeper_root(const onnx::NodeProto& node, IntegerGroup& group) const {
+    if (!is_elementwise(node)) return;
+    const Quantized* target = quant_.target(group.nodes.back()->output(0));
+    if (target == nullptr || islands_.function(target->integer) == nullptr) return;
+    group.steps.clear();
+    group.steps.push_back({table_of(*target), {islands_.function(target->integer)->root}, {target->integer}});
+  }
+
   void plan_float(const onnx::NodeProto& node) {
     FloatKernel made = make_float_kernel(context_, node);
     PlannedStep step{info_of(node), std::move(made.kernel), {}, {node.output().begin(), node.output().end()}};
@@ -161,6 +188,7 @@ class Lowering {
     for (size_t i = 0; i < reads.size(); ++i) {
       step.inputs.push_back(made.held[i] ? std::string() : quant_.canonical(reads[i]));
     }
+    if (islands_.contains(node)) island_steps_.push_back({steps_.size(), result_.coverage.nodes.size()});
     steps_.push_back(std::move(step));
   }
 
@@ -194,8 +222,14 @@ class Lowering {
         else
           output.clear();
       }
-      if (!wanted) step.kernel = nullptr;
+      if (!wanted) step.kernel = nullptr;  // an island's float step: its tables do the work
       if (wanted) needed.insert(step.inputs.begin(), step.inputs.end());
+    }
+    for (const IslandStep& island : island_steps_) {
+      if (steps_[island.step].kernel != nullptr) continue;
+      NodeCoverage& row = result_.coverage.nodes[island.coverage];
+      row.integer = true;
+      row.reason.reset();
     }
     std::erase_if(steps_, [](const PlannedStep& step) { return step.kernel == nullptr; });
     std::erase_if(result_.quantized, [&](const auto& entry) { return !needed.contains(entry.first); });
@@ -232,6 +266,13 @@ class Lowering {
   QuantGraph quant_;
   exec::Constants constants_;
   LowerContext context_;
+  TableIslands islands_;
+  // A float step of an island, and its node's row of the coverage.
+  struct IslandStep {
+    size_t step = 0;
+    size_t coverage = 0;
+  };
+  std::vector<IslandStep> island_steps_;
   std::vector<PlannedStep> steps_;
   std::unordered_set<const onnx::NodeProto*> folded_;
   std::unordered_set<std::string> made_;  // integer values that groups end in

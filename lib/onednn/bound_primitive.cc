@@ -33,6 +33,12 @@ double seconds_on_one_thread(const Work& work) {
   return work.operations / rate;
 }
 
+// Kernels that share out results among threads, never the terms of a sum.
+bool is_direct_convolution(std::string_view implementation) {
+  return implementation.starts_with("brgconv") || implementation.starts_with("brdgmm") ||
+         implementation.starts_with("jit:");
+}
+
 // Results are compared until so many of them are equal: two orders of summation agree on a single one too often.
 constexpr int64_t kComparedResults = 256;
 
@@ -128,6 +134,7 @@ std::shared_ptr<const BoundPrimitive> plan_threads(const MakePrimitive& make, co
   }
   auto planned = make();
   if (planned->threads() == 1 || work.type != DataType::kFloat32) return planned;
+  if (work.window_slides && is_direct_convolution(planned->implementation())) return planned;
   const ThreadCountScope one(1);
   auto single = make();
   return compute_the_same(*planned, *single) ? planned : single;

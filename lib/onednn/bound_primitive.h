@@ -61,6 +61,7 @@ using MakePrimitive = std::function<std::shared_ptr<const BoundPrimitive>()>;
 struct Work {
   double operations = 0;
   DataType type = DataType::kFloat32;
+  bool window_slides = false;  // a convolution with more than one position
 };
 
 /// Results with few terms each, as of depthwise convolutions, take as long as if they had so many.
@@ -70,6 +71,7 @@ inline constexpr int64_t kFewestTerms = 32;
 /// waiting for other threads takes longer, and where they would change float32 results: oneDNN splits some sums by
 /// thread (long ones with few results, mostly), and says nowhere which. Hence, for float32, a trial on noise: several
 /// threads must compute bit for bit what one does.
+/// The trial is spared where the kernel is known to share out results only.
 std::shared_ptr<const BoundPrimitive> plan_threads(const MakePrimitive& make, const Work& work);
 
 }  // namespace narrow::onednn

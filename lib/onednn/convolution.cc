@@ -182,7 +182,9 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
   const PrimitiveKey key{.source = source.shape(), .other = {}, .threads = thread_count()};
   const auto primitive = cache_.get(key, [&] {
     const auto plan = [&] { return make(source.shape(), result.shape()); };
-    return plan_threads(plan, {.operations = operations(result), .type = spec_.source});
+    return plan_threads(plan, {.operations = operations(result),
+                               .type = spec_.source,
+                               .window_slides = result.size() > result.shape()[0] * result.shape()[1]});
   });
   if (spec_.add_residual) {
     ensure(

@@ -182,14 +182,22 @@ class Lowering {
   }
 
   void plan_float(const onnx::NodeProto& node) {
+    if (islands_.contains(node)) return plan_island(node);
     FloatKernel made = make_float_kernel(context_, node);
     PlannedStep step{info_of(node), std::move(made.kernel), {}, {node.output().begin(), node.output().end()}};
     const std::vector<std::string> reads = graph::reads_of(node);
     for (size_t i = 0; i < reads.size(); ++i) {
       step.inputs.push_back(made.held[i] ? std::string() : quant_.canonical(reads[i]));
     }
-    if (islands_.contains(node)) island_steps_.push_back({steps_.size(), result_.coverage.nodes.size()});
     steps_.push_back(std::move(step));
+  }
+
+  // Where somebody needs the real value, a table gives it too.
+  void plan_island(const onnx::NodeProto& node) {
+    const TableIslands::Samples* samples = islands_.samples(node.output(0));
+    ensure(samples != nullptr, "a node of an island has samples");
+    island_steps_.push_back({steps_.size(), result_.coverage.nodes.size()});
+    steps_.push_back({info_of(node), make_float_table(samples->real), {samples->root}, {node.output(0)}});
   }
 
   // `renamed`: real values that the program has only as integers.

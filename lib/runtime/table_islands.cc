@@ -19,6 +19,11 @@ const TableIslands::Function* TableIslands::function(const std::string& integer)
   return found == functions_.end() ? nullptr : &found->second;
 }
 
+const TableIslands::Samples* TableIslands::samples(const std::string& value) const {
+  const auto found = samples_.find(value);
+  return found == samples_.end() ? nullptr : &found->second;
+}
+
 TableIslands::Function TableIslands::own_or_identity(const std::string& integer) const {
   if (const Function* known = function(integer)) return *known;
   Function identity{.root = integer};

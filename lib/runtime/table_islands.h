@@ -33,14 +33,17 @@ class TableIslands {
   /// nullptr: the integers are not known to be a function of others.
   const Function* function(const std::string& integer) const;
 
-  bool contains(const onnx::NodeProto& node) const { return nodes_.contains(&node); }
-
- private:
-  // A real value at each of the root's 256 bytes.
+  /// A real value at each of the root's 256 bytes.
   struct Samples {
     std::string root;
     Tensor real;
   };
+  /// nullptr: the real value is not known to be a function of integers.
+  const Samples* samples(const std::string& value) const;
+
+  bool contains(const onnx::NodeProto& node) const { return nodes_.contains(&node); }
+
+ private:
   void visit_quantize(const onnx::NodeProto& node);
   void visit_dequantize(const onnx::NodeProto& node);
   bool visit_integer_binary(const onnx::NodeProto& node);

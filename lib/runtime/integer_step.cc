@@ -139,6 +139,11 @@ LowerNode find_lowering(const onnx::NodeProto& node) {
   return row != std::end(kLowerings) && row->op_type == node.op_type() ? row->lower : nullptr;
 }
 
+bool is_elementwise(const onnx::NodeProto& node) {
+  const LowerNode lower = find_lowering(node);
+  return lower == lower_unary || lower == lower_binary;
+}
+
 GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, EndOptions options) {
   GroupEnd end{.nodes = {&head}, .clamp = {}, .bias = nullptr, .real = head.output(0), .target = nullptr};
   while (true) {

@@ -12,7 +12,7 @@
 #include "lib/exec/constants.h"
 #include "lib/exec/kernel.h"
 #include "lib/onednn/convolution.h"
-#include "lib/runtime/kernels/affine8.h"
+#include "lib/runtime/kernels/binary_step.h"
 #include "lib/runtime/lower.h"
 #include "lib/runtime/quant_graph.h"
 
@@ -69,10 +69,15 @@ inline bool is_byte(DataType type) {
   return type == DataType::kInt8 || type == DataType::kUint8;
 }
 
+/// True for operators whose result depends, element by element, on their inputs' elements alone.
+bool is_elementwise(const onnx::NodeProto& node);
+
 GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_binary(const LowerContext& context, const onnx::NodeProto& node);
+/// What lower_binary computes from two 8-bit activations; absent if the node has not two, or no 8-bit result.
+std::optional<BinaryStep> binary_step_of(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_softmax(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_concat(const LowerContext& context, const onnx::NodeProto& node);

@@ -65,11 +65,49 @@ std::optional<Tensor> bias_row(const Tensor& values, int64_t columns, float fact
   return row;
 }
 
+// A Pad that puts zeros around the spatial axes of other integers of the same parameters.
+struct ZerosBefore {
+  const Quantized* source = nullptr;
+  std::vector<int64_t> pads;  // by spatial axis: all begins, then all ends
+};
+
+std::optional<ZerosBefore> zeros_before(const LowerContext& context, const Quantized& x) {
+  const onnx::NodeProto* quantize = context.quant.index().producer(x.integer);
+  const onnx::NodeProto* pad = quantize == nullptr ? nullptr : context.quant.index().producer(quantize->input(0));
+  if (pad == nullptr || pad->op_type() != "Pad" || !graph::canonical_domain(pad->domain()).empty()) return std::nullopt;
+  const Quantized* source = activation(context, *pad, 0);
+  if (source == nullptr || !(source->params == x.params) || context.opset(*pad) < 11) return std::nullopt;
+  if (graph::string_attribute(*pad, "mode", "constant") != "constant") return std::nullopt;
+  if (pad->input_size() > 3 && !pad->input(3).empty()) return std::nullopt;
+  if (pad->input_size() > 2 && !pad->input(2).empty()) {
+    const Tensor* value = context.constant(pad->input(2));
+    const bool zero =
+        value != nullptr && value->type() == DataType::kFloat32 && value->size() == 1 && value->data<float>()[0] == 0;
+    if (!zero) return std::nullopt;
+  }
+  const Tensor* amounts = context.constant(pad->input(1));
+  if (amounts == nullptr || amounts->type() != DataType::kInt64) return std::nullopt;
+  const auto values = amounts->data<int64_t>();
+  const size_t rank = values.size() / 2;
+  ZerosBefore result{.source = source, .pads = {}};
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i] < 0 || (i % rank < 2 && values[i] != 0)) return std::nullopt;
+    if (i % rank >= 2) result.pads.push_back(values[i]);
+  }
+  return result;
+}
+
 }  // namespace
 
 GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodeProto& node) {
   const Quantized* x = activation(context, node, 0);
   if (x == nullptr) return no_activation(context, node, 0);
+  exec::WindowAttributes window = exec::window_attributes(node);
+  if (const auto padding = zeros_before(context, *x); padding && window.auto_pad == exec::AutoPad::kNotSet) {
+    x = padding->source;
+    window.pads.resize(padding->pads.size(), 0);
+    for (size_t i = 0; i < window.pads.size(); ++i) window.pads[i] += padding->pads[i];
+  }
   const Tensor* weights = weight_integers(context, node);
   if (weights == nullptr) return not_constant_weights(context, node);
   const quant::QuantParams& weight_params = context.quant.source(node.input(1))->params;
@@ -96,7 +134,7 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
   group.groups = graph::int_attribute(node, "group", 1);
-  group.window = exec::window_attributes(node);
+  group.window = std::move(window);
   const GroupEnd end = find_end(context, node);
   std::string output = set_destination(group, end);
   return single_step(make_convolution(std::move(group), context.choice), {x->integer}, std::move(output), end);

@@ -108,6 +108,28 @@ class TableKernel : public exec::Kernel {
   DataType result_;
 };
 
+class FloatTableKernel : public exec::Kernel {
+ public:
+  explicit FloatTableKernel(Tensor values) : values_(std::move(values)) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& x = inputs[0];
+    Tensor y = workspace.allocate(DataType::kFloat32, x.shape(), x.layout());
+    const Byte* source = bytes_of(x);
+    const float* values = values_.data<float>().data();
+    float* target = y.mutable_data<float>().data();
+    parallel_for(x.size(), kElementGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) target[i] = values[source[i]];
+    });
+    outputs[0] = std::move(y);
+  }
+  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kAny; }
+  std::string implementation() const override { return "table"; }
+
+ private:
+  Tensor values_;
+};
+
 }  // namespace
 
 exec::KernelPtr make_quantize(const quant::QuantParams& params, KernelChoice choice) {
@@ -122,6 +144,10 @@ exec::KernelPtr make_dequantize(const quant::QuantParams& params, KernelChoice c
 
 exec::KernelPtr make_table(const Table& table, DataType result) {
   return std::make_unique<TableKernel>(table, result);
+}
+
+exec::KernelPtr make_float_table(const Tensor& values) {
+  return std::make_unique<FloatTableKernel>(values);
 }
 
 Table make_function_table(const Affine8& from, const Affine8& to, const std::function<Tensor(const Tensor&)>& f) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "apps/config_set.h"
 #include "lib/base/error.h"
 #include "lib/quant/calibrator_spec.h"
 #include "lib/quant/quant_type.h"
@@ -74,7 +75,7 @@ Config read_checked(Json json, const ConfigFlags& flags) {
   report::check_limits(config.gates);
   config.rules = plan::read_rules(root);
   // Makes the keys known that are not there, so that a misspelt one gets a suggestion.
-  for (const char* key : {"inputs", "calibration", "defaults", "rules", "gates"}) {
+  for (const std::string& key : config_keys()) {
     if (!root.has(key)) root.get_or<std::string>(key, "");
   }
   root.finish();
@@ -94,9 +95,16 @@ void check_method_flag(const ConfigFlags& flags) {
 
 }  // namespace
 
+const std::vector<std::string>& config_keys() {
+  static const std::vector<std::string> keys{"$schema", "inputs", "calibration", "target", "defaults", "rules", "gates"};
+  return keys;
+}
+
 void add_config_option(CommandLine& line, ConfigFlags& flags) {
   line.option("--config", flags.config_path,
               {"FILE", "JSON config: preprocessing, calibration, rules, gates", "options"});
+  line.repeated("--set", flags.sets,
+                {"KEY=VALUE", "one setting of the config, such as mode=weight_only or weights.block=32; repeatable"});
 }
 
 void add_calibrator_options(CommandLine& line, ConfigFlags& flags) {
@@ -118,13 +126,18 @@ void add_gate_options(CommandLine& line, ConfigFlags& flags) {
 }
 
 Config make_config(const Json& json, const std::string& name, const ConfigFlags& flags) {
-  if (name.empty()) return read_checked(json, flags);
-  return in_context(name, [&] {
-    read_checked(json, {});  // a flag must not hide what is wrong in the file
-    Config config = read_checked(json, flags);
-    config.rules.source = name;
-    return config;
-  });
+  const auto named = [&](auto body) { return name.empty() ? body() : in_context(name, body); };
+  named([&] { return read_checked(json, {}); });  // a flag must not hide what is wrong in the file
+  Json set = json;
+  for (const std::string& assignment : flags.sets) {
+    in_context("--set " + assignment, [&] {
+      apply_set(set, assignment);
+      read_checked(set, {});
+    });
+  }
+  Config config = named([&] { return read_checked(set, flags); });
+  config.rules.source = name;
+  return config;
 }
 
 Config read_config(const ConfigFlags& flags) {
@@ -142,9 +155,13 @@ Json to_json(const Config& config) {
 
 std::string recipe_text(const plan::Rules& rules) {
   const plan::LayerScheme& scheme = rules.defaults;
-  std::string text = fmt::format("{} weights per {}, {} activations, {}", quant::name(scheme.weights),
-                                 scheme.granularity == plan::Granularity::kPerChannel ? "channel" : "tensor",
-                                 quant::name(scheme.activations), quant::calibrator_text(scheme.calibrator));
+  std::string text = fmt::format("{} weights {}", quant::name(scheme.weights), plan::granularity_text(scheme));
+  if (scheme.mode == plan::Mode::kWeightOnly) {
+    text += ", float activations";
+  } else {
+    text += fmt::format(", {} activations, {}", quant::name(scheme.activations),
+                        quant::calibrator_text(scheme.calibrator));
+  }
   if (!rules.rules.empty()) {
     text += fmt::format(", {} rule{}", rules.rules.size(), rules.rules.size() == 1 ? "" : "s");
   }

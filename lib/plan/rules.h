@@ -12,16 +12,28 @@
 
 namespace narrow::plan {
 
-enum class Granularity { kPerTensor, kPerChannel };
+enum class Granularity { kPerTensor, kPerChannel, kPerBlock };
 
 std::string_view granularity_name(Granularity granularity);
 
+/// How a layer comes to its integers.
+enum class Mode {
+  kStatic,      // activations have ranges from calibration; products run on integers
+  kWeightOnly,  // the weight is stored in fewer bits and dequantized in front of the float operator; needs no data
+};
+
+std::string_view mode_name(Mode mode);
+
+inline constexpr int64_t kDefaultBlock = 32;
+
 /// What a layer becomes unless it stays float.
 struct LayerScheme {
+  Mode mode = Mode::kStatic;
   quant::QuantType weights = quant::QuantType::kInt8;
   bool weights_symmetric = true;
   bool reduce_range = false;  // 7-bit weights, for CPUs whose int16 pair sums saturate
   Granularity granularity = Granularity::kPerChannel;
+  int64_t block = kDefaultBlock;  // kPerBlock: neighbours along the summed axis that share a scale
   quant::QuantType activations = quant::QuantType::kUint8;
   bool activations_symmetric = false;
   quant::CalibratorSpec calibrator;
@@ -29,12 +41,17 @@ struct LayerScheme {
   std::string keep_reason;  // the user's own words, may be empty
 };
 
+/// "per channel", "per block of 32".
+std::string granularity_text(const LayerScheme& scheme);
+
 /// A partial LayerScheme: what a rule sets.
 struct SchemePatch {
+  std::optional<Mode> mode;
   std::optional<quant::QuantType> weights;
   std::optional<bool> weights_symmetric;
   std::optional<bool> reduce_range;
   std::optional<Granularity> granularity;
+  std::optional<int64_t> block;
   std::optional<quant::QuantType> activations;
   std::optional<bool> activations_symmetric;
   std::optional<quant::CalibratorSpec> calibrator;

@@ -89,10 +89,10 @@ TEST(QuantizeTest, PerChannelOnAMiddleAxisAndBack) {
 
 TEST(ChooseWeightParamsTest, EachChannelItsOwnScaleAndDeadChannelsOne) {
   const Tensor w = Tensor::of<float>({3, 2}, {127, -63.5F, 0, 0, -254, 1});
-  const QuantParams params = choose_weight_params(w, {.type = QuantType::kInt8, .symmetric = true}, 0);
+  const QuantParams params = choose_weight_params(w, {.type = QuantType::kInt8, .symmetric = true}, {.axis = 0});
   EXPECT_THAT(params.scales, ElementsAre(1, 1, 2));
   EXPECT_THAT(params.zero_points, ElementsAre(0, 0, 0));
-  const QuantParams whole = choose_weight_params(w, {.type = QuantType::kInt8, .symmetric = true}, std::nullopt);
+  const QuantParams whole = choose_weight_params(w, {.type = QuantType::kInt8, .symmetric = true}, {});
   EXPECT_THAT(whole.scales, ElementsAre(2));
 }
 

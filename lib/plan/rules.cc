@@ -54,6 +54,7 @@ void apply_patch(const SchemePatch& patch, LayerScheme& scheme) {
   apply(patch.weights, scheme.weights);
   apply(patch.weights_symmetric, scheme.weights_symmetric);
   apply(patch.reduce_range, scheme.reduce_range);
+  if (patch.weight_fit) scheme.weight_fit = patch.weight_fit;
   apply(patch.granularity, scheme.granularity);
   apply(patch.block, scheme.block);
   apply(patch.activations, scheme.activations);
@@ -73,6 +74,10 @@ std::string_view granularity_name(Granularity granularity) {
       return "per_block";
   }
   return "";
+}
+
+std::string_view weight_fit_name(quant::WeightFit fit) {
+  return fit == quant::WeightFit::kExtremes ? "minmax" : "mse";
 }
 
 std::string granularity_text(const LayerScheme& scheme) {

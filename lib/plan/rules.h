@@ -8,7 +8,7 @@
 #include "lib/analyze/analyze.h"
 #include "lib/base/json.h"
 #include "lib/quant/calibrator_spec.h"
-#include "lib/quant/quant_type.h"
+#include "lib/quant/quant_params.h"
 
 namespace narrow::plan {
 
@@ -24,6 +24,9 @@ enum class Mode {
 
 std::string_view mode_name(Mode mode);
 
+/// "minmax", "mse": as the calibrators of activations are called.
+std::string_view weight_fit_name(quant::WeightFit fit);
+
 inline constexpr int64_t kDefaultBlock = 32;
 
 /// What a layer becomes unless it stays float.
@@ -32,6 +35,7 @@ struct LayerScheme {
   quant::QuantType weights = quant::QuantType::kInt8;
   bool weights_symmetric = true;
   bool reduce_range = false;  // 7-bit weights, for CPUs whose int16 pair sums saturate
+  std::optional<quant::WeightFit> weight_fit;  // absent: by squared error where the type has 4 bits or less
   Granularity granularity = Granularity::kPerChannel;
   int64_t block = kDefaultBlock;  // kPerBlock: neighbours along the summed axis that share a scale
   quant::QuantType activations = quant::QuantType::kUint8;
@@ -50,6 +54,7 @@ struct SchemePatch {
   std::optional<quant::QuantType> weights;
   std::optional<bool> weights_symmetric;
   std::optional<bool> reduce_range;
+  std::optional<quant::WeightFit> weight_fit;
   std::optional<Granularity> granularity;
   std::optional<int64_t> block;
   std::optional<quant::QuantType> activations;

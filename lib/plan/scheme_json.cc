@@ -9,6 +9,7 @@ namespace narrow::plan {
 namespace {
 
 constexpr std::array kGranularities{Granularity::kPerTensor, Granularity::kPerChannel, Granularity::kPerBlock};
+constexpr std::array kWeightFits{quant::WeightFit::kExtremes, quant::WeightFit::kSquaredError};
 constexpr std::array kModes{Mode::kStatic, Mode::kWeightOnly};
 
 /// One of `choices`, by name.
@@ -37,7 +38,8 @@ void read_weight_options(JsonObject& object, SchemePatch& patch) {
     if (*patch.block < 2) object.fail("block", "must be at least 2");
     patch.granularity = Granularity::kPerBlock;
   }
-  object.allow({"reduce_range", "block"});
+  if (object.has("calibrator")) patch.weight_fit = read_choice(object, "calibrator", kWeightFits, weight_fit_name);
+  object.allow({"reduce_range", "block", "calibrator"});
 }
 
 /// "weights" and "activations" are a type's name, or an object of "type" and "symmetric".
@@ -107,6 +109,7 @@ Json scheme_json(const LayerScheme& scheme) {
                      {"reduce_range", scheme.reduce_range}};
   json["activations"] = {{"type", quant::name(scheme.activations)}, {"symmetric", scheme.activations_symmetric}};
   json["granularity"] = granularity_name(scheme.granularity);
+  if (scheme.weight_fit) json["weights"]["calibrator"] = weight_fit_name(*scheme.weight_fit);
   if (scheme.granularity == Granularity::kPerBlock) json["weights"]["block"] = scheme.block;
   json["calibrator"] = calibrator_text(scheme.calibrator);
   return json;

@@ -67,8 +67,12 @@ bool has_integer_bias(const LayerScheme& scheme, quant::QuantType input) {
 }
 
 WeightPlan plan_stored_weight(const analyze::ConstantSlot& slot, const Tensor& weight, const LayerScheme& scheme) {
-  const quant::Scheme numbers{
-      .type = scheme.weights, .symmetric = scheme.weights_symmetric, .reduce_range = scheme.reduce_range};
+  const bool few_levels = quant::row(scheme.weights).bits <= 4;
+  const quant::WeightFit own = few_levels ? quant::WeightFit::kSquaredError : quant::WeightFit::kExtremes;
+  const quant::Scheme numbers{.type = scheme.weights,
+                              .symmetric = scheme.weights_symmetric,
+                              .reduce_range = scheme.reduce_range,
+                              .fit = scheme.weight_fit.value_or(own)};
   return {.input = slot.input,
           .initializer = slot.initializer,
           .params = quant::choose_weight_params(weight, numbers, grouping_of(slot, weight.shape(), scheme))};

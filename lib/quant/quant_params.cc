@@ -6,6 +6,7 @@
 
 #include "lib/base/error.h"
 #include "lib/quant/element_groups.h"
+#include "lib/quant/fit_scales.h"
 
 namespace narrow::quant {
 
@@ -72,6 +73,8 @@ QuantParams choose_weight_params(const Tensor& weight, Scheme scheme, const Grou
     params.scales.push_back(chosen.scale);
     params.zero_points.push_back(chosen.zero_point);
   }
+  // A range clipped to 7 bits would use the eighth again.
+  if (scheme.fit == WeightFit::kSquaredError && !scheme.reduce_range) fit_squared_error(weight, ranges, scheme, params);
   return params;
 }
 

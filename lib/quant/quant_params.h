@@ -46,10 +46,17 @@ struct ScaleZeroPoint {
   int32_t zero_point = 0;
 };
 
+/// How a constant's groups get their ranges.
+enum class WeightFit {
+  kExtremes,      // the largest magnitude has a code: nothing is clipped
+  kSquaredError,  // the fraction of the extremes whose squared error (rounding and clipping) is least
+};
+
 struct Scheme {
   QuantType type = QuantType::kUint8;
   bool symmetric = false;
   bool reduce_range = false;
+  WeightFit fit = WeightFit::kExtremes;  // of constants; activations have calibrators
 };
 
 /// Scale and zero point for a range, which is first widened to contain 0. Affine: scale = (rmax - rmin)/(qmax - qmin),
@@ -75,8 +82,8 @@ Tensor quantize(const Tensor& real, const QuantParams& params);
 /// parameters, plain for per-channel ones.
 Tensor dequantize(const Tensor& quantized, const QuantParams& params);
 
-/// Symmetric or affine parameters for a constant tensor from the extremes of each group. A group that is all zero gets
-/// scale 1.
+/// Symmetric or affine parameters for a constant tensor from the extremes of each group, or a fraction of them as
+/// scheme.fit says. A group that is all zero gets scale 1.
 QuantParams choose_weight_params(const Tensor& weight, Scheme scheme, const Grouping& grouping);
 
 }  // namespace narrow::quant

@@ -20,7 +20,7 @@ struct CalibrationRun {
   const graph::Model& model;  // normalized
   const Needs& needs;
   const DataSource* data = nullptr;  // for calibrate(): not null
-  std::vector<int64_t> samples;  // feeds to run
+  std::vector<int64_t> samples;      // feeds to run
   std::string model_sha256;
   int workers = 1;
 };

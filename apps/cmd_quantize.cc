@@ -76,8 +76,7 @@ bool all_static(const plan::Rules& rules) {
 
 void check_options(const QuantizeOptions& options) {
   const PipelineOptions& pipeline = options.pipeline;
-  const bool calibrates =
-      pipeline.plan.empty() && pipeline.calibration.empty() && all_static(pipeline.config.rules);
+  const bool calibrates = pipeline.plan.empty() && pipeline.calibration.empty() && all_static(pipeline.config.rules);
   if (calibrates && pipeline.data.empty()) throw Error(ErrorKind::kUsage, "quantize: option --data is missing");
   if (!pipeline.plan.empty() && !pipeline.calibration.empty()) {
     throw Error(ErrorKind::kUsage, "--plan and --calibration exclude each other: a plan holds its ranges");

@@ -10,20 +10,6 @@
 namespace narrow::apps {
 namespace {
 
-const std::vector<std::string>& known_targets() {
-  static const std::vector<std::string> targets{"onnxruntime"};
-  return targets;
-}
-
-void check_target(JsonObject& root, const std::string& target) {
-  for (const std::string& known : known_targets()) {
-    if (known == target) return;
-  }
-  const std::string suggestion = did_you_mean(target, known_targets());
-  root.fail("target",
-            fmt::format("unknown target '{}'{}", target, suggestion.empty() ? "; known: onnxruntime" : suggestion));
-}
-
 /// Flags take the place of the config's own words, so that one reader checks both.
 void apply_flags(Json& json, const ConfigFlags& flags) {
   const bool any = flags.method || flags.percentile || flags.samples;
@@ -65,8 +51,6 @@ Config read_checked(Json json, const ConfigFlags& flags) {
     JsonObject inputs = root.object("inputs");
     config.inputs = calib::read_input_config(inputs);
   }
-  config.target = root.get_or<std::string>("target", config.target);
-  check_target(root, config.target);
   if (root.has("gates")) {
     JsonObject gates = root.object("gates");
     config.gates = report::read_gates(gates);
@@ -96,7 +80,8 @@ void check_method_flag(const ConfigFlags& flags) {
 }  // namespace
 
 const std::vector<std::string>& config_keys() {
-  static const std::vector<std::string> keys{"$schema", "inputs", "calibration", "target", "defaults", "rules", "gates"};
+  static const std::vector<std::string> keys{"$schema",  "inputs", "calibration", "target",
+                                             "defaults", "rules",  "gates"};
   return keys;
 }
 
@@ -147,7 +132,7 @@ Config read_config(const ConfigFlags& flags) {
 }
 
 Json to_json(const Config& config) {
-  Json json{{"inputs", calib::to_json(config.inputs)}, {"target", config.target}, {"samples", config.samples}};
+  Json json{{"inputs", calib::to_json(config.inputs)}, {"samples", config.samples}};
   json.update(plan::to_json(config.rules));
   json["gates"] = report::to_json(config.gates);
   return json;
@@ -159,8 +144,8 @@ std::string recipe_text(const plan::Rules& rules) {
   if (scheme.mode == plan::Mode::kWeightOnly) {
     text += ", float activations";
   } else {
-    text += fmt::format(", {} activations, {}", quant::name(scheme.activations),
-                        quant::calibrator_text(scheme.calibrator));
+    text +=
+        fmt::format(", {} activations, {}", quant::name(scheme.activations), quant::calibrator_text(scheme.calibrator));
   }
   if (!rules.rules.empty()) {
     text += fmt::format(", {} rule{}", rules.rules.size(), rules.rules.size() == 1 ? "" : "s");

@@ -29,7 +29,6 @@ struct Config {
   calib::InputConfig inputs;
   plan::Rules rules;
   int64_t samples = kDefaultSamples;
-  std::string target = "onnxruntime";
   report::GateLimits gates;
 };
 

@@ -47,8 +47,8 @@ Planned plan_from_file(const PipelineOptions& options, const graph::Model& model
 /// Ranges from a table, from a run over the data, or none where none is needed; notes in `planned` where they are from.
 calib::CalibrationTable find_ranges(const PipelineOptions& options, const CalibrationRun& run, Stages& stages,
                                     Planned& planned) {
-  const auto observed = std::find_if(run.needs.begin(), run.needs.end(),
-                                     [](const auto& need) { return !need.second.sources.empty(); });
+  const auto observed =
+      std::find_if(run.needs.begin(), run.needs.end(), [](const auto& need) { return !need.second.sources.empty(); });
   if (!options.calibration.empty()) {
     calib::CalibrationTable table = read_table(options.calibration);
     in_context(options.calibration, [&] { check_table(table, run.needs, run.model_sha256); });

@@ -32,8 +32,8 @@ struct Layer {
   std::optional<ConstantSlot> weight;
   std::optional<ConstantSlot> bias;
   std::optional<ConstantSlot> stored_weight;  // what weight-only quantization can store in fewer bits
-  bool float_output = false;  // see ops::OpRow
-  int64_t macs = 0;           // per sample, unknown dimensions counted as 1
+  bool float_output = false;                  // see ops::OpRow
+  int64_t macs = 0;                           // per sample, unknown dimensions counted as 1
   int64_t weight_elements = 0;
 };
 

@@ -35,10 +35,12 @@ Axes left_factor(const onnx::NodeProto& /*node*/, int64_t rank) {
   return {.channel = rank - 2, .block = rank - 1};
 }
 
-/// One scale for each entry that is looked up; blocks lie within an entry.
+/// A scale for each feature, not for each entry: embeddings have a few features far larger than the others, in all
+/// entries alike (of a BERT encoder with 4 bits in blocks, cosine 0.995 this way, 0.967 the other). Blocks join
+/// entries.
 Axes lookup(const onnx::NodeProto& node, int64_t rank) {
   const int64_t axis = normalize_axis(graph::int_attribute(node, "axis", 0), static_cast<size_t>(rank));
-  return {.channel = axis, .block = axis == rank - 1 ? rank - 2 : rank - 1};
+  return {.channel = axis == rank - 1 ? rank - 2 : rank - 1, .block = axis};
 }
 
 struct WeightRow {

@@ -89,7 +89,8 @@ class Checker {
     if (weight.params.scales.size() != wanted || weight.params.zero_points.size() != wanted) {
       fail(layer, fmt::format("the weight needs {} scales and zero points", wanted));
     }
-    if (layer.decision == Decision::kQuantize && layer.activations.empty()) fail(layer, "a layer with a weight reads an activation");
+    if (layer.decision == Decision::kQuantize && layer.activations.empty())
+      fail(layer, "a layer with a weight reads an activation");
     check_type(fmt::format("plan: node '{}'", layer.node), weight.params.type);
   }
 

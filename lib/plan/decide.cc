@@ -19,6 +19,8 @@ class Decider {
           const std::map<std::string, Reason>& unusable)
       : model_(model), index_(model.graph()), analysis_(analysis), unusable_(unusable) {
     decided_.resolved = resolve_rules(analysis, rules);
+    decided_.target = rules.target;
+    target_ = &row(rules.target);
   }
 
   Decided run() {
@@ -56,6 +58,7 @@ class Decider {
     }
     if (layer.reason) return layer.reason;
     if (scheme.keep_float) return Reason{ReasonCode::kKeptByRule, scheme.keep_reason};
+    if (auto reason = refusal(*target_, layer, scheme)) return reason;
     for (const auto* values : {&layer.activations, &layer.outputs}) {
       for (const std::string& value : *values) {
         const auto found = unusable_.find(analysis_.group(value).representative);
@@ -202,6 +205,7 @@ class Decider {
   graph::GraphIndex index_;
   const analyze::Analysis& analysis_;
   const std::map<std::string, Reason>& unusable_;
+  const TargetRow* target_ = nullptr;
   std::map<std::string, size_t> number_of_;
   Decided decided_;
 };

@@ -60,15 +60,15 @@ class Numberer {
       const analyze::Layer& facts = analysis_.layers[i];
       const LayerScheme& scheme = decided.resolved[i].scheme;
       if (layer.decision == Decision::kWeightOnly) {
-        layer.weight = plan_stored_weight(*facts.stored_weight, initializer(facts.stored_weight->initializer), scheme);
+        layer.weight =
+            plan_stored_weight(facts, initializer(facts.stored_weight->initializer), scheme, row(decided.target));
         model_.release_weights();
       }
       if (layer.decision != Decision::kQuantize || !facts.weight) continue;
       const quant::QuantParams& input = plan.values[value_at.at(layer.activations[0])].params;
       const bool integer_bias = facts.bias && has_integer_bias(scheme, input.type);
       const Tensor bias = integer_bias ? initializer(facts.bias->initializer) : Tensor();
-      layer.weight =
-          plan_weight(*facts.weight, initializer(facts.weight->initializer), bias, input.scales[0], scheme);
+      layer.weight = plan_weight(*facts.weight, initializer(facts.weight->initializer), bias, input.scales[0], scheme);
       if (integer_bias) layer.bias_input = facts.bias->input;
     }
     plan.layers = std::move(decided.layers);

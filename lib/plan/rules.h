@@ -7,6 +7,7 @@
 
 #include "lib/analyze/analyze.h"
 #include "lib/base/json.h"
+#include "lib/plan/target.h"
 #include "lib/quant/calibrator_spec.h"
 #include "lib/quant/quant_params.h"
 
@@ -34,7 +35,7 @@ struct LayerScheme {
   Mode mode = Mode::kStatic;
   quant::QuantType weights = quant::QuantType::kInt8;
   bool weights_symmetric = true;
-  bool reduce_range = false;  // 7-bit weights, for CPUs whose int16 pair sums saturate
+  bool reduce_range = false;                   // 7-bit weights, for CPUs whose int16 pair sums saturate
   std::optional<quant::WeightFit> weight_fit;  // absent: by squared error where the type has 4 bits or less
   Granularity granularity = Granularity::kPerChannel;
   int64_t block = kDefaultBlock;  // kPerBlock: neighbours along the summed axis that share a scale
@@ -80,12 +81,14 @@ struct Rule {
 };
 
 struct Rules {
+  Target target = Target::kOnnxruntime;
   LayerScheme defaults;
   std::vector<Rule> rules;
   std::string source;  // the config's name, for messages; "" if there is none
 };
 
-/// Reads "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with the path of what is wrong.
+/// Reads "target", "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with the path of what is
+/// wrong.
 Rules read_rules(JsonObject& config);
 /// The effective rules, for the report.
 Json to_json(const Rules& rules);

@@ -30,10 +30,22 @@ std::string rule_text(size_t index, const Match& match) {
   return fmt::format("rules[{}] ({})", index, fmt::join(parts, ", "));
 }
 
+Target read_target(JsonObject& config) {
+  const std::string name = config.get<std::string>("target");
+  for (const TargetRow& target : targets()) {
+    if (target.name == name) return target.target;
+  }
+  const std::string suggestion = did_you_mean(name, target_names());
+  config.fail("target", fmt::format("unknown target '{}'{}", name,
+                                    suggestion.empty() ? fmt::format("; known: {}", fmt::join(target_names(), ", "))
+                                                       : suggestion));
+}
+
 }  // namespace
 
 Rules read_rules(JsonObject& config) {
   Rules rules;
+  if (config.has("target")) rules.target = read_target(config);
   if (config.has("calibration")) {
     JsonObject calibration = config.object("calibration");
     rules.defaults.calibrator = read_calibrator(calibration);
@@ -62,6 +74,7 @@ Rules read_rules(JsonObject& config) {
 
 Json to_json(const Rules& rules) {
   Json json;
+  json["target"] = row(rules.target).name;
   json["defaults"] = scheme_json(rules.defaults);
   json["rules"] = Json::array();
   for (const Rule& rule : rules.rules) json["rules"].push_back(rule.text);

@@ -16,6 +16,7 @@ WeightPlan plan_weight(const analyze::ConstantSlot& slot, const Tensor& weight, 
 bool has_integer_bias(const LayerScheme& scheme, quant::QuantType input);
 
 /// Weight parameters of a layer that computes in float.
-WeightPlan plan_stored_weight(const analyze::ConstantSlot& slot, const Tensor& weight, const LayerScheme& scheme);
+WeightPlan plan_stored_weight(const analyze::Layer& layer, const Tensor& weight, const LayerScheme& scheme,
+                              const TargetRow& target);
 
 }  // namespace narrow::plan

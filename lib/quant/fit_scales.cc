@@ -75,8 +75,7 @@ void add_errors(const Tensor& weight, const ElementGroups& groups, const QuantPa
 
 }  // namespace
 
-void fit_squared_error(const Tensor& weight, std::span<const Range> ranges, const Scheme& scheme,
-                       QuantParams& params) {
+void fit_squared_error(const Tensor& weight, std::span<const Range> ranges, const Scheme& scheme, QuantParams& params) {
   const ElementGroups groups(weight.shape(), params.grouping());
   const QuantTypeRow& type = row(params.type);
   std::vector<float> least(ranges.size(), std::numeric_limits<float>::infinity());
@@ -94,8 +93,8 @@ void fit_squared_error(const Tensor& weight, std::span<const Range> ranges, cons
     if (type.is_float) {
       add_errors(weight, groups, tried, FloatGrid{type.storage}, errors);
     } else {
-      add_errors(weight, groups, tried,
-                 IntegerGrid{static_cast<float>(type.qmin), static_cast<float>(type.qmax)}, errors);
+      add_errors(weight, groups, tried, IntegerGrid{static_cast<float>(type.qmin), static_cast<float>(type.qmax)},
+                 errors);
     }
     for (size_t group = 0; group < ranges.size(); ++group) {
       if (!(errors[group] < least[group])) continue;

@@ -39,8 +39,12 @@ ScaleZeroPoint choose_params(Range range, Scheme scheme) {
   const double rmax = std::max(range.rmax, 0.0F);
   const auto centre = static_cast<int32_t>(row(scheme.type).is_signed ? 0 : (limits.qmax + 1) / 2);
   const double width = symmetric ? std::max(-rmin, rmax) : rmax - rmin;
-  const double steps =
-      symmetric ? static_cast<double>(limits.qmax - centre) : static_cast<double>(limits.qmax - limits.qmin);
+  // Floating-point codes are as exact anywhere; from 448 on, scales would be so small that runtimes which quantize a
+  // bias by themselves overflow int32.
+  constexpr int64_t kLargestCode = 448;
+  const double steps = row(scheme.type).is_float ? static_cast<double>(std::min(limits.qmax, kLargestCode))
+                       : symmetric               ? static_cast<double>(limits.qmax - centre)
+                                                 : static_cast<double>(limits.qmax - limits.qmin);
   const auto scale = static_cast<float>(width / steps);
   const bool usable = scale >= std::numeric_limits<float>::min();
   if (symmetric) return {usable ? scale : 1.0F, centre};
@@ -67,7 +71,8 @@ QuantParams choose_weight_params(const Tensor& weight, Scheme scheme, const Grou
       ranges[group].rmax = std::max(ranges[group].rmax, values[i]);
     }
   });
-  QuantParams params{.type = scheme.type, .axis = grouping.axis, .block = grouping.block, .scales = {}, .zero_points = {}};
+  QuantParams params{
+      .type = scheme.type, .axis = grouping.axis, .block = grouping.block, .scales = {}, .zero_points = {}};
   for (const Range& range : ranges) {
     const ScaleZeroPoint chosen = choose_params(range, scheme);
     params.scales.push_back(chosen.scale);

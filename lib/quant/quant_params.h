@@ -61,8 +61,9 @@ struct Scheme {
 
 /// Scale and zero point for a range, which is first widened to contain 0. Affine: scale = (rmax - rmin)/(qmax - qmin),
 /// zero_point = round_half_even(qmin - rmin/scale). Symmetric: scale = max(|rmin|, |rmax|)/qmax, zero_point at the
-/// type's centre (floating-point types are always symmetric). A range of zero width, or too narrow for a normal float32 scale, gives scale 1 and the zero point of
-/// a range that begins at 0. Throws Error(kInternal) for a range that is not finite.
+/// type's centre (floating-point types are always symmetric). A range of zero width, or too narrow for a normal float32
+/// scale, gives scale 1 and the zero point of a range that begins at 0. Throws Error(kInternal) for a range that is not
+/// finite.
 ScaleZeroPoint choose_params(Range range, Scheme scheme);
 
 /// round_half_even(x / scale) + zero_point, saturated to the limits of the type; NaN becomes the zero point. Integer

@@ -41,7 +41,8 @@ class Rounder {
   double qmax_;
 };
 
-/// Collects codes of a type that lies in memory otherwise than one element a byte or more, and writes them by the chunk.
+/// Collects codes of a type that lies in memory otherwise than one element a byte or more, and writes them by the
+/// chunk.
 class CodeWriter {
  public:
   CodeWriter(DataType storage, std::byte* to) : storage_(storage), to_(to) {}

@@ -21,8 +21,8 @@ struct ParameterNames {
   std::string zero_point;  // "" where it is left out
 };
 
-/// Whether a zero point that is 0 everywhere is stored. Integer kernels of stock runtimes look for it; in front of float
-/// operators it is only bytes.
+/// Whether a zero point that is 0 everywhere is stored. Integer kernels of stock runtimes look for it; in front of
+/// float operators it is only bytes.
 enum class Zeros { kStored, kLeftOut };
 
 class ConstantWriter {

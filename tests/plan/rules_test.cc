@@ -72,7 +72,8 @@ TEST(RulesTest, ARuleThatMatchesNothingIsAnErrorWithASuggestion) {
 }
 
 TEST(RulesTest, WhatIsWrongIsNamedByItsPath) {
-  EXPECT_EQ(failure_of(R"({"defaults": {"weights": "int9"}})"), "defaults.weights: 'int9' is none of int8, uint8, int16, uint16, int4, uint4, int2, uint2, float8e4m3fn, "
+  EXPECT_EQ(failure_of(R"({"defaults": {"weights": "int9"}})"),
+            "defaults.weights: 'int9' is none of int8, uint8, int16, uint16, int4, uint4, int2, uint2, float8e4m3fn, "
             "float8e5m2, float4e2m1; did you mean 'int8'?");
   EXPECT_EQ(failure_of(R"({"defaults": {"granularty": "per_tensor"}})"),
             "defaults.granularty: unknown key; did you mean 'granularity'?");

@@ -89,6 +89,9 @@ Json to_json(const Report& report);
 /// The part for people.
 Document to_document(const Report& report);
 
+/// "17 nodes quantized, 10 folded, 0 float"; `folded_into` stands behind "folded".
+std::string decisions_text(const plan::PrecisionPlan& plan, std::string_view folded_into = "");
+
 /// A JUnit test suite with the gates as its cases.
 std::string render_junit(const Report& report);
 

@@ -241,13 +241,7 @@ Section worst_layers_section(const validate::Validation& validation) {
 }
 
 Section plan_section(const plan::PrecisionPlan& plan) {
-  std::map<plan::Decision, int64_t> counts;
-  for (const plan::LayerPlan& layer : plan.layers) ++counts[layer.decision];
-  const std::string line =
-      fmt::format("{} quantized, {} folded into another's quantization, {} float",
-                  plural(counts[plan::Decision::kQuantize], "node"), count_text(counts[plan::Decision::kFold]),
-                  count_text(counts[plan::Decision::kFloat]));
-  return {"plan", {Lines{{line}}}};
+  return {"plan", {Lines{{decisions_text(plan, " into another's quantization")}}}};
 }
 
 Section gates_section(const std::vector<Gate>& gates) {
@@ -273,6 +267,16 @@ Section lines_section(std::string title, const std::vector<std::string>& lines) 
 }
 
 }  // namespace
+
+std::string decisions_text(const plan::PrecisionPlan& plan, std::string_view folded_into) {
+  std::map<plan::Decision, int64_t> counts;
+  for (const plan::LayerPlan& layer : plan.layers) ++counts[layer.decision];
+  std::string text = fmt::format("{} quantized, {} folded{}", plural(counts[plan::Decision::kQuantize], "node"),
+                                 count_text(counts[plan::Decision::kFold]), folded_into);
+  const int64_t stored = counts[plan::Decision::kWeightOnly];
+  if (stored > 0) text += fmt::format(", {} in weights only", count_text(stored));
+  return text + fmt::format(", {} float", count_text(counts[plan::Decision::kFloat]));
+}
 
 Document to_document(const Report& report) {
   Document document;

@@ -12,22 +12,30 @@
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/product_kernels.h"
 #include "lib/runtime/signed_weights.h"
+#include "lib/tensor/convert.h"
+#include "lib/tensor/packed.h"
 
 namespace narrow::runtime {
 namespace {
 
 Reason not_constant_weights(const LowerContext& context, const onnx::NodeProto& node) {
   const std::string& weights = node.input(1);
-  if (context.quant.source(weights) != nullptr) return {ReasonCode::kWeightNotConstant, weights};
+  if (const Quantized* source = context.quant.source(weights)) {
+    if (context.quant.constant(source->integer) == nullptr) return {ReasonCode::kWeightNotConstant, weights};
+    return {ReasonCode::kNoIntegerKernel, fmt::format("weights are {}", quant::name(source->params.type))};
+  }
   return {ReasonCode::kNotFusable, fmt::format("weights '{}' are not dequantized", weights)};
 }
 
-// The 8-bit constant integers behind input 1, or nullptr.
-const Tensor* weight_integers(const LowerContext& context, const onnx::NodeProto& node) {
+// The constant integers behind input 1, with a byte for each; nullopt if there are none, or if they are wider.
+std::optional<Tensor> weight_integers(const LowerContext& context, const onnx::NodeProto& node) {
   const Quantized* source = node.input_size() < 2 ? nullptr : context.quant.source(node.input(1));
   const Tensor* integers = source == nullptr ? nullptr : context.quant.constant(source->integer);
-  if (integers == nullptr) return nullptr;
-  return integers->type() == DataType::kInt8 || integers->type() == DataType::kUint8 ? integers : nullptr;
+  if (integers == nullptr) return std::nullopt;
+  Workspace workspace;
+  if (is_packed(integers->type())) return unpacked(*integers, workspace);
+  const bool bytes = integers->type() == DataType::kInt8 || integers->type() == DataType::kUint8;
+  return bytes ? std::optional(*integers) : std::nullopt;
 }
 
 void set_source(ProductGroup& group, const Quantized& x) {
@@ -108,8 +116,8 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
     window.pads.resize(padding->pads.size(), 0);
     for (size_t i = 0; i < window.pads.size(); ++i) window.pads[i] += padding->pads[i];
   }
-  const Tensor* weights = weight_integers(context, node);
-  if (weights == nullptr) return not_constant_weights(context, node);
+  const std::optional<Tensor> weights = weight_integers(context, node);
+  if (!weights) return not_constant_weights(context, node);
   const quant::QuantParams& weight_params = context.quant.source(node.input(1))->params;
   if (weight_params.axis && *weight_params.axis != 0) {
     return Reason{ReasonCode::kNoIntegerKernel, fmt::format("weights have scales along axis {}", *weight_params.axis)};
@@ -143,8 +151,8 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
 GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node) {
   const Quantized* a = activation(context, node, 0);
   if (a == nullptr) return no_activation(context, node, 0);
-  const Tensor* weights = weight_integers(context, node);
-  if (weights == nullptr) return not_constant_weights(context, node);
+  const std::optional<Tensor> weights = weight_integers(context, node);
+  if (!weights) return not_constant_weights(context, node);
   if (weights->rank() != 2) throw Error(ErrorKind::kModel, "weights have rank {}, expected 2", weights->rank());
   MatmulGroup group;
   group.transpose_a = graph::int_attribute(node, "transA", 0) != 0;
@@ -194,8 +202,8 @@ GroupOrReason lower_activation_product(const LowerContext& context, const onnx::
 GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& node) {
   const Quantized* a = activation(context, node, 0);
   if (a == nullptr) return no_activation(context, node, 0);
-  const Tensor* weights = weight_integers(context, node);
-  if (weights == nullptr) {
+  const std::optional<Tensor> weights = weight_integers(context, node);
+  if (!weights) {
     return activation(context, node, 1) == nullptr && context.quant.source(node.input(1)) == nullptr
                ? GroupOrReason(not_constant_weights(context, node))
                : lower_activation_product(context, node);

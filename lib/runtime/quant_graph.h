@@ -55,8 +55,8 @@ class QuantGraph {
   /// The integers that stand for `value`, if all its uses are QuantizeLinear nodes of equal parameters and it is no
   /// graph output; nullptr otherwise.
   const Quantized* target(std::string_view value) const;
-  /// Parameters of a Q or DQ node; nullptr for one that is not linear over int8..int32 with a constant float32 scale
-  /// (blocks, 4-bit types, float8): such a node runs as any other operator.
+  /// Parameters of a Q or DQ node; nullptr for one that is not linear over integers with a constant float32 scale
+  /// (blocks, floating-point codes): such a node runs as any other operator.
   const Quantized* linear(const onnx::NodeProto& node) const;
 
   /// Name under which the program keeps an integer value: repeated quantizations of one value share the first's.

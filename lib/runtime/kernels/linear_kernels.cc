@@ -3,6 +3,7 @@
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
 #include "lib/runtime/ref/elementwise.h"
+#include "lib/tensor/packed.h"
 
 namespace narrow::runtime {
 namespace {
@@ -70,7 +71,10 @@ class PlainLinearKernel : public exec::Kernel {
     outputs[0] = direction_ == Direction::kQuantize ? quant::quantize(inputs[0], params_)
                                                     : quant::dequantize(inputs[0], params_);
   }
-  exec::LayoutUse layout_use() const override { return params_.axis ? exec::LayoutUse::kPlain : exec::LayoutUse::kAny; }
+  exec::LayoutUse layout_use() const override {
+    const bool packed = is_packed(quant::row(params_.type).storage);  // has no other order
+    return params_.axis || packed ? exec::LayoutUse::kPlain : exec::LayoutUse::kAny;
+  }
 
  private:
   // The rank may be known only now.

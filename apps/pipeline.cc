@@ -8,6 +8,7 @@
 #include "apps/calibration.h"
 #include "apps/model_source.h"
 #include "apps/versions.h"
+#include "apps/recovery.h"
 #include "lib/analyze/analyze.h"
 #include "lib/base/error.h"
 #include "lib/base/file.h"
@@ -159,10 +160,11 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   // Labels that do not fit should not wait for the end of a long calibration.
   if (evaluation != nullptr) select_samples(*evaluation, {}, options.labels);
 
-  const graph::Model model = normalize(source.loaded, stages);
+  graph::Model model = normalize(source.loaded, stages);
   Planned planned = options.plan.empty()
                         ? plan_from_ranges(options, model, source.facts.sha256, data ? &*data : nullptr, stages)
                         : plan_from_file(options, model, source.facts.sha256, stages);
+  if (data && options.plan.empty()) recover(options, *data, planned.used_samples, model, planned.plan, stages);
   if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(planned.plan)));
 
   const graph::Model quantized = stages.run("rewrite", [&] {

@@ -3,22 +3,15 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "lib/base/progress.h"
-#include "lib/exec/program.h"
 #include "lib/graph/model.h"
 #include "lib/plan/plan.h"
+#include "lib/recover/samples.h"
 
 namespace narrow::recover {
-
-/// Calibration data. `read` is called from several threads at once.
-struct Samples {
-  int64_t count = 0;
-  std::function<exec::Feed(int64_t index)> read;
-};
 
 struct LayerwiseOptions {
   int workers = 1;                               // the result does not depend on it

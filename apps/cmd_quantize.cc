@@ -43,6 +43,7 @@ void add_options(CommandLine& line, QuantizeOptions& options) {
   line.flag("--no-speed", options.no_speed, {"", "do not measure speed"});
   add_samples_option(line, options.flags);
   add_calibrator_options(line, options.flags);
+  add_recovery_option(line, options.flags);
   line.option("--calibration", pipeline.calibration,
               {"FILE", "ranges from 'narrow calibrate' instead of a run", "calibration"});
   line.option("--calibration-out", pipeline.calibration_out,
@@ -84,6 +85,9 @@ void check_options(const QuantizeOptions& options) {
   const ConfigFlags& flags = options.flags;
   if (!pipeline.plan.empty() && (flags.method || flags.percentile)) {
     throw Error(ErrorKind::kUsage, "--method and --percentile have no effect with --plan: a plan holds its ranges");
+  }
+  if (!pipeline.plan.empty() && flags.recovery) {
+    throw Error(ErrorKind::kUsage, "--recovery has no effect with --plan: a plan holds its steps");
   }
   if (!pipeline.plan.empty() && !pipeline.calibration_out.empty()) {
     throw Error(ErrorKind::kUsage, "--calibration-out has nothing to write with --plan");

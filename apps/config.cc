@@ -12,6 +12,7 @@ namespace {
 
 /// Flags take the place of the config's own words, so that one reader checks both.
 void apply_flags(Json& json, const ConfigFlags& flags) {
+  if (flags.recovery) json["recovery"] = *flags.recovery;
   const bool any = flags.method || flags.percentile || flags.samples;
   if (!any || (json.contains("calibration") && !json["calibration"].is_object())) return;
   Json& calibration = json["calibration"];
@@ -31,6 +32,31 @@ int64_t read_samples(const Json& json) {
   const int64_t samples = calibration.get_or<int64_t>("samples", kDefaultSamples);
   if (samples < 1) calibration.fail("samples", "must be at least 1");
   return samples;
+}
+
+RecoveryConfig read_recovery(JsonObject& root) {
+  RecoveryConfig recovery;
+  if (root.has("recovery") && root.raw("recovery").is_array()) {
+    recovery.automatic = false;
+    recovery.steps = plan::read_recovery_steps(root, "recovery");
+  } else {
+    const auto name = root.get_or<std::string>("recovery", "auto");
+    if (name != "auto" && name != "none") {
+      root.fail("recovery", fmt::format("'{}' is none of auto, none or an array of steps", name));
+    }
+    recovery.automatic = name == "auto";
+  }
+  if (root.has("recovery_seconds")) {
+    recovery.seconds = root.get<double>("recovery_seconds");
+    if (!(*recovery.seconds > 0)) root.fail("recovery_seconds", "must be above 0");
+  }
+  return recovery;
+}
+
+Json to_json(const RecoveryConfig& recovery) {
+  if (recovery.automatic) return "auto";
+  if (recovery.steps.empty()) return "none";
+  return plan::to_json(recovery.steps);
 }
 
 report::GateLimits merged(report::GateLimits limits, const report::GateLimits& flags) {
@@ -57,6 +83,7 @@ Config read_checked(Json json, const ConfigFlags& flags) {
   }
   config.gates = merged(config.gates, flags.gates);
   report::check_limits(config.gates);
+  config.recovery = read_recovery(root);
   config.rules = plan::read_rules(root);
   // Makes the keys known that are not there, so that a misspelt one gets a suggestion.
   for (const std::string& key : config_keys()) {
@@ -74,14 +101,18 @@ void check_method_flag(const ConfigFlags& flags) {
   if (flags.percentile && !(*flags.percentile > 50 && *flags.percentile <= 100)) {
     throw Error(ErrorKind::kUsage, "--percentile: {} is not above 50 and at most 100", *flags.percentile);
   }
+  if (flags.recovery && *flags.recovery != "auto" && *flags.recovery != "none") {
+    throw Error(ErrorKind::kUsage, "--recovery: '{}' is none of auto, none; steps stand in the config",
+                *flags.recovery);
+  }
   if (flags.samples && *flags.samples < 1) throw Error(ErrorKind::kUsage, "--samples: must be at least 1");
 }
 
 }  // namespace
 
 const std::vector<std::string>& config_keys() {
-  static const std::vector<std::string> keys{"$schema",  "inputs", "calibration", "target",
-                                             "defaults", "rules",  "gates"};
+  static const std::vector<std::string> keys{"$schema",          "inputs",   "calibration", "target", "recovery",
+                                             "recovery_seconds", "defaults", "rules",       "gates"};
   return keys;
 }
 
@@ -97,6 +128,11 @@ void add_calibrator_options(CommandLine& line, ConfigFlags& flags) {
               {"NAME", "calibrator: minmax, percentile, entropy or mse (percentile)", "calibration"});
   line.option("--percentile", flags.percentile,
               {"P", "share of elements, in percent, that a percentile range keeps (99.999)", "calibration"});
+}
+
+void add_recovery_option(CommandLine& line, ConfigFlags& flags) {
+  line.option("--recovery", flags.recovery,
+              {"NAME", "auto: what gains accuracy by measurement; none: nearest rounding (auto)", "calibration"});
 }
 
 void add_samples_option(CommandLine& line, ConfigFlags& flags) {
@@ -134,6 +170,8 @@ Config read_config(const ConfigFlags& flags) {
 Json to_json(const Config& config) {
   Json json{{"inputs", calib::to_json(config.inputs)}, {"samples", config.samples}};
   json.update(plan::to_json(config.rules));
+  json["recovery"] = to_json(config.recovery);
+  if (config.recovery.seconds) json["recovery_seconds"] = *config.recovery.seconds;
   json["gates"] = report::to_json(config.gates);
   return json;
 }

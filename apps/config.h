@@ -8,6 +8,7 @@
 #include "apps/command_line.h"
 #include "calib/data_reader.h"
 #include "lib/base/json.h"
+#include "lib/plan/recovery.h"
 #include "lib/plan/rules.h"
 #include "lib/report/gates.h"
 
@@ -22,13 +23,22 @@ struct ConfigFlags {
   std::optional<std::string> method;
   std::optional<double> percentile;
   std::vector<std::string> sets;  // KEY=VALUE, in order
+  std::optional<std::string> recovery;
   report::GateLimits gates;
+};
+
+/// What is done against the loss of accuracy.
+struct RecoveryConfig {
+  bool automatic = true;          // by graph and measured gain
+  plan::RecoverySteps steps;      // if not: these; empty: none
+  std::optional<double> seconds;  // automatic: nothing more is tried after this time
 };
 
 struct Config {
   calib::InputConfig inputs;
   plan::Rules rules;
   int64_t samples = kDefaultSamples;
+  RecoveryConfig recovery;
   report::GateLimits gates;
 };
 
@@ -38,6 +48,7 @@ const std::vector<std::string>& config_keys();
 /// --config and --set.
 void add_config_option(CommandLine& line, ConfigFlags& flags);
 void add_calibrator_options(CommandLine& line, ConfigFlags& flags);
+void add_recovery_option(CommandLine& line, ConfigFlags& flags);
 void add_samples_option(CommandLine& line, ConfigFlags& flags);
 void add_gate_options(CommandLine& line, ConfigFlags& flags);
 

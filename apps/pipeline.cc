@@ -7,8 +7,8 @@
 
 #include "apps/calibration.h"
 #include "apps/model_source.h"
+#include "apps/recovery.h"
 #include "apps/versions.h"
-#include "lib/analyze/analyze.h"
 #include "lib/base/error.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
@@ -144,6 +144,37 @@ Json effective_options(const PipelineOptions& options) {
   return json;
 }
 
+/// Changes planned.used_samples to what recovery uses where calibration used none.
+RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Model& model, Planned& planned,
+                                const DataSource* data, Stages& stages) {
+  const auto& record = planned.plan.recovery;
+  const bool from_plan = !options.plan.empty();
+  if (record && data == nullptr) {
+    throw Error(
+        ErrorKind::kUsage,
+        "{}: its recovery steps ({}) need the calibration data: give --data, or remove \"recovery\" from the plan "
+        "to round to the nearest",
+        options.plan, plan::recovery_text(record->steps));
+  }
+  if (data == nullptr || (from_plan && !record)) {
+    return {.model = model, .applied = planned.plan, .written = planned.plan, .facts = {}, .warnings = {}};
+  }
+  const bool own_ranges = !planned.used_samples.empty();
+  if (!own_ranges) {
+    planned.used_samples =
+        calib::spread_samples(data->reader->size(), record ? record->samples : options.config.samples);
+  }
+  const RecoveryRun run{.model = model,
+                        .plan = planned.plan,
+                        .config = options.config,
+                        .data = *data,
+                        .samples = planned.used_samples,
+                        .own_ranges = own_ranges,
+                        .workers = options.workers};
+  if (record) return in_context(options.plan, [&] { return repeat_recovery(run, stages); });
+  return recover(run, stages);
+}
+
 }  // namespace
 
 void refuse_quantized(const graph::Model& model) {
@@ -183,10 +214,11 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   Planned planned = options.plan.empty()
                         ? plan_from_ranges(options, model, source.facts.sha256, data ? &*data : nullptr, stages)
                         : plan_from_file(options, model, source.facts.sha256, stages);
-  if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(planned.plan)));
+  RecoveryOutcome recovered = recovered_model(options, model, planned, data ? &*data : nullptr, stages);
+  if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(recovered.written)));
 
   const graph::Model quantized = stages.run("rewrite", [&] {
-    graph::Model result = rewrite::rewrite_to_qdq(model, planned.plan);
+    graph::Model result = rewrite::rewrite_to_qdq(recovered.model, recovered.applied);
     io::infer_shapes(result);
     return result;
   });
@@ -203,14 +235,16 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
     report.recipe += fmt::format(" over {} samples", planned.calibration.samples);
   }
   report.warnings = std::move(planned.warnings);
-  warn_if_nothing_quantized(planned.plan, report.warnings);
+  report.warnings.insert(report.warnings.end(), recovered.warnings.begin(), recovered.warnings.end());
+  report.recovery = std::move(recovered.facts);
+  warn_if_nothing_quantized(recovered.written, report.warnings);
   if (evaluation != nullptr) {
     evaluate(options, source, *evaluation, other ? std::vector<int64_t>{} : planned.used_samples, report, stages);
   } else {
     report.notes.push_back("not validated: neither --data nor --eval was given");
   }
   report.calibration = std::move(planned.calibration);
-  report.plan = std::move(planned.plan);
+  report.plan = std::move(recovered.written);
   report.stages = stages.times();
   return report;
 }

@@ -25,7 +25,7 @@ LIBRARIES = {
     "lib/analyze": "ops graph quant tensor base",
     "lib/plan": "analyze ops graph quant tensor base",
     "lib/rewrite": "plan analyze ops graph quant tensor base",
-    "lib/recover": "plan analyze exec ops graph quant tensor base",
+    "lib/recover": "plan analyze exec onednn ops graph quant tensor base",
     "lib/runtime": "exec onednn ops graph quant tensor base",
     "lib/validate": "runtime exec graph quant tensor base",
     "lib/report": "validate plan analyze graph quant tensor base",

@@ -18,6 +18,7 @@ void check_interruption();
 /// Seconds since construction.
 class Stopwatch {
  public:
+  void restart() { start_ = std::chrono::steady_clock::now(); }
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
  private:

@@ -10,6 +10,7 @@
 #include "lib/base/json.h"
 #include "lib/base/reason.h"
 #include "lib/graph/model.h"
+#include "lib/plan/recovery.h"
 #include "lib/plan/rules.h"
 #include "lib/quant/quant_params.h"
 
@@ -62,8 +63,9 @@ struct LayerPlan {
 
 struct PrecisionPlan {
   std::string model_sha256;
-  std::vector<LayerPlan> layers;  // every node, in order
-  std::vector<ValuePlan> values;  // every quantized value, in graph order
+  std::optional<RecoveryRecord> recovery;  // absent: the model's constants are as they were
+  std::vector<LayerPlan> layers;           // every node, in order
+  std::vector<ValuePlan> values;           // every quantized value, in graph order
 };
 
 /// What calibration must know before it runs: for each group that some layer will quantize, how.

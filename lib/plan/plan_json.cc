@@ -174,6 +174,7 @@ Json to_json(const PrecisionPlan& plan) {
   json["format"] = kFormat;
   json["version"] = kVersion;
   json["model_sha256"] = plan.model_sha256;
+  if (plan.recovery) json["recovery"] = to_json(*plan.recovery);
   json["layers"] = Json::array();
   for (const LayerPlan& layer : plan.layers) json["layers"].push_back(layer_json(layer));
   json["values"] = Json::array();
@@ -186,8 +187,10 @@ PrecisionPlan plan_from_json(const Json& json) {
   object.expect_format(kFormat, kVersion);
   PrecisionPlan plan;
   plan.model_sha256 = object.get<std::string>("model_sha256");
+  if (object.has("recovery")) plan.recovery = read_recovery_record(object.object("recovery"));
   for (JsonObject& layer : object.objects("layers")) plan.layers.push_back(read_layer(layer));
   for (JsonObject& value : object.objects("values")) plan.values.push_back(read_value(value));
+  object.allow({"recovery"});
   object.finish();
   return plan;
 }

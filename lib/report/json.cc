@@ -45,6 +45,24 @@ Json to_json(const CalibrationFacts& calibration) {
   return json;
 }
 
+Json to_json(const RecoveryFacts& recovery) {
+  Json json{{"chosen", recovery.trials.at(recovery.chosen).steps},
+            {"samples", recovery.samples},
+            {"held_samples", recovery.held_samples}};
+  json["trials"] = Json::array();
+  for (const RecoveryTrial& trial : recovery.trials) {
+    json["trials"].push_back({{"steps", trial.steps}, {"sqnr_db", number(trial.sqnr_db)}, {"seconds", trial.seconds}});
+  }
+  json["layers"] = Json::array();
+  for (const RecoveryFacts::Layer& layer : recovery.layers) {
+    json["layers"].push_back({{"node", layer.node},
+                              {"nearest_error", number(layer.nearest_error)},
+                              {"recovered_error", number(layer.recovered_error)},
+                              {"held_error", number(layer.held_error)}});
+  }
+  return json;
+}
+
 Json reason_json(const std::optional<Reason>& reason) {
   if (!reason) return nullptr;
   return {{"code", reason_code_name(reason->code)}, {"text", reason->text()}};
@@ -181,6 +199,7 @@ Json to_json(const Report& report) {
   json["weight_size_ratio"] = ratio(report.quantized_model.weight_bytes, report.float_model.weight_bytes);
   json["options"] = report.options;
   json["calibration"] = optional_json(report.calibration, [](const auto& value) { return to_json(value); });
+  json["recovery"] = optional_json(report.recovery, [](const auto& value) { return to_json(value); });
   json["plan"] = optional_json(report.plan, plan_json);
   json["evaluation"] = optional_json(report.evaluation, [](const auto& value) { return to_json(value); });
   json["validation"] = optional_json(report.validation, [](const auto& value) { return to_json(value); });

@@ -45,6 +45,27 @@ struct CalibrationFacts {
   double seconds = 0;
 };
 
+/// What recovery tried and what it took.
+struct RecoveryTrial {
+  std::string steps;   // "plain", "equalize 0.5, round"
+  double sqnr_db = 0;  // of the outputs, over samples that chose no weights; their mean where there are several outputs
+  double seconds = 0;
+};
+
+struct RecoveryFacts {
+  std::vector<RecoveryTrial> trials;  // in the order they were made, plain first
+  size_t chosen = 0;                  // index into trials
+  int64_t samples = 0;                // that chose weights
+  int64_t held_samples = 0;           // that judged; 0: the same ones did
+  struct Layer {
+    std::string node;
+    double nearest_error = 0;    // shares of the layer's output energy: with nearest rounding and the best bias,
+    double recovered_error = 0;  // with the chosen integers,
+    double held_error = 0;       // the same on samples that did not choose them
+  };
+  std::vector<Layer> layers;  // of what was chosen
+};
+
 struct StageTime {
   std::string name;
   double seconds = 0;
@@ -73,6 +94,7 @@ struct Report {
   ModelFacts quantized_model;
   Json options;  // the effective ones
   std::optional<CalibrationFacts> calibration;
+  std::optional<RecoveryFacts> recovery;
   std::optional<plan::PrecisionPlan> plan;
   std::optional<DataFacts> evaluation;
   std::optional<validate::Validation> validation;

@@ -266,6 +266,23 @@ Section lines_section(std::string title, const std::vector<std::string>& lines) 
   return {std::move(title), {std::move(shown)}};
 }
 
+Section recovery_section(const RecoveryFacts& recovery) {
+  Table table{
+      .columns = {{"recovery"}, {"SQNR dB", Align::kRight}, {"gain", Align::kRight}, {"seconds", Align::kRight}, {""}},
+      .rows = {}};
+  for (size_t i = 0; i < recovery.trials.size(); ++i) {
+    const RecoveryTrial& trial = recovery.trials[i];
+    table.rows.push_back({trial.steps, number_text(trial.sqnr_db, 2),
+                          fmt::format("{:+.2f}", trial.sqnr_db - recovery.trials.front().sqnr_db),
+                          fmt::format("{:.1f}", trial.seconds), i == recovery.chosen ? "taken" : ""});
+  }
+  const bool held = recovery.held_samples > 0;
+  return {
+      held ? fmt::format("recovery, judged on {} of the calibration samples that it did not fit", recovery.held_samples)
+           : "recovery, judged on the samples that it fitted: there are too few to hold some apart",
+      {std::move(table)}};
+}
+
 }  // namespace
 
 std::string decisions_text(const plan::PrecisionPlan& plan, std::string_view folded_into) {
@@ -287,6 +304,7 @@ Document to_document(const Report& report) {
   if (report.validation) sections.push_back(accuracy_section(*report.validation));
   sections.push_back(size_section(report));
   if (report.validation && report.validation->speed) sections.push_back(speed_section(*report.validation->speed));
+  if (report.recovery) sections.push_back(recovery_section(*report.recovery));
   if (report.plan) sections.push_back(plan_section(*report.plan));
   if (report.validation) {
     sections.push_back(coverage_section(*report.validation));

@@ -1,0 +1,42 @@
+// The recovery stage: tries what may bring accuracy back, keeps what measurably does.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/config.h"
+#include "apps/data_source.h"
+#include "apps/stages.h"
+#include "lib/graph/model.h"
+#include "lib/plan/plan.h"
+#include "lib/report/report.h"
+
+namespace narrow::apps {
+
+struct RecoveryRun {
+  const graph::Model& model;  // normalized
+  const plan::PrecisionPlan& plan;
+  const Config& config;
+  const DataSource& data;
+  std::vector<int64_t> samples;  // calibration's
+  bool own_ranges = true;        // ranges come from these samples; else from a table, and stay as they are
+  int workers = 1;
+};
+
+struct RecoveryOutcome {
+  graph::Model model;           // float, normalized; nearest rounding by `applied` gives what was chosen
+  plan::PrecisionPlan applied;  // for `model`
+  plan::PrecisionPlan written;  // for the normalized model that it began with, with a record of the steps
+  std::optional<report::RecoveryFacts> facts;
+  std::vector<std::string> warnings;
+};
+
+/// By the config: what gains most, nothing, or its steps. The automatic choice is never worse than nearest rounding on
+/// the samples that are held apart to judge.
+RecoveryOutcome recover(const RecoveryRun& run, Stages& stages);
+
+/// The steps that a plan records, with its numbers. Throws Error(kUsage) if the data are not those of the plan.
+RecoveryOutcome repeat_recovery(const RecoveryRun& run, Stages& stages);
+
+}  // namespace narrow::apps

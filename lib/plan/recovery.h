@@ -1,0 +1,45 @@
+// What was done to a model's constants before it was quantized, so that a plan fed back repeats it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lib/base/json.h"
+
+namespace narrow::plan {
+
+enum class RecoveryMethod {
+  kEqualize,  // activations' channels brought to one range, the weights on both sides take the factors
+  kRound,     // weights rounded by the layers' output error, biases corrected, layer after layer
+};
+
+std::string_view recovery_method_name(RecoveryMethod method);
+
+struct RecoveryStep {
+  RecoveryMethod method = RecoveryMethod::kRound;
+  double strength = 0;  // kEqualize: exponent of the factors of channels that their readers mix, 0 to 1
+  bool operator==(const RecoveryStep&) const = default;
+};
+
+using RecoverySteps = std::vector<RecoveryStep>;
+
+/// "equalize 0.5, round"; "plain" for none.
+std::string recovery_text(const RecoverySteps& steps);
+
+Json to_json(const RecoverySteps& steps);
+/// Reads the array `key`: names, or objects with "method" and "strength". Throws Error(kUsage) with the path of what is
+/// wrong; a method stands at most once, "round" last.
+RecoverySteps read_recovery_steps(JsonObject& object, const std::string& key);
+
+/// Steps as they were run; empty steps: none were.
+struct RecoveryRecord {
+  RecoverySteps steps;
+  std::string data_sha256;  // of the calibration data
+  int64_t samples = 0;      // of it, spread evenly; see calib::spread_samples
+};
+
+Json to_json(const RecoveryRecord& record);
+RecoveryRecord read_recovery_record(JsonObject object);
+
+}  // namespace narrow::plan

@@ -1,0 +1,64 @@
+// One layer: its moments gathered over samples, its integers and bias chosen from them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "lib/graph/graph_index.h"
+#include "lib/graph/model.h"
+#include "lib/plan/plan.h"
+#include "lib/recover/columns.h"
+#include "lib/recover/layerwise.h"
+#include "lib/recover/moments.h"
+#include "lib/recover/rounding.h"
+
+namespace narrow::recover {
+
+/// What one sample adds, a group of the layer each.
+using LayerRows = std::vector<Sums>;
+
+struct LayerSolution {
+  Tensor weight;              // scale * (q - zero_point), in the weight's own layout
+  quant::QuantParams params;  // of the weight
+  Tensor bias;                // undefined where the layer has none
+  LayerOutcome outcome;
+};
+
+class LayerSolver {
+ public:
+  /// nullptr where the layer is no product that Columns knows, or its sums are too long for a matrix of moments.
+  static std::unique_ptr<LayerSolver> of(const graph::Model& model, const graph::GraphIndex& index,
+                                         const onnx::NodeProto& node, const plan::LayerPlan& layer, float input_scale);
+
+  /// Sums over some of the sample's positions, spread over all of them: `x` as the quantized layer reads it, `y` as the
+  /// float layer makes it. Thread-safe.
+  LayerRows read(int64_t sample, int64_t samples, const Tensor& x, const Tensor& y) const;
+  void add(int64_t sample, const LayerRows& rows);
+
+  LayerSolution solve() const;
+
+ private:
+  /// Samples in turn: what is chosen on one half is judged on the other.
+  static constexpr size_t kFolds = 2;
+
+  LayerSolver() = default;
+  double choose_ridge() const;
+  double held_error(double ridge) const;
+  Matrix group_weights(int64_t group) const;
+  Grid grid(int64_t group, int64_t output) const;
+  void solve_group(int64_t group, double ridge, LayerSolution& solution, std::vector<double>& errors) const;
+
+  std::string node_;
+  std::optional<Columns> columns_;
+  Tensor weight_;
+  Tensor bias_;
+  quant::QuantParams params_;
+  float input_scale_ = 1;
+  double qmin_ = 0;
+  double qmax_ = 0;
+  std::array<std::vector<Sums>, kFolds> sums_;  // by group
+};
+
+}  // namespace narrow::recover

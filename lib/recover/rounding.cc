@@ -1,0 +1,99 @@
+#include "lib/recover/rounding.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "lib/base/error.h"
+
+namespace narrow::recover {
+namespace {
+
+constexpr int kMostSweeps = 20;
+
+double mean_diagonal(const Matrix& matrix) {
+  double sum = 0;
+  for (int64_t i = 0; i < matrix.rows; ++i) sum += matrix.at(i, i);
+  return sum / static_cast<double>(std::max<int64_t>(matrix.rows, 1));
+}
+
+}  // namespace
+
+double Grid::nearest(double weight) const {
+  return std::clamp(std::nearbyint(weight / scale) + zero_point, qmin, qmax);
+}
+
+RoundingProblem::RoundingProblem(const Moments& moments, const Matrix& weights, double ridge)
+    : order_(static_cast<size_t>(moments.inner.rows)), inner_(moments.inner), cross_(moments.cross) {
+  // Inputs that never vary leave the weights free: then the pull alone decides.
+  const double variance = mean_diagonal(inner_);
+  const double pull = variance > 0 ? ridge * variance : 1;
+  for (int64_t i = 0; i < inner_.rows; ++i) inner_.at(i, i) = std::max(inner_.at(i, i), 0.0) + pull;
+  add_scaled(cross_.values, pull, weights.values);
+  std::iota(order_.begin(), order_.end(), 0);
+  std::stable_sort(order_.begin(), order_.end(),
+                   [&](int64_t a, int64_t b) { return inner_.at(a, a) < inner_.at(b, b); });
+  factor_ = Matrix(inner_.rows, inner_.rows);
+  for (int64_t i = 0; i < inner_.rows; ++i) {
+    for (int64_t j = 0; j < inner_.rows; ++j) {
+      factor_.at(i, j) = inner_.at(order_[static_cast<size_t>(i)], order_[static_cast<size_t>(j)]);
+    }
+  }
+  Matrix shifted = factor_;
+  for (double extra = 1e-9 * (variance + pull); !factor_cholesky(shifted); extra *= 10) {
+    shifted = factor_;  // rounding made it indefinite
+    for (int64_t i = 0; i < shifted.rows; ++i) shifted.at(i, i) += extra;
+  }
+  factor_ = std::move(shifted);
+}
+
+std::vector<double> RoundingProblem::nearest_plane(int64_t output, const Grid& grid) const {
+  const auto columns = order_.size();
+  std::vector<double> target(columns);
+  for (size_t i = 0; i < columns; ++i) target[i] = cross_.at(output, order_[i]);
+  solve_cholesky(factor_, target);
+  // |L^T (w - target)|^2, from the last column on: its row of L^T holds nothing else.
+  std::vector<double> integers(columns);
+  std::vector<double> carried(columns);  // sum over rounded k of L[k, j] (target - w)[k]
+  for (size_t i = columns; i-- > 0;) {
+    const auto row = factor_.row(static_cast<int64_t>(i));
+    const double q = grid.nearest(target[i] + carried[i] / row[i]);
+    integers[static_cast<size_t>(order_[i])] = q;
+    add_scaled(std::span<double>(carried).first(i), target[i] - grid.weight(q), row.first(i));
+  }
+  return integers;
+}
+
+void RoundingProblem::descend(int64_t output, const Grid& grid, std::span<double> integers) const {
+  const auto cross = cross_.row(output);
+  std::vector<double> gradient(integers.size());  // half the derivative by each weight
+  for (size_t i = 0; i < integers.size(); ++i) {
+    gradient[i] -= cross[i];
+    const double weight = grid.weight(integers[i]);
+    if (weight != 0) add_scaled(gradient, weight, inner_.row(static_cast<int64_t>(i)));
+  }
+  for (int sweep = 0; sweep < kMostSweeps; ++sweep) {
+    bool changed = false;
+    for (size_t i = 0; i < integers.size(); ++i) {
+      const auto row = inner_.row(static_cast<int64_t>(i));
+      const double wanted = integers[i] - gradient[i] / (row[i] * grid.scale);
+      const double q = std::clamp(std::nearbyint(wanted), grid.qmin, grid.qmax);
+      // A step must gain more than its own rounding: ties would go round in circles.
+      if (std::abs(q - wanted) + 1e-9 >= std::abs(integers[i] - wanted)) continue;
+      add_scaled(gradient, (q - integers[i]) * grid.scale, row);
+      integers[i] = q;
+      changed = true;
+    }
+    if (!changed) break;
+  }
+}
+
+double RoundingProblem::cost(int64_t output, std::span<const double> weights) const {
+  double total = -2 * dot(cross_.row(output), weights);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (weights[i] != 0) total += weights[i] * dot(inner_.row(static_cast<int64_t>(i)), weights);
+  }
+  return total;
+}
+
+}  // namespace narrow::recover

@@ -1,0 +1,50 @@
+// Integers for a layer's weights that make its output error small, not each weight's own.
+//
+// The error E|y - w x^ - b|^2 is a quadratic in each output's weights; over the integers its minimum is a closest
+// vector problem. Babai's nearest plane gives the start: L. Babai, "On Lovasz' lattice reduction and the nearest
+// lattice point problem", Combinatorica 6 (1986); for weights it is GPTQ's second-order rounding (Frantar et al.,
+// arXiv:2210.17323). Coordinate descent in integer steps goes on from there. Nagel et al., "Up or Down?"
+// (arXiv:2004.10568) is the problem's statement for post-training quantization.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "lib/recover/moments.h"
+
+namespace narrow::recover {
+
+/// The integers of one output's weights: w = (q - zero_point) * scale, q in [qmin, qmax].
+struct Grid {
+  double scale = 1;
+  double zero_point = 0;
+  double qmin = 0;
+  double qmax = 0;
+
+  double nearest(double weight) const;  // q
+  double weight(double q) const { return (q - zero_point) * scale; }
+};
+
+/// The quadratic of one group of outputs, drawn towards the float weights: E|y - w^ x^|^2 + ridge * |w^ - w|^2 with
+/// `ridge` in units of the mean variance of x^. The pull keeps few samples from deciding what they do not tell.
+class RoundingProblem {
+ public:
+  /// `weights` [O, K] float. `ridge` > 0.
+  RoundingProblem(const Moments& moments, const Matrix& weights, double ridge);
+
+  /// Nearest plane: columns of large variance are rounded first, those that follow make up for the error.
+  std::vector<double> nearest_plane(int64_t output, const Grid& grid) const;
+  /// Steps of whole integers, one weight after the other, until none helps. Never makes the quadratic larger.
+  void descend(int64_t output, const Grid& grid, std::span<double> integers) const;
+  /// The quadratic up to a constant.
+  double cost(int64_t output, std::span<const double> weights) const;
+
+ private:
+  std::vector<int64_t> order_;  // columns, ascending variance
+  Matrix inner_;                // with the ridge, columns as given
+  Matrix factor_;               // Cholesky, columns in order_
+  Matrix cross_;
+};
+
+}  // namespace narrow::recover

@@ -1,0 +1,106 @@
+#include "lib/recover/sample_values.h"
+
+#include <algorithm>
+
+namespace narrow::recover {
+namespace {
+
+/// Tensors of a workspace return to it: what is kept for long has storage of its own.
+Tensor own_copy(Tensor tensor) {
+  if (tensor.type() == DataType::kSequence || tensor.type() == DataType::kString) return tensor;
+  Tensor copy(tensor.type(), tensor.shape(), tensor.layout());
+  std::copy(tensor.bytes(), tensor.bytes() + tensor.byte_size(), copy.mutable_bytes());
+  return copy;
+}
+
+bool rounds(const quant::QuantParams* params, const Tensor& tensor) {
+  return params != nullptr && tensor.type() == DataType::kFloat32;
+}
+
+}  // namespace
+
+SampleValues::SampleValues(const graph::GraphIndex& index, const plan::PrecisionPlan& plan) : index_(index) {
+  for (const plan::ValuePlan& value : plan.values) params_[value.value] = &value.params;
+}
+
+const quant::QuantParams* SampleValues::params(const std::string& value) const {
+  const auto found = params_.find(value);
+  return found == params_.end() ? nullptr : found->second;
+}
+
+void SampleValues::start(int64_t samples) {
+  float_.assign(static_cast<size_t>(samples), {});
+  quantized_.assign(static_cast<size_t>(samples), {});
+}
+
+void SampleValues::add_feed(int64_t sample, const exec::Feed& feed) {
+  for (const auto& [name, tensor] : feed) {
+    float_[static_cast<size_t>(sample)][name] = tensor;
+    if (rounds(params(name), tensor)) {
+      quantized_[static_cast<size_t>(sample)][name] = quant::quantize(tensor, *params(name));
+    }
+  }
+}
+
+void SampleValues::keep_float(int64_t sample, const std::vector<std::string>& names, std::vector<Tensor> tensors) {
+  for (size_t i = 0; i < names.size(); ++i)
+    float_[static_cast<size_t>(sample)][names[i]] = own_copy(std::move(tensors[i]));
+}
+
+void SampleValues::keep_quantized(int64_t sample, const std::vector<std::string>& names, std::vector<Tensor> tensors) {
+  for (size_t i = 0; i < names.size(); ++i) {
+    Tensor& kept = quantized_[static_cast<size_t>(sample)][names[i]];
+    const quant::QuantParams* known = params(names[i]);
+    kept = rounds(known, tensors[i]) ? quant::quantize(tensors[i], *known) : own_copy(std::move(tensors[i]));
+  }
+}
+
+void SampleValues::drop(const std::string& value) {
+  for (Values& values : float_) values.erase(value);
+  for (Values& values : quantized_) values.erase(value);
+}
+
+exec::Feed SampleValues::float_feed(int64_t sample, const exec::Program& program) const {
+  exec::Feed feed;
+  for (const std::string& name : program.input_names()) feed[name] = float_[static_cast<size_t>(sample)].at(name);
+  return feed;
+}
+
+exec::Feed SampleValues::quantized_feed(int64_t sample, const exec::Program& program,
+                                        const std::set<std::string>& integers) const {
+  exec::Feed feed;
+  for (const std::string& name : program.input_names()) {
+    const bool real = index_.is_input(name) && !integers.contains(name);
+    feed[name] = real ? float_[static_cast<size_t>(sample)].at(name) : quantized(sample, name);
+  }
+  return feed;
+}
+
+Tensor SampleValues::quantized(int64_t sample, const std::string& value) const {
+  const Values& values = quantized_[static_cast<size_t>(sample)];
+  const auto found = values.find(value);
+  if (found == values.end()) return float_[static_cast<size_t>(sample)].at(value);  // an input that stays float
+  const quant::QuantParams* known = params(value);
+  if (known == nullptr || found->second.type() != quant::row(known->type).storage) return found->second;
+  return quant::dequantize(found->second, *known);
+}
+
+int64_t SampleValues::float_bytes(int64_t sample) const {
+  int64_t total = 0;
+  for (const auto& [name, tensor] : float_[static_cast<size_t>(sample)]) {
+    if (tensor.type() != DataType::kSequence) total += static_cast<int64_t>(tensor.byte_size());
+  }
+  return total;
+}
+
+ConstantOverrides SampleValues::quantized_constants(const graph::Model& model, const plan::LayerPlan& layer) const {
+  ConstantOverrides constants;
+  for (const std::string& value : layer.activations) {
+    const onnx::TensorProto* initializer = index_.initializer(value);
+    if (initializer == nullptr || params(value) == nullptr) continue;
+    constants[value] = quant::dequantize(quant::quantize(model.tensor(*initializer), *params(value)), *params(value));
+  }
+  return constants;
+}
+
+}  // namespace narrow::recover

@@ -178,12 +178,10 @@ RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Mod
 }  // namespace
 
 void refuse_quantized(const graph::Model& model) {
-  for (const char* op_type : {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm"}) {
-    const int64_t quantized = count_nodes(model, op_type);
-    if (quantized == 0) continue;
-    throw Error(ErrorKind::kUnsupported, "the model is quantized already (it has {} {} nodes); give the float model",
-                quantized, op_type);
-  }
+  const std::optional<std::string> op_type = quantized_operator(model);
+  if (!op_type) return;
+  throw Error(ErrorKind::kUnsupported, "the model is quantized already (it has {} {} nodes); give the float model",
+              count_nodes(model, *op_type), *op_type);
 }
 
 validate::Validation run_validation(ValidateRun run, Stages& stages) {

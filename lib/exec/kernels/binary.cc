@@ -133,9 +133,18 @@ struct Pair {
   BroadcastLoops loops;
 };
 
+// A tensor is brought into the other's order by the program, but for one that a constant of higher rank broadcasts: the
+// axes of channels-last memory count from the front.
+void unpermute(const Operand& operand, size_t position, size_t rank, std::span<Tensor> inputs) {
+  if (operand.constant().defined() || required(inputs, position).rank() == rank) return;
+  inputs[position] = to_layout(inputs[position], Layout::kPlain);
+}
+
 Pair take_pair(const Operand& a, const Operand& b, std::span<Tensor> inputs) {
   Pair pair;
   const size_t rank = std::max(a.required_in(inputs).rank(), b.required_in(inputs).rank());
+  unpermute(a, 0, rank, inputs);
+  unpermute(b, 1, rank, inputs);
   const Layout layout = std::max(a.required_in(inputs).layout(), b.required_in(inputs).layout());
   pair.operands[0] = a.constant().defined() ? align_constant(a.constant(), rank, layout) : std::move(inputs[0]);
   pair.operands[1] = b.constant().defined() ? align_constant(b.constant(), rank, layout) : std::move(inputs[1]);

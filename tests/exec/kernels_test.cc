@@ -32,6 +32,20 @@ TEST(Clip, BoundsAreAttributesThenInputs) {
       ElementsAre(-2, 0, 1));
 }
 
+TEST(Add, BroadcastsFromAnAxisUpToOpset6) {
+  const Feed feed{{"x", floats({1, 2, 2}, {1, 2, 3, 4})}, {"b", floats({2}, {10, 20})}};
+  const auto sum = [&](const std::string& attributes) {
+    const std::string graph =
+        "g (float[1,2,2] x, float[2] b) => (float[1,2,2] y) { y = Add <" + attributes + "> (x, b) }";
+    return values_of<float>(run_text(graph, feed, 6)[0]);
+  };
+  EXPECT_THAT(sum("broadcast = 1, axis = 1"), ElementsAre(11, 12, 23, 24));
+  EXPECT_THAT(sum("broadcast = 1, axis = -2"), ElementsAre(11, 12, 23, 24));
+  EXPECT_THAT(sum("broadcast = 1, axis = 2"), ElementsAre(11, 22, 13, 24));
+  EXPECT_THAT(sum("broadcast = 1"), ElementsAre(11, 22, 13, 24));
+  EXPECT_THROW(sum("broadcast = 1, axis = 3"), Error);
+}
+
 TEST(Slice, AttributesInputsAndNegativeSteps) {
   const Feed feed{{"x", floats({4}, {1, 2, 3, 4})}};
   EXPECT_THAT(values_of<float>(

@@ -11,7 +11,6 @@
 #include "lib/base/spread.h"
 #include "lib/base/suggest.h"
 #include "lib/exec/float_program.h"
-#include "lib/graph/traverse.h"
 #include "lib/runtime/instruction_set.h"
 #include "lib/tensor/metrics.h"
 #include "lib/validate/compare.h"

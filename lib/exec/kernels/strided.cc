@@ -1,5 +1,6 @@
 #include "lib/exec/kernels/strided.h"
 
+#include <cstring>
 #include <memory>
 #include <type_traits>
 
@@ -58,6 +59,44 @@ void walk(const Shape& extents, const std::vector<int64_t>& strides, Row row) {
   });
 }
 
+// `count` runs of `bytes` from places `from_step` apart to places `to_step` apart. Short runs are most, and of these
+// the length must be known to the compiler.
+template <size_t kBytes>
+void copy_runs_of(const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * to_step, from + i * from_step, kBytes);
+}
+
+void copy_runs(const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step, int64_t count, size_t bytes) {
+  switch (bytes) {
+    case 8:
+      return copy_runs_of<8>(from, from_step, to, to_step, count);
+    case 16:
+      return copy_runs_of<16>(from, from_step, to, to_step, count);
+    case 32:
+      return copy_runs_of<32>(from, from_step, to, to_step, count);
+    case 64:
+      return copy_runs_of<64>(from, from_step, to, to_step, count);
+    default:
+      for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * to_step, from + i * from_step, bytes);
+  }
+}
+
+// Whether the innermost elements of both views lie side by side.
+bool moves_runs(const Shape& extents, const std::vector<int64_t>& strides) {
+  return strides.back() == 1 && extents.size() > 1;
+}
+
+// The two innermost axes at once, element by element in bytes: copy(dense offset, strided offset, runs, strided step).
+template <class Copy>
+void walk_runs(const Shape& extents, const std::vector<int64_t>& strides, Copy copy) {
+  const size_t axis = extents.size() - 2;
+  Shape outer(extents.begin(), extents.end() - 1);
+  std::vector<int64_t> steps(strides.begin(), strides.end() - 1);
+  const int64_t width = extents.back();
+  walk(outer, steps,
+       [&](int64_t dense_at, int64_t strided_at) { copy(dense_at * width, strided_at, extents[axis], strides[axis]); });
+}
+
 // Where the elements of the dense and of the strided view begin; one of them is written.
 template <class Dense, class Strided>
 struct Views {
@@ -71,6 +110,20 @@ void move_rows(DataType type, Views<Dense, Strided> views, Shape extents, std::v
   simplify(extents, strides);
   const int64_t width = extents.back();
   const int64_t step = strides.back();
+  if (moves_runs(extents, strides)) {
+    const auto size = static_cast<int64_t>(data_type_bits(type) / 8);
+    const auto bytes = static_cast<size_t>(width * size);
+    walk_runs(extents, strides, [&](int64_t dense_at, int64_t strided_at, int64_t runs, int64_t run_step) {
+      if constexpr (std::is_const_v<Dense>) {
+        copy_runs(views.dense + dense_at * size, width * size, views.strided + strided_at * size, run_step * size, runs,
+                  bytes);
+      } else {
+        copy_runs(views.strided + strided_at * size, run_step * size, views.dense + dense_at * size, width * size, runs,
+                  bytes);
+      }
+    });
+    return;
+  }
   dispatch_width(type, [&]<class U>() {
     auto* dense = reinterpret_cast<std::conditional_t<std::is_const_v<Dense>, const U, U>*>(views.dense);
     auto* strided = reinterpret_cast<std::conditional_t<std::is_const_v<Strided>, const U, U>*>(views.strided);

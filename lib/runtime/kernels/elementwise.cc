@@ -1,6 +1,7 @@
 #include "lib/runtime/kernels/elementwise.h"
 
 #include <cmath>
+#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lib/runtime/kernels/elementwise.cc"
@@ -143,6 +144,35 @@ class SumOfSteps {
   uint8_t flip_;
 };
 
+// The same where no term is so large that sums leave the numbers: no test for NaN, and below, the conversion to
+// integers saturates by itself.
+template <class Integer>
+class SumOfPlainSteps {
+ public:
+  explicit SumOfPlainSteps(const BinaryStep& step) : terms_(sum_terms(step)) {}
+
+  static bool fits(const BinaryStep& step) {
+    constexpr float kLarge = 1e6F;
+    const SumTerms terms = sum_terms(step);
+    return std::abs(terms.a) < kLarge && std::abs(terms.b) < kLarge && std::abs(terms.constant) < kLarge &&
+           step.y.is_signed == std::is_signed_v<Integer>;
+  }
+
+  HWY_INLINE void operator()(const uint8_t* a, const uint8_t* b, uint8_t* y) const {
+    const FloatTag df;
+    const hn::Rebind<Integer, FloatTag> d8;
+    const auto load = [&](const uint8_t* q) HWY_ATTR {
+      return hn::ConvertTo(df, hn::PromoteTo(IntTag(), hn::LoadU(d8, reinterpret_cast<const Integer*>(q))));
+    };
+    const FloatVec second = fused_multiply_add(load(b), hn::Set(df, terms_.b), hn::Set(df, terms_.constant));
+    const FloatVec sum = fused_multiply_add(load(a), hn::Set(df, terms_.a), second);
+    hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(sum)), d8, reinterpret_cast<Integer*>(y));
+  }
+
+ private:
+  SumTerms terms_;
+};
+
 class ProductOfSteps {
  public:
   explicit ProductOfSteps(const BinaryStep& step)
@@ -218,6 +248,8 @@ void binary_impl(const BinaryStep& step, const uint8_t* a, OperandStep a_step, c
     case BinaryForm::kDefinition:
       return by_definition(step, from, y, count);
     case BinaryForm::kSum:
+      if (SumOfPlainSteps<int8_t>::fits(step)) return binary_loop(SumOfPlainSteps<int8_t>(step), from, y, count);
+      if (SumOfPlainSteps<uint8_t>::fits(step)) return binary_loop(SumOfPlainSteps<uint8_t>(step), from, y, count);
       return binary_loop(SumOfSteps(step), from, y, count);
     case BinaryForm::kProduct:
       return binary_loop(ProductOfSteps(step), from, y, count);

@@ -5,6 +5,7 @@
 
 #include "lib/base/parallel.h"
 #include "lib/onednn/bound_primitive.h"
+#include "lib/onednn/depthwise8.h"
 #include "lib/onednn/output_transform.h"
 #include "lib/onednn/packed_weights.h"
 #include "lib/onednn/primitive_cache.h"
@@ -43,6 +44,15 @@ void check_spec(const ConvolutionSpec& spec, const Tensor& weights) {
   ensure(spec.activations.empty() || spec.source == DataType::kFloat32, "activations go with float32");
 }
 
+// What Depthwise8 computes.
+bool is_depthwise8(const ConvolutionSpec& spec, const Shape& weights) {
+  const auto is_byte = [](DataType type) { return type == DataType::kInt8 || type == DataType::kUint8; };
+  const bool dense = std::all_of(spec.dilations.begin(), spec.dilations.end(), [](int64_t d) { return d == 1; });
+  const bool pads = std::all_of(spec.pads_begin.begin(), spec.pads_begin.end(), [](int64_t p) { return p >= 0; });
+  return pads && is_byte(spec.source) && is_byte(spec.destination) && weights.size() == 4 && dense && spec.groups > 1 &&
+         spec.groups == weights[0] && weights[1] == 1;
+}
+
 }  // namespace
 
 class Convolution::State {
@@ -69,6 +79,7 @@ class Convolution::State {
   dnnl::memory bias_;
   dnnl::memory source_zero_point_;
   mutable PrimitiveCache<PrimitiveKey, BoundPrimitive> cache_;
+  std::unique_ptr<const Depthwise8> depthwise_;  // in oneDNN's place
 };
 
 Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias)
@@ -82,6 +93,16 @@ Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Ten
   if (!transform_.bias.empty()) bias_ = constant_memory<float>(transform_.bias);
   if (transform_.source_zero_point != 0) {
     source_zero_point_ = constant_memory<int32_t>(std::array{transform_.source_zero_point});
+  }
+  if (is_depthwise8(spec_, weights_shape_) && Depthwise8::available()) {
+    const Depthwise8Spec own{.channels = weights_shape_[0],
+                             .kernel = {weights_shape_[2], weights_shape_[3]},
+                             .strides = {spec_.strides[0], spec_.strides[1]},
+                             .pads_begin = {spec_.pads_begin[0], spec_.pads_begin[1]},
+                             .signed_source = spec_.source == DataType::kInt8,
+                             .signed_destination = spec_.destination == DataType::kInt8};
+    depthwise_ =
+        std::make_unique<Depthwise8>(own, to_layout(weights, Layout::kPlain).data<int8_t>().data(), transform_);
   }
 }
 
@@ -179,6 +200,11 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
   check_source(source);
   Tensor result = workspace.allocate(spec_.destination, result_shape(source.shape()), Layout::kChannelsLast);
   if (result.size() == 0) return result;
+  if (depthwise_) {
+    depthwise_->run(reinterpret_cast<const uint8_t*>(source.bytes()), source.shape(),
+                    reinterpret_cast<uint8_t*>(result.mutable_bytes()), result.shape());
+    return result;
+  }
   const PrimitiveKey key{.source = source.shape(), .other = {}, .threads = thread_count()};
   const auto primitive = cache_.get(key, [&] {
     const auto plan = [&] { return make(source.shape(), result.shape()); };
@@ -197,6 +223,7 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
 }
 
 std::string Convolution::State::implementation() const {
+  if (depthwise_) return "depthwise:avx512_vnni";
   const auto primitive = cache_.latest();
   return primitive ? primitive->implementation() : std::string();
 }

@@ -1,0 +1,283 @@
+#include "lib/onednn/depthwise8.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "lib/base/parallel.h"
+#include "lib/onednn/isa.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "lib/onednn/depthwise8.cc"
+#include <hwy/foreach_target.h>
+// After foreach_target.
+#include <hwy/highway.h>
+
+#ifndef NARROW_ONEDNN_DEPTHWISE8_ROWS
+#define NARROW_ONEDNN_DEPTHWISE8_ROWS
+namespace narrow::onednn {
+
+// Output rows [begin, end) of one image from a padded copy of the input rows that they see.
+struct DepthwiseRows {
+  const uint8_t* padded = nullptr;
+  int64_t padded_width = 0;  // pixels
+  uint8_t* result = nullptr;
+  int64_t width = 0;  // of the result
+  int64_t count = 0;
+};
+
+}  // namespace narrow::onednn
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace narrow::onednn::HWY_NAMESPACE {
+
+#if HWY_TARGET <= HWY_AVX3_DL
+
+constexpr int64_t kBlock = 16;
+
+// Sixteen channels of four neighbouring pixels, as [channel][pixel].
+HWY_INLINE __m512i load_taps(const uint8_t* at, int64_t channels, __m512i order) {
+  const auto pixel = [&](int64_t i)
+                         HWY_ATTR { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + i * channels)); };
+  __m512i all = _mm512_castsi128_si512(pixel(0));
+  all = _mm512_inserti32x4(all, pixel(1), 1);
+  all = _mm512_inserti32x4(all, pixel(2), 2);
+  all = _mm512_inserti32x4(all, pixel(3), 3);
+  return _mm512_permutexvar_epi8(order, all);
+}
+
+struct Block {
+  const int8_t* weights;
+  const int8_t* shifted;
+  __m512i compensation;
+  __m512 bias;
+  __m512 multipliers;
+  __mmask16 stored;
+};
+
+HWY_INLINE void store_block(const Depthwise8::Packed& packed, const Block& block, __m512i sums, uint8_t* to) {
+  const __m512 sum = _mm512_cvtepi32_ps(_mm512_add_epi32(sums, block.compensation));
+  __m512 steps = _mm512_mul_ps(_mm512_add_ps(sum, block.bias), block.multipliers);
+  steps = _mm512_min_ps(_mm512_max_ps(steps, _mm512_set1_ps(packed.low)), _mm512_set1_ps(packed.high));
+  const __m512i result = _mm512_add_epi32(_mm512_cvtps_epi32(steps), _mm512_set1_epi32(packed.zero_point));
+  if (packed.spec.signed_destination) {
+    _mm512_mask_cvtsepi32_storeu_epi8(to, block.stored, result);
+  } else {
+    _mm512_mask_cvtusepi32_storeu_epi8(to, block.stored, _mm512_max_epi32(result, _mm512_setzero_si512()));
+  }
+}
+
+HWY_INLINE __m512i load_weights(const int8_t* weights, int64_t index) {
+  return _mm512_loadu_si512(weights + index * 64);
+}
+
+// One block of channels at one row's positions.
+HWY_INLINE void compute_row(const Depthwise8::Packed& packed, const Block& block, const uint8_t* from,
+                            const DepthwiseRows& rows, uint8_t* to, __m512i order) {
+  const int64_t channels = packed.spec.channels;
+  const int64_t kernel_rows = packed.spec.kernel[0];
+  const int64_t groups = packed.tap_groups;
+  const int64_t row_step = rows.padded_width * channels;
+  int64_t x = 0;
+  if (block.shifted != nullptr) {
+    // Four pixels hold the three taps of two neighbouring positions.
+    for (; x + 2 <= rows.width; x += 2) {
+      __m512i first = _mm512_setzero_si512();
+      __m512i second = first;
+      for (int64_t ky = 0; ky < kernel_rows; ++ky) {
+        const __m512i taps = load_taps(from + ky * row_step + x * channels, channels, order);
+        first = _mm512_dpbusd_epi32(first, taps, load_weights(block.weights, ky));
+        second = _mm512_dpbusd_epi32(second, taps, load_weights(block.shifted, ky));
+      }
+      store_block(packed, block, first, to + x * channels);
+      store_block(packed, block, second, to + (x + 1) * channels);
+    }
+  }
+  for (; x < rows.width; ++x) {
+    __m512i sums = _mm512_setzero_si512();
+    const uint8_t* corner = from + x * packed.spec.strides[1] * channels;
+    for (int64_t ky = 0; ky < kernel_rows; ++ky) {
+      for (int64_t g = 0; g < groups; ++g) {
+        const __m512i taps = load_taps(corner + ky * row_step + 4 * g * channels, channels, order);
+        sums = _mm512_dpbusd_epi32(sums, taps, load_weights(block.weights, ky * groups + g));
+      }
+    }
+    store_block(packed, block, sums, to + x * channels);
+  }
+}
+
+bool depthwise_impl(const Depthwise8::Packed& packed, const DepthwiseRows& rows) {
+  alignas(64) uint8_t interleave[64];
+  for (size_t i = 0; i < sizeof(interleave); ++i) interleave[i] = static_cast<uint8_t>(i % 4 * 16 + i / 4);
+  const __m512i order = _mm512_load_si512(interleave);
+  const int64_t channels = packed.spec.channels;
+  const int64_t taps = packed.spec.kernel[0] * packed.tap_groups;
+  for (int64_t row = 0; row < rows.count; ++row) {
+    const uint8_t* from = rows.padded + row * packed.spec.strides[0] * rows.padded_width * channels;
+    for (int64_t c = 0; c < channels; c += kBlock) {
+      const int64_t b = c / kBlock;
+      const int64_t left = std::min(kBlock, channels - c);
+      const Block block{.weights = packed.weights.data() + b * taps * 64,
+                        .shifted = packed.shifted.empty() ? nullptr : packed.shifted.data() + b * taps * 64,
+                        .compensation = _mm512_loadu_si512(packed.compensation.data() + c),
+                        .bias = _mm512_loadu_ps(packed.bias.data() + c),
+                        .multipliers = _mm512_loadu_ps(packed.multipliers.data() + c),
+                        .stored = static_cast<__mmask16>((1U << left) - 1U)};
+      compute_row(packed, block, from + c, rows, rows.result + row * rows.width * channels + c, order);
+    }
+  }
+  return true;
+}
+
+bool has_kernel_impl() {
+  return true;
+}
+
+#else
+
+bool depthwise_impl(const Depthwise8::Packed& /*packed*/, const DepthwiseRows& /*rows*/) {
+  return false;
+}
+
+bool has_kernel_impl() {
+  return false;
+}
+
+#endif
+
+}  // namespace narrow::onednn::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace narrow::onednn {
+
+HWY_EXPORT(depthwise_impl);
+HWY_EXPORT(has_kernel_impl);
+
+namespace {
+
+constexpr size_t kBlock = 16;
+constexpr size_t kTaps = 4;  // that one instruction sums
+
+// Rows of the result that are computed from one padded copy: it stays in the first caches.
+constexpr int64_t kRowsAtOnce = 4;
+
+std::vector<int8_t> pack(const Depthwise8Spec& spec, const int8_t* weights, size_t groups, size_t shift) {
+  const auto channels = static_cast<size_t>(spec.channels);
+  const auto height = static_cast<size_t>(spec.kernel[0]);
+  const auto width = static_cast<size_t>(spec.kernel[1]);
+  const size_t blocks = (channels + kBlock - 1) / kBlock;
+  std::vector<int8_t> packed(blocks * height * groups * kBlock * kTaps, 0);
+  for (size_t c = 0; c < channels; ++c) {
+    for (size_t y = 0; y < height; ++y) {
+      for (size_t x = 0; x < width; ++x) {
+        const size_t tap = x + shift;
+        const size_t group = ((c / kBlock * height + y) * groups) + tap / kTaps;
+        packed[(group * kBlock + c % kBlock) * kTaps + tap % kTaps] = weights[(c * height + y) * width + x];
+      }
+    }
+  }
+  return packed;
+}
+
+// The bytes, with the sign bit flipped where they are signed.
+void copy_bytes(const uint8_t* from, uint8_t* to, size_t count, bool flip) {
+  if (!flip) {
+    std::memcpy(to, from, count);
+  } else {
+    for (size_t i = 0; i < count; ++i) to[i] = static_cast<uint8_t>(from[i] ^ 0x80U);
+  }
+}
+
+// Input rows [first, first + count) of one image, padded on all sides.
+void copy_padded(const Depthwise8::Packed& packed, const uint8_t* image, const Shape& shape, int64_t first,
+                 int64_t count, int64_t padded_width, uint8_t* to) {
+  const int64_t channels = packed.spec.channels;
+  const int64_t left = std::min(packed.spec.pads_begin[1], padded_width);
+  const int64_t copied = std::min(shape[3], padded_width - left);
+  for (int64_t row = 0; row < count; ++row, to += padded_width * channels) {
+    const int64_t y = first + row;
+    if (y < 0 || y >= shape[2]) {
+      std::memset(to, packed.padding, static_cast<size_t>(padded_width * channels));
+      continue;
+    }
+    std::memset(to, packed.padding, static_cast<size_t>(left * channels));
+    copy_bytes(image + y * shape[3] * channels, to + left * channels, static_cast<size_t>(copied * channels),
+               packed.spec.signed_source);
+    std::memset(to + (left + copied) * channels, packed.padding,
+                static_cast<size_t>((padded_width - left - copied) * channels));
+  }
+}
+
+}  // namespace
+
+bool Depthwise8::available() {
+  static const bool result =
+      !saturates_pairs() && effective_isa().starts_with("avx512") && HWY_DYNAMIC_DISPATCH(has_kernel_impl)();
+  return result;
+}
+
+Depthwise8::Depthwise8(const Depthwise8Spec& spec, const int8_t* weights, const OutputTransform& transform) {
+  packed_.spec = spec;
+  const auto channels = static_cast<size_t>(spec.channels);
+  const auto taps = static_cast<size_t>(spec.kernel[0] * spec.kernel[1]);
+  const auto groups = (static_cast<size_t>(spec.kernel[1]) + kTaps - 1) / kTaps;
+  packed_.tap_groups = static_cast<int64_t>(groups);
+  packed_.weights = pack(spec, weights, groups, 0);
+  if (spec.kernel[1] == 3 && spec.strides[1] == 1) packed_.shifted = pack(spec, weights, groups, 1);
+  const size_t padded = (channels + kBlock - 1) / kBlock * kBlock;
+  const int32_t flip = spec.signed_source ? 128 : 0;
+  packed_.compensation.assign(padded, 0);
+  packed_.bias.assign(padded, 0);
+  packed_.multipliers.assign(padded, 0);
+  for (size_t c = 0; c < channels; ++c) {
+    int32_t sum = 0;
+    for (size_t i = 0; i < taps; ++i) sum += weights[c * taps + i];
+    packed_.compensation[c] = -sum * (transform.source_zero_point + flip);
+    if (!transform.bias.empty()) packed_.bias[c] = transform.bias[c];
+    packed_.multipliers[c] = transform.multipliers[transform.multipliers.size() == 1 ? 0 : c];
+  }
+  // Beyond a thousand steps everything saturates, whatever the zero point.
+  constexpr float kFar = 1024;
+  packed_.low = std::max(transform.clamp.low, -kFar);
+  packed_.high = std::min(transform.clamp.high, kFar);
+  packed_.zero_point = transform.destination_zero_point;
+  packed_.padding = static_cast<uint8_t>(transform.source_zero_point + flip);
+}
+
+void Depthwise8::run(const uint8_t* source, const Shape& source_shape, uint8_t* result,
+                     const Shape& result_shape) const {
+  const Depthwise8Spec& spec = packed_.spec;
+  const int64_t rows = result_shape[2];
+  const int64_t width = result_shape[3];
+  // The last taps of a group may lie behind the row's end, where their weights are zero.
+  const int64_t padded_width = (width - 1) * spec.strides[1] + packed_.tap_groups * static_cast<int64_t>(kTaps) + 1;
+  const int64_t chunks = (rows + kRowsAtOnce - 1) / kRowsAtOnce;
+  const int64_t input_rows = (kRowsAtOnce - 1) * spec.strides[0] + spec.kernel[0];
+  const size_t bytes = static_cast<size_t>(input_rows * padded_width * spec.channels) + 4 * kBlock;
+  // Some ten microseconds of work for each thread.
+  const int64_t work = kRowsAtOnce * width * spec.channels * spec.kernel[0] * packed_.tap_groups;
+  const int64_t grain = std::max<int64_t>(1, 60000 / std::max<int64_t>(1, work));
+  parallel_for(result_shape[0] * chunks, grain, [&](int64_t begin, int64_t end) {
+    thread_local std::vector<uint8_t> padded;
+    if (padded.size() < bytes) padded.resize(bytes);
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      const int64_t n = chunk / chunks;
+      const int64_t first = chunk % chunks * kRowsAtOnce;
+      const int64_t count = std::min(kRowsAtOnce, rows - first);
+      copy_padded(packed_, source + n * source_shape[2] * source_shape[3] * spec.channels, source_shape,
+                  first * spec.strides[0] - spec.pads_begin[0], (count - 1) * spec.strides[0] + spec.kernel[0],
+                  padded_width, padded.data());
+      const DepthwiseRows part{.padded = padded.data(),
+                               .padded_width = padded_width,
+                               .result = result + (n * rows + first) * width * spec.channels,
+                               .width = width,
+                               .count = count};
+      HWY_DYNAMIC_DISPATCH(depthwise_impl)(packed_, part);
+    }
+  });
+}
+
+}  // namespace narrow::onednn
+#endif  // HWY_ONCE

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lib/base/error.h"
+#include "lib/base/parallel.h"
 
 namespace narrow {
 namespace {
@@ -17,21 +18,47 @@ std::shared_ptr<std::byte> allocate(size_t bytes) {
   return {memory, [](std::byte* p) { ::operator delete(p, kAlignment); }};
 }
 
-// Copies between [N, C, S] and [N, S, C], element by element of `width` bytes.
+// Elements that one piece of a copy has at least.
+constexpr int64_t kCopyGrain = 16384;
+
+// Few rows (the channels of an image): all of them at once, so that one side is walked once and the other a few times.
+template <class Element, int64_t kRows>
+void interleave_rows(const Element* source, Element* target, int64_t columns, int64_t begin, int64_t end) {
+  for (int64_t c = begin; c < end; ++c) {
+    for (int64_t r = 0; r < kRows; ++r) target[c * kRows + r] = source[r * columns + c];
+  }
+}
+
+// Columns [begin, end) of a transpose from [rows, columns] to [columns, rows].
+template <class Element>
+void transpose_columns(const Element* source, Element* target, int64_t rows, int64_t columns, int64_t begin,
+                       int64_t end) {
+  if (rows == 3) return interleave_rows<Element, 3>(source, target, columns, begin, end);
+  if (rows == 4) return interleave_rows<Element, 4>(source, target, columns, begin, end);
+  constexpr int64_t kTile = 16;  // keeps both sides in cache
+  for (int64_t c0 = begin; c0 < end; c0 += kTile) {
+    for (int64_t r0 = 0; r0 < rows; r0 += kTile) {
+      for (int64_t r = r0; r < std::min(r0 + kTile, rows); ++r) {
+        for (int64_t c = c0; c < std::min(c0 + kTile, end); ++c) target[c * rows + r] = source[r * columns + c];
+      }
+    }
+  }
+}
+
+// Copies between [N, C, S] and [N, S, C].
 template <class Element>
 void swap_channel_order(const std::byte* from, std::byte* to, int64_t outer, int64_t rows, int64_t columns) {
   const auto* source = reinterpret_cast<const Element*>(from);
   auto* target = reinterpret_cast<Element*>(to);
-  constexpr int64_t kTile = 16;  // keeps both sides of the transpose in cache
-  for (int64_t n = 0; n < outer; ++n, source += rows * columns, target += rows * columns) {
-    for (int64_t r0 = 0; r0 < rows; r0 += kTile) {
-      for (int64_t c0 = 0; c0 < columns; c0 += kTile) {
-        for (int64_t r = r0; r < std::min(r0 + kTile, rows); ++r) {
-          for (int64_t c = c0; c < std::min(c0 + kTile, columns); ++c) target[c * rows + r] = source[r * columns + c];
-        }
-      }
+  parallel_for(outer * columns, std::max<int64_t>(1, kCopyGrain / rows), [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t n = begin / columns;
+      const int64_t first = begin % columns;
+      const int64_t last = std::min(columns, first + end - begin);
+      transpose_columns(source + n * rows * columns, target + n * rows * columns, rows, columns, first, last);
+      begin += last - first;
     }
-  }
+  });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "lib/exec/kernels/copy_bytes.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
 #include "lib/exec/layout.h"
@@ -80,20 +81,23 @@ Tensor concatenate(std::span<Tensor> inputs, int64_t wanted_axis, Workspace& wor
   const size_t width = storage_bytes(result.type(), split.inner);
   const size_t row_bytes = width * static_cast<size_t>(shape[axis]);
   std::byte* to = result.mutable_bytes();
-  size_t offset = 0;
-  for (const Tensor& input : inputs) {
-    const size_t part = width * static_cast<size_t>(input.shape()[axis]);
-    const std::byte* from = input.bytes();
-    if (part == 0) continue;
-    parallel_for(split.outer, std::max<int64_t>(1, 131072 / static_cast<int64_t>(part)),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t row = begin; row < end; ++row) {
-                     std::memcpy(to + static_cast<size_t>(row) * row_bytes + offset,
-                                 from + static_cast<size_t>(row) * part, part);
+  if (row_bytes == 0) return result;
+  struct Part {
+    const std::byte* from;
+    size_t bytes;
+  };
+  std::vector<Part> parts;
+  for (const Tensor& input : inputs) parts.push_back({input.bytes(), width * static_cast<size_t>(input.shape()[axis])});
+  parallel_for(split.outer, std::max<int64_t>(1, 32768 / static_cast<int64_t>(row_bytes)),
+               [&](int64_t begin, int64_t end) {
+                 for (auto row = static_cast<size_t>(begin); row < static_cast<size_t>(end); ++row) {
+                   std::byte* target = to + row * row_bytes;
+                   for (const Part& part : parts) {
+                     copy_bytes(part.from + row * part.bytes, target, part.bytes);
+                     target += part.bytes;
                    }
-                 });
-    offset += part;
-  }
+                 }
+               });
   return result;
 }
 

@@ -1,9 +1,8 @@
 #include "lib/runtime/kernels/concat_kernel.h"
 
-#include <cstring>
-
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
+#include "lib/exec/kernels/copy_bytes.h"
 #include "lib/runtime/kernels/linear_kernels.h"
 
 namespace narrow::runtime {
@@ -35,18 +34,22 @@ class ConcatKernel : public exec::Kernel {
     Tensor y = workspace.allocate(step_.result, result_shape(inputs, axis), inputs[0].layout());
     const Blocks target = blocks_at(y, axis);
     Byte* bytes = bytes_of(y);
-    int64_t offset = 0;
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      const Blocks source = blocks_at(inputs[i], axis);
-      const Byte* from = bytes_of(static_cast<const Tensor&>(inputs[i]));
-      parallel_for(source.count, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(source.size, 1)),
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t block = begin; block < end; ++block) {
-                       copy(i, from + block * source.size, bytes + block * target.size + offset, source.size);
+    struct Part {
+      const Byte* from;
+      int64_t size;
+    };
+    std::vector<Part> parts;
+    for (const Tensor& input : inputs) parts.push_back({bytes_of(input), blocks_at(input, axis).size});
+    parallel_for(target.count, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(target.size, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t block = begin; block < end; ++block) {
+                     Byte* to = bytes + block * target.size;
+                     for (size_t i = 0; i < parts.size(); ++i) {
+                       copy(i, parts[i].from + block * parts[i].size, to, parts[i].size);
+                       to += parts[i].size;
                      }
-                   });
-      offset += source.size;
-    }
+                   }
+                 });
     outputs[0] = std::move(y);
   }
   exec::LayoutUse layout_use() const override { return exec::LayoutUse::kAny; }
@@ -73,7 +76,7 @@ class ConcatKernel : public exec::Kernel {
     if (table) {
       look_up_elements(*table, from, to, static_cast<size_t>(count));
     } else {
-      std::memcpy(to, from, static_cast<size_t>(count));
+      exec::copy_bytes(from, to, static_cast<size_t>(count));
     }
   }
 

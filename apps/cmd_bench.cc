@@ -13,6 +13,7 @@
 #include "apps/versions.h"
 #include "lib/base/error.h"
 #include "lib/base/progress.h"
+#include "lib/io/load.h"
 
 namespace narrow::apps {
 namespace {
@@ -126,9 +127,9 @@ std::vector<exec::Feed> feeds_of(const DataSource& data, int64_t batch) {
 Candidate make_candidate(const std::string& path, const Options& options, const Config& config, Stages& stages) {
   Candidate candidate;
   const Stopwatch watch;
-  const ModelSource source = open_model(path, {}, stages);
-  candidate.inputs = model_inputs(source.loaded);
-  candidate.runner = std::make_unique<Runner>(make_runner(source.loaded, runtime_from_name(options.runtime)));
+  const graph::Model model = stages.run("load", [&] { return io::load_model(path); });
+  candidate.inputs = model_inputs(model);
+  candidate.runner = std::make_unique<Runner>(make_runner(model, runtime_from_name(options.runtime)));
   candidate.load_seconds = watch.seconds();
   candidate.feeds =
       options.data.empty()

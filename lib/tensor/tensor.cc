@@ -1,6 +1,8 @@
 #include "lib/tensor/tensor.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -29,12 +31,42 @@ void interleave_rows(const Element* source, Element* target, int64_t columns, in
   }
 }
 
+// Swaps the blocks of `kShift` bits that `mask` covers in b with those above them in a.
+template <int kShift>
+void swap_blocks(uint64_t& a, uint64_t& b, uint64_t mask) {
+  const uint64_t different = ((a >> kShift) ^ b) & mask;
+  b ^= different;
+  a ^= different << kShift;
+}
+
+// Eight rows of eight bytes in registers, by halves, quarters and eighths.
+void transpose_8x8(const uint8_t* source, int64_t source_step, uint8_t* target, int64_t target_step) {
+  std::array<uint64_t, 8> rows{};
+  for (size_t i = 0; i < 8; ++i) std::memcpy(&rows[i], source + static_cast<int64_t>(i) * source_step, 8);
+  for (const size_t i : {0, 1, 2, 3}) swap_blocks<32>(rows[i], rows[i + 4], 0x00000000FFFFFFFFU);
+  for (const size_t i : {0, 1, 4, 5}) swap_blocks<16>(rows[i], rows[i + 2], 0x0000FFFF0000FFFFU);
+  for (const size_t i : {0, 2, 4, 6}) swap_blocks<8>(rows[i], rows[i + 1], 0x00FF00FF00FF00FFU);
+  for (size_t i = 0; i < 8; ++i) std::memcpy(target + static_cast<int64_t>(i) * target_step, &rows[i], 8);
+}
+
 // Columns [begin, end) of a transpose from [rows, columns] to [columns, rows].
 template <class Element>
 void transpose_columns(const Element* source, Element* target, int64_t rows, int64_t columns, int64_t begin,
                        int64_t end) {
   if (rows == 3) return interleave_rows<Element, 3>(source, target, columns, begin, end);
   if (rows == 4) return interleave_rows<Element, 4>(source, target, columns, begin, end);
+  if constexpr (sizeof(Element) == 1) {
+    const int64_t whole_rows = rows / 8 * 8;
+    const int64_t whole_end = begin + (end - begin) / 8 * 8;
+    for (int64_t c = begin; c < whole_end; c += 8) {
+      for (int64_t r = 0; r < whole_rows; r += 8)
+        transpose_8x8(source + r * columns + c, columns, target + c * rows + r, rows);
+    }
+    for (int64_t c = begin; c < end; ++c) {
+      for (int64_t r = c < whole_end ? whole_rows : 0; r < rows; ++r) target[c * rows + r] = source[r * columns + c];
+    }
+    return;
+  }
   constexpr int64_t kTile = 16;  // keeps both sides in cache
   for (int64_t c0 = begin; c0 < end; c0 += kTile) {
     for (int64_t r0 = 0; r0 < rows; r0 += kTile) {

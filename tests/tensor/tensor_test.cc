@@ -61,6 +61,27 @@ TEST(TensorTest, ChannelsLastAndBack) {
   EXPECT_THAT(to_layout(last, Layout::kPlain).data<int16_t>(), ElementsAre(1, 2, 3, 4, 5, 6));
 }
 
+// Bytes go in blocks of eight, three and four channels apart from all others; the rest of a block one by one.
+TEST(TensorTest, ChannelsLastPutsEveryByteInItsPlace) {
+  for (const int64_t channels : {1, 3, 4, 8, 21}) {
+    const Shape shape{2, channels, 5, 7};
+    Tensor plain(DataType::kUint8, shape);
+    const auto values = plain.mutable_data<uint8_t>();
+    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<uint8_t>(i * 7 + i / 256);
+    const Tensor last = to_layout(plain, Layout::kChannelsLast);
+    const Tensor back = to_layout(last, Layout::kPlain);
+    for (int64_t n = 0; n < 2; ++n) {
+      for (int64_t c = 0; c < channels; ++c) {
+        for (int64_t s = 0; s < 35; ++s) {
+          const auto from = static_cast<size_t>((n * channels + c) * 35 + s);
+          ASSERT_EQ(last.data<uint8_t>()[static_cast<size_t>((n * 35 + s) * channels + c)], values[from]);
+          ASSERT_EQ(back.data<uint8_t>()[from], values[from]);
+        }
+      }
+    }
+  }
+}
+
 TEST(TensorTest, ChannelsLastOfManyTilesIsItsOwnInverse) {
   Tensor plain(DataType::kFloat32, {2, 37, 5, 7});
   float next = 0;

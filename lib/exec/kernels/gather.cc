@@ -1,5 +1,6 @@
 // Gather and scatter by index tensors.
 #include <cstring>
+#include <memory>
 #include <type_traits>
 
 #include "lib/exec/kernels/families.h"
@@ -128,8 +129,14 @@ KernelPtr make_gather(const KernelRequest& request) {
           return;
         }
         if (data_type_bits(data.type()) < 8) throw Error(ErrorKind::kUnsupported, "packed elements");
-        outputs[0] = workspace.allocate(data.type(), shape);
         const size_t width = storage_bytes(data.type(), inner);
+        constexpr size_t kWorthSharing = 4096;
+        if (outer == 1 && rows.size() == 1 && width >= kWorthSharing) {
+          const std::byte* part = data.bytes() + static_cast<size_t>(rows[0]) * width;
+          outputs[0] = Tensor(data.type(), shape, Layout::kPlain, std::make_shared<const Tensor>(data), part, false);
+          return;
+        }
+        outputs[0] = workspace.allocate(data.type(), shape);
         std::byte* to = outputs[0].mutable_bytes();
         for (int64_t o = 0; o < outer; ++o) {
           for (const int64_t row : rows) {

@@ -62,7 +62,7 @@ class Subject:
     def quantize(self, root, folder):
         """The model as narrow quantizes it by default."""
         path = folder / f"{self.name}.onnx"
-        options = ["--no-speed", "--quiet"]
+        options = ["--no-speed", "--quiet", "--recovery", "none"]
         if self.calibration is None:
             real = next(m for m in models.MODELS if m.name == self.name)
             samples = models.load_samples(real, root)

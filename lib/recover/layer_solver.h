@@ -45,7 +45,12 @@ class LayerSolver {
   static constexpr size_t kFolds = 2;
 
   LayerSolver() = default;
-  double choose_ridge() const;
+  struct Ridge {
+    double ridge = 0;
+    double held_error = 0;
+  };
+  Ridge choose_ridge() const;
+  double judged_energy() const;
   double held_error(double ridge) const;
   Matrix group_weights(int64_t group) const;
   Grid grid(int64_t group, int64_t output) const;

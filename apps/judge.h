@@ -14,8 +14,8 @@ class Judge {
   /// Runs the float model over the samples and keeps its outputs. `data` must outlive it.
   Judge(const graph::Model& model, const calib::DataReader& data, std::vector<int64_t> samples, int workers);
 
-  /// SQNR in dB of each sample's float32 outputs on integer kernels, their mean: so no one sample decides. Each counts
-  /// from -20 to 100; 100 where there is nothing to compare.
+  /// SQNR in dB of the float32 outputs on integer kernels, the mean of several outputs; of probabilities that of their
+  /// logarithms. 100 where there is nothing to compare.
   double sqnr_db(const graph::Model& quantized) const;
 
  private:

@@ -13,7 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/base/spread.h"
 #include "lib/io/load.h"
-#include "lib/recover/channel_maxima.h"
+#include "lib/recover/channel_statistics.h"
 #include "lib/recover/equalize.h"
 #include "lib/recover/layerwise.h"
 #include "lib/rewrite/qdq.h"
@@ -22,7 +22,7 @@ namespace narrow::apps {
 namespace {
 
 constexpr int64_t kHeldShare = 8;      // one sample of so many judges
-constexpr std::array kStrengths{0.0, 0.5};
+constexpr std::array kWeightNoises{1.0, 1000.0};
 constexpr size_t kLeastToHold = 24;    // fewer samples judge what they chose
 constexpr size_t kLeastSamples = 8;    // fewer tell too little about a layer's inputs
 constexpr double kOverfitRatio = 1.25;  // of the error on samples that did not choose to that of nearest rounding
@@ -113,8 +113,8 @@ class Recovery {
   std::optional<plan::RecoverySteps> choose_steps() {
     std::vector<plan::RecoverySteps> tries{{{.method = plan::RecoveryMethod::kRound}}};
     if (run_.own_ranges) {
-      for (const double strength : kStrengths) {
-        tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .strength = strength},
+      for (const double weight_noise : kWeightNoises) {
+        tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise},
                          {.method = plan::RecoveryMethod::kRound}});
       }
     }
@@ -152,21 +152,21 @@ class Recovery {
   /// An equalization that has no channel to scale needs no trial.
   bool changes(const plan::RecoveryStep& step) {
     if (step.method != plan::RecoveryMethod::kEqualize) return true;
-    const recover::EqualizeResult result = recover::equalize(run_.model, maxima(), {.mixed_strength = step.strength});
+    const recover::EqualizeResult result = recover::equalize(run_.model, channels(), {.weight_noise = step.weight_noise});
     const bool known = std::find(tried_.begin(), tried_.end(), result.channels) != tried_.end();
     if (result.channels == 0 || known) return false;
     tried_.push_back(result.channels);
     return true;
   }
 
-  const recover::ChannelMaxima& maxima() {
-    if (!maxima_) {
-      maxima_ = stages_.run("channels", [&] {
+  const recover::ValueChannels& channels() {
+    if (!channels_) {
+      channels_ = stages_.run("channels", [&] {
         return recover::observe_channels(run_.model, feeds(split_.fit), recover::ChannelClasses(run_.model).values(),
                                          run_.workers);
       });
     }
-    return *maxima_;
+    return *channels_;
   }
 
   /// nullopt where one of the steps has nothing to do here.
@@ -184,7 +184,7 @@ class Recovery {
 
   bool equalize(const plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
     recover::EqualizeResult result =
-        recover::equalize(candidate.model, maxima(), {.mixed_strength = step.strength});
+        recover::equalize(candidate.model, channels(), {.weight_noise = step.weight_noise});
     if (result.channels == 0) return false;
     candidate.model = std::move(result.model);
     if (!options.numbers_given) candidate.written = new_plan(candidate.model);
@@ -285,7 +285,7 @@ class Recovery {
   Split split_;
   Stopwatch watch_;
   Stopwatch trial_;
-  std::optional<recover::ChannelMaxima> maxima_;
+  std::optional<recover::ValueChannels> channels_;
   report::RecoveryFacts facts_;
   std::vector<std::string> warnings_;
   std::optional<Judge> judge_;

@@ -61,12 +61,6 @@ Limits used_limits(const Tensor& weight, const quant::QuantParams& params) {
   return {static_cast<double>(used.qmin), static_cast<double>(used.qmax)};
 }
 
-Moments moments_of(const Sums& first, const Sums& second) {
-  Sums all = first;
-  all.add(second);
-  return Moments(all);
-}
-
 }  // namespace
 
 std::unique_ptr<LayerSolver> LayerSolver::of(const graph::Model& model, const graph::GraphIndex& index,
@@ -144,12 +138,20 @@ std::vector<double> weights_of(const std::vector<double>& integers, const Grid& 
 
 }  // namespace
 
+Moments LayerSolver::moments_without(size_t fold, int64_t group) const {
+  Sums all(columns_->columns(), columns_->outputs());
+  for (size_t other = 0; other < kFolds; ++other) {
+    if (other != fold) all.add(sums_[other][static_cast<size_t>(group)]);
+  }
+  return Moments(all);
+}
+
 double LayerSolver::held_error(double ridge) const {
   double total = 0;
   for (size_t fold = 0; fold < kFolds; ++fold) {
     for (int64_t group = 0; group < columns_->groups(); ++group) {
-      const Moments own(sums_[fold][static_cast<size_t>(group)]);
-      const Moments other(sums_[1 - fold][static_cast<size_t>(group)]);
+      const Moments own = moments_without(fold, group);
+      const Moments other(sums_[fold][static_cast<size_t>(group)]);
       const RoundingProblem problem(own, group_weights(group), ridge);
       std::vector<double> errors(static_cast<size_t>(columns_->outputs()));
       const std::vector<int64_t> judged = spread_indices(columns_->outputs(), kMostJudged);
@@ -200,7 +202,7 @@ LayerSolver::Ridge LayerSolver::choose_ridge() const {
 }
 
 void LayerSolver::solve_group(int64_t group, double ridge, LayerSolution& solution, std::vector<double>& errors) const {
-  const Moments moments = moments_of(sums_[0][static_cast<size_t>(group)], sums_[1][static_cast<size_t>(group)]);
+  const Moments moments = moments_without(kFolds, group);
   const Matrix weights = group_weights(group);
   const RoundingProblem problem(moments, weights, ridge);
   const auto chosen = solution.weight.mutable_data<float>();

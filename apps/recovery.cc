@@ -24,7 +24,7 @@ namespace {
 constexpr int64_t kHeldShare = 8;      // one sample of so many judges
 constexpr std::array kWeightNoises{1.0, 1000.0};
 constexpr size_t kLeastToHold = 24;    // fewer samples judge what they chose
-constexpr size_t kLeastSamples = 8;    // fewer tell too little about a layer's inputs
+constexpr size_t kLeastSamples = 16;    // fewer tell too little about a layer's inputs
 constexpr double kOverfitRatio = 1.25;  // of the error on samples that did not choose to that of nearest rounding
 
 struct Split {

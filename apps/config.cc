@@ -117,7 +117,8 @@ void check_method_flag(const ConfigFlags& flags) {
     throw Error(ErrorKind::kUsage, "--percentile: {} is not above 50 and at most 100", *flags.percentile);
   }
   if (flags.recovery && *flags.recovery != "auto" && *flags.recovery != "none") {
-    throw Error(ErrorKind::kUsage, "--recovery: '{}' is none of auto, none; steps stand in the config", *flags.recovery);
+    throw Error(ErrorKind::kUsage, "--recovery: '{}' is none of auto, none; steps stand in the config",
+                *flags.recovery);
   }
   if (flags.samples && *flags.samples < 1) throw Error(ErrorKind::kUsage, "--samples: must be at least 1");
 }

@@ -27,8 +27,8 @@ struct ConfigFlags {
 
 /// What is done against the loss of accuracy.
 struct RecoveryConfig {
-  bool automatic = true;      // by graph and measured gain
-  plan::RecoverySteps steps;  // if not: these; empty: none
+  bool automatic = true;          // by graph and measured gain
+  plan::RecoverySteps steps;      // if not: these; empty: none
   std::optional<double> seconds;  // automatic: nothing more is tried after this time
 };
 

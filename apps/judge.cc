@@ -20,7 +20,8 @@ std::vector<float> scores_of(const Tensor& tensor) {
   const auto values = tensor.data<float>();
   std::vector<float> scores(values.begin(), values.end());
   // The last axis that is not of length 1.
-  const auto axis = std::find_if(tensor.shape().rbegin(), tensor.shape().rend(), [](int64_t size) { return size != 1; });
+  const auto axis =
+      std::find_if(tensor.shape().rbegin(), tensor.shape().rend(), [](int64_t size) { return size != 1; });
   const auto columns = axis == tensor.shape().rend() ? size_t{1} : static_cast<size_t>(*axis);
   if (columns < 2) return scores;
   for (size_t row = 0; row < scores.size(); row += columns) {

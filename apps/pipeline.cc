@@ -133,17 +133,19 @@ RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Mod
   const auto& record = planned.plan.recovery;
   const bool from_plan = !options.plan.empty();
   if (record && data == nullptr) {
-    throw Error(ErrorKind::kUsage,
-                "{}: its recovery steps ({}) need the calibration data: give --data, or remove \"recovery\" from the plan "
-                "to round to the nearest",
-                options.plan, plan::recovery_text(record->steps));
+    throw Error(
+        ErrorKind::kUsage,
+        "{}: its recovery steps ({}) need the calibration data: give --data, or remove \"recovery\" from the plan "
+        "to round to the nearest",
+        options.plan, plan::recovery_text(record->steps));
   }
   if (data == nullptr || (from_plan && !record)) {
     return {.model = model, .applied = planned.plan, .written = planned.plan, .facts = {}, .warnings = {}};
   }
   const bool own_ranges = !planned.used_samples.empty();
   if (!own_ranges) {
-    planned.used_samples = calib::spread_samples(data->reader->size(), record ? record->samples : options.config.samples);
+    planned.used_samples =
+        calib::spread_samples(data->reader->size(), record ? record->samples : options.config.samples);
   }
   const RecoveryRun run{.model = model,
                         .plan = planned.plan,

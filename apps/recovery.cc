@@ -21,9 +21,9 @@
 namespace narrow::apps {
 namespace {
 
-constexpr int64_t kHeldShare = 8;      // one sample of so many judges
+constexpr int64_t kHeldShare = 8;  // one sample of so many judges
 constexpr std::array kWeightNoises{1.0, 1000.0};
-constexpr size_t kLeastToHold = 24;    // fewer samples judge what they chose
+constexpr size_t kLeastToHold = 24;     // fewer samples judge what they chose
 constexpr size_t kLeastSamples = 16;    // fewer tell too little about a layer's inputs
 constexpr double kOverfitRatio = 1.25;  // of the error on samples that did not choose to that of nearest rounding
 
@@ -152,7 +152,8 @@ class Recovery {
   /// An equalization that has no channel to scale needs no trial.
   bool changes(const plan::RecoveryStep& step) {
     if (step.method != plan::RecoveryMethod::kEqualize) return true;
-    const recover::EqualizeResult result = recover::equalize(run_.model, channels(), {.weight_noise = step.weight_noise});
+    const recover::EqualizeResult result =
+        recover::equalize(run_.model, channels(), {.weight_noise = step.weight_noise});
     const bool known = std::find(tried_.begin(), tried_.end(), result.channels) != tried_.end();
     if (result.channels == 0 || known) return false;
     tried_.push_back(result.channels);
@@ -251,11 +252,11 @@ class Recovery {
     const recover::LayerOutcome& worst = **std::max_element(layers.begin(), layers.end(), [](auto* a, auto* b) {
       return a->held_error / a->nearest_error < b->held_error / b->nearest_error;
     });
-    warnings_.push_back(
-        fmt::format("recovery: the integers of {} of {} layers fit the {} samples that chose them better than others, most "
-                    "so '{}' (error {:.2g}, on other samples {:.2g}, of nearest rounding {:.2g}): give more samples",
-                    layers.size(), candidate.layers.size(), facts_.samples, worst.node, worst.recovered_error,
-                    worst.held_error, worst.nearest_error));
+    warnings_.push_back(fmt::format(
+        "recovery: the integers of {} of {} layers fit the {} samples that chose them better than others, most "
+        "so '{}' (error {:.2g}, on other samples {:.2g}, of nearest rounding {:.2g}): give more samples",
+        layers.size(), candidate.layers.size(), facts_.samples, worst.node, worst.recovered_error, worst.held_error,
+        worst.nearest_error));
   }
 
   RecoveryOutcome finish() {
@@ -294,7 +295,8 @@ class Recovery {
 };
 
 bool quantizes_weights(const plan::PrecisionPlan& plan) {
-  return std::any_of(plan.layers.begin(), plan.layers.end(), [](const plan::LayerPlan& layer) { return layer.weight.has_value(); });
+  return std::any_of(plan.layers.begin(), plan.layers.end(),
+                     [](const plan::LayerPlan& layer) { return layer.weight.has_value(); });
 }
 
 }  // namespace
@@ -305,8 +307,9 @@ RecoveryOutcome recover(const RecoveryRun& run, Stages& stages) {
   RecoveryOutcome outcome{.model = run.model, .applied = run.plan, .written = run.plan, .facts = {}, .warnings = {}};
   if (!wanted || !quantizes_weights(run.plan)) return outcome;
   if (run.samples.size() < kLeastSamples) {
-    outcome.warnings.push_back(fmt::format("recovery: {} samples are too few, it takes {}: weights are rounded to the nearest",
-                                           run.samples.size(), kLeastSamples));
+    outcome.warnings.push_back(
+        fmt::format("recovery: {} samples are too few, it takes {}: weights are rounded to the nearest",
+                    run.samples.size(), kLeastSamples));
     return outcome;
   }
   Recovery recovery(run, stages);

@@ -25,9 +25,9 @@ struct RecoveryRun {
 };
 
 struct RecoveryOutcome {
-  graph::Model model;             // float, normalized; nearest rounding by `applied` gives what was chosen
-  plan::PrecisionPlan applied;    // for `model`
-  plan::PrecisionPlan written;    // for the normalized model that it began with, with a record of the steps
+  graph::Model model;           // float, normalized; nearest rounding by `applied` gives what was chosen
+  plan::PrecisionPlan applied;  // for `model`
+  plan::PrecisionPlan written;  // for the normalized model that it began with, with a record of the steps
   std::optional<report::RecoveryFacts> facts;
   std::vector<std::string> warnings;
 };

@@ -63,8 +63,8 @@ struct LayerPlan {
 struct PrecisionPlan {
   std::string model_sha256;
   std::optional<RecoveryRecord> recovery;  // absent: the model's constants are as they were
-  std::vector<LayerPlan> layers;  // every node, in order
-  std::vector<ValuePlan> values;  // every quantized value, in graph order
+  std::vector<LayerPlan> layers;           // every node, in order
+  std::vector<ValuePlan> values;           // every quantized value, in graph order
 };
 
 /// What calibration must know before it runs: for each group that some layer will quantize, how.

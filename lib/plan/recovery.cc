@@ -13,7 +13,8 @@ constexpr std::string_view kRoundName = "round";
 RecoveryStep read_step(const JsonObject& object, const std::string& key, const std::string& name, double weight_noise) {
   if (name == kRoundName) return {.method = RecoveryMethod::kRound};
   if (name == kEqualizeName) return {.method = RecoveryMethod::kEqualize, .weight_noise = weight_noise};
-  const std::string hint = did_you_mean(name, std::vector<std::string>{std::string(kEqualizeName), std::string(kRoundName)});
+  const std::string hint =
+      did_you_mean(name, std::vector<std::string>{std::string(kEqualizeName), std::string(kRoundName)});
   object.fail(key, fmt::format("unknown method '{}'{}", name, hint.empty() ? "; known: equalize, round" : hint));
 }
 

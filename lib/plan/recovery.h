@@ -28,8 +28,8 @@ using RecoverySteps = std::vector<RecoveryStep>;
 std::string recovery_text(const RecoverySteps& steps);
 
 Json to_json(const RecoverySteps& steps);
-/// Reads the array `key`: names, or objects with "method" and "weight_noise". Throws Error(kUsage) with the path of what is
-/// wrong; a method stands at most once, "round" last.
+/// Reads the array `key`: names, or objects with "method" and "weight_noise". Throws Error(kUsage) with the path of
+/// what is wrong; a method stands at most once, "round" last.
 RecoverySteps read_recovery_steps(JsonObject& object, const std::string& key);
 
 /// Steps as they were run; empty steps: none were.

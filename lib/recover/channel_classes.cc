@@ -12,8 +12,8 @@ namespace narrow::recover {
 namespace {
 
 /// f(s x) = s f(x) for s > 0, each channel by itself; sorted.
-constexpr std::array<std::string_view, 8> kChannelwise{"AveragePool",   "GlobalAveragePool", "GlobalMaxPool", "Identity",
-                                                       "LeakyRelu",     "MaxPool",           "PRelu",         "Relu"};
+constexpr std::array<std::string_view, 8> kChannelwise{"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Identity",
+                                                       "LeakyRelu",   "MaxPool",           "PRelu",         "Relu"};
 
 bool owns_constant(const graph::GraphIndex& index, const std::string& name) {
   const onnx::TensorProto* initializer = index.initializer(name);

@@ -99,8 +99,8 @@ class Equalizer {
     const LayerWeights weights = layer_weights(node);
     if (static_cast<int64_t>(statistics->maxima.size()) != weights.inputs * weights.groups) return;
     const double step = *std::max_element(statistics->maxima.begin(), statistics->maxima.end()) / kLevels;
-    std::vector<double> gains(statistics->maxima.size());   // sum of squared weights that read the channel
-    std::vector<double> steps(statistics->maxima.size());   // sum of their squared steps
+    std::vector<double> gains(statistics->maxima.size());  // sum of squared weights that read the channel
+    std::vector<double> steps(statistics->maxima.size());  // sum of their squared steps
     for (int64_t i = 0; i < weights.size(); ++i) {
       const double weight = weights.value(i);
       const auto input = static_cast<size_t>(weights.input(i));

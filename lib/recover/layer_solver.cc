@@ -11,11 +11,11 @@
 namespace narrow::recover {
 namespace {
 
-constexpr int64_t kMostColumns = 2400;      // 46 MB of moments each
-constexpr int64_t kLeastRows = 10'000;      // of all samples together
+constexpr int64_t kMostColumns = 2400;  // 46 MB of moments each
+constexpr int64_t kLeastRows = 10'000;  // of all samples together
 constexpr int64_t kRowsPerColumn = 32;
 constexpr std::array kRidges{1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0};
-constexpr int64_t kMostJudged = 64;  // outputs of a group that choose the ridge
+constexpr int64_t kMostJudged = 64;                            // outputs of a group that choose the ridge
 constexpr double kLargestBias = static_cast<double>(1 << 30);  // as plan/weights.cc leaves room
 
 /// Deterministic numbers in [0, 1): splitmix64 (Steele, Lea, Flood 2014).

@@ -30,8 +30,7 @@ class LayerSolver {
  public:
   /// nullptr where the layer is no product that Columns knows, or its sums are too long for a matrix of moments.
   static std::unique_ptr<LayerSolver> of(const graph::Model& model, const graph::GraphIndex& index,
-                                         const onnx::NodeProto& node, const plan::LayerPlan& layer,
-                                         float input_scale);
+                                         const onnx::NodeProto& node, const plan::LayerPlan& layer, float input_scale);
 
   /// Sums over some of the sample's positions, spread over all of them: `x` as the quantized layer reads it, `y` as the
   /// float layer makes it. Thread-safe.

@@ -19,8 +19,7 @@ namespace narrow::recover {
 namespace {
 
 /// Nodes in order, each with the clamp that folds into it.
-std::vector<Unit> units_of(const graph::Model& model, const graph::GraphIndex& index,
-                           const plan::PrecisionPlan& plan) {
+std::vector<Unit> units_of(const graph::Model& model, const graph::GraphIndex& index, const plan::PrecisionPlan& plan) {
   std::set<std::string> folded;
   for (const plan::LayerPlan& layer : plan.layers) {
     if (layer.decision == plan::Decision::kFold) folded.insert(layer.node);
@@ -116,14 +115,16 @@ class Layerwise {
   void run_unit(const Unit& unit, size_t at) {
     const std::vector<std::string> outputs = outputs_of(unit);
     plan::LayerPlan& layer = *layers_.at(unit.first().name());
-    auto solver = layer.weight ? LayerSolver::of(model_, index_, unit.first(), layer, values_.scale(layer.activations.at(0)))
-                               : nullptr;
+    auto solver = layer.weight
+                      ? LayerSolver::of(model_, index_, unit.first(), layer, values_.scale(layer.activations.at(0)))
+                      : nullptr;
     if (outputs.empty() && solver == nullptr) return drop_dead(values_, at);
     run_float(unit, outputs, solver.get());
     ConstantOverrides constants = values_.quantized_constants(model_, layer);
     if (layer.weight) {
       const Tensor weight = model_.tensor(*index_.initializer(layer.weight->initializer));
-      constants[layer.weight->initializer] = quant::dequantize(quant::quantize(weight, layer.weight->params), layer.weight->params);
+      constants[layer.weight->initializer] =
+          quant::dequantize(quant::quantize(weight, layer.weight->params), layer.weight->params);
     }
     if (solver) apply(solver->solve(), unit, layer, constants);
     if (!outputs.empty()) run_quantized(unit, layer, outputs, constants);
@@ -141,7 +142,8 @@ class Layerwise {
     for_each_in_order(
         result_.samples, options_.workers,
         [&](int worker, int64_t sample) {
-          std::vector<Tensor> made = program.run(values_.float_feed(sample, program), workspaces[static_cast<size_t>(worker)]);
+          std::vector<Tensor> made =
+              program.run(values_.float_feed(sample, program), workspaces[static_cast<size_t>(worker)]);
           if (solver != nullptr) {
             const auto at = std::find(wanted.begin(), wanted.end(), unit.first().output(0)) - wanted.begin();
             const Tensor x = values_.quantized(sample, unit.first().input(0));

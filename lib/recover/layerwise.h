@@ -14,8 +14,8 @@
 namespace narrow::recover {
 
 struct LayerwiseOptions {
-  int workers = 1;                               // the result does not depend on it
-  int64_t memory_bytes = int64_t{512} << 20;     // of kept activations; fewer samples are used where all do not fit
+  int workers = 1;                            // the result does not depend on it
+  int64_t memory_bytes = int64_t{512} << 20;  // of kept activations; fewer samples are used where all do not fit
   Progress progress;
 };
 

@@ -73,7 +73,8 @@ void SampleValues::add_feed(int64_t sample, const exec::Feed& feed) {
 }
 
 void SampleValues::keep_float(int64_t sample, const std::vector<std::string>& names, std::vector<Tensor> tensors) {
-  for (size_t i = 0; i < names.size(); ++i) float_[static_cast<size_t>(sample)][names[i]] = own_copy(std::move(tensors[i]));
+  for (size_t i = 0; i < names.size(); ++i)
+    float_[static_cast<size_t>(sample)][names[i]] = own_copy(std::move(tensors[i]));
 }
 
 void SampleValues::keep_quantized(int64_t sample, const std::vector<std::string>& names, std::vector<Tensor> tensors) {
@@ -122,8 +123,7 @@ int64_t SampleValues::float_bytes(int64_t sample) const {
   return total;
 }
 
-ConstantOverrides SampleValues::quantized_constants(const graph::Model& model,
-                                                    const plan::LayerPlan& layer) const {
+ConstantOverrides SampleValues::quantized_constants(const graph::Model& model, const plan::LayerPlan& layer) const {
   ConstantOverrides constants;
   for (const std::string& value : layer.activations) {
     const onnx::TensorProto* initializer = index_.initializer(value);

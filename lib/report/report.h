@@ -59,7 +59,7 @@ struct RecoveryFacts {
   int64_t held_samples = 0;           // that judged; 0: the same ones did
   struct Layer {
     std::string node;
-    double nearest_error = 0;  // shares of the layer's output energy: with nearest rounding and the best bias,
+    double nearest_error = 0;    // shares of the layer's output energy: with nearest rounding and the best bias,
     double recovered_error = 0;  // with the chosen integers,
     double held_error = 0;       // the same on samples that did not choose them
   };

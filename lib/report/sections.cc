@@ -192,8 +192,9 @@ Section lines_section(std::string title, const std::vector<std::string>& lines) 
 }
 
 Section recovery_section(const RecoveryFacts& recovery) {
-  Table table{.columns = {{"recovery"}, {"SQNR dB", Align::kRight}, {"gain", Align::kRight}, {"seconds", Align::kRight}, {""}},
-              .rows = {}};
+  Table table{
+      .columns = {{"recovery"}, {"SQNR dB", Align::kRight}, {"gain", Align::kRight}, {"seconds", Align::kRight}, {""}},
+      .rows = {}};
   for (size_t i = 0; i < recovery.trials.size(); ++i) {
     const RecoveryTrial& trial = recovery.trials[i];
     table.rows.push_back({trial.steps, number_text(trial.sqnr_db, 2),
@@ -201,10 +202,10 @@ Section recovery_section(const RecoveryFacts& recovery) {
                           fmt::format("{:.1f}", trial.seconds), i == recovery.chosen ? "taken" : ""});
   }
   const bool held = recovery.held_samples > 0;
-  return {held ? fmt::format("recovery, judged on {} of the calibration samples that it did not fit",
-                             recovery.held_samples)
-               : "recovery, judged on the samples that it fitted: there are too few to hold some apart",
-          {std::move(table)}};
+  return {
+      held ? fmt::format("recovery, judged on {} of the calibration samples that it did not fit", recovery.held_samples)
+           : "recovery, judged on the samples that it fitted: there are too few to hold some apart",
+      {std::move(table)}};
 }
 
 }  // namespace

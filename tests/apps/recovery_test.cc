@@ -39,9 +39,9 @@ TEST(Recovery, ItsPlanRepeatsItAtAnyThreadCountAndNeedsTheData) {
   const Outcome again = run_narrow(base + folder.path("b.onnx") + " --threads 3 --plan " + folder.path("p.json"));
   ASSERT_EQ(again.exit_code, 0) << again.err;
   EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx")));
-  expect_error(run_narrow("quantize " + kModel + " --quiet -o " + folder.path("c.onnx") + " --plan " +
-                          folder.path("p.json")),
-               2, HasSubstr("need the calibration data: give --data"));
+  expect_error(
+      run_narrow("quantize " + kModel + " --quiet -o " + folder.path("c.onnx") + " --plan " + folder.path("p.json")), 2,
+      HasSubstr("need the calibration data: give --data"));
 }
 
 TEST(Recovery, NoneRoundsToTheNearest) {

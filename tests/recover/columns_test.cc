@@ -68,11 +68,11 @@ TEST(Columns, TimesWeightsAreTheLayersOutput) {
 }
 
 TEST(Columns, OtherNodesHaveNone) {
-  const graph::Model model = test::graph_from_text(
-      "g (float[2,3] x, float[2,4] w) => (float y) { y = Gemm <transA: int = 1> (x, w) }");
+  const graph::Model model =
+      test::graph_from_text("g (float[2,3] x, float[2,4] w) => (float y) { y = Gemm <transA: int = 1> (x, w) }");
   EXPECT_FALSE(Columns::of(model.graph().node(0), {2, 4}));
-  const graph::Model transposed = test::graph_from_text(
-      "g (float[1,3,4,4] x, float[3,2,2,2] w) => (float y) { y = ConvTranspose (x, w) }");
+  const graph::Model transposed =
+      test::graph_from_text("g (float[1,3,4,4] x, float[3,2,2,2] w) => (float y) { y = ConvTranspose (x, w) }");
   EXPECT_FALSE(Columns::of(transposed.graph().node(0), {3, 2, 2, 2}));
 }
 

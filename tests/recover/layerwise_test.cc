@@ -116,7 +116,8 @@ TEST(Layerwise, ExactWeightsStayAsTheyAre) {
     if (!layer.weight) continue;
     const std::string& name = layer.weight->initializer;
     const Tensor weight = model.tensor(*graph::GraphIndex(model.graph()).initializer(name));
-    editor.replace_initializer(name, quant::dequantize(quant::quantize(weight, layer.weight->params), layer.weight->params));
+    editor.replace_initializer(name,
+                               quant::dequantize(quant::quantize(weight, layer.weight->params), layer.weight->params));
   }
   const LayerwiseResult result = recover_layerwise(model, plan, smooth_samples(40, 1), {});
   EXPECT_GT(sqnr(result.model, result.plan, model), sqnr(model, plan, model) - 0.5);

@@ -12,7 +12,8 @@ namespace {
 TEST(OrderedSamples, CommitsInOrderAtAnyNumberOfWorkers) {
   for (const int workers : {1, 3, 8}) {
     std::vector<int64_t> order;
-    for_each_in_order(20, workers, [](int, int64_t) {}, [&](int, int64_t sample) { order.push_back(sample); });
+    for_each_in_order(
+        20, workers, [](int, int64_t) {}, [&](int, int64_t sample) { order.push_back(sample); });
     std::vector<int64_t> wanted(20);
     std::iota(wanted.begin(), wanted.end(), 0);
     EXPECT_EQ(order, wanted);

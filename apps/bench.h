@@ -18,6 +18,7 @@ struct BenchSubject {
   std::string path;
   const Runner* runner = nullptr;
   std::vector<exec::Feed> feeds;  // taken one after the other
+  double load_seconds = 0;        // reading, optimizing and compiling the model
 };
 
 struct BenchOptions {
@@ -40,6 +41,7 @@ struct BenchResult {
   double samples_per_second = 0;  // batch over the median latency
   double median_ms = 0;
   double p95_ms = 0;
+  double first_ms = 0;  // from opening the model to its first result
   int64_t runs = 0;
   std::vector<StepCost> steps;  // with profile, costliest first
 };

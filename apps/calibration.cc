@@ -40,7 +40,7 @@ calib::Observations observe(const CalibrationRun& run, Stages& stages) {
   options.progress = stages.progress();
   const exec::Program program =
       stages.run("compile", [&] { return exec::compile_float(run.model, {.observed = options.values}); });
-  return stages.run("observe", [&] { return calib::observe(program, *run.data.reader, options); });
+  return stages.run("observe", [&] { return calib::observe(program, *run.data->reader, options); });
 }
 
 calib::Observations merge_groups(const calib::Observations& seen, const Needs& needs) {
@@ -70,8 +70,8 @@ calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages) {
   }
   calib::CalibrationTable table;
   table.model_sha256 = run.model_sha256;
-  table.data = fmt::format("{} of {} samples of {}, sha256 {}", run.samples.size(), run.data.reader->size(),
-                           std::filesystem::path(run.data.path).filename().string(), run.data.sha256);
+  table.data = fmt::format("{} of {} samples of {}, sha256 {}", run.samples.size(), run.data->reader->size(),
+                           std::filesystem::path(run.data->path).filename().string(), run.data->sha256);
   table.samples = merged.samples;
   table.values = stages.run("choose ranges", [&] { return calib::choose_ranges(merged, choices); });
   return table;

@@ -19,8 +19,8 @@ using Needs = std::map<std::string, plan::GroupNeed>;
 struct CalibrationRun {
   const graph::Model& model;  // normalized
   const Needs& needs;
-  const DataSource& data;
-  std::vector<int64_t> samples;  // feeds to run
+  const DataSource* data = nullptr;  // for calibrate(): not null
+  std::vector<int64_t> samples;      // feeds to run
   std::string model_sha256;
   int workers = 1;
 };

@@ -12,6 +12,7 @@
 #include "apps/output.h"
 #include "apps/versions.h"
 #include "lib/base/error.h"
+#include "lib/base/progress.h"
 
 namespace narrow::apps {
 namespace {
@@ -36,6 +37,7 @@ struct Candidate {
   std::vector<calib::InputSpec> inputs;
   std::unique_ptr<Runner> runner;
   std::vector<exec::Feed> feeds;
+  double load_seconds = 0;
 };
 
 /// Deterministic and spread over [0, 1): xorshift64 (Marsaglia 2003).
@@ -122,10 +124,12 @@ std::vector<exec::Feed> feeds_of(const DataSource& data, int64_t batch) {
 }
 
 Candidate make_candidate(const std::string& path, const Options& options, const Config& config, Stages& stages) {
-  const ModelSource source = open_model(path, {}, stages);
   Candidate candidate;
+  const Stopwatch watch;
+  const ModelSource source = open_model(path, {}, stages);
   candidate.inputs = model_inputs(source.loaded);
   candidate.runner = std::make_unique<Runner>(make_runner(source.loaded, runtime_from_name(options.runtime)));
+  candidate.load_seconds = watch.seconds();
   candidate.feeds =
       options.data.empty()
           ? random_feeds(candidate.inputs, options.bench.batch)
@@ -157,7 +161,8 @@ int run_bench(const Arguments& arguments) {
   for (const std::string& path : options.models) candidates.push_back(make_candidate(path, options, config, stages));
   std::vector<BenchSubject> subjects;
   for (size_t i = 0; i < candidates.size(); ++i) {
-    subjects.push_back({options.models[i], candidates[i].runner.get(), std::move(candidates[i].feeds)});
+    subjects.push_back(
+        {options.models[i], candidates[i].runner.get(), std::move(candidates[i].feeds), candidates[i].load_seconds});
   }
   const std::vector<BenchResult> results = bench(subjects, options.bench);
   const report::Versions used = versions();

@@ -52,7 +52,7 @@ calib::CalibrationTable run(const Options& options, const Config& config, Stages
   });
   return calibrate({.model = prepared.model,
                     .needs = needs,
-                    .data = data,
+                    .data = &data,
                     .samples = calib::spread_samples(data.reader->size(), config.samples),
                     .model_sha256 = prepared.sha256,
                     .workers = options.common.threads},

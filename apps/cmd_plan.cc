@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <map>
-
 #include "apps/calibration.h"
 #include "apps/commands.h"
 #include "apps/common_options.h"
@@ -12,6 +10,7 @@
 #include "apps/pipeline.h"
 #include "lib/base/file.h"
 #include "lib/report/format.h"
+#include "lib/report/report.h"
 
 namespace narrow::apps {
 namespace {
@@ -47,17 +46,13 @@ plan::PrecisionPlan run(const Options& options, const Config& config, Stages& st
 }
 
 report::Document summary(const plan::PrecisionPlan& plan, const std::string& output) {
-  std::map<plan::Decision, int64_t> counts;
   report::Table floats{.columns = {{"in float"}, {"operator"}, {"decided by"}, {"reason"}}, .rows = {}};
   for (const plan::LayerPlan& layer : plan.layers) {
-    ++counts[layer.decision];
     if (layer.decision != plan::Decision::kFloat) continue;
     floats.rows.push_back({layer.node, layer.op_type, layer.rule, layer.reason ? layer.reason->text() : ""});
   }
   report::Document document;
-  document.title = fmt::format(
-      "{}: {} quantized, {} folded, {} float", output, report::plural(counts[plan::Decision::kQuantize], "node"),
-      report::count_text(counts[plan::Decision::kFold]), report::count_text(counts[plan::Decision::kFloat]));
+  document.title = fmt::format("{}: {}", output, report::decisions_text(plan));
   if (!floats.rows.empty()) document.sections.push_back({"", {std::move(floats)}});
   return document;
 }

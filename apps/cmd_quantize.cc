@@ -1,5 +1,4 @@
-#include <filesystem>
-
+#include <algorithm>
 #include <filesystem>
 
 #include "apps/commands.h"
@@ -68,9 +67,17 @@ std::vector<NamedPath> outputs_of(const QuantizeOptions& options) {
   return outputs;
 }
 
+/// Whether some layer needs data after all is known when the model is read.
+bool all_static(const plan::Rules& rules) {
+  const auto other = [](const plan::Rule& rule) { return rule.set.mode.value_or(plan::Mode::kStatic); };
+  return rules.defaults.mode == plan::Mode::kStatic &&
+         std::all_of(rules.rules.begin(), rules.rules.end(),
+                     [&](const plan::Rule& rule) { return other(rule) == plan::Mode::kStatic; });
+}
+
 void check_options(const QuantizeOptions& options) {
   const PipelineOptions& pipeline = options.pipeline;
-  const bool calibrates = pipeline.plan.empty() && pipeline.calibration.empty();
+  const bool calibrates = pipeline.plan.empty() && pipeline.calibration.empty() && all_static(pipeline.config.rules);
   if (calibrates && pipeline.data.empty()) throw Error(ErrorKind::kUsage, "quantize: option --data is missing");
   if (!pipeline.plan.empty() && !pipeline.calibration.empty()) {
     throw Error(ErrorKind::kUsage, "--plan and --calibration exclude each other: a plan holds its ranges");
@@ -106,8 +113,8 @@ int run_quantize(const Arguments& arguments) {
   apply_common_options(options.common);
   PipelineOptions& pipeline = options.pipeline;
   pipeline.outputs = outputs_of(options);
-  check_options(options);
   pipeline.config = read_config(options.flags);
+  check_options(options);
   pipeline.workers = options.common.threads;
   pipeline.speed = !options.no_speed;
   const ReportOptions report_options{.files = options.reports,

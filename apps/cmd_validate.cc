@@ -1,5 +1,6 @@
 #include "apps/commands.h"
 #include "apps/common_options.h"
+#include "apps/instruction_sets.h"
 #include "apps/model_source.h"
 #include "apps/paths.h"
 #include "apps/pipeline.h"
@@ -14,7 +15,8 @@ const CommandHelp kHelp{
     .summary = "compare a quantized model, on integer kernels, with the float model it was made from",
     .examples = {"validate model.onnx model.int8.onnx --data eval.npy",
                  "validate model.onnx model.int8.onnx --data images/ --labels labels.csv --max-top1-drop 1",
-                 "validate model.onnx model.int8.onnx --data eval.npz --report gates.xml --format json"},
+                 "validate model.onnx model.int8.onnx --data eval.npz --report gates.xml --format json",
+                 "validate model.onnx model.int8.onnx --data eval.npy --isa all     (the answers on older CPUs)"},
     .usage = "validate FLOAT.onnx QUANTIZED.onnx --data DATA [options]"};
 
 struct Options {
@@ -24,9 +26,25 @@ struct Options {
   std::string labels;
   std::vector<std::string> reports;
   bool no_speed = false;
+  std::string isa;
+  int64_t check_samples = 0;
   ConfigFlags flags;
   CommonOptions common;
 };
+
+std::vector<report::IsaRun> on_other_isas(const Options& options) {
+  Arguments arguments{options.float_model, options.quantized_model, "--data", options.data};
+  const auto add = [&](const char* name, const std::string& value) {
+    if (value.empty()) return;
+    arguments.emplace_back(name);
+    arguments.push_back(value);
+  };
+  add("--labels", options.labels);
+  add("--config", options.flags.config_path);
+  add("--threads", std::to_string(options.common.threads));
+  add("--check-kernels", std::to_string(options.check_samples));
+  return validate_on_other_isas(arguments);
+}
 
 report::Report validate_files(const Options& options, const Config& config) {
   Stages stages(progress_style(options.common));
@@ -47,8 +65,10 @@ report::Report validate_files(const Options& options, const Config& config) {
                                       .samples = remaining_samples(data.reader->size(), {}),
                                       .labels = options.labels,
                                       .workers = options.common.threads,
-                                      .speed = !options.no_speed},
+                                      .speed = !options.no_speed,
+                                      .check_samples = options.check_samples},
                                      stages);
+  if (options.isa == kAllIsas) report.isas = stages.run("other CPUs", [&] { return on_other_isas(options); });
   report.stages = stages.times();
   return report;
 }
@@ -64,11 +84,17 @@ int run_validate(const Arguments& arguments) {
   line.option("--labels", options.labels, {"FILE", "classes of the samples: .npy, .txt or .csv"});
   add_config_option(line, options.flags);
   add_report_option(line, options.reports);
+  add_isa_option(line, options.isa,
+                 "as a CPU with this instruction set computes: avx2, avx512_core, ...; all: each below this CPU's");
+  line.option("--check-kernels", options.check_samples,
+              {"N", "samples on which each integer kernel is compared with plain loops; 1 with --isa"});
   line.flag("--no-speed", options.no_speed, {"", "do not measure speed"});
   add_gate_options(line, options.flags);
   add_common_options(line, options.common);
   if (!line.parse(arguments)) return 0;
   line.require("--data");
+  if (options.isa != kAllIsas) apply_isa(options.isa);
+  if (!options.isa.empty() && !line.given("--check-kernels")) options.check_samples = 1;
   apply_common_options(options.common);
   const Config config = read_config(options.flags);
   const ReportOptions report_options{

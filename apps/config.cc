@@ -2,26 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "apps/config_set.h"
 #include "lib/base/error.h"
 #include "lib/quant/calibrator_spec.h"
 #include "lib/quant/quant_type.h"
 
 namespace narrow::apps {
 namespace {
-
-const std::vector<std::string>& known_targets() {
-  static const std::vector<std::string> targets{"onnxruntime"};
-  return targets;
-}
-
-void check_target(JsonObject& root, const std::string& target) {
-  for (const std::string& known : known_targets()) {
-    if (known == target) return;
-  }
-  const std::string suggestion = did_you_mean(target, known_targets());
-  root.fail("target",
-            fmt::format("unknown target '{}'{}", target, suggestion.empty() ? "; known: onnxruntime" : suggestion));
-}
 
 /// Flags take the place of the config's own words, so that one reader checks both.
 void apply_flags(Json& json, const ConfigFlags& flags) {
@@ -90,8 +77,6 @@ Config read_checked(Json json, const ConfigFlags& flags) {
     JsonObject inputs = root.object("inputs");
     config.inputs = calib::read_input_config(inputs);
   }
-  config.target = root.get_or<std::string>("target", config.target);
-  check_target(root, config.target);
   if (root.has("gates")) {
     JsonObject gates = root.object("gates");
     config.gates = report::read_gates(gates);
@@ -101,7 +86,7 @@ Config read_checked(Json json, const ConfigFlags& flags) {
   config.recovery = read_recovery(root);
   config.rules = plan::read_rules(root);
   // Makes the keys known that are not there, so that a misspelt one gets a suggestion.
-  for (const char* key : {"inputs", "calibration", "defaults", "rules", "gates", "recovery_seconds"}) {
+  for (const std::string& key : config_keys()) {
     if (!root.has(key)) root.get_or<std::string>(key, "");
   }
   root.finish();
@@ -125,9 +110,17 @@ void check_method_flag(const ConfigFlags& flags) {
 
 }  // namespace
 
+const std::vector<std::string>& config_keys() {
+  static const std::vector<std::string> keys{"$schema",          "inputs",   "calibration", "target", "recovery",
+                                             "recovery_seconds", "defaults", "rules",       "gates"};
+  return keys;
+}
+
 void add_config_option(CommandLine& line, ConfigFlags& flags) {
   line.option("--config", flags.config_path,
               {"FILE", "JSON config: preprocessing, calibration, rules, gates", "options"});
+  line.repeated("--set", flags.sets,
+                {"KEY=VALUE", "one setting of the config, such as mode=weight_only or weights.block=32; repeatable"});
 }
 
 void add_calibrator_options(CommandLine& line, ConfigFlags& flags) {
@@ -154,13 +147,18 @@ void add_gate_options(CommandLine& line, ConfigFlags& flags) {
 }
 
 Config make_config(const Json& json, const std::string& name, const ConfigFlags& flags) {
-  if (name.empty()) return read_checked(json, flags);
-  return in_context(name, [&] {
-    read_checked(json, {});  // a flag must not hide what is wrong in the file
-    Config config = read_checked(json, flags);
-    config.rules.source = name;
-    return config;
-  });
+  const auto named = [&](auto body) { return name.empty() ? body() : in_context(name, body); };
+  named([&] { return read_checked(json, {}); });  // a flag must not hide what is wrong in the file
+  Json set = json;
+  for (const std::string& assignment : flags.sets) {
+    in_context("--set " + assignment, [&] {
+      apply_set(set, assignment);
+      read_checked(set, {});
+    });
+  }
+  Config config = named([&] { return read_checked(set, flags); });
+  config.rules.source = name;
+  return config;
 }
 
 Config read_config(const ConfigFlags& flags) {
@@ -170,7 +168,7 @@ Config read_config(const ConfigFlags& flags) {
 }
 
 Json to_json(const Config& config) {
-  Json json{{"inputs", calib::to_json(config.inputs)}, {"target", config.target}, {"samples", config.samples}};
+  Json json{{"inputs", calib::to_json(config.inputs)}, {"samples", config.samples}};
   json.update(plan::to_json(config.rules));
   json["recovery"] = to_json(config.recovery);
   if (config.recovery.seconds) json["recovery_seconds"] = *config.recovery.seconds;
@@ -180,9 +178,13 @@ Json to_json(const Config& config) {
 
 std::string recipe_text(const plan::Rules& rules) {
   const plan::LayerScheme& scheme = rules.defaults;
-  std::string text = fmt::format("{} weights per {}, {} activations, {}", quant::name(scheme.weights),
-                                 scheme.granularity == plan::Granularity::kPerChannel ? "channel" : "tensor",
-                                 quant::name(scheme.activations), quant::calibrator_text(scheme.calibrator));
+  std::string text = fmt::format("{} weights {}", quant::name(scheme.weights), plan::granularity_text(scheme));
+  if (scheme.mode == plan::Mode::kWeightOnly) {
+    text += ", float activations";
+  } else {
+    text +=
+        fmt::format(", {} activations, {}", quant::name(scheme.activations), quant::calibrator_text(scheme.calibrator));
+  }
   if (!rules.rules.empty()) {
     text += fmt::format(", {} rule{}", rules.rules.size(), rules.rules.size() == 1 ? "" : "s");
   }

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/command_line.h"
 #include "calib/data_reader.h"
@@ -21,6 +22,7 @@ struct ConfigFlags {
   std::optional<int64_t> samples;
   std::optional<std::string> method;
   std::optional<double> percentile;
+  std::vector<std::string> sets;  // KEY=VALUE, in order
   std::optional<std::string> recovery;
   report::GateLimits gates;
 };
@@ -36,11 +38,14 @@ struct Config {
   calib::InputConfig inputs;
   plan::Rules rules;
   int64_t samples = kDefaultSamples;
-  std::string target = "onnxruntime";
   RecoveryConfig recovery;
   report::GateLimits gates;
 };
 
+/// The keys a config may have at its top.
+const std::vector<std::string>& config_keys();
+
+/// --config and --set.
 void add_config_option(CommandLine& line, ConfigFlags& flags);
 void add_calibrator_options(CommandLine& line, ConfigFlags& flags);
 void add_recovery_option(CommandLine& line, ConfigFlags& flags);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <set>
 
@@ -36,6 +37,11 @@ std::set<fs::path> external_files(const graph::Model& model, const fs::path& fol
   });
   return files;
 }
+
+// Sorted by name; the QLinear operators are told by theirs.
+constexpr std::array<std::string_view, 8> kQuantizedOperators{
+    "ConvInteger",   "DequantizeLinear",     "DynamicQuantizeLinear", "DynamicQuantizeMatMul",
+    "MatMulInteger", "MatMulIntegerToFloat", "QGemm",                 "QuantizeLinear"};
 
 }  // namespace
 
@@ -99,6 +105,16 @@ int64_t weight_bytes(const graph::Model& model) {
 int64_t count_nodes(const graph::Model& model, std::string_view op_type) {
   const auto& nodes = model.graph().node();
   return std::count_if(nodes.begin(), nodes.end(), [&](const auto& node) { return node.op_type() == op_type; });
+}
+
+std::optional<std::string> quantized_operator(const graph::Model& model) {
+  for (const onnx::NodeProto& node : model.graph().node()) {
+    const std::string& op_type = node.op_type();
+    const bool listed = std::find(kQuantizedOperators.begin(), kQuantizedOperators.end(), op_type) !=
+                        kQuantizedOperators.end();
+    if (listed || op_type.starts_with("QLinear")) return op_type;
+  }
+  return std::nullopt;
 }
 
 }  // namespace narrow::apps

@@ -1,6 +1,7 @@
 // A model file as the user gave it, and what stands in reports about it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,5 +34,9 @@ int64_t weight_bytes(const graph::Model& model);
 
 /// Number of nodes of the type in the main graph.
 int64_t count_nodes(const graph::Model& model, std::string_view op_type);
+
+/// The operator of the first node that makes or takes quantized numbers (QuantizeLinear, MatMulInteger, QLinearConv,
+/// ...); absent for a float model.
+std::optional<std::string> quantized_operator(const graph::Model& model);
 
 }  // namespace narrow::apps

@@ -44,23 +44,40 @@ Planned plan_from_file(const PipelineOptions& options, const graph::Model& model
   });
 }
 
+/// Ranges from a table, from a run over the data, or none where none is needed; notes in `planned` where they are from.
+calib::CalibrationTable find_ranges(const PipelineOptions& options, const CalibrationRun& run, Stages& stages,
+                                    Planned& planned) {
+  const auto observed =
+      std::find_if(run.needs.begin(), run.needs.end(), [](const auto& need) { return !need.second.sources.empty(); });
+  if (!options.calibration.empty()) {
+    calib::CalibrationTable table = read_table(options.calibration);
+    in_context(options.calibration, [&] { check_table(table, run.needs, run.model_sha256); });
+    planned.calibration.source = "calibration table " + options.calibration;
+    return table;
+  }
+  if (observed == run.needs.end()) {
+    planned.calibration.source = "nothing: no range depends on data";
+    return {};
+  }
+  if (run.data == nullptr) {
+    throw Error(ErrorKind::kUsage, "quantize: option --data is missing: '{}' needs a range", observed->first);
+  }
+  planned.used_samples = run.samples;
+  const Stopwatch watch;
+  calib::CalibrationTable table = calibrate(run, stages);
+  planned.calibration = {
+      .data = run.data->facts(table.samples), .source = "data", .samples = 0, .seconds = watch.seconds()};
+  return table;
+}
+
 Planned plan_from_ranges(const PipelineOptions& options, const graph::Model& model, const std::string& model_sha256,
                          const DataSource* data, Stages& stages) {
   const analyze::Analysis analysis = stages.run("analyze", [&] { return analyze::analyze(model); });
   const Needs needs = plan::calibration_needs(model, analysis, options.config.rules);
+  CalibrationRun run{model, needs, data, {}, model_sha256, options.workers};
+  if (data != nullptr) run.samples = calib::spread_samples(data->reader->size(), options.config.samples);
   Planned planned;
-  calib::CalibrationTable table;
-  if (!options.calibration.empty()) {
-    table = read_table(options.calibration);
-    in_context(options.calibration, [&] { check_table(table, needs, model_sha256); });
-    planned.calibration.source = "calibration table " + options.calibration;
-  } else {
-    planned.used_samples = calib::spread_samples(data->reader->size(), options.config.samples);
-    const Stopwatch watch;
-    table = calibrate({model, needs, *data, planned.used_samples, model_sha256, options.workers}, stages);
-    planned.calibration = {
-        .data = data->facts(table.samples), .source = "data", .samples = 0, .seconds = watch.seconds()};
-  }
+  const calib::CalibrationTable table = find_ranges(options, run, stages, planned);
   planned.calibration.samples = table.samples;
   planned.warnings = calibration_warnings(table);
   if (!options.calibration_out.empty()) write_file(options.calibration_out, json_text(calib::to_json(table)));
@@ -161,10 +178,10 @@ RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Mod
 }  // namespace
 
 void refuse_quantized(const graph::Model& model) {
-  const int64_t quantized = count_nodes(model, "QuantizeLinear");
-  if (quantized == 0) return;
-  throw Error(ErrorKind::kUnsupported,
-              "the model is quantized already (it has {} QuantizeLinear nodes); give the float model", quantized);
+  const std::optional<std::string> op_type = quantized_operator(model);
+  if (!op_type) return;
+  throw Error(ErrorKind::kUnsupported, "the model is quantized already (it has {} {} nodes); give the float model",
+              count_nodes(model, *op_type), *op_type);
 }
 
 validate::Validation run_validation(ValidateRun run, Stages& stages) {
@@ -172,6 +189,7 @@ validate::Validation run_validation(ValidateRun run, Stages& stages) {
   validate::ValidateOptions options;
   options.workers = run.workers;
   options.progress = stages.progress();
+  options.check_samples = run.check_samples;
   if (!run.speed) options.speed_repetitions = 0;
   return stages.run("validate", [&] { return validate::validate(run.float_model, run.quantized, samples, options); });
 }
@@ -210,9 +228,10 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   report.float_model = source.facts;
   report.quantized_model = written_facts(options.output, quantized, written_files);
   report.options = effective_options(options);
-  report.recipe = options.plan.empty() ? fmt::format("{} over {} samples", recipe_text(options.config.rules),
-                                                     planned.calibration.samples)
-                                       : "by plan " + options.plan;
+  report.recipe = options.plan.empty() ? recipe_text(options.config.rules) : "by plan " + options.plan;
+  if (planned.calibration.samples > 0 && options.plan.empty()) {
+    report.recipe += fmt::format(" over {} samples", planned.calibration.samples);
+  }
   report.warnings = std::move(planned.warnings);
   report.warnings.insert(report.warnings.end(), recovered.warnings.begin(), recovered.warnings.end());
   report.recovery = std::move(recovered.facts);

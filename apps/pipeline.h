@@ -43,6 +43,7 @@ struct ValidateRun {
   std::string labels;
   int workers = 1;
   bool speed = true;
+  int64_t check_samples = 0;  // see ValidateOptions
 };
 
 /// The validation stage, also of its own.

@@ -198,7 +198,13 @@ class Recovery {
     const analyze::Analysis analysis = analyze::analyze(model);
     const Needs needs = plan::calibration_needs(model, analysis, run_.config.rules);
     const calib::CalibrationTable table =
-        calibrate({model, needs, run_.data, run_.samples, run_.plan.model_sha256, run_.workers}, stages_);
+        calibrate({.model = model,
+                                                     .needs = needs,
+                                                     .data = &run_.data,
+                                                     .samples = run_.samples,
+                                                     .model_sha256 = run_.plan.model_sha256,
+                                                     .workers = run_.workers},
+                                                    stages_);
     plan::PrecisionPlan plan = plan::make_plan(model, analysis, ranges_of(table), run_.config.rules);
     plan.model_sha256 = run_.plan.model_sha256;
     return plan;

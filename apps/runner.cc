@@ -27,7 +27,7 @@ std::string runtime_name(Runtime runtime) {
 }
 
 Runner make_runner(const graph::Model& model, Runtime runtime) {
-  const bool quantized = count_nodes(model, "QuantizeLinear") > 0 || count_nodes(model, "DequantizeLinear") > 0;
+  const bool quantized = quantized_operator(model).has_value();
   if (runtime == Runtime::kInteger && !quantized) {
     throw Error(ErrorKind::kUsage, "--runtime integer: the model is not quantized; use --runtime float");
   }

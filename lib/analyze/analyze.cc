@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "lib/analyze/groups.h"
 #include "lib/analyze/macs.h"
+#include "lib/analyze/stored_weight.h"
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
 #include "lib/graph/graph_index.h"
@@ -22,6 +22,8 @@ class LayerBuilder {
 
   Layer build(const onnx::NodeProto& node) const {
     Layer layer{.node = node.name(), .op_type = node.op_type(), .macs = count_macs(node, index_)};
+    layer.stored_weight = find_stored_weight(model_, index_, node);
+    if (layer.stored_weight) model_.release_weights();  // looked through: not needed in memory any more
     const ops::OpRow* row = ops::find_op(node);
     if (row == nullptr || row->role == QuantRole::kNever) {
       layer.reason =
@@ -68,8 +70,11 @@ class LayerBuilder {
     }
     if (initializer == nullptr) return Reason{ReasonCode::kWeightNotConstant, "'" + weight + "'"};
     const auto rank = static_cast<size_t>(initializer->dims_size());
-    layer.weight = ConstantSlot{row.weight_input, weight, ops::weight_channel_axis(node, rank)};
-    if (!all_finite(weight)) return Reason{ReasonCode::kDegenerateRange, "'" + weight + "' has NaN or infinity"};
+    layer.weight = ConstantSlot{row.weight_input, weight, ops::weight_channel_axis(node, rank), {}};
+    if (layer.stored_weight) layer.weight->block_axis = layer.stored_weight->block_axis;
+    const bool checked = layer.stored_weight && layer.stored_weight->initializer == weight;
+    if (!checked && !is_finite(weight))
+      return Reason{ReasonCode::kDegenerateRange, "'" + weight + "' has NaN or infinity"};
     layer.weight_elements = element_count(Shape(initializer->dims().begin(), initializer->dims().end()));
     if (auto reason = check_gemm(node)) return reason;
     if (row.bias_input < 0 || node.input_size() <= row.bias_input || node.input(row.bias_input).empty()) {
@@ -78,10 +83,8 @@ class LayerBuilder {
     return fill_bias(node, row.bias_input, layer);
   }
 
-  bool all_finite(const std::string& initializer) const {
-    const Tensor tensor = model_.tensor(*index_.initializer(initializer));
-    const auto values = tensor.data<float>();
-    return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+  bool is_finite(const std::string& initializer) const {
+    return all_finite(model_.tensor(*index_.initializer(initializer)));
   }
 
   static std::optional<Reason> check_gemm(const onnx::NodeProto& node) {
@@ -101,8 +104,8 @@ class LayerBuilder {
       return Reason{ReasonCode::kUnsupportedAttribute,
                     fmt::format("bias '{}' has rank {}, not 1", bias, initializer->dims_size())};
     }
-    if (!all_finite(bias)) return Reason{ReasonCode::kDegenerateRange, "'" + bias + "' has NaN or infinity"};
-    layer.bias = ConstantSlot{slot, bias, 0};
+    if (!is_finite(bias)) return Reason{ReasonCode::kDegenerateRange, "'" + bias + "' has NaN or infinity"};
+    layer.bias = ConstantSlot{slot, bias, 0, {}};
     return std::nullopt;
   }
 

@@ -18,6 +18,7 @@ struct ConstantSlot {
   int input = 0;
   std::string initializer;
   std::optional<int64_t> channel_axis;
+  std::optional<int64_t> block_axis;  // the axis that products sum over, where blocks of it may have their own scales
 };
 
 /// One node.
@@ -30,8 +31,9 @@ struct Layer {
   std::vector<std::string> outputs;      // values it makes that need quantization
   std::optional<ConstantSlot> weight;
   std::optional<ConstantSlot> bias;
-  bool float_output = false;  // see ops::OpRow
-  int64_t macs = 0;           // per sample, unknown dimensions counted as 1
+  std::optional<ConstantSlot> stored_weight;  // what weight-only quantization can store in fewer bits
+  bool float_output = false;                  // see ops::OpRow
+  int64_t macs = 0;                           // per sample, unknown dimensions counted as 1
   int64_t weight_elements = 0;
 };
 

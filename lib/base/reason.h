@@ -19,6 +19,8 @@ enum class ReasonCode {
   kNoIntegerKernel,  // quantized, but our runtime has no integer kernel for it
   kNotFusable,       // quantized, but the Q/DQ pattern around it is incomplete
   kInSubgraph,
+  kTargetCanNot,  // the runtime that will read the model can not run it
+  kNoWeight,      // weight-only: there is no constant weight to store in fewer bits
 };
 
 /// Stable spelling in JSON, such as "kept_by_rule".

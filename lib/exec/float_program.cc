@@ -8,6 +8,7 @@
 #include "lib/exec/constants.h"
 #include "lib/exec/fuse.h"
 #include "lib/exec/kernels/gemm.h"
+#include "lib/exec/linear_fold.h"
 #include "lib/exec/scope.h"
 #include "lib/graph/onnx_api.h"
 
@@ -114,25 +115,40 @@ class Compiler {
     }
   }
 
-  void add_group(const FusedGroup& group) {
+  KernelPtr make_group(const FusedGroup& group) const {
     const onnx::NodeProto& anchor = *group.anchor;
     KernelRequest request = request_for(anchor, model_.opset(anchor.domain()), constants_);
-    FoldedWeights folded;
-    onnx::NodeProto with_bias = anchor;
-    if (group.batch_normalization != nullptr) {
-      folded = fold_batch_normalization(anchor, *group.batch_normalization, constants_);
-      // The folded bias needs a place among the inputs; its name is never looked up.
-      if (with_bias.input_size() < 3) with_bias.add_input();
-      with_bias.set_input(2, "folded bias");
-      request.node = &with_bias;
-      request.constant = [&](int input) { return input == 1 ? &folded.weight : input == 2 ? &folded.bias : nullptr; };
+    if (anchor.op_type() != "Conv") {
+      DenseConstants dense = dense_constants(request);
+      ProductConstants folded = fold_linear(
+          {.weights = dense.weights, .bias = dense.bias, .channel_axis = dense.transpose_b ? size_t{0} : size_t{1}},
+          group, constants_);
+      dense.weights = std::move(folded.weights);
+      dense.bias = std::move(folded.bias);
+      return make_dense(dense, group.epilogue);
     }
-    KernelPtr kernel = anchor.op_type() == "Conv" ? make_convolution(request, group.epilogue)
-                                                  : make_gemm_with(request, group.epilogue);
+    onnx::NodeProto node = group.padding == nullptr ? anchor : with_padding(anchor, *group.padding, constants_);
+    const bool has_bias = node.input_size() > 2 && !node.input(2).empty();
+    const ProductConstants folded = fold_linear({.weights = *constants_.find(node.input(1)),
+                                                 .bias = has_bias ? *constants_.find(node.input(2)) : Tensor(),
+                                                 .channel_axis = 0},
+                                                group, constants_);
+    if (!has_bias && folded.bias.defined()) {
+      // The folded bias needs a place among the inputs; its name is never looked up.
+      if (node.input_size() < 3) node.add_input();
+      node.set_input(2, "folded bias");
+    }
+    request.node = &node;
+    request.constant = [&](int input) { return input == 1 ? &folded.weights : input == 2 ? &folded.bias : nullptr; };
+    return make_convolution(request, group.epilogue);
+  }
+
+  void add_group(const FusedGroup& group) {
+    KernelPtr kernel = make_group(group);
     const onnx::NodeProto& last = *group.nodes.back();
-    StepInfo info{.node = graph::node_label(last), .fused = {}, .op_type = anchor.op_type()};
+    StepInfo info{.node = graph::node_label(last), .fused = {}, .op_type = group.anchor->op_type()};
     for (const onnx::NodeProto* node : group.nodes) info.fused.push_back(graph::node_label(*node));
-    std::vector<std::string> inputs{anchor.input(0)};
+    std::vector<std::string> inputs{group.padding == nullptr ? group.anchor->input(0) : group.padding->input(0)};
     if (!group.residual.empty()) inputs.push_back(group.residual);
     for (const std::string& input : inputs) use_constant(input);
     builder_.add_step(std::move(info), std::move(kernel), inputs, {last.output(0)});

@@ -1,9 +1,9 @@
 #include "lib/exec/fuse.h"
 
-#include <cmath>
-#include <optional>
+#include <algorithm>
 
 #include "lib/exec/kernels/gemm.h"
+#include "lib/exec/linear_fold.h"
 #include "lib/graph/attributes.h"
 
 namespace narrow::exec {
@@ -16,54 +16,34 @@ class GroupSelection {
   FusedGroup select(const onnx::NodeProto& anchor) {
     group_.anchor = &anchor;
     group_.nodes = {&anchor};
-    const bool is_convolution = anchor.op_type() == "Conv";
-    const KernelRequest request = request_for(anchor, opset(anchor), context_.constants);
-    if (is_convolution ? !convolution_takes_epilogue(request) : !gemm_takes_epilogue(request)) return {};
-    if (is_convolution) {
-      take_batch_normalization();
-      take_residual();
-    }
-    take_clamp();
+    if (!takes_epilogue(anchor)) return {};
+    take_linear();
+    take_residual();
+    take_activations();
+    if (anchor.op_type() == "Conv") take_padding();
     return group_.nodes.size() > 1 ? group_ : FusedGroup{};
   }
 
  private:
-  int opset(const onnx::NodeProto& node) const { return context_.model.opset(node.domain()); }
   const std::string& last_value() const { return group_.nodes.back()->output(0); }
 
-  // The only reader of what the group computes so far, if fusing hides that value from nobody.
-  const onnx::NodeProto* only_reader() const {
-    const std::string& value = last_value();
-    const auto uses = context_.index.uses(value);
-    if (uses.size() != 1 || uses[0].input == graph::Use::kCaptured) return nullptr;
-    if (context_.index.is_output(value) || context_.observed.contains(value)) return nullptr;
-    if (context_.taken.contains(uses[0].node)) return nullptr;
-    return graph::canonical_domain(uses[0].node->domain()).empty() ? uses[0].node : nullptr;
+  bool takes_epilogue(const onnx::NodeProto& anchor) const {
+    const KernelRequest request = request_for(anchor, context_.opset(anchor), context_.constants);
+    return anchor.op_type() == "Conv" ? convolution_takes_epilogue(request) : dense_takes_epilogue(request);
   }
 
-  const Tensor* float_constant(const onnx::NodeProto& node, int input) const {
-    if (input >= node.input_size() || node.input(input).empty()) return nullptr;
-    const Tensor* value = context_.constants.find(node.input(input));
-    return value != nullptr && value->type() == DataType::kFloat32 ? value : nullptr;
-  }
-
-  void take_batch_normalization() {
-    const onnx::NodeProto* next = only_reader();
-    if (next == nullptr || next->op_type() != "BatchNormalization" || next->input(0) != last_value()) return;
-    if (graph::int_attribute(*next, "training_mode", 0) != 0 || opset(*next) < 9 || next->output_size() != 1) return;
-    const int64_t filters = context_.constants.find(group_.anchor->input(1))->shape()[0];
-    for (int i = 1; i < 5; ++i) {
-      const Tensor* parameter = float_constant(*next, i);
-      if (parameter == nullptr || parameter->size() != filters) return;
+  void take_linear() {
+    while (const onnx::NodeProto* next = context_.only_reader(last_value())) {
+      if (!folds_into_product(*next, last_value(), *group_.anchor, context_)) return;
+      group_.linear.push_back(next);
+      group_.nodes.push_back(next);
     }
-    group_.batch_normalization = next;
-    group_.nodes.push_back(next);
   }
 
   // Where shapes are not declared the kernel finds out at run time whether the Add broadcasts.
   void take_residual() {
-    const onnx::NodeProto* next = only_reader();
-    if (next == nullptr || next->op_type() != "Add" || opset(*next) < 7) return;
+    const onnx::NodeProto* next = context_.only_reader(last_value());
+    if (next == nullptr || next->op_type() != "Add" || context_.opset(*next) < 7) return;
     const std::string& other = next->input(next->input(0) == last_value() ? 1 : 0);
     if (other == last_value() || context_.constants.find(other) != nullptr) return;
     const auto shape = context_.index.type(other).shape;
@@ -74,35 +54,36 @@ class GroupSelection {
     group_.nodes.push_back(next);
   }
 
-  void take_clamp() {
-    const onnx::NodeProto* next = only_reader();
-    if (next == nullptr) return;
-    std::optional<onednn::Clamp> clamp;
-    if (next->op_type() == "Relu") clamp = onednn::Clamp{.low = 0};
-    if (next->op_type() == "Clip") clamp = clip_bounds(*next);
-    if (!clamp) return;
-    group_.epilogue.clamp = *clamp;
-    group_.nodes.push_back(next);
+  // The first clamp stands apart; whatever comes behind it, or before, are activations. A sum that may broadcast is
+  // computed apart from the product, which leaves only the clamp to fuse.
+  void take_activations() {
+    while (const auto match = match_activation(last_value(), context_)) {
+      const onednn::Activation& activation = match->activation;
+      Epilogue& epilogue = group_.epilogue;
+      const bool is_clamp = activation.kind == onednn::Activation::Kind::kClamp;
+      if (is_clamp && epilogue.clamp == onednn::Clamp{} && epilogue.activations.empty()) {
+        epilogue.clamp = {.low = activation.alpha, .high = activation.beta};
+      } else if (!epilogue.add_residual && epilogue.activations.size() < kMaxActivations) {
+        epilogue.activations.push_back(activation);
+      } else {
+        return;
+      }
+      group_.nodes.insert(group_.nodes.end(), match->nodes.begin(), match->nodes.end());
+    }
   }
 
-  std::optional<onednn::Clamp> clip_bounds(const onnx::NodeProto& clip) const {
-    if (clip.input(0) != last_value()) return std::nullopt;
-    onednn::Clamp clamp;
-    if (opset(clip) < 11) {
-      clamp.low = graph::float_attribute(clip, "min", clamp.low);
-      clamp.high = graph::float_attribute(clip, "max", clamp.high);
-    } else {
-      for (int i = 1; i < clip.input_size(); ++i) {
-        if (clip.input(i).empty()) continue;
-        const Tensor* bound = float_constant(clip, i);
-        if (bound == nullptr || bound->size() != 1) return std::nullopt;
-        (i == 1 ? clamp.low : clamp.high) = bound->data<float>()[0];
-      }
-    }
-    // Of crossed bounds ONNX lets the upper one win; leave that to the Clip kernel.
-    if (!(clamp.low <= clamp.high)) return std::nullopt;
-    return clamp;
+  // Zeros around the spatial axes.
+  void take_padding() {
+    const onnx::NodeProto* pad = context_.index.producer(group_.anchor->input(0));
+    if (pad == nullptr || pad->op_type() != "Pad" || context_.taken.contains(pad)) return;
+    if (context_.only_reader(pad->output(0)) != group_.anchor || context_.opset(*pad) < 11) return;
+    const std::string auto_pad = graph::string_attribute(*group_.anchor, "auto_pad", "NOTSET");
+    if (auto_pad != "NOTSET" || !spatial_zero_padding(*pad, context_)) return;
+    group_.padding = pad;
+    group_.nodes.insert(group_.nodes.begin(), pad);
   }
+
+  static constexpr size_t kMaxActivations = 4;  // oneDNN takes 32 post-operations, some of its kernels fewer
 
   const FusionContext& context_;
   FusedGroup group_;
@@ -110,34 +91,33 @@ class GroupSelection {
 
 }  // namespace
 
-FusedGroup select_group(const onnx::NodeProto& anchor, const FusionContext& context) {
-  if (anchor.op_type() != "Conv" && anchor.op_type() != "Gemm") return {};
-  if (!graph::canonical_domain(anchor.domain()).empty()) return {};
-  return GroupSelection(context).select(anchor);
+const Tensor* FusionContext::float_constant(const onnx::NodeProto& node, int input) const {
+  if (input >= node.input_size() || node.input(input).empty()) return nullptr;
+  const Tensor* value = constants.find(node.input(input));
+  return value != nullptr && value->type() == DataType::kFloat32 ? value : nullptr;
 }
 
-FoldedWeights fold_batch_normalization(const onnx::NodeProto& convolution, const onnx::NodeProto& normalization,
-                                       const Constants& constants) {
-  const auto parameter = [&](int input) { return constants.find(normalization.input(input))->data<float>(); };
-  const double epsilon = static_cast<double>(graph::float_attribute(normalization, "epsilon", 1e-5F));
-  const bool has_bias = convolution.input_size() > 2 && !convolution.input(2).empty();
-  FoldedWeights folded{.weight = *constants.find(convolution.input(1)), .bias = {}};
-  const auto weight = folded.weight.mutable_data<float>();
-  const auto filters = static_cast<size_t>(folded.weight.shape()[0]);
-  folded.bias = Tensor(DataType::kFloat32, {folded.weight.shape()[0]});
-  const auto bias = folded.bias.mutable_data<float>();
-  const size_t each = weight.size() / filters;
-  for (size_t m = 0; m < filters; ++m) {
-    const double factor =
-        static_cast<double>(parameter(1)[m]) / std::sqrt(static_cast<double>(parameter(4)[m]) + epsilon);
-    const double own = has_bias ? static_cast<double>(constants.find(convolution.input(2))->data<float>()[m]) : 0;
-    bias[m] = static_cast<float>((own - static_cast<double>(parameter(3)[m])) * factor +
-                                 static_cast<double>(parameter(2)[m]));
-    for (float& value : weight.subspan(m * each, each)) {
-      value = static_cast<float>(static_cast<double>(value) * factor);
-    }
+std::vector<const onnx::NodeProto*> FusionContext::hidden_readers(const std::string& value) const {
+  if (index.is_output(value) || observed.contains(value)) return {};
+  std::vector<const onnx::NodeProto*> readers;
+  for (const graph::Use& use : index.uses(value)) {
+    if (use.input == graph::Use::kCaptured || taken.contains(use.node)) return {};
+    if (!graph::canonical_domain(use.node->domain()).empty()) return {};
+    readers.push_back(use.node);
   }
-  return folded;
+  return readers;
+}
+
+const onnx::NodeProto* FusionContext::only_reader(const std::string& value) const {
+  const auto readers = hidden_readers(value);
+  return readers.size() == 1 ? readers[0] : nullptr;
+}
+
+FusedGroup select_group(const onnx::NodeProto& anchor, const FusionContext& context) {
+  const std::string& op = anchor.op_type();
+  if (op != "Conv" && op != "Gemm" && op != "MatMul") return {};
+  if (!graph::canonical_domain(anchor.domain()).empty()) return {};
+  return GroupSelection(context).select(anchor);
 }
 
 }  // namespace narrow::exec

@@ -23,6 +23,22 @@ class ThreadCountScope {
   const int before_;
 };
 
+// What OpenMP takes to start and to end a parallel region, as measured.
+constexpr double kWorthABarrier = 5e-6;
+
+// Rough: what a core with 512-bit vectors reaches in small convolutions.
+double seconds_on_one_thread(const Work& work) {
+  constexpr double kFloatRate = 30e9;
+  const double rate = work.type == DataType::kFloat32 ? kFloatRate : 4 * kFloatRate;
+  return work.operations / rate;
+}
+
+// Kernels that share out results among threads, never the terms of a sum.
+bool is_direct_convolution(std::string_view implementation) {
+  return implementation.starts_with("brgconv") || implementation.starts_with("brdgmm") ||
+         implementation.starts_with("jit:");
+}
+
 // Results are compared until so many of them are equal: two orders of summation agree on a single one too often.
 constexpr int64_t kComparedResults = 256;
 
@@ -111,10 +127,14 @@ void BoundPrimitive::execute(std::span<const std::byte* const> data, Workspace& 
   free_.push_back(std::move(handles));
 }
 
-std::shared_ptr<const BoundPrimitive> plan_deterministic(
-    const std::function<std::shared_ptr<const BoundPrimitive>()>& make) {
+std::shared_ptr<const BoundPrimitive> plan_threads(const MakePrimitive& make, const Work& work) {
+  if (seconds_on_one_thread(work) < kWorthABarrier) {
+    const ThreadCountScope one(1);
+    return make();
+  }
   auto planned = make();
-  if (planned->threads() == 1) return planned;
+  if (planned->threads() == 1 || work.type != DataType::kFloat32) return planned;
+  if (work.window_slides && is_direct_convolution(planned->implementation())) return planned;
   const ThreadCountScope one(1);
   auto single = make();
   return compute_the_same(*planned, *single) ? planned : single;

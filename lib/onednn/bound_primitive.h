@@ -55,10 +55,23 @@ class BoundPrimitive {
   mutable std::vector<std::unique_ptr<Handles>> free_;
 };
 
-/// make() for the calling thread's thread count, if that computes bit for bit what make() for one thread does;
-/// otherwise the latter. oneDNN splits some float32 sums by thread (long ones with few results, mostly), and says
-/// nowhere which: hence the trial on noise. All arguments must be float32; integer sums need no such care.
-std::shared_ptr<const BoundPrimitive> plan_deterministic(
-    const std::function<std::shared_ptr<const BoundPrimitive>()>& make);
+using MakePrimitive = std::function<std::shared_ptr<const BoundPrimitive>()>;
+
+/// What a primitive has to do, in multiply-accumulates of `type`.
+struct Work {
+  double operations = 0;
+  DataType type = DataType::kFloat32;
+  bool window_slides = false;  // a convolution with more than one position
+};
+
+/// Results with few terms each, as of depthwise convolutions, take as long as if they had so many.
+inline constexpr int64_t kFewestTerms = 32;
+
+/// make() for the calling thread's thread count or for one thread. The latter where there is so little to do that
+/// waiting for other threads takes longer, and where they would change float32 results: oneDNN splits some sums by
+/// thread (long ones with few results, mostly), and says nowhere which. Hence, for float32, a trial on noise: several
+/// threads must compute bit for bit what one does.
+/// The trial is spared where the kernel is known to share out results only.
+std::shared_ptr<const BoundPrimitive> plan_threads(const MakePrimitive& make, const Work& work);
 
 }  // namespace narrow::onednn

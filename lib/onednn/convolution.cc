@@ -1,5 +1,6 @@
 #include "lib/onednn/convolution.h"
 
+#include <algorithm>
 #include <array>
 
 #include "lib/base/parallel.h"
@@ -39,6 +40,7 @@ void check_spec(const ConvolutionSpec& spec, const Tensor& weights) {
   if (spec.add_residual && spec.source != DataType::kFloat32) {
     throw Error(ErrorKind::kUnsupported, "residual of an integer convolution");
   }
+  ensure(spec.activations.empty() || spec.source == DataType::kFloat32, "activations go with float32");
 }
 
 }  // namespace
@@ -52,6 +54,7 @@ class Convolution::State {
  private:
   void check_source(const Tensor& source) const;
   Shape result_shape(const Shape& source) const;
+  double operations(const Tensor& result) const;
   dnnl::primitive_attr attributes(const dnnl::memory::desc& result) const;
   dnnl::convolution_forward::primitive_desc describe(const dnnl::memory::desc& source,
                                                      const dnnl::memory::desc& result) const;
@@ -105,6 +108,11 @@ Shape Convolution::State::result_shape(const Shape& source) const {
   return result;
 }
 
+double Convolution::State::operations(const Tensor& result) const {
+  const int64_t terms = element_count(weights_shape_) / std::max<int64_t>(weights_shape_[0], 1);
+  return static_cast<double>(result.size()) * static_cast<double>(std::max(terms, kFewestTerms));
+}
+
 dnnl::primitive_attr Convolution::State::attributes(const dnnl::memory::desc& result) const {
   dnnl::primitive_attr attributes = base_attributes();
   if (!transform_.multipliers.empty() && !transform_.bias_first) {
@@ -113,11 +121,9 @@ dnnl::primitive_attr Convolution::State::attributes(const dnnl::memory::desc& re
     attributes.set_scales_mask(DNNL_ARG_WEIGHTS, transform_.multipliers.size() == 1 ? 0 : per_channel);
   }
   if (transform_.source_zero_point != 0) attributes.set_zero_points_mask(DNNL_ARG_SRC, 0);
-  if (spec_.add_residual) {
-    dnnl::post_ops operations;
-    operations.append_binary(dnnl::algorithm::binary_add, result);
-    append_clamp(transform_.clamp, operations);
-    attributes.set_post_ops(operations);
+  if (spec_.source == DataType::kFloat32) {
+    attributes.set_post_ops(
+        make_float_post_ops(spec_.add_residual ? &result : nullptr, spec_.clamp, spec_.activations));
   } else {
     Shape channels(weights_shape_.size(), 1);
     channels[1] = static_cast<int64_t>(transform_.multipliers.size());
@@ -162,7 +168,7 @@ std::shared_ptr<const BoundPrimitive> Convolution::State::make(const Shape& sour
   const dnnl::memory::desc result_desc = channels_last_desc(result, spec_.destination);
   const auto descriptor = describe(source_desc, result_desc);
   std::vector<BoundPrimitive::Argument> arguments{{DNNL_ARG_SRC, source_desc}, {DNNL_ARG_DST, result_desc}};
-  if (spec_.add_residual) arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, result_desc});
+  if (spec_.add_residual) arguments.push_back({kFirstPostOperand, result_desc});
   return translating_errors(ErrorKind::kInternal, "convolution", [&] {
     return std::make_shared<const BoundPrimitive>(descriptor, dnnl::convolution_forward(descriptor),
                                                   constants(descriptor), std::move(arguments));
@@ -176,7 +182,9 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
   const PrimitiveKey key{.source = source.shape(), .other = {}, .threads = thread_count()};
   const auto primitive = cache_.get(key, [&] {
     const auto plan = [&] { return make(source.shape(), result.shape()); };
-    return spec_.source == DataType::kFloat32 ? plan_deterministic(plan) : plan();
+    return plan_threads(plan, {.operations = operations(result),
+                               .type = spec_.source,
+                               .window_slides = result.size() > result.shape()[0] * result.shape()[1]});
   });
   if (spec_.add_residual) {
     ensure(

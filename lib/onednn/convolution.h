@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/onednn/activation.h"
 #include "lib/tensor/tensor.h"
 #include "lib/tensor/workspace.h"
 
@@ -44,6 +45,7 @@ struct ConvolutionSpec {
   int64_t groups = 1;
   Clamp clamp;
   bool add_residual = false;             // float32 only: result = clamp(convolution + bias + residual)
+  std::vector<Activation> activations;   // float32 only: behind the clamp, in order
   std::optional<Requantize> requantize;  // required for integer sources
 };
 

@@ -64,8 +64,11 @@ class Deconvolution::State {
     Tensor result = workspace.allocate(DataType::kFloat32, shape, Layout::kChannelsLast);
     if (result.size() == 0) return result;
     const PrimitiveKey key{.source = source.shape(), .other = {}, .threads = thread_count()};
-    const auto primitive =
-        cache_.get(key, [&] { return plan_deterministic([&] { return make(source.shape(), shape); }); });
+    const auto primitive = cache_.get(key, [&] {
+      const double products = static_cast<double>(source.size()) * static_cast<double>(element_count(weights_shape_)) /
+                              static_cast<double>(weights_shape_[0]);
+      return plan_threads([&] { return make(source.shape(), shape); }, {.operations = products});
+    });
     primitive->execute(std::array{source.bytes(), result.bytes()}, workspace);
     return result;
   }

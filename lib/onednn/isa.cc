@@ -1,5 +1,6 @@
 #include "lib/onednn/isa.h"
 
+#include <fmt/ranges.h>
 #include <oneapi/dnnl/dnnl.h>
 
 #include <array>
@@ -47,19 +48,27 @@ std::string effective_isa() {
   return std::string(isa == nullptr ? "generic" : isa->name);
 }
 
-void set_max_isa(const std::string& name) {
-  std::string known;
+std::vector<std::string> weaker_isas() {
+  std::vector<std::string> names;
+  const dnnl_cpu_isa_t best = dnnl_get_effective_cpu_isa();
+  // Each value has the bits of the sets it includes.
   for (const Isa& isa : kIsas) {
-    if (isa.name != name) {
-      known += (known.empty() ? "" : ", ") + std::string(isa.name);
-      continue;
-    }
+    if (isa.value != best && (isa.value & best) == isa.value) names.emplace_back(isa.name);
+  }
+  return names;
+}
+
+void set_max_isa(const std::string& name) {
+  for (const Isa& isa : kIsas) {
+    if (isa.name != name) continue;
     if (dnnl_set_max_cpu_isa(isa.value) != dnnl_success) {
       throw Error(ErrorKind::kUsage, "instruction set '{}' was set too late: oneDNN is in use already", name);
     }
     return;
   }
-  throw Error(ErrorKind::kUsage, "unknown instruction set '{}'; known are {}", name, known);
+  std::vector<std::string_view> known;
+  for (const Isa& isa : kIsas) known.push_back(isa.name);
+  throw Error(ErrorKind::kUsage, "unknown instruction set '{}'; known are {}", name, fmt::join(known, ", "));
 }
 
 std::string version() {

@@ -2,12 +2,16 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace narrow::onednn {
 
 /// Instruction set that oneDNN may use in this process, such as "avx512_core_vnni"; "generic" below sse41. Asking fixes
 /// it.
 std::string effective_isa();
+
+/// Those that this CPU has below effective_isa(), weakest first.
+std::vector<std::string> weaker_isas();
 
 /// Caps it; must come before any other use of oneDNN. Throws Error(kUsage) for an unknown name or a late call.
 void set_max_isa(const std::string& name);

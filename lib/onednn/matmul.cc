@@ -45,13 +45,15 @@ struct MatmulKey {
 class Matmul::State {
  public:
   State(MatmulSpec spec, const Tensor& weights, const Tensor& bias);
-  Tensor run(const Tensor& a, const Tensor& b, Workspace& workspace) const;
+  Tensor run(const Tensor& a, const Tensor& b, Workspace& workspace, const Tensor& residual) const;
+  Shape result_shape(const Shape& a) const;
   std::string implementation() const;
 
  private:
   int32_t zero_point_of(DataType type_b) const;
   const PackedWeights& packed(const Shape& shape) const;
-  dnnl::primitive_attr attributes(const OutputTransform& transform, size_t rank, int32_t zero_point_b) const;
+  dnnl::primitive_attr attributes(const OutputTransform& transform, const dnnl::memory::desc& product,
+                                  int32_t zero_point_b) const;
   std::shared_ptr<const BoundPrimitive> make(const MatmulShapes& shapes, DataType type_b) const;
   BoundPrimitive::Constants constants(const OutputTransform& transform, const dnnl::memory::desc& bias,
                                       int32_t zero_point_b) const;
@@ -81,9 +83,15 @@ const PackedWeights& Matmul::State::packed(const Shape& shape) const {
   return packed_.try_emplace(shape, weights_, operand_desc(shape, weights_.type(), spec_.transpose_b)).first->second;
 }
 
-dnnl::primitive_attr Matmul::State::attributes(const OutputTransform& transform, size_t rank,
+dnnl::primitive_attr Matmul::State::attributes(const OutputTransform& transform, const dnnl::memory::desc& product,
                                                int32_t zero_point_b) const {
   dnnl::primitive_attr attributes = base_attributes();
+  if (spec_.source == DataType::kFloat32) {
+    attributes.set_post_ops(
+        make_float_post_ops(spec_.add_residual ? &product : nullptr, spec_.clamp, spec_.activations));
+    return attributes;
+  }
+  const auto rank = static_cast<size_t>(product.get_ndims());
   if (!transform.multipliers.empty() && !transform.bias_first) {
     attributes.set_scales_mask(DNNL_ARG_WEIGHTS, transform.multipliers.size() == 1 ? 0 : 1 << (rank - 1));
   }
@@ -131,7 +139,7 @@ std::shared_ptr<const BoundPrimitive> Matmul::State::make(const MatmulShapes& sh
   const auto desc_bias = transform.bias.empty() ? dnnl::memory::desc() : plain_desc(bias_shape, DataType::kFloat32);
   const auto descriptor = translating_errors(ErrorKind::kUnsupported, "matrix product", [&] {
     return dnnl::matmul::primitive_desc(cpu_engine(), desc_a, desc_b, desc_bias, desc_product,
-                                        attributes(transform, rank, zero_point_b));
+                                        attributes(transform, desc_product, zero_point_b));
   });
   return translating_errors(ErrorKind::kInternal, "matrix product", [&] {
     auto fixed = constants(transform, desc_bias, zero_point_b);
@@ -141,12 +149,13 @@ std::shared_ptr<const BoundPrimitive> Matmul::State::make(const MatmulShapes& sh
     } else {
       arguments.push_back({DNNL_ARG_WEIGHTS, desc_b});
     }
+    if (spec_.add_residual) arguments.push_back({kFirstPostOperand, desc_product});
     return std::make_shared<const BoundPrimitive>(descriptor, dnnl::matmul(descriptor), std::move(fixed),
                                                   std::move(arguments));
   });
 }
 
-Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace) const {
+Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace, const Tensor& residual) const {
   ensure(a.type() == spec_.source, "the first operand has the type of the specification");
   ensure(b.defined() != weights_.defined(), "the second operand is given either once or at every run");
   const DataType type_b = weights_.defined() ? weights_type_ : b.type();
@@ -162,11 +171,19 @@ Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace
   const MatmulKey key{.shapes = {.source = shapes.a, .other = shapes.b, .threads = thread_count()}, .type_b = type_b};
   const auto primitive = cache_.get(key, [&] {
     const auto plan = [&] { return make(shapes, type_b); };
-    return spec_.source == DataType::kFloat32 ? plan_deterministic(plan) : plan();
+    const double operations = static_cast<double>(result.size()) * static_cast<double>(shapes.a.back());
+    return plan_threads(plan, {.operations = operations, .type = spec_.source});
   });
   const Tensor plain_a = to_layout(a, Layout::kPlain);
+  const size_t residuals = spec_.add_residual ? 1 : 0;
+  if (spec_.add_residual) {
+    ensure(
+        residual.shape() == result.shape() && residual.layout() == Layout::kPlain && residual.type() == result.type(),
+        "the residual is like the result");
+  }
   if (weights_.defined()) {
-    primitive->execute(std::array{plain_a.bytes(), result.bytes()}, workspace);
+    const std::array data{plain_a.bytes(), std::as_const(result).bytes(), residual.bytes()};
+    primitive->execute(std::span(data).first(2 + residuals), workspace);
     return result;
   }
   Tensor plain_b = to_layout(b, Layout::kPlain);
@@ -175,8 +192,13 @@ Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace
     shift_to_signed(plain_b, shifted);
     plain_b = std::move(shifted);
   }
-  primitive->execute(std::array{plain_a.bytes(), result.bytes(), plain_b.bytes()}, workspace);
+  const std::array data{plain_a.bytes(), std::as_const(result).bytes(), plain_b.bytes(), residual.bytes()};
+  primitive->execute(std::span(data).first(3 + residuals), workspace);
   return result;
+}
+
+Shape Matmul::State::result_shape(const Shape& a) const {
+  return make_matmul_shapes(a, weights_.shape(), {.a = spec_.transpose_a, .b = spec_.transpose_b}).result;
 }
 
 std::string Matmul::State::implementation() const {
@@ -189,8 +211,12 @@ Matmul::Matmul(MatmulSpec spec, const Tensor& weights, const Tensor& bias)
 Matmul::Matmul(MatmulSpec spec) : Matmul(std::move(spec), Tensor(), Tensor()) {}
 Matmul::~Matmul() = default;
 
-Tensor Matmul::run(const Tensor& a, const Tensor& b, Workspace& workspace) const {
-  return state_->run(a, b, workspace);
+Tensor Matmul::run(const Tensor& a, const Tensor& b, Workspace& workspace, const Tensor& residual) const {
+  return state_->run(a, b, workspace, residual);
+}
+
+Shape Matmul::result_shape(const Shape& a) const {
+  return state_->result_shape(a);
 }
 
 std::string Matmul::implementation() const {

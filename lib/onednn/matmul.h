@@ -17,6 +17,8 @@ struct MatmulSpec {
   bool transpose_a = false;
   bool transpose_b = false;
   Clamp clamp;
+  bool add_residual = false;             // float32 only: result = clamp(product + bias + residual)
+  std::vector<Activation> activations;   // float32 only: behind the clamp, in order
   std::optional<Requantize> requantize;  // weight_scales: one, or one per column of B
   int32_t weight_zero_point = 0;         // integer only, second operand, in its own type
 };
@@ -34,8 +36,12 @@ class Matmul {
 
   /// ONNX MatMul semantics (batch broadcasting, rank-1 operands). `b` undefined if it was given as weights. Plain
   /// layout. Thread-safe; primitives cached per shape (bounded); float32 results do not depend on the thread count.
+  /// `residual` plain, of the result's shape; undefined without add_residual.
   /// Throws Error(kModel) for shapes that do not fit, Error(kUnsupported) for types or sums over no terms.
-  Tensor run(const Tensor& a, const Tensor& b, Workspace& workspace) const;
+  Tensor run(const Tensor& a, const Tensor& b, Workspace& workspace, const Tensor& residual = Tensor()) const;
+
+  /// Of the product with the constant second operand. Throws Error(kModel) for a shape that does not fit.
+  Shape result_shape(const Shape& a) const;
 
   std::string implementation() const;
 

@@ -110,14 +110,16 @@ dnnl::post_ops make_post_ops(const OutputTransform& transform, const dnnl::memor
 
 void append_clamp(const Clamp& clamp, dnnl::post_ops& operations) {
   if (clamp == Clamp{}) return;
-  if (clamp.low == 0 && clamp.high == Clamp{}.high) {
-    operations.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
-  } else {
-    // oneDNN wants finite ends.
-    const float low = std::max(clamp.low, std::numeric_limits<float>::lowest());
-    const float high = std::min(clamp.high, std::numeric_limits<float>::max());
-    operations.append_eltwise(dnnl::algorithm::eltwise_clip, low, high);
-  }
+  append_activation({.kind = Activation::Kind::kClamp, .alpha = clamp.low, .beta = clamp.high}, operations);
+}
+
+dnnl::post_ops make_float_post_ops(const dnnl::memory::desc* residual, const Clamp& clamp,
+                                   const std::vector<Activation>& activations) {
+  dnnl::post_ops operations;
+  if (residual != nullptr) operations.append_binary(dnnl::algorithm::binary_add, *residual);
+  append_clamp(clamp, operations);
+  for (const Activation& activation : activations) append_activation(activation, operations);
+  return operations;
 }
 
 }  // namespace narrow::onednn

@@ -38,6 +38,12 @@ constexpr int kFirstPostOperand = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_S
 /// and is the argument of post-operation 0 if bias_first.
 dnnl::post_ops make_post_ops(const OutputTransform& transform, const dnnl::memory::desc& multipliers);
 
+/// Post-operations of a float32 product: + residual (nullptr: none; argument kFirstPostOperand), clamp, activations.
+dnnl::post_ops make_float_post_ops(const dnnl::memory::desc* residual, const Clamp& clamp,
+                                   const std::vector<Activation>& activations);
+
+void append_activation(const Activation& activation, dnnl::post_ops& operations);
+
 /// Appends the clamp, if it does anything.
 void append_clamp(const Clamp& clamp, dnnl::post_ops& operations);
 

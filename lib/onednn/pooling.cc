@@ -1,5 +1,6 @@
 #include "lib/onednn/pooling.h"
 
+#include <algorithm>
 #include <array>
 
 #include "lib/base/parallel.h"
@@ -48,7 +49,12 @@ class Pooling::State {
     if (result.size() == 0) return result;
     const TypedKey key{.shape = {.source = source.shape(), .other = {}, .threads = thread_count()},
                        .type = source.type()};
-    const auto primitive = cache_.get(key, [&] { return make(source.shape(), result.shape(), source.type()); });
+    const auto primitive = cache_.get(key, [&] {
+      const auto plan = [&] { return make(source.shape(), result.shape(), source.type()); };
+      const double operations =
+          static_cast<double>(result.size()) * static_cast<double>(std::max(element_count(spec_.kernel), kFewestTerms));
+      return plan_threads(plan, {.operations = operations, .type = DataType::kUint8});
+    });
     primitive->execute(std::array{source.bytes(), result.bytes()}, workspace);
     return result;
   }

@@ -34,11 +34,9 @@ class Checker {
 
  private:
   /// A plan may be edited by hand: types that this rewrite can not write are refused here.
-  void check_type(const std::string& where, quant::QuantType type) const {
-    const quant::QuantTypeRow& row = quant::row(type);
-    const bool layer_type = type == quant::QuantType::kInt8 || type == quant::QuantType::kUint8;
-    if (layer_type && row.min_opset <= model_.opset()) return;
-    throw Error(ErrorKind::kUsage, "{}: {} is no type of weights or activations here", where, row.name);
+  static void check_type(const std::string& where, quant::QuantType type) {
+    if (type != quant::QuantType::kInt32) return;
+    throw Error(ErrorKind::kUsage, "{}: {} is no type of weights or activations", where, quant::name(type));
   }
 
   void check_nodes() const {
@@ -70,6 +68,7 @@ class Checker {
       }
     }
     if (layer.weight) check_weight(layer, node);
+    if (layer.decision == Decision::kWeightOnly && !layer.weight) fail(layer, "weight_only needs \"weights\"");
     if (layer.bias_input) check_bias(layer, node);
     if (layer.decision == Decision::kFold) check_fold(layer, node);
   }
@@ -82,22 +81,25 @@ class Checker {
     if (!there || initializer == nullptr) {
       fail(layer, fmt::format("input {} is not the initializer '{}'", weight.input, weight.initializer));
     }
-    size_t wanted = 1;
-    if (weight.params.axis) {
-      if (*weight.params.axis < 0 || *weight.params.axis >= initializer->dims_size())
-        fail(layer, "the weight has no such axis");
-      wanted = static_cast<size_t>(initializer->dims(static_cast<int>(*weight.params.axis)));
+    if (weight.params.axis && (*weight.params.axis < 0 || *weight.params.axis >= initializer->dims_size())) {
+      fail(layer, "the weight has no such axis");
     }
+    const Shape shape(initializer->dims().begin(), initializer->dims().end());
+    const auto wanted = static_cast<size_t>(element_count(quant::scale_shape(shape, weight.params.grouping())));
     if (weight.params.scales.size() != wanted || weight.params.zero_points.size() != wanted) {
       fail(layer, fmt::format("the weight needs {} scales and zero points", wanted));
     }
-    if (layer.activations.empty()) fail(layer, "a layer with a weight reads an activation");
+    if (layer.decision == Decision::kQuantize && layer.activations.empty())
+      fail(layer, "a layer with a weight reads an activation");
     check_type(fmt::format("plan: node '{}'", layer.node), weight.params.type);
   }
 
   void check_bias(const LayerPlan& layer, const onnx::NodeProto& node) const {
     const int slot = *layer.bias_input;
-    if (!layer.weight) fail(layer, "an int32 bias needs a quantized weight");
+    if (!layer.weight || layer.activations.empty()) fail(layer, "an int32 bias needs a quantized weight");
+    const bool integers = !quant::row(layer.weight->params.type).is_float && layer.weight->params.block == 0 &&
+                          !quant::row(values_.at(layer.activations[0])->params.type).is_float;
+    if (!integers) fail(layer, "an int32 bias needs integers on both sides and a scale for each channel");
     const bool there = slot >= 0 && slot < node.input_size() && slot != layer.weight->input;
     const onnx::TensorProto* bias = there ? index_.initializer(node.input(slot)) : nullptr;
     if (bias == nullptr || bias->dims_size() != 1 || bias->data_type() != onnx::TensorProto::FLOAT) {

@@ -32,10 +32,12 @@ std::optional<ClampBounds> clamp_bounds(const graph::Model& model, const graph::
 }
 
 bool folds_surely(const ClampBounds& bounds, const LayerScheme& scheme) {
-  return !scheme.activations_symmetric && bounds.low == 0 && bounds.high > 0;
+  const bool affine = !scheme.activations_symmetric && !quant::row(scheme.activations).is_float;
+  return affine && bounds.low == 0 && bounds.high > 0;
 }
 
 bool folds_exactly(const ClampBounds& bounds, const quant::QuantParams& params) {
+  if (quant::row(params.type).is_float) return false;
   const auto quantized = [&](float x) {
     return quant::quantize_value(x, params.scales[0], params.zero_points[0], params.type);
   };

@@ -19,6 +19,8 @@ class Decider {
           const std::map<std::string, Reason>& unusable)
       : model_(model), index_(model.graph()), analysis_(analysis), unusable_(unusable) {
     decided_.resolved = resolve_rules(analysis, rules);
+    decided_.target = rules.target;
+    target_ = &row(rules.target);
   }
 
   Decided run() {
@@ -40,16 +42,23 @@ class Decider {
       const Layer& layer = analysis_.layers[i];
       LayerPlan plan{.node = layer.node, .op_type = layer.op_type, .rule = decided_.resolved[i].rule};
       plan.reason = starting_reason(layer, decided_.resolved[i].scheme);
-      plan.decision = plan.reason ? Decision::kFloat : Decision::kQuantize;
-      if (layer.reason) plan.rule = "structure";
+      const bool weight_only = decided_.resolved[i].scheme.mode == Mode::kWeightOnly;
+      plan.decision = plan.reason ? Decision::kFloat : weight_only ? Decision::kWeightOnly : Decision::kQuantize;
+      if (layer.reason && !weight_only) plan.rule = "structure";
       number_of_[layer.node] = i;
       decided_.layers.push_back(std::move(plan));
     }
   }
 
   std::optional<Reason> starting_reason(const Layer& layer, const LayerScheme& scheme) const {
+    if (scheme.mode == Mode::kWeightOnly) {
+      if (scheme.keep_float) return Reason{ReasonCode::kKeptByRule, scheme.keep_reason};
+      if (!layer.stored_weight) return Reason{ReasonCode::kNoWeight, {}};
+      return std::nullopt;
+    }
     if (layer.reason) return layer.reason;
     if (scheme.keep_float) return Reason{ReasonCode::kKeptByRule, scheme.keep_reason};
+    if (auto reason = refusal(*target_, layer, scheme)) return reason;
     for (const auto* values : {&layer.activations, &layer.outputs}) {
       for (const std::string& value : *values) {
         const auto found = unusable_.find(analysis_.group(value).representative);
@@ -59,14 +68,18 @@ class Decider {
     return std::nullopt;
   }
 
-  bool is_quantized(size_t layer) const { return decided_.layers[layer].decision != Decision::kFloat; }
+  /// On integers, that is; a layer that only stores its weight in fewer bits is float to its neighbours.
+  bool is_quantized(size_t layer) const {
+    const Decision decision = decided_.layers[layer].decision;
+    return decision == Decision::kQuantize || decision == Decision::kFold;
+  }
 
   /// A clamp folds if its producer runs on integers, its result is wanted in integers (or its producer has no float
   /// result), and the quantization of its result is certain to clamp as it does.
   void find_folds() {
     for (const auto& [clamp, producer] : analysis_.clamp_producer) {
       LayerPlan& plan = decided_.layers[number_of_.at(clamp)];
-      if (plan.decision == Decision::kFloat) continue;
+      if (!is_quantized(number_of_.at(clamp))) continue;
       const std::string& output = index_.node(clamp)->output(0);
       const size_t made_by = number_of_.at(producer);
       const bool requantized = !analysis_.layers[made_by].float_output || read_on_integers(output);
@@ -192,6 +205,7 @@ class Decider {
   graph::GraphIndex index_;
   const analyze::Analysis& analysis_;
   const std::map<std::string, Reason>& unusable_;
+  const TargetRow* target_ = nullptr;
   std::map<std::string, size_t> number_of_;
   Decided decided_;
 };

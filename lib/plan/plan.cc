@@ -58,12 +58,18 @@ class Numberer {
     for (size_t i = 0; i < decided.layers.size(); ++i) {
       LayerPlan& layer = decided.layers[i];
       const analyze::Layer& facts = analysis_.layers[i];
+      const LayerScheme& scheme = decided.resolved[i].scheme;
+      if (layer.decision == Decision::kWeightOnly) {
+        layer.weight =
+            plan_stored_weight(facts, initializer(facts.stored_weight->initializer), scheme, row(decided.target));
+        model_.release_weights();
+      }
       if (layer.decision != Decision::kQuantize || !facts.weight) continue;
       const quant::QuantParams& input = plan.values[value_at.at(layer.activations[0])].params;
-      const Tensor bias = facts.bias ? initializer(facts.bias->initializer) : Tensor();
-      layer.weight = plan_weight(*facts.weight, initializer(facts.weight->initializer), bias, input.scales[0],
-                                 decided.resolved[i].scheme);
-      if (facts.bias) layer.bias_input = facts.bias->input;
+      const bool integer_bias = facts.bias && has_integer_bias(scheme, input.type);
+      const Tensor bias = integer_bias ? initializer(facts.bias->initializer) : Tensor();
+      layer.weight = plan_weight(*facts.weight, initializer(facts.weight->initializer), bias, input.scales[0], scheme);
+      if (integer_bias) layer.bias_input = facts.bias->input;
     }
     plan.layers = std::move(decided.layers);
     return plan;
@@ -125,10 +131,29 @@ std::string_view decision_name(Decision decision) {
       return "quantize";
     case Decision::kFold:
       return "fold";
+    case Decision::kWeightOnly:
+      return "weight_only";
     case Decision::kFloat:
       return "float32";
   }
   return "";
+}
+
+FormatNeeds format_needs(const PrecisionPlan& plan) {
+  FormatNeeds needs;
+  const auto add = [&](int opset, int ir_version) {
+    needs.opset = std::max(needs.opset, opset);
+    needs.ir_version = std::max(needs.ir_version, ir_version);
+  };
+  const auto add_params = [&](const quant::QuantParams& params) {
+    add(quant::row(params.type).min_opset, quant::row(params.type).min_ir);
+    if (params.block > 0) add(quant::kBlockOpset, quant::kBlockIr);
+  };
+  for (const ValuePlan& value : plan.values) add_params(value.params);
+  for (const LayerPlan& layer : plan.layers) {
+    if (layer.weight) add_params(layer.weight->params);
+  }
+  return needs;
 }
 
 std::map<std::string, GroupNeed> calibration_needs(const graph::Model& model, const analyze::Analysis& analysis,

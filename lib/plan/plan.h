@@ -17,9 +17,10 @@
 namespace narrow::plan {
 
 enum class Decision {
-  kQuantize,  // runs on integers
-  kFold,      // vanishes into the quantization of its producer's output
-  kFloat,     // stays float32
+  kQuantize,    // runs on integers
+  kFold,        // vanishes into the quantization of its producer's output
+  kWeightOnly,  // computes in float32 on a weight that is stored in fewer bits
+  kFloat,       // stays float32
 };
 
 std::string_view decision_name(Decision decision);
@@ -54,7 +55,7 @@ struct LayerPlan {
   Decision decision = Decision::kFloat;
   std::string rule;                      // what decided: "defaults", "rules[1] (name head/*)", "structure"
   std::optional<Reason> reason;          // kFloat only
-  std::vector<std::string> activations;  // values read in quantized form
+  std::vector<std::string> activations;  // values read in quantized form; kQuantize only, as `outputs`
   std::vector<std::string> outputs;      // values made in quantized form
   std::optional<WeightPlan> weight;
   std::optional<int> bias_input;  // slot of a constant bias that becomes int32
@@ -81,6 +82,13 @@ std::map<std::string, GroupNeed> calibration_needs(const graph::Model& model, co
 /// The plan. Layers whose group has no usable range stay float with that reason.
 PrecisionPlan make_plan(const graph::Model& model, const analyze::Analysis& analysis, const Ranges& ranges,
                         const Rules& rules);
+
+/// What the file of a quantized model must be for the types that a plan uses.
+struct FormatNeeds {
+  int opset = 0;
+  int ir_version = 0;
+};
+FormatNeeds format_needs(const PrecisionPlan& plan);
 
 Json to_json(const PrecisionPlan& plan);
 /// Throws Error(kUsage) with the path of what is wrong.

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include "lib/plan/plan.h"
 
 namespace narrow::plan {
@@ -26,15 +28,24 @@ Json value_json(const ValuePlan& value) {
   return json;
 }
 
+Granularity granularity_of(const quant::QuantParams& params) {
+  if (params.block > 0) return Granularity::kPerBlock;
+  return params.axis ? Granularity::kPerChannel : Granularity::kPerTensor;
+}
+
 Json weight_json(const WeightPlan& weight) {
   Json json;
   json["input"] = weight.input;
   json["initializer"] = weight.initializer;
   json["type"] = quant::name(weight.params.type);
-  json["granularity"] = granularity_name(weight.params.axis ? Granularity::kPerChannel : Granularity::kPerTensor);
+  json["granularity"] = granularity_name(granularity_of(weight.params));
   if (weight.params.axis) json["axis"] = *weight.params.axis;
+  if (weight.params.block > 0) json["block"] = weight.params.block;
   json["scales"] = floats_json(weight.params.scales);
-  json["zero_points"] = weight.params.zero_points;
+  const auto& zero_points = weight.params.zero_points;
+  // Blocks are many: equal zero points stand there once.
+  const bool once = weight.params.block > 0 && std::set(zero_points.begin(), zero_points.end()).size() == 1;
+  json["zero_points"] = once ? std::vector<int32_t>{zero_points[0]} : zero_points;
   if (weight.enlarged_channels > 0) json["enlarged_channels"] = weight.enlarged_channels;
   return json;
 }
@@ -49,6 +60,7 @@ Json layer_json(const LayerPlan& layer) {
     json["reason"] = {{"code", reason_code_name(layer.reason->code)}, {"text", layer.reason->text()}};
     if (!layer.reason->detail.empty()) json["reason"]["detail"] = layer.reason->detail;
   }
+  if (layer.decision == Decision::kWeightOnly) json["weights"] = weight_json(*layer.weight);
   if (layer.decision != Decision::kQuantize) return json;
   json["activations"] = layer.activations;
   json["outputs"] = layer.outputs;
@@ -99,16 +111,22 @@ WeightPlan read_weight(JsonObject object) {
   weight.initializer = object.get<std::string>("initializer");
   weight.params.type = read_quant_type(object);
   const std::string granularity = object.get<std::string>("granularity");
-  if (granularity == granularity_name(Granularity::kPerChannel)) {
-    weight.params.axis = object.get<int64_t>("axis");
-  } else if (granularity != granularity_name(Granularity::kPerTensor)) {
-    object.fail("granularity", fmt::format("'{}' is none of per_tensor, per_channel", granularity));
+  if (granularity == granularity_name(Granularity::kPerBlock)) {
+    weight.params.block = object.get<int64_t>("block");
+    if (weight.params.block < 1) object.fail("block", "must be at least 1");
+  } else if (granularity != granularity_name(Granularity::kPerTensor) &&
+             granularity != granularity_name(Granularity::kPerChannel)) {
+    object.fail("granularity", fmt::format("'{}' is none of per_tensor, per_channel, per_block", granularity));
   }
+  if (granularity != granularity_name(Granularity::kPerTensor)) weight.params.axis = object.get<int64_t>("axis");
   if (!object.raw("scales").is_array()) object.fail("scales", "expected an array");
   for (const Json& scale : object.raw("scales")) weight.params.scales.push_back(read_scale(object, "scales", scale));
   for (const int64_t zero_point : object.get<std::vector<int64_t>>("zero_points")) {
     check_zero_point(object, "zero_points", weight.params.type, zero_point);
     weight.params.zero_points.push_back(static_cast<int32_t>(zero_point));
+  }
+  if (weight.params.block > 0 && weight.params.zero_points.size() == 1) {
+    weight.params.zero_points.assign(weight.params.scales.size(), weight.params.zero_points[0]);
   }
   weight.enlarged_channels = object.get_or<int64_t>("enlarged_channels", 0);
   object.finish();
@@ -124,10 +142,10 @@ Reason read_reason(JsonObject object) {
 
 Decision read_decision(JsonObject& object) {
   const std::string name = object.get<std::string>("decision");
-  for (const Decision decision : {Decision::kQuantize, Decision::kFold, Decision::kFloat}) {
+  for (const Decision decision : {Decision::kQuantize, Decision::kFold, Decision::kWeightOnly, Decision::kFloat}) {
     if (decision_name(decision) == name) return decision;
   }
-  object.fail("decision", fmt::format("'{}' is none of quantize, fold, float32", name));
+  object.fail("decision", fmt::format("'{}' is none of quantize, fold, weight_only, float32", name));
 }
 
 LayerPlan read_layer(JsonObject& object) {
@@ -137,6 +155,7 @@ LayerPlan read_layer(JsonObject& object) {
   layer.decision = read_decision(object);
   layer.rule = object.get<std::string>("rule");
   if (object.has("reason")) layer.reason = read_reason(object.object("reason"));
+  if (layer.decision == Decision::kWeightOnly) layer.weight = read_weight(object.object("weights"));
   if (layer.decision == Decision::kQuantize) {
     layer.activations = object.get<std::vector<std::string>>("activations");
     layer.outputs = object.get<std::vector<std::string>>("outputs");

@@ -1,5 +1,6 @@
 #include "lib/plan/rules.h"
 
+#include <fmt/format.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -49,10 +50,13 @@ void apply(const std::optional<T>& from, T& to) {
 }  // namespace
 
 void apply_patch(const SchemePatch& patch, LayerScheme& scheme) {
+  apply(patch.mode, scheme.mode);
   apply(patch.weights, scheme.weights);
   apply(patch.weights_symmetric, scheme.weights_symmetric);
   apply(patch.reduce_range, scheme.reduce_range);
+  if (patch.weight_fit) scheme.weight_fit = patch.weight_fit;
   apply(patch.granularity, scheme.granularity);
+  apply(patch.block, scheme.block);
   apply(patch.activations, scheme.activations);
   apply(patch.activations_symmetric, scheme.activations_symmetric);
   apply(patch.calibrator, scheme.calibrator);
@@ -61,7 +65,36 @@ void apply_patch(const SchemePatch& patch, LayerScheme& scheme) {
 }
 
 std::string_view granularity_name(Granularity granularity) {
-  return granularity == Granularity::kPerTensor ? "per_tensor" : "per_channel";
+  switch (granularity) {
+    case Granularity::kPerTensor:
+      return "per_tensor";
+    case Granularity::kPerChannel:
+      return "per_channel";
+    case Granularity::kPerBlock:
+      return "per_block";
+  }
+  return "";
+}
+
+std::string_view weight_fit_name(quant::WeightFit fit) {
+  return fit == quant::WeightFit::kExtremes ? "minmax" : "mse";
+}
+
+std::string granularity_text(const LayerScheme& scheme) {
+  std::string text(granularity_name(scheme.granularity));
+  std::replace(text.begin(), text.end(), '_', ' ');
+  if (scheme.granularity == Granularity::kPerBlock) text += fmt::format(" of {}", scheme.block);
+  return text;
+}
+
+std::string_view mode_name(Mode mode) {
+  switch (mode) {
+    case Mode::kStatic:
+      return "static";
+    case Mode::kWeightOnly:
+      return "weight_only";
+  }
+  return "";
 }
 
 std::vector<Resolved> resolve_rules(const analyze::Analysis& analysis, const Rules& rules) {

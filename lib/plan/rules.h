@@ -7,21 +7,38 @@
 
 #include "lib/analyze/analyze.h"
 #include "lib/base/json.h"
+#include "lib/plan/target.h"
 #include "lib/quant/calibrator_spec.h"
-#include "lib/quant/quant_type.h"
+#include "lib/quant/quant_params.h"
 
 namespace narrow::plan {
 
-enum class Granularity { kPerTensor, kPerChannel };
+enum class Granularity { kPerTensor, kPerChannel, kPerBlock };
 
 std::string_view granularity_name(Granularity granularity);
 
+/// How a layer comes to its integers.
+enum class Mode {
+  kStatic,      // activations have ranges from calibration; products run on integers
+  kWeightOnly,  // the weight is stored in fewer bits and dequantized in front of the float operator; needs no data
+};
+
+std::string_view mode_name(Mode mode);
+
+/// "minmax", "mse": as the calibrators of activations are called.
+std::string_view weight_fit_name(quant::WeightFit fit);
+
+inline constexpr int64_t kDefaultBlock = 32;
+
 /// What a layer becomes unless it stays float.
 struct LayerScheme {
+  Mode mode = Mode::kStatic;
   quant::QuantType weights = quant::QuantType::kInt8;
   bool weights_symmetric = true;
-  bool reduce_range = false;  // 7-bit weights, for CPUs whose int16 pair sums saturate
+  bool reduce_range = false;                   // 7-bit weights, for CPUs whose int16 pair sums saturate
+  std::optional<quant::WeightFit> weight_fit;  // absent: by squared error where the type has 4 bits or less
   Granularity granularity = Granularity::kPerChannel;
+  int64_t block = kDefaultBlock;  // kPerBlock: neighbours along the summed axis that share a scale
   quant::QuantType activations = quant::QuantType::kUint8;
   bool activations_symmetric = false;
   quant::CalibratorSpec calibrator;
@@ -29,12 +46,18 @@ struct LayerScheme {
   std::string keep_reason;  // the user's own words, may be empty
 };
 
+/// "per channel", "per block of 32".
+std::string granularity_text(const LayerScheme& scheme);
+
 /// A partial LayerScheme: what a rule sets.
 struct SchemePatch {
+  std::optional<Mode> mode;
   std::optional<quant::QuantType> weights;
   std::optional<bool> weights_symmetric;
   std::optional<bool> reduce_range;
+  std::optional<quant::WeightFit> weight_fit;
   std::optional<Granularity> granularity;
+  std::optional<int64_t> block;
   std::optional<quant::QuantType> activations;
   std::optional<bool> activations_symmetric;
   std::optional<quant::CalibratorSpec> calibrator;
@@ -58,12 +81,14 @@ struct Rule {
 };
 
 struct Rules {
+  Target target = Target::kOnnxruntime;
   LayerScheme defaults;
   std::vector<Rule> rules;
   std::string source;  // the config's name, for messages; "" if there is none
 };
 
-/// Reads "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with the path of what is wrong.
+/// Reads "target", "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with the path of what is
+/// wrong.
 Rules read_rules(JsonObject& config);
 /// The effective rules, for the report.
 Json to_json(const Rules& rules);

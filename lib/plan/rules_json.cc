@@ -1,88 +1,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <array>
-
 #include "lib/plan/name_pattern.h"
 #include "lib/plan/rules.h"
+#include "lib/plan/scheme_json.h"
 
 namespace narrow::plan {
 namespace {
-
-constexpr std::array kLayerTypes{quant::QuantType::kInt8, quant::QuantType::kUint8};
-
-quant::QuantType read_layer_type(JsonObject& object, const std::string& key) {
-  const std::string name = object.get<std::string>(key);
-  std::vector<std::string> names;
-  for (const quant::QuantType type : kLayerTypes) {
-    if (quant::name(type) == name) return type;
-    names.emplace_back(quant::name(type));
-  }
-  object.fail(key, fmt::format("'{}' is none of {}", name, fmt::join(names, ", ")));
-}
-
-Granularity read_granularity(JsonObject& object, const std::string& key) {
-  const std::string name = object.get<std::string>(key);
-  for (const Granularity granularity : {Granularity::kPerTensor, Granularity::kPerChannel}) {
-    if (granularity_name(granularity) == name) return granularity;
-  }
-  object.fail(key, fmt::format("'{}' is none of per_tensor, per_channel", name));
-}
-
-/// "weights" and "activations" are a type's name, or an object of "type" and "symmetric".
-void read_type(JsonObject& object, const std::string& key, std::optional<quant::QuantType>& type,
-               std::optional<bool>& symmetric, SchemePatch* weights) {
-  if (!object.has(key)) return;
-  if (!object.raw(key).is_object()) {
-    type = read_layer_type(object, key);
-    return;
-  }
-  JsonObject inner = object.object(key);
-  if (inner.has("type")) type = read_layer_type(inner, "type");
-  if (inner.has("symmetric")) symmetric = inner.get<bool>("symmetric");
-  if (weights != nullptr && inner.has("reduce_range")) weights->reduce_range = inner.get<bool>("reduce_range");
-  inner.allow({"type", "symmetric"});
-  if (weights != nullptr) inner.allow({"reduce_range"});
-  inner.finish();
-}
-
-quant::CalibratorSpec read_calibrator(JsonObject& object) {
-  quant::CalibratorSpec spec;
-  const std::string method = object.get_or<std::string>("method", std::string(calibration_method_name(spec.method)));
-  try {
-    spec.method = quant::calibration_method_from_name(method);
-  } catch (Error& error) {
-    error.add_context(object.path_of("method"));
-    throw;
-  }
-  spec.percentile = object.get_or<double>("percentile", spec.percentile);
-  if (spec.percentile <= 50 || spec.percentile > 100) object.fail("percentile", "must be above 50 and at most 100");
-  return spec;
-}
-
-void read_keep(JsonObject& object, SchemePatch& patch) {
-  if (object.has("keep")) {
-    const std::string type = object.get<std::string>("keep");
-    if (type != "float32") object.fail("keep", fmt::format("'{}' is not float32", type));
-    patch.keep_float = true;
-  }
-  if (object.has("reason")) patch.keep_reason = object.get<std::string>("reason");
-  object.allow({"keep", "reason"});
-}
-
-SchemePatch read_patch(JsonObject& object) {
-  SchemePatch patch;
-  read_type(object, "weights", patch.weights, patch.weights_symmetric, &patch);
-  read_type(object, "activations", patch.activations, patch.activations_symmetric, nullptr);
-  if (object.has("granularity")) patch.granularity = read_granularity(object, "granularity");
-  if (object.has("calibrator")) {
-    JsonObject calibrator = object.object("calibrator");
-    patch.calibrator = read_calibrator(calibrator);
-    calibrator.finish();
-  }
-  object.allow({"weights", "activations", "granularity", "calibrator"});
-  return patch;
-}
 
 Match read_match(JsonObject object) {
   Match match;
@@ -106,21 +30,22 @@ std::string rule_text(size_t index, const Match& match) {
   return fmt::format("rules[{}] ({})", index, fmt::join(parts, ", "));
 }
 
-Json scheme_json(const LayerScheme& scheme) {
-  Json json;
-  json["weights"] = {{"type", quant::name(scheme.weights)},
-                     {"symmetric", scheme.weights_symmetric},
-                     {"reduce_range", scheme.reduce_range}};
-  json["activations"] = {{"type", quant::name(scheme.activations)}, {"symmetric", scheme.activations_symmetric}};
-  json["granularity"] = granularity_name(scheme.granularity);
-  json["calibrator"] = calibrator_text(scheme.calibrator);
-  return json;
+Target read_target(JsonObject& config) {
+  const std::string name = config.get<std::string>("target");
+  for (const TargetRow& target : targets()) {
+    if (target.name == name) return target.target;
+  }
+  const std::string suggestion = did_you_mean(name, target_names());
+  config.fail("target", fmt::format("unknown target '{}'{}", name,
+                                    suggestion.empty() ? fmt::format("; known: {}", fmt::join(target_names(), ", "))
+                                                       : suggestion));
 }
 
 }  // namespace
 
 Rules read_rules(JsonObject& config) {
   Rules rules;
+  if (config.has("target")) rules.target = read_target(config);
   if (config.has("calibration")) {
     JsonObject calibration = config.object("calibration");
     rules.defaults.calibrator = read_calibrator(calibration);
@@ -149,6 +74,7 @@ Rules read_rules(JsonObject& config) {
 
 Json to_json(const Rules& rules) {
   Json json;
+  json["target"] = row(rules.target).name;
   json["defaults"] = scheme_json(rules.defaults);
   json["rules"] = Json::array();
   for (const Rule& rule : rules.rules) json["rules"].push_back(rule.text);

@@ -49,16 +49,46 @@ void enlarge_for_bias(const Tensor& bias, float input_scale, WeightPlan& plan) {
   }
 }
 
+/// The groups that the scheme asks for, where the weight has them: an axis no longer than a block has none.
+quant::Grouping grouping_of(const analyze::ConstantSlot& slot, const Shape& shape, const LayerScheme& scheme) {
+  if (scheme.granularity == Granularity::kPerTensor) return {};
+  if (scheme.granularity == Granularity::kPerBlock && slot.block_axis &&
+      shape[static_cast<size_t>(*slot.block_axis)] > scheme.block) {
+    return {.axis = slot.block_axis, .block = scheme.block};
+  }
+  return {.axis = slot.channel_axis};
+}
+
+WeightPlan weight_plan(const analyze::ConstantSlot& slot, const Tensor& weight, const LayerScheme& scheme,
+                       const quant::Grouping& grouping) {
+  const bool few_levels = quant::row(scheme.weights).bits <= 4;
+  const quant::WeightFit own = few_levels ? quant::WeightFit::kSquaredError : quant::WeightFit::kExtremes;
+  const quant::Scheme numbers{.type = scheme.weights,
+                              .symmetric = scheme.weights_symmetric,
+                              .reduce_range = scheme.reduce_range,
+                              .fit = scheme.weight_fit.value_or(own)};
+  return {.input = slot.input,
+          .initializer = slot.initializer,
+          .params = quant::choose_weight_params(weight, numbers, grouping)};
+}
+
 }  // namespace
+
+bool has_integer_bias(const LayerScheme& scheme, quant::QuantType input) {
+  const bool integers = !quant::row(scheme.weights).is_float && !quant::row(input).is_float;
+  return integers && scheme.granularity != Granularity::kPerBlock;
+}
+
+WeightPlan plan_stored_weight(const analyze::Layer& layer, const Tensor& weight, const LayerScheme& scheme,
+                              const TargetRow& target) {
+  const analyze::ConstantSlot& slot = *layer.stored_weight;
+  const quant::Grouping asked = grouping_of(slot, weight.shape(), scheme);
+  return weight_plan(slot, weight, scheme, adapted(target, layer, weight.shape(), asked, scheme.weights));
+}
 
 WeightPlan plan_weight(const analyze::ConstantSlot& slot, const Tensor& weight, const Tensor& bias, float input_scale,
                        const LayerScheme& scheme) {
-  const auto axis = scheme.granularity == Granularity::kPerChannel ? slot.channel_axis : std::nullopt;
-  const quant::Scheme numbers{
-      .type = scheme.weights, .symmetric = scheme.weights_symmetric, .reduce_range = scheme.reduce_range};
-  WeightPlan plan{.input = slot.input,
-                  .initializer = slot.initializer,
-                  .params = quant::choose_weight_params(weight, numbers, axis)};
+  WeightPlan plan = weight_plan(slot, weight, scheme, grouping_of(slot, weight.shape(), scheme));
   if (bias.defined()) {
     fit_dead_channels(weight, bias, input_scale, plan);
     enlarge_for_bias(bias, input_scale, plan);

@@ -18,33 +18,56 @@ struct Range {
   bool operator==(const Range&) const = default;
 };
 
-/// Parameters of one tensor: one scale and zero point, or one pair per index of `axis`.
+/// Which elements of a tensor share a scale and zero point: all of them; those of one index of `axis` (per-channel); or
+/// `block` neighbours along `axis`, at each index of the other axes (per-block; the last block of a row may be short).
+struct Grouping {
+  std::optional<int64_t> axis;  // absent: per-tensor
+  int64_t block = 0;            // 0: no blocks
+};
+
+/// Parameters of one tensor: one pair of scale and zero point for each group of elements.
 struct QuantParams {
   QuantType type = QuantType::kUint8;
   std::optional<int64_t> axis;  // absent: per-tensor
+  int64_t block = 0;            // see Grouping
   std::vector<float> scales;
   std::vector<int32_t> zero_points;
   bool operator==(const QuantParams&) const = default;
+
+  Grouping grouping() const { return {.axis = axis, .block = block}; }
 };
+
+/// Shape of the tensor that holds the scales of a tensor of shape `shape`, as DequantizeLinear wants it: a scalar, a
+/// vector with an element per channel, or `shape` with ceil(size / block) in place of the axis.
+Shape scale_shape(const Shape& shape, const Grouping& grouping);
 
 struct ScaleZeroPoint {
   float scale = 1;
   int32_t zero_point = 0;
 };
 
+/// How a constant's groups get their ranges.
+enum class WeightFit {
+  kExtremes,      // the largest magnitude has a code: nothing is clipped
+  kSquaredError,  // the fraction of the extremes whose squared error (rounding and clipping) is least
+};
+
 struct Scheme {
   QuantType type = QuantType::kUint8;
   bool symmetric = false;
   bool reduce_range = false;
+  WeightFit fit = WeightFit::kExtremes;  // of constants; activations have calibrators
 };
 
 /// Scale and zero point for a range, which is first widened to contain 0. Affine: scale = (rmax - rmin)/(qmax - qmin),
 /// zero_point = round_half_even(qmin - rmin/scale). Symmetric: scale = max(|rmin|, |rmax|)/qmax, zero_point at the
-/// type's centre. A range of zero width, or too narrow for a normal float32 scale, gives scale 1 and the zero point of
-/// a range that begins at 0. Throws Error(kInternal) for a range that is not finite.
+/// type's centre (floating-point types are always symmetric). A range of zero width, or too narrow for a normal float32
+/// scale, gives scale 1 and the zero point of a range that begins at 0. Throws Error(kInternal) for a range that is not
+/// finite.
 ScaleZeroPoint choose_params(Range range, Scheme scheme);
 
-/// round_half_even(x / scale) + zero_point, saturated to the limits of the type; NaN becomes the zero point.
+/// round_half_even(x / scale) + zero_point, saturated to the limits of the type; NaN becomes the zero point. Integer
+/// types only.
 int32_t quantize_value(float x, float scale, int32_t zero_point, QuantType type);
 
 /// (q - zero_point) * scale in float32.
@@ -52,15 +75,16 @@ inline float dequantize_value(int32_t q, float scale, int32_t zero_point) {
   return static_cast<float>(static_cast<int64_t>(q) - zero_point) * scale;
 }
 
-/// The tensor (float32, plain layout) in the storage type of params.type, element by element as quantize_value.
+/// The tensor (float32, plain layout) in the storage type of params.type (4 and 2 bits: packed), element by element as
+/// quantize_value; of floating-point types the nearest code to x / scale, saturated.
 Tensor quantize(const Tensor& real, const QuantParams& params);
 
 /// The inverse of quantize, float32. `quantized` has the storage type of params.type; any layout for per-tensor
 /// parameters, plain for per-channel ones.
 Tensor dequantize(const Tensor& quantized, const QuantParams& params);
 
-/// Symmetric or affine parameters for a constant tensor from its own extremes: one pair, or one per index of axis.
-/// A channel that is all zero gets scale 1.
-QuantParams choose_weight_params(const Tensor& weight, Scheme scheme, std::optional<int64_t> axis);
+/// Symmetric or affine parameters for a constant tensor from the extremes of each group, or a fraction of them as
+/// scheme.fit says. A group that is all zero gets scale 1.
+QuantParams choose_weight_params(const Tensor& weight, Scheme scheme, const Grouping& grouping);
 
 }  // namespace narrow::quant

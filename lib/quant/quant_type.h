@@ -11,22 +11,43 @@
 
 namespace narrow::quant {
 
-enum class QuantType { kInt8, kUint8, kInt16, kUint16, kInt32 };
+enum class QuantType {
+  kInt8,
+  kUint8,
+  kInt16,
+  kUint16,
+  kInt32,
+  kInt4,
+  kUint4,
+  kInt2,
+  kUint2,
+  kFloat8e4m3fn,
+  kFloat8e5m2,
+  kFloat4e2m1,
+};
 
 struct QuantTypeRow {
   QuantType type;
   std::string_view name;  // as plans, configs and reports spell it
   DataType storage;
-  int64_t qmin;
+  int64_t qmin;  // of a floating-point type: the lowest finite value
   int64_t qmax;
   bool is_signed;
+  bool is_float;  // codes are numbers of a small floating-point format: symmetric, zero point 0
   int bits;
   int min_opset;  // first opset whose QuantizeLinear and DequantizeLinear take it
+  int min_ir;     // first version of the file format that has it
 };
+
+/// First opset, and version of the file format, whose QuantizeLinear and DequantizeLinear know blocks.
+inline constexpr int kBlockOpset = 21;
+inline constexpr int kBlockIr = 10;
 
 std::span<const QuantTypeRow> quant_types();
 const QuantTypeRow& row(QuantType type);
 std::string_view name(QuantType type);
+/// Types that weights and activations may have, as configs spell them: all but int32, which is for biases.
+std::vector<std::string> layer_type_names();
 /// Throws Error(kUsage) with a suggestion for an unknown name.
 QuantType quant_type_from_name(std::string_view name);
 /// The type stored as `storage`; throws Error(kUnsupported) if there is none.

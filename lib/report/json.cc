@@ -129,6 +129,19 @@ Json to_json(const validate::Speed& speed) {
           {"threads", speed.threads}};
 }
 
+Json to_json(const validate::StepDifference& difference) {
+  return {{"elements", difference.elements}, {"unequal", difference.unequal}, {"most_steps", difference.most}};
+}
+
+Json to_json(const runtime::KernelCheck& check) {
+  return {{"node", check.node},
+          {"op", check.op_type},
+          {"elements", check.elements},
+          {"unequal", check.unequal},
+          {"beyond_one", check.beyond_one},
+          {"most_steps", check.most}};
+}
+
 Json to_json(const validate::Validation& validation) {
   Json json{{"samples", validation.samples}, {"isa", validation.isa}, {"saturates_pairs", validation.saturates_pairs}};
   json["outputs"] = Json::array();
@@ -139,9 +152,25 @@ Json to_json(const validate::Validation& validation) {
   for (const validate::LayerComparison& layer : validation.layers) {
     Json entry{{"value", layer.value}, {"node", layer.node}, {"op", layer.op_type}};
     entry.update(to_json(layer.metrics));
+    entry["simulated"] = layer.simulated ? to_json(*layer.simulated) : Json(nullptr);
+    entry["difference"] = layer.difference ? to_json(*layer.difference) : Json(nullptr);
     json["layers"].push_back(std::move(entry));
   }
+  json["checks"] = Json::array();
+  for (const runtime::KernelCheck& check : validation.checks) json["checks"].push_back(to_json(check));
   json["speed"] = validation.speed ? to_json(*validation.speed) : Json(nullptr);
+  return json;
+}
+
+Json to_json(const IsaRun& run) {
+  Json json{{"isa", run.isa}, {"saturates_pairs", run.saturates_pairs}, {"kernels", run.kernels}};
+  json["outputs"] = Json::array();
+  for (const IsaOutput& output : run.outputs) {
+    json["outputs"].push_back({{"name", output.name},
+                               {"sqnr_db", number(output.sqnr_db)},
+                               {"agreement", output.agreement ? Json(*output.agreement) : Json(nullptr)}});
+  }
+  json["inexact_nodes"] = run.inexact_nodes;
   return json;
 }
 
@@ -174,6 +203,8 @@ Json to_json(const Report& report) {
   json["plan"] = optional_json(report.plan, plan_json);
   json["evaluation"] = optional_json(report.evaluation, [](const auto& value) { return to_json(value); });
   json["validation"] = optional_json(report.validation, [](const auto& value) { return to_json(value); });
+  json["isas"] = Json::array();
+  for (const IsaRun& run : report.isas) json["isas"].push_back(to_json(run));
   json["gates"] = Json::array();
   for (const Gate& gate : report.gates) json["gates"].push_back(to_json(gate));
   json["passed"] = all_passed(report.gates);

@@ -71,6 +71,21 @@ struct StageTime {
   double seconds = 0;
 };
 
+struct IsaOutput {
+  std::string name;
+  double sqnr_db = 0;
+  std::optional<double> agreement;
+};
+
+/// Validation as a CPU with another instruction set computes.
+struct IsaRun {
+  std::string isa;
+  bool saturates_pairs = false;
+  std::vector<IsaOutput> outputs;
+  int64_t kernels = 0;                     // compared with plain integer loops
+  std::vector<std::string> inexact_nodes;  // of those, that differed by more than rounding explains
+};
+
 struct Report {
   std::string command;  // "quantize" or "validate"
   std::string recipe;   // one line for people: "int8 weights per channel, uint8 activations, minmax"
@@ -83,6 +98,7 @@ struct Report {
   std::optional<plan::PrecisionPlan> plan;
   std::optional<DataFacts> evaluation;
   std::optional<validate::Validation> validation;
+  std::vector<IsaRun> isas;  // with --isa all
   std::vector<Gate> gates;
   std::vector<StageTime> stages;
   std::vector<std::string> warnings;
@@ -94,6 +110,9 @@ Json to_json(const Report& report);
 
 /// The part for people.
 Document to_document(const Report& report);
+
+/// "17 nodes quantized, 10 folded, 0 float"; `folded_into` stands behind "folded".
+std::string decisions_text(const plan::PrecisionPlan& plan, std::string_view folded_into = "");
 
 /// A JUnit test suite with the gates as its cases.
 std::string render_junit(const Report& report);

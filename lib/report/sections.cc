@@ -125,6 +125,81 @@ Section coverage_section(const validate::Validation& validation) {
   return section;
 }
 
+// Kernels that computed otherwise than plain integer loops on the same inputs.
+Section checks_section(const validate::Validation& validation) {
+  Table table{.columns = {{"kernel that is not exact"},
+                          {"operator"},
+                          {"elements off", Align::kRight},
+                          {"share", Align::kRight},
+                          {"most steps", Align::kRight}},
+              .rows = {}};
+  int64_t exact = 0;
+  for (const runtime::KernelCheck& check : validation.checks) {
+    if (check.beyond_one == 0) {
+      ++exact;
+      continue;
+    }
+    table.rows.push_back({check.node, check.op_type, count_text(check.beyond_one),
+                          percent_text(static_cast<double>(check.beyond_one) / static_cast<double>(check.elements)),
+                          check.most == 0 ? "" : std::to_string(check.most)});
+  }
+  Section section{fmt::format("against plain integer loops ({} of {} exact to one step, {})", exact,
+                              plural(static_cast<int64_t>(validation.checks.size()), "kernel"), validation.isa),
+                  {}};
+  if (table.rows.empty()) {
+    section.blocks.emplace_back(Lines{{"every kernel computes what integers say"}});
+    return section;
+  }
+  section.blocks.emplace_back(std::move(table));
+  if (validation.saturates_pairs) {
+    section.blocks.emplace_back(
+        Lines{{fmt::format("without VNNI, {} adds products of u8 and s8 in pairs that saturate at 16 bits; "
+                           "\"reduce_range\": true for these layers makes them exact there",
+                           validation.isa)}});
+  }
+  return section;
+}
+
+std::string agreement_text(const std::optional<double>& agreement) {
+  return agreement ? percent_text(*agreement) : std::string();
+}
+
+std::vector<Cell> isa_row(const IsaRun& run) {
+  const IsaOutput first = run.outputs.empty() ? IsaOutput{} : run.outputs.front();
+  const auto inexact = static_cast<int64_t>(run.inexact_nodes.size());
+  return {run.isa, run.saturates_pairs ? "yes" : "no", number_text(first.sqnr_db, 2), agreement_text(first.agreement),
+          fmt::format("{} of {}", count_text(run.kernels - inexact), count_text(run.kernels))};
+}
+
+// Nodes that some instruction set does not compute exactly, in the order they were met.
+std::vector<std::string> inexact_nodes(const std::vector<IsaRun>& runs) {
+  std::vector<std::string> nodes;
+  for (const IsaRun& run : runs) {
+    for (const std::string& node : run.inexact_nodes) {
+      if (std::find(nodes.begin(), nodes.end(), node) == nodes.end()) nodes.push_back(node);
+    }
+  }
+  return nodes;
+}
+
+Section isas_section(const std::vector<IsaRun>& runs) {
+  Table table{.columns = {{"as on"},
+                          {"pairs saturate"},
+                          {"SQNR dB", Align::kRight},
+                          {"agreement", Align::kRight},
+                          {"kernels exact", Align::kRight}},
+              .rows = {}};
+  for (const IsaRun& run : runs) table.rows.push_back(isa_row(run));
+  Lines lines;
+  const std::vector<std::string> nodes = inexact_nodes(runs);
+  if (!nodes.empty()) {
+    lines.lines.push_back(fmt::format("\"reduce_range\": true would make {} exact there: {}",
+                                      nodes.size() == 1 ? "this node" : "these nodes", fmt::join(nodes, ", ")));
+  }
+  lines.lines.emplace_back("CPUs of other makes (ARM, ...) are not measured here");
+  return {"other instruction sets", {std::move(table), std::move(lines)}};
+}
+
 Section speed_section(const validate::Speed& speed) {
   Table table{.columns = {{""}, {"samples/s", Align::kRight}, {"ratio", Align::kRight}}, .rows = {}};
   table.rows.push_back({"float", number_text(speed.float_samples_per_second, 1), "1.00"});
@@ -145,13 +220,19 @@ Section worst_layers_section(const validate::Validation& validation) {
   Table table{.columns = {{"value"},
                           {"operator"},
                           {"SQNR dB", Align::kRight},
+                          {"simulated", Align::kRight},
+                          {"equal", Align::kRight},
+                          {"steps", Align::kRight},
                           {"cosine", Align::kRight},
                           {"max error", Align::kRight}},
               .rows = {}};
   for (const validate::LayerComparison* layer : layers) {
     table.rows.push_back({layer->value, layer->op_type.empty() ? "(input)" : layer->op_type,
-                          number_text(layer->metrics.sqnr_db, 2), number_text(layer->metrics.cosine, 5),
-                          short_number_text(layer->metrics.max_abs_error)});
+                          number_text(layer->metrics.sqnr_db, 2),
+                          layer->simulated ? number_text(layer->simulated->sqnr_db, 2) : "",
+                          layer->difference ? percent_text(layer->difference->identical()) : "",
+                          layer->difference ? std::to_string(layer->difference->most) : "",
+                          number_text(layer->metrics.cosine, 5), short_number_text(layer->metrics.max_abs_error)});
   }
   return {fmt::format("worst {} of {} ({})", table.rows.size(),
                       plural(static_cast<int64_t>(validation.layers.size()), "activation"),
@@ -160,13 +241,7 @@ Section worst_layers_section(const validate::Validation& validation) {
 }
 
 Section plan_section(const plan::PrecisionPlan& plan) {
-  std::map<plan::Decision, int64_t> counts;
-  for (const plan::LayerPlan& layer : plan.layers) ++counts[layer.decision];
-  const std::string line =
-      fmt::format("{} quantized, {} folded into another's quantization, {} float",
-                  plural(counts[plan::Decision::kQuantize], "node"), count_text(counts[plan::Decision::kFold]),
-                  count_text(counts[plan::Decision::kFloat]));
-  return {"plan", {Lines{{line}}}};
+  return {"plan", {Lines{{decisions_text(plan, " into another's quantization")}}}};
 }
 
 Section gates_section(const std::vector<Gate>& gates) {
@@ -210,6 +285,16 @@ Section recovery_section(const RecoveryFacts& recovery) {
 
 }  // namespace
 
+std::string decisions_text(const plan::PrecisionPlan& plan, std::string_view folded_into) {
+  std::map<plan::Decision, int64_t> counts;
+  for (const plan::LayerPlan& layer : plan.layers) ++counts[layer.decision];
+  std::string text = fmt::format("{} quantized, {} folded{}", plural(counts[plan::Decision::kQuantize], "node"),
+                                 count_text(counts[plan::Decision::kFold]), folded_into);
+  const int64_t stored = counts[plan::Decision::kWeightOnly];
+  if (stored > 0) text += fmt::format(", {} in weights only", count_text(stored));
+  return text + fmt::format(", {} float", count_text(counts[plan::Decision::kFloat]));
+}
+
 Document to_document(const Report& report) {
   Document document;
   document.title = fmt::format("{} -> {}", std::filesystem::path(report.float_model.path).filename().string(),
@@ -223,6 +308,8 @@ Document to_document(const Report& report) {
   if (report.plan) sections.push_back(plan_section(*report.plan));
   if (report.validation) {
     sections.push_back(coverage_section(*report.validation));
+    if (!report.isas.empty()) sections.push_back(isas_section(report.isas));
+    if (!report.validation->checks.empty()) sections.push_back(checks_section(*report.validation));
     if (!report.validation->layers.empty()) sections.push_back(worst_layers_section(*report.validation));
   }
   if (!report.warnings.empty()) sections.push_back(lines_section("warnings", report.warnings));

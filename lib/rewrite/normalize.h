@@ -17,6 +17,10 @@ inline constexpr int kPerChannelOpset = 13;
 /// values, metadata and unknown fields survive. Throws Error(kUnsupported) naming what the converter can not convert.
 graph::Model prepare(const graph::Model& loaded);
 
+/// A prepared model at `opset`, or as it is where its opset is as new. Names survive; nodes that the version converter
+/// adds are named, and their constants are initializers.
+graph::Model with_opset(const graph::Model& prepared, int opset);
+
 /// Values known to be constant (exec::fold_constants) become initializers; the nodes that made them go.
 graph::Model apply_constants(const graph::Model& model, const std::map<std::string, Tensor>& constants);
 

@@ -85,6 +85,16 @@ void name_nodes(graph::Model& model) {
 
 }  // namespace
 
+graph::Model with_opset(const graph::Model& prepared, int opset) {
+  graph::Model model = prepared;
+  if (model.opset() >= opset) return model;
+  onnx::ModelProto& proto = model.mutable_proto();
+  proto = raise_opset(proto, opset);
+  lift_constants(*proto.mutable_graph());
+  name_nodes(model);
+  return model;
+}
+
 graph::Model prepare(const graph::Model& loaded) {
   graph::Model model = loaded;
   onnx::ModelProto& proto = model.mutable_proto();

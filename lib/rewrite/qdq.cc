@@ -3,34 +3,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <tuple>
 #include <unordered_map>
 
 #include "lib/base/error.h"
-#include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
 #include "lib/quant/quant_params.h"
+#include "lib/rewrite/constant_writer.h"
+#include "lib/rewrite/normalize.h"
 
 namespace narrow::rewrite {
 namespace {
 
-Tensor zero_point_tensor(const quant::QuantParams& params, const Shape& shape) {
-  Tensor result(quant::row(params.type).storage, shape);
-  const size_t width = result.byte_size() / params.zero_points.size();
-  // Little-endian two's complement: the low bytes of an int32 are the narrower integer.
-  for (size_t i = 0; i < params.zero_points.size(); ++i) {
-    const auto* bytes = reinterpret_cast<const std::byte*>(&params.zero_points[i]);
-    std::copy(bytes, bytes + width, result.mutable_bytes() + i * width);
-  }
-  return result;
-}
-
 class QdqWriter {
  public:
   QdqWriter(const graph::Model& original, graph::Model& model, const plan::PrecisionPlan& plan)
-      : original_(original), index_(original.graph()), plan_(plan), editor_(model) {
+      : index_(original.graph()), plan_(plan), editor_(model), constants_(original, index_, editor_) {
     for (const plan::ValuePlan& value : plan.values) values_[value.value] = &value;
     for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
       nodes_[node.name()] = &node;
@@ -74,11 +62,17 @@ class QdqWriter {
   void quantize_weight(const plan::LayerPlan& layer) {
     onnx::NodeProto& node = *nodes_.at(layer.node);
     const plan::WeightPlan& weight = *layer.weight;
-    node.set_input(weight.input, dequantized_constant(weight.initializer, weight.params));
+    node.set_input(weight.input, constants_.dequantized(weight.initializer, weight.params, zeros_of(layer)));
     if (!layer.bias_input) return;
     const std::string bias = node.input(*layer.bias_input);
     const quant::QuantParams& source = values_.at(layer.activations.at(0))->params;
-    node.set_input(*layer.bias_input, dequantized_constant(bias, bias_params(weight.params, source, bias)));
+    const quant::QuantParams params = bias_params(weight.params, source, bias);
+    node.set_input(*layer.bias_input, constants_.dequantized(bias, params, Zeros::kStored));
+  }
+
+  static Zeros zeros_of(const plan::LayerPlan& layer) {
+    const bool in_float = layer.decision == plan::Decision::kWeightOnly || layer.weight->params.block > 0;
+    return in_float ? Zeros::kLeftOut : Zeros::kStored;
   }
 
   quant::QuantParams bias_params(const quant::QuantParams& weight, const quant::QuantParams& source,
@@ -87,26 +81,10 @@ class QdqWriter {
     if (weight.axis) params.axis = 0;
     for (const float scale : weight.scales) params.scales.push_back(source.scales[0] * scale);
     params.zero_points.assign(params.scales.size(), 0);
-    ensure(!params.axis || initializer(bias).shape()[0] == static_cast<int64_t>(params.scales.size()),
+    ensure(!params.axis || constants_.float_constant(bias).shape()[0] == static_cast<int64_t>(params.scales.size()),
            "a bias has as many elements as the weight has channels");
     return params;
   }
-
-  /// The value behind DequantizeLinear for a float initializer; layers that agree on the parameters share it.
-  std::string dequantized_constant(const std::string& name, const quant::QuantParams& params) {
-    auto& made = constants_[name];
-    for (const auto& [known, value] : made) {
-      if (known == params) return value;
-    }
-    const std::string quantized =
-        editor_.add_initializer(name + "_quantized", quant::quantize(initializer(name), params));
-    original_.release_weights();
-    std::string value = add_dequantize(name, quantized, params, editor_.unique_name(name + "_dequantized"));
-    made.emplace_back(params, value);
-    return value;
-  }
-
-  Tensor initializer(const std::string& name) const { return original_.tensor(*index_.initializer(name)); }
 
   // Before:  x = Conv (...);  y = Relu (x)
   // After:   x = Conv (...);  q = QuantizeLinear (x);  d = DequantizeLinear (q);  y = Relu (d)
@@ -114,7 +92,7 @@ class QdqWriter {
   void dequantize_for_readers(const plan::ValuePlan& plan) {
     const std::string& value = plan.value;
     if (index_.initializer(value) != nullptr) {
-      quantize_operand(value, dequantized_constant(value, plan.params));
+      quantize_operand(value, constants_.dequantized(value, plan.params, Zeros::kStored));
       return;
     }
     if (index_.is_output(value) && !index_.is_input(value)) {
@@ -146,7 +124,7 @@ class QdqWriter {
 
   void add_pair(const PendingPair& pair) {
     const std::string& value = pair.plan->value;
-    const Parameters names = add_parameters(value, pair.plan->params);
+    const ParameterNames names = constants_.add_parameters(value, pair.plan->params, {}, Zeros::kStored);
     const std::string quantized = editor_.unique_name(value + "_quantized");
     editor_.add_node("QuantizeLinear", value + "_QuantizeLinear", {pair.real, names.scale, names.zero_point},
                      {quantized});
@@ -163,41 +141,6 @@ class QdqWriter {
     makers_[to] = maker.mapped();
   }
 
-  struct Parameters {
-    std::string scale;
-    std::string zero_point;  // "" where it may be left out
-  };
-
-  Parameters add_parameters(const std::string& name, const quant::QuantParams& params) {
-    const Shape shape = params.axis ? Shape{static_cast<int64_t>(params.scales.size())} : Shape{};
-    const Tensor scales = Tensor::of<float>(shape, std::span<const float>(params.scales));
-    Parameters names{.scale = shared_initializer(name + "_scale", scales)};
-    // DequantizeLinear of int32 allows no zero point but 0, so none is stored.
-    if (params.type != quant::QuantType::kInt32) {
-      names.zero_point = shared_initializer(name + "_zero_point", zero_point_tensor(params, shape));
-    }
-    return names;
-  }
-
-  /// Equal parameters are stored once: values that share a scale, and the zeros behind every symmetric weight.
-  std::string shared_initializer(const std::string& wanted, const Tensor& tensor) {
-    const std::string bytes(reinterpret_cast<const char*>(tensor.bytes()), tensor.byte_size());
-    std::string& name = parameters_[{tensor.type(), tensor.shape(), bytes}];
-    if (name.empty()) name = editor_.add_initializer(wanted, tensor);
-    return name;
-  }
-
-  std::string add_dequantize(const std::string& name, const std::string& quantized, const quant::QuantParams& params,
-                             const std::string& output) {
-    const Parameters names = add_parameters(name, params);
-    std::vector<std::string> inputs{quantized, names.scale};
-    if (!names.zero_point.empty()) inputs.push_back(names.zero_point);
-    onnx::NodeProto& node = editor_.add_node("DequantizeLinear", name + "_DequantizeLinear", inputs, {output});
-    if (params.axis) graph::set_int_attribute(node, "axis", *params.axis);
-    return output;
-  }
-
-  const graph::Model& original_;
   graph::GraphIndex index_;  // of the original
   const plan::PrecisionPlan& plan_;
   graph::GraphEditor editor_;
@@ -206,16 +149,19 @@ class QdqWriter {
   std::unordered_map<std::string, onnx::NodeProto*> makers_;
   graph::GraphEditor::Redirections redirections_;
   std::vector<PendingPair> pairs_;
-  std::unordered_map<std::string, std::vector<std::pair<quant::QuantParams, std::string>>> constants_;
-  std::map<std::tuple<DataType, Shape, std::string>, std::string> parameters_;
+  ConstantWriter constants_;
 };
 
 }  // namespace
 
 graph::Model rewrite_to_qdq(const graph::Model& model, const plan::PrecisionPlan& plan) {
   plan::check_plan(plan, model);
-  graph::Model result = model;
-  QdqWriter(model, result, plan).write();
+  const plan::FormatNeeds needs = plan::format_needs(plan);
+  const graph::Model original = with_opset(model, needs.opset);
+  graph::Model result = original;
+  onnx::ModelProto& proto = result.mutable_proto();
+  proto.set_ir_version(std::max<int64_t>(proto.ir_version(), needs.ir_version));
+  QdqWriter(original, result, plan).write();
   return result;
 }
 

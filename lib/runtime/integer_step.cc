@@ -23,8 +23,10 @@ constexpr LoweringRow kLowerings[] = {
     {"Clip", lower_unary},
     {"Concat", lower_concat},
     {"Conv", lower_convolution},
+    {"ConvInteger", lower_conv_integer},
     {"DepthToSpace", lower_movement},
     {"Div", lower_unary},
+    {"DynamicQuantizeLinear", lower_dynamic_quantize},
     {"Elu", lower_unary},
     {"Erf", lower_unary},
     {"Exp", lower_unary},
@@ -40,6 +42,7 @@ constexpr LoweringRow kLowerings[] = {
     {"LeakyRelu", lower_unary},
     {"Log", lower_unary},
     {"MatMul", lower_matmul},
+    {"MatMulInteger", lower_matmul_integer},
     {"MaxPool", lower_max_pool},
     {"Mish", lower_unary},
     {"Mul", lower_binary},
@@ -72,10 +75,23 @@ bool is_op(const onnx::NodeProto& node, std::string_view op_type) {
   return node.op_type() == op_type && graph::canonical_domain(node.domain()).empty();
 }
 
-// x clamped to [low, high] after it was clamped to `clamp`.
-onednn::Clamp compose(const onednn::Clamp& clamp, float low, float high) {
-  const auto limit = [&](float x) { return std::min(std::max(x, low), high); };
-  return {limit(clamp.low), limit(clamp.high)};
+// The constant vector that an Add puts on `value`, or nullptr.
+const Tensor* added_bias(const LowerContext& context, const onnx::NodeProto& node, const std::string& value,
+                         int64_t columns) {
+  if (!is_op(node, "Add") || node.input_size() != 2 || columns == 0) return nullptr;
+  const Tensor* bias = context.constant(node.input(0) == value ? node.input(1) : node.input(0));
+  if (bias == nullptr || bias->type() != DataType::kFloat32 || bias->size() != columns) return nullptr;
+  // A bias of higher rank than the product would raise the rank of the sum.
+  const auto shape = context.quant.index().type(value).shape;
+  const size_t rank = shape ? shape->size() : 1;
+  return bias->rank() >= 1 && bias->rank() <= rank && bias->shape().back() == columns ? bias : nullptr;
+}
+
+}  // namespace
+
+onednn::Clamp compose(const onednn::Clamp& first, const onednn::Clamp& second) {
+  const auto limit = [&](float x) { return std::min(std::max(x, second.low), second.high); };
+  return {limit(first.low), limit(first.high)};
 }
 
 std::optional<onednn::Clamp> clamp_of(const LowerContext& context, const onnx::NodeProto& node) {
@@ -100,20 +116,6 @@ std::optional<onednn::Clamp> clamp_of(const LowerContext& context, const onnx::N
   return read(1, clamp.low) && read(2, clamp.high) ? std::optional(clamp) : std::nullopt;
 }
 
-// The constant vector that an Add puts on `value`, or nullptr.
-const Tensor* added_bias(const LowerContext& context, const onnx::NodeProto& node, const std::string& value,
-                         int64_t columns) {
-  if (!is_op(node, "Add") || node.input_size() != 2 || columns == 0) return nullptr;
-  const Tensor* bias = context.constant(node.input(0) == value ? node.input(1) : node.input(0));
-  if (bias == nullptr || bias->type() != DataType::kFloat32 || bias->size() != columns) return nullptr;
-  // A bias of higher rank than the product would raise the rank of the sum.
-  const auto shape = context.quant.index().type(value).shape;
-  const size_t rank = shape ? shape->size() : 1;
-  return bias->rank() >= 1 && bias->rank() <= rank && bias->shape().back() == columns ? bias : nullptr;
-}
-
-}  // namespace
-
 const Tensor* LowerContext::constant(const std::string& value) const {
   if (value.empty()) return nullptr;
   if (const Tensor* known = constants.find(value)) return known;
@@ -125,11 +127,21 @@ const Tensor* LowerContext::constant(const std::string& value) const {
   return &dequantized_.emplace(value, quant::dequantize(*integers, source->params)).first->second;
 }
 
+bool moves_elements(const onnx::NodeProto& node) {
+  const LowerNode lowering = find_lowering(node);
+  return lowering == lower_movement || lowering == lower_concat || lowering == lower_max_pool;
+}
+
 LowerNode find_lowering(const onnx::NodeProto& node) {
   if (!graph::canonical_domain(node.domain()).empty()) return nullptr;
   const auto* row = std::lower_bound(std::begin(kLowerings), std::end(kLowerings), std::string_view(node.op_type()),
                                      [](const LoweringRow& a, std::string_view b) { return a.op_type < b; });
   return row != std::end(kLowerings) && row->op_type == node.op_type() ? row->lower : nullptr;
+}
+
+bool is_elementwise(const onnx::NodeProto& node) {
+  const LowerNode lower = find_lowering(node);
+  return lower == lower_unary || lower == lower_binary;
 }
 
 GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, EndOptions options) {
@@ -145,7 +157,7 @@ GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, EndO
       return end;
     const onnx::NodeProto& next = *uses[0].node;
     if (const auto clamp = uses[0].input == 0 ? clamp_of(context, next) : std::nullopt) {
-      end.clamp = compose(end.clamp, clamp->low, clamp->high);
+      end.clamp = compose(end.clamp, *clamp);
     } else if (const Tensor* bias = added_bias(context, next, end.real, options.bias_columns);
                bias != nullptr && end.nodes.size() == 1) {
       end.bias = bias;

@@ -12,7 +12,7 @@
 #include "lib/exec/constants.h"
 #include "lib/exec/kernel.h"
 #include "lib/onednn/convolution.h"
-#include "lib/runtime/kernels/affine8.h"
+#include "lib/runtime/kernels/binary_step.h"
 #include "lib/runtime/lower.h"
 #include "lib/runtime/quant_graph.h"
 
@@ -24,11 +24,18 @@ struct IntegerStep {
   std::vector<std::string> outputs;
 };
 
+/// A real value and integers that stand for it, though no DequantizeLinear says so.
+struct DerivedSource {
+  std::string real;
+  Quantized integers;
+};
+
 /// A group: the steps in order, and the nodes they compute (the head first, then what is folded behind it).
 struct IntegerGroup {
   std::vector<IntegerStep> steps;
   std::vector<const onnx::NodeProto*> nodes;
   std::map<std::string, Tensor> constants;  // that only this group knows
+  std::vector<DerivedSource> sources;       // real values that the group has as integers, too
 };
 
 using GroupOrReason = std::variant<IntegerGroup, Reason>;
@@ -55,16 +62,41 @@ using LowerNode = GroupOrReason (*)(const LowerContext& context, const onnx::Nod
 /// nullptr: the operator has no integer kernel.
 LowerNode find_lowering(const onnx::NodeProto& node);
 
+/// True for operators whose lowering moves or selects elements, and makes no new ones.
+bool moves_elements(const onnx::NodeProto& node);
+
+inline bool is_byte(DataType type) {
+  return type == DataType::kInt8 || type == DataType::kUint8;
+}
+
+/// True for operators whose result depends, element by element, on their inputs' elements alone.
+bool is_elementwise(const onnx::NodeProto& node);
+
 GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_binary(const LowerContext& context, const onnx::NodeProto& node);
+/// What lower_binary computes from two 8-bit activations; absent if the node has not two, or no 8-bit result.
+std::optional<BinaryStep> binary_step_of(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_softmax(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_concat(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_max_pool(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_average_pool(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_dynamic_quantize(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_matmul_integer(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_conv_integer(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto& node);
+
+/// What an operator that moves elements makes of a quantized constant: exporters transpose weights behind their
+/// DequantizeLinear.
+struct MovedConstant {
+  Tensor integers;
+  quant::QuantParams params;
+};
+/// Absent if input 0 is no quantized constant, another input is not constant, or scales per channel would not be per
+/// channel any more.
+std::optional<MovedConstant> move_constant(const LowerContext& context, const onnx::NodeProto& node);
 
 /// How a group goes on behind its head: activations (and a bias) that fold into it, then the integers it ends in.
 struct GroupEnd {
@@ -80,6 +112,11 @@ struct EndOptions {
   int64_t bias_columns = 0;
 };
 GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, EndOptions options = {});
+
+/// The limits that a Relu or Clip sets, if they are constant; absent for any other node.
+std::optional<onednn::Clamp> clamp_of(const LowerContext& context, const onnx::NodeProto& node);
+/// x clamped by `second` after it was clamped by `first`.
+onednn::Clamp compose(const onednn::Clamp& first, const onednn::Clamp& second);
 
 /// The 8-bit per-tensor integers behind input `i`, or nullptr.
 const Quantized* activation(const LowerContext& context, const onnx::NodeProto& node, int i);

@@ -1,5 +1,6 @@
 #include "lib/runtime/lower.h"
 
+#include <functional>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -7,8 +8,11 @@
 #include "lib/base/error.h"
 #include "lib/exec/float_program.h"
 #include "lib/runtime/integer_step.h"
+#include "lib/runtime/kernels/checked_kernel.h"
 #include "lib/runtime/kernels/linear_kernels.h"
 #include "lib/runtime/mac_count.h"
+#include "lib/runtime/qoperator.h"
+#include "lib/runtime/table_islands.h"
 
 namespace narrow::runtime {
 namespace {
@@ -38,24 +42,42 @@ class Lowering {
         options_(options),
         quant_(model),
         constants_(model),
-        context_(quant_, constants_, options.kernels) {}
+        context_(quant_, constants_, options.kernels),
+        reference_(quant_, constants_, KernelChoice::kReference),
+        islands_(context_) {
+    if (options.check_kernels) result_.checks = std::make_shared<KernelChecks>();
+  }
 
   LoweredModel lower() {
-    for (const onnx::NodeProto& node : model_.graph().node()) {
-      plan(node);
+    for (const onnx::NodeProto& node : model_.graph().node()) fold(node);
+    if (options_.kernels == KernelChoice::kFast) {
+      for (const onnx::NodeProto& node : model_.graph().node()) islands_.visit(node);
     }
+    for (const onnx::NodeProto& node : model_.graph().node()) plan(node);
+    sort_steps();
     keep_needed();
     build();
     return std::move(result_);
   }
 
  private:
+  void fold(const onnx::NodeProto& node) {
+    if (quant_.linear(node) != nullptr) return;
+    if (constants_.can_fold(node)) {
+      constants_.fold(node, context_.opset(node));
+    } else if (auto moved = move_constant(context_, node)) {
+      note_moved(node, *std::move(moved));
+    } else {
+      return;
+    }
+    folded_.insert(&node);
+  }
+
   void plan(const onnx::NodeProto& node) {
     if (folded_.contains(&node)) return;
     const Quantized* linear = quant_.linear(node);
     if (linear != nullptr && is_quantize(node)) return plan_quantize(node, *linear);
     if (linear != nullptr && is_dequantize(node)) return plan_dequantize(node, *linear);
-    if (constants_.can_fold(node)) return constants_.fold(node, context_.opset(node));
     plan_compute(node);
   }
 
@@ -85,6 +107,10 @@ class Lowering {
     if (linear.integer != node.output(0) || quant_.constant(node.output(0)) != nullptr) return;
     note_quantized(node, linear);
     if (made_.contains(linear.integer)) return;
+    if (islands_.function(linear.integer) != nullptr) {
+      steps_.push_back({info_of(node), table_of(linear), {islands_.function(linear.integer)->root}, {linear.integer}});
+      return;
+    }
     const Quantized* source = quant_.source(node.input(0));
     if (source != nullptr && source->per_tensor8() && linear.per_tensor8()) {
       const Affine8 wanted = affine_of(linear);
@@ -98,10 +124,20 @@ class Lowering {
         {info_of(node), make_quantize(linear.params, options_.kernels), {node.input(0)}, {linear.integer}});
   }
 
+  exec::KernelPtr table_of(const Quantized& target) const {
+    return make_table(islands_.function(target.integer)->table, affine_of(target).storage());
+  }
+
   void plan_dequantize(const onnx::NodeProto& node, const Quantized& linear) {
     if (quant_.constant(linear.integer) != nullptr) return;
     steps_.push_back(
         {info_of(node), make_dequantize(linear.params, options_.kernels), {linear.integer}, {node.output(0)}});
+  }
+
+  void note_moved(const onnx::NodeProto& node, MovedConstant moved) {
+    const std::string name = node.output(0) + "/integers";
+    quant_.add_constant(name, std::move(moved.integers));
+    quant_.add_source(node.output(0), {.integer = name, .params = std::move(moved.params)});
   }
 
   void plan_compute(const onnx::NodeProto& node) {
@@ -113,20 +149,47 @@ class Lowering {
             : try_lower(lower_node, node);
     const bool plain_op = !is_quantize(node) && !is_dequantize(node);
     if (auto* group = std::get_if<IntegerGroup>(&made)) return plan_group(node, std::move(*group));
-    Reason reason = std::get<Reason>(std::move(made));
+    std::optional<Reason> reason = std::get<Reason>(std::move(made));
     if (!is_float(node)) reason = {ReasonCode::kNotFloat, {}};
+    if (moves_integers(node)) {
+      reason.reset();
+      quant_.add_type(node.output(0), quant_.type(node.input(0)));
+    }
     plan_float(node);
-    if (plain_op) cover(node, std::move(reason), {});
+    if (plain_op) cover(node, reason, {});
   }
 
   // What oneDNN refuses runs on float kernels, with its reason.
   GroupOrReason try_lower(LowerNode lower_node, const onnx::NodeProto& node) const {
     try {
-      return lower_node(context_, node);
+      GroupOrReason made = lower_node(context_, node);
+      auto* group = std::get_if<IntegerGroup>(&made);
+      if (group != nullptr && result_.checks) add_oracle(lower_node(reference_, node), node, *group);
+      return made;
     } catch (Error& error) {
       if (error.kind() == ErrorKind::kUnsupported) return Reason{ReasonCode::kNoIntegerKernel, error.what()};
       error.add_context(fmt::format("node '{}' ({})", graph::node_label(node), node.op_type()));
       throw;
+    }
+  }
+
+  // A node that takes 8-bit integers as they are, such as a Reshape between QLinear operators.
+  bool moves_integers(const onnx::NodeProto& node) const {
+    if (node.input_size() == 0 || node.output_size() == 0 || !moves_elements(node)) return false;
+    const DataType type = quant_.index().type(node.output(0)).type;
+    return is_byte(quant_.type(node.input(0))) && (type == DataType::kUndefined || is_byte(type));
+  }
+
+  // Steps whose kernels have reference loops are run beside them.
+  void add_oracle(GroupOrReason made, const onnx::NodeProto& node, IntegerGroup& group) const {
+    auto* reference = std::get_if<IntegerGroup>(&made);
+    if (reference == nullptr || reference->steps.size() != group.steps.size()) return;
+    for (size_t i = 0; i < group.steps.size(); ++i) {
+      IntegerStep& step = group.steps[i];
+      IntegerStep& oracle = reference->steps[i];
+      if (oracle.kernel->implementation() == step.kernel->implementation()) continue;
+      const size_t row = result_.checks->add_row(graph::node_label(node), node.op_type());
+      step.kernel = make_checked(std::move(step.kernel), std::move(oracle.kernel), result_.checks, row);
     }
   }
 
@@ -139,7 +202,9 @@ class Lowering {
     std::map<std::string, std::string> renamed;
     const IntegerStep& first = group.steps.front();
     if (group.steps.size() == 1 && !first.outputs.empty()) renamed[node.output(0)] = first.outputs.front();
+    for (DerivedSource& derived : group.sources) quant_.add_source(derived.real, std::move(derived.integers));
     for (auto& [name, tensor] : group.constants) own_constants_[name] = std::move(tensor);
+    use_deeper_root(node, group);
     exec::StepInfo info = info_of(*group.nodes.back());
     info.op_type = node.op_type();
     info.fused.clear();
@@ -151,10 +216,21 @@ class Lowering {
       made_.insert(step.outputs.begin(), step.outputs.end());
       steps_.push_back({info, std::move(step.kernel), std::move(step.inputs), std::move(step.outputs)});
     }
+    if (node.op_type() == "DynamicQuantizeLinear") return;
     for (const onnx::NodeProto* member : group.nodes) cover(*member, std::nullopt, renamed);
   }
 
+  // An elementwise group inside an island begins where the island does.
+  void use_deeper_root(const onnx::NodeProto& node, IntegerGroup& group) const {
+    if (!is_elementwise(node)) return;
+    const Quantized* target = quant_.target(group.nodes.back()->output(0));
+    if (target == nullptr || islands_.function(target->integer) == nullptr) return;
+    group.steps.clear();
+    group.steps.push_back({table_of(*target), {islands_.function(target->integer)->root}, {target->integer}});
+  }
+
   void plan_float(const onnx::NodeProto& node) {
+    if (islands_.contains(node)) return plan_island(node);
     FloatKernel made = make_float_kernel(context_, node);
     PlannedStep step{info_of(node), std::move(made.kernel), {}, {node.output().begin(), node.output().end()}};
     const std::vector<std::string> reads = graph::reads_of(node);
@@ -162,6 +238,14 @@ class Lowering {
       step.inputs.push_back(made.held[i] ? std::string() : quant_.canonical(reads[i]));
     }
     steps_.push_back(std::move(step));
+  }
+
+  // Where somebody needs the real value, a table gives it too.
+  void plan_island(const onnx::NodeProto& node) {
+    const TableIslands::Samples* samples = islands_.samples(node.output(0));
+    ensure(samples != nullptr, "a node of an island has samples");
+    island_steps_.push_back({steps_.size(), result_.coverage.nodes.size()});
+    steps_.push_back({info_of(node), make_float_table(samples->real), {samples->root}, {node.output(0)}});
   }
 
   // `renamed`: real values that the program has only as integers.
@@ -194,11 +278,40 @@ class Lowering {
         else
           output.clear();
       }
-      if (!wanted) step.kernel = nullptr;
+      if (!wanted) step.kernel = nullptr;  // an island's float step: its tables do the work
       if (wanted) needed.insert(step.inputs.begin(), step.inputs.end());
+    }
+    for (const IslandStep& island : island_steps_) {
+      if (steps_[island.step].kernel != nullptr) continue;
+      NodeCoverage& row = result_.coverage.nodes[island.coverage];
+      row.integer = true;
+      row.reason.reset();
     }
     std::erase_if(steps_, [](const PlannedStep& step) { return step.kernel == nullptr; });
     std::erase_if(result_.quantized, [&](const auto& entry) { return !needed.contains(entry.first); });
+  }
+
+  // A group stands where its first node stood, but may read what a later node of it reads. Stable otherwise.
+  void sort_steps() {
+    std::unordered_map<std::string, size_t> producers;
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      for (const std::string& output : steps_[i].outputs) producers.emplace(output, i);
+    }
+    std::vector<PlannedStep> sorted;
+    std::vector<size_t> positions(steps_.size(), 0);
+    std::vector<bool> placed(steps_.size(), false);
+    const std::function<void(size_t)> place = [&](size_t i) {
+      if (placed[i]) return;
+      placed[i] = true;
+      for (const std::string& input : steps_[i].inputs) {
+        if (const auto found = producers.find(input); found != producers.end()) place(found->second);
+      }
+      positions[i] = sorted.size();
+      sorted.push_back(std::move(steps_[i]));
+    };
+    for (size_t i = 0; i < steps_.size(); ++i) place(i);
+    steps_ = std::move(sorted);
+    for (IslandStep& island : island_steps_) island.step = positions[island.step];
   }
 
   void use_constant(const std::string& value) {
@@ -232,6 +345,14 @@ class Lowering {
   QuantGraph quant_;
   exec::Constants constants_;
   LowerContext context_;
+  LowerContext reference_;
+  TableIslands islands_;
+  // A float step of an island, and its node's row of the coverage.
+  struct IslandStep {
+    size_t step = 0;
+    size_t coverage = 0;
+  };
+  std::vector<IslandStep> island_steps_;
   std::vector<PlannedStep> steps_;
   std::unordered_set<const onnx::NodeProto*> folded_;
   std::unordered_set<std::string> made_;  // integer values that groups end in
@@ -244,7 +365,8 @@ class Lowering {
 }  // namespace
 
 LoweredModel lower(const graph::Model& quantized, const LowerOptions& options) {
-  return Lowering(quantized, options).lower();
+  const std::optional<graph::Model> qdq = qoperators_to_qdq(quantized);
+  return Lowering(qdq ? *qdq : quantized, options).lower();
 }
 
 }  // namespace narrow::runtime

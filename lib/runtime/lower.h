@@ -1,13 +1,15 @@
-// Lowers a quantized (QDQ) model to a program whose node groups run on integer kernels.
+// Lowers a quantized model to a program whose node groups run on integer kernels.
 //
 //   x -> QuantizeLinear -> DequantizeLinear -> op [-> Relu/Clip] -> QuantizeLinear -> y
 //
 // becomes one step that reads integers and writes integers. Whatever has no such form runs in float32 on dequantized
-// values, and the coverage says so.
+// values, and the coverage says so. Operators that compute on integers by themselves (QLinearConv, QGemm, ...) are read
+// as such groups.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +26,20 @@ enum class KernelChoice { kFast, kReference };
 
 struct LowerOptions {
   KernelChoice kernels = KernelChoice::kFast;
+  /// Runs both kinds on the same inputs, goes on with the fast results and counts the differences in
+  /// LoweredModel::checks.
+  bool check_kernels = false;
+};
+
+/// What a fast kernel computed otherwise than the reference loops on the same inputs, over all runs.
+struct KernelCheck {
+  std::string node;  // label
+  std::string op_type;
+  int64_t elements = 0;
+  int64_t unequal = 0;
+  /// By more than one step; of float32 results by more than 1e-4 of the largest magnitude. Rounding explains one step.
+  int64_t beyond_one = 0;
+  int64_t most = 0;  // steps; 0 for float32 results
 };
 
 /// How one compute node of the quantized model runs; QuantizeLinear and DequantizeLinear are not compute nodes.
@@ -48,6 +64,11 @@ struct Coverage {
   double mac_share() const;
 };
 
+/// Collected by the kernels as they run, from any thread.
+class KernelChecks;
+/// In the order of the program's steps.
+std::vector<KernelCheck> results_of(const KernelChecks& checks);
+
 /// One integer tensor of the lowered program.
 struct QuantizedValue {
   std::string real;  // the float32 value it stands for: the graph output that its DequantizeLinear makes, if
@@ -71,6 +92,7 @@ struct LoweredModel {
   Coverage coverage;
   std::map<std::string, QuantizedValue> quantized;  // by the name of the QuantizeLinear's output
   std::vector<MacCount> mac_counts;
+  std::shared_ptr<KernelChecks> checks;  // with LowerOptions::check_kernels
 };
 
 /// Throws Error(kModel) naming the node for quantization parameters that can not be (axis outside the rank, scales of

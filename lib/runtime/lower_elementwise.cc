@@ -56,6 +56,12 @@ Tensor apply(const LowerContext& context, const onnx::NodeProto& node, int varia
   return to_layout(outputs[0], Layout::kPlain);
 }
 
+// A constant scalar of lower rank makes a table; one that raises the rank does not, and broadcasts.
+bool adds_scalar(const LowerContext& context, const onnx::NodeProto& node) {
+  const int variable = only_variable_input(context, node);
+  return variable >= 0 && node.input_size() == 2 && context.constant(node.input(1 - variable))->rank() <= 1;
+}
+
 }  // namespace
 
 GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& node) {
@@ -75,25 +81,31 @@ GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& no
   return group;
 }
 
+std::optional<BinaryStep> binary_step_of(const LowerContext& context, const onnx::NodeProto& node) {
+  if (find_lowering(node) != lower_binary || adds_scalar(context, node)) return std::nullopt;
+  const Quantized* a = activation(context, node, 0);
+  const Quantized* b = activation(context, node, 1);
+  if (a == nullptr || b == nullptr) return std::nullopt;
+  const GroupEnd end = find_end(context, node);
+  if (end.target == nullptr) return std::nullopt;
+  return BinaryStep{.op = binary_op_of(node),
+                    .a = affine_of(*a),
+                    .b = affine_of(*b),
+                    .y = affine_of(*end.target),
+                    .low = end.clamp.low,
+                    .high = end.clamp.high};
+}
+
 GroupOrReason lower_binary(const LowerContext& context, const onnx::NodeProto& node) {
-  // A constant scalar of lower rank is a table; one that raises the rank is not, and broadcasts below.
-  const int variable = only_variable_input(context, node);
-  if (variable >= 0 && node.input_size() == 2 && context.constant(node.input(1 - variable))->rank() <= 1) {
-    return lower_unary(context, node);
-  }
+  if (adds_scalar(context, node)) return lower_unary(context, node);
   const Quantized* a = activation(context, node, 0);
   const Quantized* b = activation(context, node, 1);
   if (a == nullptr || b == nullptr) return no_activation(context, node, a == nullptr ? 0 : 1);
   const GroupEnd end = find_end(context, node);
   if (end.target == nullptr) return no_target(end);
-  const BinaryStep step{.op = binary_op_of(node),
-                        .a = affine_of(*a),
-                        .b = affine_of(*b),
-                        .y = affine_of(*end.target),
-                        .low = end.clamp.low,
-                        .high = end.clamp.high};
   IntegerGroup group;
-  group.steps.push_back({make_binary(step, context.choice), {a->integer, b->integer}, {end.target->integer}});
+  group.steps.push_back(
+      {make_binary(*binary_step_of(context, node), context.choice), {a->integer, b->integer}, {end.target->integer}});
   group.nodes = end.nodes;
   return group;
 }

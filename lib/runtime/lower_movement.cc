@@ -1,5 +1,7 @@
 // Operators that move or select integers, and pooling. Where input and output have different parameters, a table of
-// 256 entries follows.
+// 256 entries follows; where the output is not quantized at all, it stays integers of the input's parameters.
+#include <algorithm>
+
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
 #include "lib/runtime/integer_step.h"
@@ -33,6 +35,16 @@ class MovedOutputs {
   std::vector<IntegerStep> tables_;
 };
 
+// The moved integers of `source`, which no QuantizeLinear asks for: they stand for `real` all the same, so what reads
+// it may go on with them. Returns their name.
+std::string keep_integers(const Quantized& source, const std::string& real, const LowerContext& context,
+                          IntegerGroup& group) {
+  Quantized moved{.integer = real + "/integers", .params = source.params};
+  group.steps.push_back({make_dequantize(moved.params, context.choice), {moved.integer}, {real}});
+  group.sources.push_back({real, moved});
+  return moved.integer;
+}
+
 // Pad writes zeros, which integers spell as their zero point.
 struct PadNode {
   onnx::NodeProto node;
@@ -54,6 +66,13 @@ std::optional<PadNode> pad_over_integers(const LowerContext& context, const onnx
   while (pad.node.input_size() < 3) pad.node.add_input();
   pad.node.set_input(2, pad.value_name);
   return pad;
+}
+
+// Zero is an integer in every quantization; other values may lie between two.
+bool pads_with_zero(const LowerContext& context, const onnx::NodeProto& node) {
+  if (node.input_size() < 3 || node.input(2).empty()) return true;
+  const Tensor* value = context.constant(node.input(2));
+  return value != nullptr && value->size() == 1 && value->type() == DataType::kFloat32 && value->data<float>()[0] == 0;
 }
 
 // Kernels of the float table move any element type.
@@ -102,33 +121,46 @@ const char* why_not_moving(const onnx::NodeProto& node) {
   return crops ? "it fills with an extrapolation value" : nullptr;
 }
 
+// Transpose's order where the node gives none.
+std::vector<int64_t> reversed_axes(size_t rank) {
+  std::vector<int64_t> order;
+  for (size_t i = rank; i-- > 0;) order.push_back(static_cast<int64_t>(i));
+  return order;
+}
+
 }  // namespace
 
 GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto& node) {
   if (const char* why = why_not_moving(node)) return Reason{ReasonCode::kNoIntegerKernel, why};
   const Quantized* x = activation(context, node, 0);
   if (x == nullptr) return no_activation(context, node, 0);
+  GroupOrReason made = moving_kernel(context, node, *x);
+  auto* group = std::get_if<IntegerGroup>(&made);
+  if (group == nullptr) return made;
   MovedOutputs moved(*x);
   std::vector<std::string> outputs;
   for (const std::string& output : node.output()) {
     const Quantized* target = context.quant.target(output);
-    if (target == nullptr || !target->per_tensor8())
-      return no_target({.nodes = {}, .clamp = {}, .bias = nullptr, .real = output, .target = nullptr});
-    outputs.push_back(moved.name_for(*target));
+    const bool has_target = target != nullptr && target->per_tensor8();
+    if (!has_target && !output.empty() && node.op_type() == "Pad" && !pads_with_zero(context, node)) {
+      return Reason{ReasonCode::kNotFusable, "the padding value has no integer of its input"};
+    }
+    outputs.push_back(output.empty() ? std::string()
+                      : has_target   ? moved.name_for(*target)
+                                     : keep_integers(*x, output, context, *group));
   }
-  GroupOrReason made = moving_kernel(context, node, *x);
-  if (auto* group = std::get_if<IntegerGroup>(&made)) {
-    group->steps.front().outputs = std::move(outputs);
-    group->nodes = {&node};
-    moved.append_to(*group);
-  }
+  group->steps.front().outputs = std::move(outputs);
+  group->nodes = {&node};
+  moved.append_to(*group);
   return made;
 }
 
 GroupOrReason lower_concat(const LowerContext& context, const onnx::NodeProto& node) {
-  const GroupEnd end = find_end(context, node);
-  if (end.target == nullptr || end.nodes.size() > 1) return no_target(end);
-  const Affine8 wanted = affine_of(*end.target);
+  const Quantized* target = context.quant.target(node.output(0));
+  const bool has_target = target != nullptr && target->per_tensor8();
+  const Quantized* first = activation(context, node, 0);
+  if (first == nullptr) return no_activation(context, node, 0);
+  const Affine8 wanted = affine_of(has_target ? *target : *first);
   ConcatStep concat{.axis = graph::int_attribute(node, "axis", 0), .result = wanted.storage(), .tables = {}};
   IntegerGroup group;
   std::vector<std::string> inputs;
@@ -137,30 +169,41 @@ GroupOrReason lower_concat(const LowerContext& context, const onnx::NodeProto& n
     if (x == nullptr) return no_activation(context, node, i);
     inputs.push_back(x->integer);
     concat.tables.emplace_back();
-    if (affine_of(*x) != wanted) concat.tables.back() = make_requantize_table(affine_of(*x), wanted);
+    if (affine_of(*x) == wanted) continue;
+    // Without a target, rounding to another scale would be ours, not the model's.
+    if (!has_target) return Reason{ReasonCode::kNotFusable, "its inputs differ in scale and its output is real"};
+    concat.tables.back() = make_requantize_table(affine_of(*x), wanted);
   }
-  group.steps.push_back({make_concat(std::move(concat)), std::move(inputs), {end.target->integer}});
-  group.nodes = end.nodes;
+  group.steps.push_back({make_concat(std::move(concat)), std::move(inputs), {}});
+  group.steps.front().outputs = {has_target ? target->integer : keep_integers(*first, node.output(0), context, group)};
+  group.nodes = {&node};
   return group;
 }
 
 GroupOrReason lower_max_pool(const LowerContext& context, const onnx::NodeProto& node) {
-  const Quantized* x = activation(context, node, 0);
-  if (x == nullptr) return no_activation(context, node, 0);
   if (node.output_size() > 1 && !node.output(1).empty())
     return Reason{ReasonCode::kNoIntegerKernel, "its indices are used"};
-  const GroupEnd end = find_end(context, node);
-  if (end.target == nullptr || end.nodes.size() > 1) return no_target(end);
   const exec::WindowAttributes window = exec::window_attributes(node);
   if (window.kernel.empty() || window.kernel.size() > 3)
     return Reason{ReasonCode::kNoIntegerKernel, "more than 3 spatial axes"};
-  MovedOutputs moved(*x);
   IntegerGroup group;
-  std::string output = moved.name_for(*end.target);
-  group.steps.push_back(
-      {make_max_pool(window, affine_of(*x).storage(), context.choice), {x->integer}, {std::move(output)}});
+  group.nodes = {&node};
+  if (const DataType type = context.quant.type(node.input(0)); is_byte(type)) {
+    const std::string& integer = context.quant.canonical(node.input(0));
+    group.steps.push_back({make_max_pool(window, type, context.choice), {integer}, {node.output(0)}});
+    return group;
+  }
+  const Quantized* x = activation(context, node, 0);
+  if (x == nullptr) return no_activation(context, node, 0);
+  group.steps.push_back({make_max_pool(window, affine_of(*x).storage(), context.choice), {x->integer}, {}});
+  const Quantized* target = context.quant.target(node.output(0));
+  if (target == nullptr || !target->per_tensor8()) {
+    group.steps.front().outputs = {keep_integers(*x, node.output(0), context, group)};
+    return group;
+  }
+  MovedOutputs moved(*x);
+  group.steps.front().outputs = {moved.name_for(*target)};
   moved.append_to(group);
-  group.nodes = end.nodes;
   return group;
 }
 
@@ -179,6 +222,36 @@ GroupOrReason lower_average_pool(const LowerContext& context, const onnx::NodePr
   group.steps.push_back({make_average_pool(std::move(step)), {x->integer}, {end.target->integer}});
   group.nodes = end.nodes;
   return group;
+}
+
+std::optional<MovedConstant> move_constant(const LowerContext& context, const onnx::NodeProto& node) {
+  if (!moves_elements(node) || node.op_type() == "Concat" || node.op_type() == "MaxPool") return std::nullopt;
+  const Quantized* source = context.quant.source(node.input(0));
+  const Tensor* integers = source == nullptr ? nullptr : context.quant.constant(source->integer);
+  if (integers == nullptr || node.output_size() != 1 || why_not_moving(node) != nullptr) return std::nullopt;
+  MovedConstant moved{.integers = {}, .params = source->params};
+  if (source->params.axis) {
+    if (node.op_type() != "Transpose") return std::nullopt;
+    const auto order = graph::ints_attribute(node, "perm", reversed_axes(integers->rank()));
+    const auto found = std::find(order.begin(), order.end(), *source->params.axis);
+    if (found == order.end()) return std::nullopt;
+    moved.params.axis = found - order.begin();
+  }
+  GroupOrReason made = moving_kernel(context, node, *source);
+  auto* group = std::get_if<IntegerGroup>(&made);
+  if (group == nullptr) return std::nullopt;
+  const IntegerStep& step = group->steps.front();
+  std::vector<Tensor> inputs{*integers};
+  for (size_t i = 1; i < step.inputs.size(); ++i) {
+    const Tensor* constant = step.inputs[i].empty() ? nullptr : context.constant(step.inputs[i]);
+    if (constant == nullptr && !step.inputs[i].empty()) return std::nullopt;
+    inputs.push_back(constant == nullptr ? Tensor() : *constant);
+  }
+  std::vector<Tensor> outputs(1);
+  Workspace workspace;
+  step.kernel->run(inputs, outputs, workspace);
+  moved.integers = to_layout(outputs[0], Layout::kPlain);
+  return moved;
 }
 
 }  // namespace narrow::runtime

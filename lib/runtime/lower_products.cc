@@ -11,65 +11,31 @@
 #include "lib/graph/attributes.h"
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/product_kernels.h"
+#include "lib/runtime/signed_weights.h"
+#include "lib/tensor/convert.h"
+#include "lib/tensor/packed.h"
 
 namespace narrow::runtime {
 namespace {
 
 Reason not_constant_weights(const LowerContext& context, const onnx::NodeProto& node) {
   const std::string& weights = node.input(1);
-  if (context.quant.source(weights) != nullptr) return {ReasonCode::kWeightNotConstant, weights};
+  if (const Quantized* source = context.quant.source(weights)) {
+    if (context.quant.constant(source->integer) == nullptr) return {ReasonCode::kWeightNotConstant, weights};
+    return {ReasonCode::kNoIntegerKernel, fmt::format("weights are {}", quant::name(source->params.type))};
+  }
   return {ReasonCode::kNotFusable, fmt::format("weights '{}' are not dequantized", weights)};
 }
 
-// The 8-bit constant integers behind input 1, or nullptr.
-const Tensor* weight_integers(const LowerContext& context, const onnx::NodeProto& node) {
+// The constant integers behind input 1, with a byte for each; nullopt if there are none, or if they are wider.
+std::optional<Tensor> weight_integers(const LowerContext& context, const onnx::NodeProto& node) {
   const Quantized* source = node.input_size() < 2 ? nullptr : context.quant.source(node.input(1));
   const Tensor* integers = source == nullptr ? nullptr : context.quant.constant(source->integer);
-  if (integers == nullptr) return nullptr;
-  return integers->type() == DataType::kInt8 || integers->type() == DataType::kUint8 ? integers : nullptr;
-}
-
-struct SignedWeights {
-  Tensor integers;                   // int8
-  std::vector<int32_t> zero_points;  // one, or one per channel
-};
-
-// Calls visit(index, channel) for every element.
-template <class Visit>
-void for_each_weight(const Shape& shape, std::optional<int64_t> axis, Visit visit) {
-  const int64_t count = element_count(shape);
-  int64_t inner = 1;
-  int64_t channels = 1;
-  if (axis) {
-    channels = shape[static_cast<size_t>(*axis)];
-    for (auto i = static_cast<size_t>(*axis) + 1; i < shape.size(); ++i) inner *= shape[i];
-  }
-  for (int64_t i = 0; i < count; ++i)
-    visit(static_cast<size_t>(i), static_cast<size_t>(axis ? i / inner % channels : 0));
-}
-
-// uint8 weights become int8 by moving their zero point; zero points are then taken out where the differences fit int8.
-SignedWeights sign_weights(const Tensor& weights, const quant::QuantParams& params) {
-  SignedWeights result{Tensor(DataType::kInt8, weights.shape()), params.zero_points};
-  const auto target = result.integers.mutable_data<int8_t>();
-  const bool is_unsigned = weights.type() == DataType::kUint8;
-  for (size_t i = 0; i < target.size(); ++i) {
-    target[i] = static_cast<int8_t>(is_unsigned ? weights.data<uint8_t>()[i] - 128 : weights.data<int8_t>()[i]);
-  }
-  if (is_unsigned) {
-    for (int32_t& zero_point : result.zero_points) zero_point -= 128;
-  }
-  bool fits = true;
-  const auto difference = [&](size_t i, size_t channel) { return target[i] - result.zero_points[channel]; };
-  for_each_weight(weights.shape(), params.axis, [&](size_t i, size_t channel) {
-    fits = fits && difference(i, channel) >= std::numeric_limits<int8_t>::min() &&
-           difference(i, channel) <= std::numeric_limits<int8_t>::max();
-  });
-  if (!fits) return result;
-  for_each_weight(weights.shape(), params.axis,
-                  [&](size_t i, size_t channel) { target[i] = static_cast<int8_t>(difference(i, channel)); });
-  std::fill(result.zero_points.begin(), result.zero_points.end(), 0);
-  return result;
+  if (integers == nullptr) return std::nullopt;
+  Workspace workspace;
+  if (is_packed(integers->type())) return unpacked(*integers, workspace);
+  const bool bytes = integers->type() == DataType::kInt8 || integers->type() == DataType::kUint8;
+  return bytes ? std::optional(*integers) : std::nullopt;
 }
 
 void set_source(ProductGroup& group, const Quantized& x) {
@@ -107,13 +73,51 @@ std::optional<Tensor> bias_row(const Tensor& values, int64_t columns, float fact
   return row;
 }
 
+// A Pad that puts zeros around the spatial axes of other integers of the same parameters.
+struct ZerosBefore {
+  const Quantized* source = nullptr;
+  std::vector<int64_t> pads;  // by spatial axis: all begins, then all ends
+};
+
+std::optional<ZerosBefore> zeros_before(const LowerContext& context, const Quantized& x) {
+  const onnx::NodeProto* quantize = context.quant.index().producer(x.integer);
+  const onnx::NodeProto* pad = quantize == nullptr ? nullptr : context.quant.index().producer(quantize->input(0));
+  if (pad == nullptr || pad->op_type() != "Pad" || !graph::canonical_domain(pad->domain()).empty()) return std::nullopt;
+  const Quantized* source = activation(context, *pad, 0);
+  if (source == nullptr || !(source->params == x.params) || context.opset(*pad) < 11) return std::nullopt;
+  if (graph::string_attribute(*pad, "mode", "constant") != "constant") return std::nullopt;
+  if (pad->input_size() > 3 && !pad->input(3).empty()) return std::nullopt;
+  if (pad->input_size() > 2 && !pad->input(2).empty()) {
+    const Tensor* value = context.constant(pad->input(2));
+    const bool zero =
+        value != nullptr && value->type() == DataType::kFloat32 && value->size() == 1 && value->data<float>()[0] == 0;
+    if (!zero) return std::nullopt;
+  }
+  const Tensor* amounts = context.constant(pad->input(1));
+  if (amounts == nullptr || amounts->type() != DataType::kInt64) return std::nullopt;
+  const auto values = amounts->data<int64_t>();
+  const size_t rank = values.size() / 2;
+  ZerosBefore result{.source = source, .pads = {}};
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i] < 0 || (i % rank < 2 && values[i] != 0)) return std::nullopt;
+    if (i % rank >= 2) result.pads.push_back(values[i]);
+  }
+  return result;
+}
+
 }  // namespace
 
 GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodeProto& node) {
   const Quantized* x = activation(context, node, 0);
   if (x == nullptr) return no_activation(context, node, 0);
-  const Tensor* weights = weight_integers(context, node);
-  if (weights == nullptr) return not_constant_weights(context, node);
+  exec::WindowAttributes window = exec::window_attributes(node);
+  if (const auto padding = zeros_before(context, *x); padding && window.auto_pad == exec::AutoPad::kNotSet) {
+    x = padding->source;
+    window.pads.resize(padding->pads.size(), 0);
+    for (size_t i = 0; i < window.pads.size(); ++i) window.pads[i] += padding->pads[i];
+  }
+  const std::optional<Tensor> weights = weight_integers(context, node);
+  if (!weights) return not_constant_weights(context, node);
   const quant::QuantParams& weight_params = context.quant.source(node.input(1))->params;
   if (weight_params.axis && *weight_params.axis != 0) {
     return Reason{ReasonCode::kNoIntegerKernel, fmt::format("weights have scales along axis {}", *weight_params.axis)};
@@ -133,12 +137,12 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
     }
     group.bias = *bias;
   }
-  SignedWeights own = sign_weights(*weights, weight_params);
+  SignedWeights own = sign_weights(*weights, weight_params.zero_points, weight_params.axis);
   group.weights = std::move(own.integers);
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
   group.groups = graph::int_attribute(node, "group", 1);
-  group.window = exec::window_attributes(node);
+  group.window = std::move(window);
   const GroupEnd end = find_end(context, node);
   std::string output = set_destination(group, end);
   return single_step(make_convolution(std::move(group), context.choice), {x->integer}, std::move(output), end);
@@ -147,8 +151,8 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
 GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node) {
   const Quantized* a = activation(context, node, 0);
   if (a == nullptr) return no_activation(context, node, 0);
-  const Tensor* weights = weight_integers(context, node);
-  if (weights == nullptr) return not_constant_weights(context, node);
+  const std::optional<Tensor> weights = weight_integers(context, node);
+  if (!weights) return not_constant_weights(context, node);
   if (weights->rank() != 2) throw Error(ErrorKind::kModel, "weights have rank {}, expected 2", weights->rank());
   MatmulGroup group;
   group.transpose_a = graph::int_attribute(node, "transA", 0) != 0;
@@ -167,7 +171,7 @@ GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& nod
     if (!row) return Reason{ReasonCode::kNoIntegerKernel, fmt::format("bias of shape {}", shape_text(bias->shape()))};
     group.bias = std::move(*row);
   }
-  SignedWeights own = sign_weights(*weights, weight_params);
+  SignedWeights own = sign_weights(*weights, weight_params.zero_points, weight_params.axis);
   group.weights = std::move(own.integers);
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
@@ -198,8 +202,8 @@ GroupOrReason lower_activation_product(const LowerContext& context, const onnx::
 GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& node) {
   const Quantized* a = activation(context, node, 0);
   if (a == nullptr) return no_activation(context, node, 0);
-  const Tensor* weights = weight_integers(context, node);
-  if (weights == nullptr) {
+  const std::optional<Tensor> weights = weight_integers(context, node);
+  if (!weights) {
     return activation(context, node, 1) == nullptr && context.quant.source(node.input(1)) == nullptr
                ? GroupOrReason(not_constant_weights(context, node))
                : lower_activation_product(context, node);
@@ -210,7 +214,7 @@ GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& n
   }
   MatmulGroup group;
   set_source(group, *a);
-  SignedWeights own = sign_weights(*weights, weight_params);
+  SignedWeights own = sign_weights(*weights, weight_params.zero_points, weight_params.axis);
   const int64_t columns = weights->rank() < 2 ? 0 : weights->shape().back();
   group.weights = std::move(own.integers);
   group.weight_zero_points = std::move(own.zero_points);

@@ -33,7 +33,9 @@ std::optional<Shape> sample_shape(const LowerContext& context, const std::string
 
 std::optional<MacCount> mac_count_of(const LowerContext& context, const onnx::NodeProto& node) {
   if (!graph::canonical_domain(node.domain()).empty() || node.input_size() < 2) return std::nullopt;
-  const std::string& op = node.op_type();
+  std::string op = node.op_type();
+  if (op == "ConvInteger") op = "Conv";
+  if (op == "MatMulInteger") op = "MatMul";
   if (op != "Conv" && op != "ConvTranspose" && op != "Gemm" && op != "MatMul") return std::nullopt;
   MacCount count{
       .node = 0, .value = op == "ConvTranspose" ? node.input(0) : node.output(0), .per_element = 1, .inner = {}};

@@ -1,9 +1,12 @@
 #include "lib/runtime/quant_graph.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
+#include "lib/tensor/convert.h"
+#include "lib/tensor/packed.h"
 
 namespace narrow::runtime {
 namespace {
@@ -16,7 +19,9 @@ bool is_onnx_op(const onnx::NodeProto& node, std::string_view op_type) {
   throw Error(ErrorKind::kModel, "node '{}' ({}): {}", graph::node_label(node), node.op_type(), what);
 }
 
-std::vector<int32_t> integers(const Tensor& tensor) {
+std::vector<int32_t> integers(const Tensor& stored) {
+  Workspace workspace;
+  const Tensor tensor = is_packed(stored.type()) ? unpacked(stored, workspace) : stored;
   std::vector<int32_t> result(static_cast<size_t>(tensor.size()));
   const auto copy = [&](auto values) {
     for (size_t i = 0; i < result.size(); ++i) result[i] = static_cast<int32_t>(values[i]);
@@ -44,8 +49,9 @@ std::vector<int32_t> integers(const Tensor& tensor) {
 }
 
 bool is_linear_storage(DataType type) {
-  return type == DataType::kInt8 || type == DataType::kUint8 || type == DataType::kInt16 || type == DataType::kUint16 ||
-         type == DataType::kInt32;
+  const auto types = quant::quant_types();
+  return std::any_of(types.begin(), types.end(),
+                     [&](const quant::QuantTypeRow& row) { return row.storage == type && !row.is_float; });
 }
 
 std::optional<Tensor> constant_node_value(const onnx::NodeProto& node, const graph::Model& model) {
@@ -197,6 +203,20 @@ void QuantGraph::find_targets() {
 const Quantized* QuantGraph::source(std::string_view value) const {
   const auto found = sources_.find(value);
   return found == sources_.end() ? nullptr : found->second;
+}
+
+DataType QuantGraph::type(const std::string& value) const {
+  const auto found = storage_.find(value);
+  return found != storage_.end() ? found->second : index_.type(value).type;
+}
+
+void QuantGraph::add_constant(const std::string& value, Tensor tensor) {
+  constants_[value] = std::move(tensor);
+}
+
+void QuantGraph::add_source(const std::string& value, Quantized integers) {
+  derived_.push_back(std::move(integers));
+  sources_[value] = &derived_.back();
 }
 
 const Quantized* QuantGraph::target(std::string_view value) const {

@@ -1,6 +1,7 @@
 // What the QuantizeLinear and DequantizeLinear nodes of a graph say: which real value is which integer tensor.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -43,11 +44,19 @@ class QuantGraph {
 
   /// The integers a DequantizeLinear makes `value` from, or nullptr.
   const Quantized* source(std::string_view value) const;
+  /// Element type of a value as the graph tells or as its QuantizeLinear says; undefined if neither does.
+  DataType type(const std::string& value) const;
+  /// From now on `value` has this element type: a node moved elements that had.
+  void add_type(const std::string& value, DataType type) { storage_[value] = type; }
+  /// From now on constant() knows the value.
+  void add_constant(const std::string& value, Tensor tensor);
+  /// From now on `value` has this source: a node moved the elements of one that had.
+  void add_source(const std::string& value, Quantized integers);
   /// The integers that stand for `value`, if all its uses are QuantizeLinear nodes of equal parameters and it is no
   /// graph output; nullptr otherwise.
   const Quantized* target(std::string_view value) const;
-  /// Parameters of a Q or DQ node; nullptr for one that is not linear over int8..int32 with a constant float32 scale
-  /// (blocks, 4-bit types, float8): such a node runs as any other operator.
+  /// Parameters of a Q or DQ node; nullptr for one that is not linear over integers with a constant float32 scale
+  /// (blocks, floating-point codes): such a node runs as any other operator.
   const Quantized* linear(const onnx::NodeProto& node) const;
 
   /// Name under which the program keeps an integer value: repeated quantizations of one value share the first's.
@@ -68,6 +77,7 @@ class QuantGraph {
   std::unordered_map<const onnx::NodeProto*, Quantized> linear_;
   std::unordered_map<std::string, DataType> storage_;  // of the integer values that Q nodes make
   std::map<std::string, const Quantized*, std::less<>> sources_;
+  std::deque<Quantized> derived_;
   std::map<std::string, const Quantized*, std::less<>> targets_;
   std::unordered_map<std::string, std::string> canonical_;
   mutable std::map<std::string, Tensor, std::less<>> constants_;

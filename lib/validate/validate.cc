@@ -15,6 +15,7 @@
 #include "lib/tensor/metrics.h"
 #include "lib/validate/compare.h"
 #include "lib/validate/labels.h"
+#include "lib/validate/layers.h"
 #include "lib/validate/scores.h"
 #include "lib/validate/speed.h"
 
@@ -22,10 +23,6 @@ namespace narrow::validate {
 namespace {
 
 constexpr std::string_view kStage = "validate";
-
-Metrics metrics_of(const ErrorStatistics& statistics) {
-  return {statistics.sqnr_db(), statistics.cosine(), statistics.max_abs_error()};
-}
 
 void check_models(const exec::Program& float_program, const exec::Program& quantized) {
   const auto sorted = [](std::vector<std::string> names) {
@@ -42,28 +39,6 @@ void check_models(const exec::Program& float_program, const exec::Program& quant
   }
 }
 
-// A quantized value that the float model has, too.
-struct Layer {
-  std::string integer;
-  const runtime::QuantizedValue* value = nullptr;
-};
-
-// In the order of the float model's steps; graph inputs come first.
-std::vector<Layer> matching_layers(const graph::Model& float_model, const runtime::LoweredModel& lowered) {
-  std::map<std::string, std::vector<Layer>> by_real;
-  for (const auto& [integer, value] : lowered.quantized) by_real[value.real].push_back({integer, &value});
-  std::vector<Layer> layers;
-  const auto take = [&](const std::string& real) {
-    const auto found = by_real.find(real);
-    if (found != by_real.end()) layers.insert(layers.end(), found->second.begin(), found->second.end());
-  };
-  for (const auto& input : float_model.graph().input()) take(input.name());
-  for (const onnx::NodeProto& node : float_model.graph().node()) {
-    for (const std::string& output : node.output()) take(output);
-  }
-  return layers;
-}
-
 // `count` indices spread evenly over [0, size); all of them if `count` is 0.
 std::set<int64_t> spread(int64_t size, int64_t count) {
   const std::vector<int64_t> indices = spread_indices(size, count <= 0 ? size : count);
@@ -74,7 +49,7 @@ std::set<int64_t> spread(int64_t size, int64_t count) {
 struct SampleResult {
   std::vector<std::optional<ErrorStatistics>> outputs;  // absent: not comparable
   std::vector<std::optional<Agreement>> agreements;
-  std::vector<std::optional<ErrorStatistics>> layers;
+  std::vector<LayerErrors> layers;
   LabelHits hits;
 };
 
@@ -82,7 +57,8 @@ class Comparison {
  public:
   Comparison(const graph::Model& float_model, const graph::Model& quantized, const Samples& samples,
              const ValidateOptions& options)
-      : samples_(samples),
+      : quantized_(quantized),
+        samples_(samples),
         options_(options),
         lowered_(runtime::lower(quantized, options.lower)),
         float_program_(exec::compile_float(float_model)) {
@@ -91,7 +67,9 @@ class Comparison {
       makes_scores_.push_back(makes_scores(float_model, name));
     }
     check_labels();
-    if (options.compare_layers) prepare_layers(float_model);
+    if (!options.compare_layers) return;
+    layers_.emplace(float_model, quantized, lowered_);
+    layer_samples_ = spread(samples_.count, options_.layer_samples);
   }
 
   Validation run() {
@@ -105,6 +83,7 @@ class Comparison {
       run_workers(workers, [&](int worker) { compare_share(worker, workers, results); });
     }
     Validation validation = sum(results);
+    if (options_.check_samples > 0) validation.checks = check_kernels();
     if (options_.speed_repetitions > 0 && samples_.count > 0) validation.speed = time_programs();
     return validation;
   }
@@ -122,17 +101,16 @@ class Comparison {
     }
   }
 
-  // The float model runs once more for these, unfused, so that every value exists.
-  void prepare_layers(const graph::Model& float_model) {
-    layers_ = matching_layers(float_model, lowered_);
-    layer_samples_ = spread(samples_.count, options_.layer_samples);
-    exec::CompileOptions compile;
-    for (const Layer& layer : layers_) {
-      wanted_float_[layer.value->real] = nullptr;
-      wanted_integer_[layer.integer] = &layer.value->params;
-      compile.observed.push_back(layer.value->real);
+  std::vector<runtime::KernelCheck> check_kernels() const {
+    runtime::LowerOptions options = options_.lower;
+    options.check_kernels = true;
+    const runtime::LoweredModel checked = runtime::lower(quantized_, options);
+    Workspace workspace;
+    for (const int64_t index : spread(samples_.count, options_.check_samples)) {
+      check_interruption();
+      checked.program.run(samples_.read(index), workspace);
     }
-    observed_program_ = exec::compile_float(float_model, compile);
+    return runtime::results_of(*checked.checks);
   }
 
   void count_macs() {
@@ -156,33 +134,24 @@ class Comparison {
 
   SampleResult compare_sample(int64_t index, Workspace& workspace) const {
     const exec::Feed feed = samples_.read(index);
-    const bool with_layers = layer_samples_.contains(index);
-    KeptValues kept_float(wanted_float_);
-    KeptValues kept_integer(wanted_integer_);
-    const exec::Program& program = with_layers ? observed_program_ : float_program_;
-    const auto reference = program.run(feed, workspace, {.listener = with_layers ? &kept_float : nullptr});
-    const auto actual = lowered_.program.run(feed, workspace, {.listener = with_layers ? &kept_integer : nullptr});
     SampleResult result;
+    std::vector<Tensor> reference;
+    std::vector<Tensor> actual;
+    if (layer_samples_.contains(index)) {
+      LayerRun run = layers_->run(feed, workspace);
+      reference = std::move(run.float_outputs);
+      actual = std::move(run.integer_outputs);
+      result.layers = std::move(run.layers);
+    } else {
+      reference = float_program_.run(feed, workspace);
+      actual = lowered_.program.run(feed, workspace);
+    }
     for (size_t i = 0; i < reference.size(); ++i) {
       const std::string& name = float_program_.output_names()[i];
       result.outputs.push_back(compare(name, reference[i], actual[i]));
       result.agreements.push_back(agreement(reference[i], actual[i]));
     }
-    if (with_layers) result.layers = compare_layers(kept_float, kept_integer);
     if (samples_.labels) add_label(reference, actual, (*samples_.labels)[static_cast<size_t>(index)], result);
-    return result;
-  }
-
-  std::vector<std::optional<ErrorStatistics>> compare_layers(const KeptValues& reference,
-                                                             const KeptValues& actual) const {
-    std::vector<std::optional<ErrorStatistics>> result;
-    for (const Layer& layer : layers_) {
-      const Tensor* x = reference.find(layer.value->real);
-      const Tensor* y = actual.find(layer.integer);
-      // Rewriting may have given the name to a value of another shape; that is no counterpart.
-      const bool comparable = x != nullptr && y != nullptr && x->shape() == y->shape();
-      result.push_back(comparable ? compare(layer.value->real, *x, *y) : std::nullopt);
-    }
     return result;
   }
 
@@ -209,6 +178,7 @@ class Comparison {
                           .coverage = lowered_.coverage,
                           .isa = runtime::instruction_set(),
                           .saturates_pairs = runtime::saturates_pairs(),
+                          .checks = {},
                           .speed = std::nullopt};
     if (!samples_.labels || samples_.count == 0) return validation;
     LabelHits hits;
@@ -252,17 +222,10 @@ class Comparison {
   }
 
   std::vector<LayerComparison> sum_layers(const std::vector<SampleResult>& results) const {
-    std::vector<LayerComparison> layers;
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      ErrorStatistics statistics;
-      for (const SampleResult& result : results) {
-        if (!result.layers.empty() && result.layers[i]) statistics.add(*result.layers[i]);
-      }
-      if (statistics.count() == 0) continue;
-      const runtime::QuantizedValue& value = *layers_[i].value;
-      layers.push_back({value.real, value.node, value.op_type, metrics_of(statistics)});
-    }
-    return layers;
+    if (!layers_) return {};
+    std::vector<LayerErrors> sums;
+    for (const SampleResult& result : results) add_errors(result.layers, sums);
+    return layers_->summarize(sums);
   }
 
   Speed time_programs() const {
@@ -273,16 +236,14 @@ class Comparison {
     return measure_speed(float_program_, lowered_.program, feeds, options_.speed_repetitions);
   }
 
+  const graph::Model& quantized_;
   const Samples& samples_;
   const ValidateOptions& options_;
   runtime::LoweredModel lowered_;
   exec::Program float_program_;
-  exec::Program observed_program_;
   std::vector<bool> makes_scores_;  // by output
-  std::vector<Layer> layers_;
+  std::optional<LayerComparer> layers_;
   std::set<int64_t> layer_samples_;
-  KeptValues::Wanted wanted_float_;
-  KeptValues::Wanted wanted_integer_;
   std::mutex progress_mutex_;
   int64_t done_ = 0;
   mutable std::atomic<int> label_output_ = 0;  // the same for every sample

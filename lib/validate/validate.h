@@ -25,7 +25,9 @@ struct ValidateOptions {
   int workers = 1;  // samples run side by side; the numbers do not depend on it
   bool compare_layers = true;
   int64_t layer_samples = 16;  // samples the layers are compared on, spread evenly; 0: all
-  std::string label_output;    // output that holds the class scores; "": the first that looks like scores
+  /// Samples on which each integer kernel is compared with plain loops on its own inputs, spread evenly; slow.
+  int64_t check_samples = 0;
+  std::string label_output;  // output that holds the class scores; "": the first that looks like scores
   /// Timed runs of float and integer in turn; 0 leaves speed out.
   int speed_repetitions = 5;
   int64_t speed_samples = 8;  // feeds of each timed run
@@ -60,12 +62,26 @@ struct OutputComparison {
   std::optional<Accuracy> accuracy;  // of the label output, when there are labels
 };
 
-/// One quantized activation: the float model's value against the dequantized integers that stand for it.
+/// Integers of two runtimes for one value.
+struct StepDifference {
+  int64_t elements = 0;
+  int64_t unequal = 0;
+  int64_t most = 0;  // steps
+
+  double identical() const {
+    return elements == 0 ? 1.0 : 1.0 - static_cast<double>(unequal) / static_cast<double>(elements);
+  }
+};
+
+/// One quantized activation: the float model's value against the dequantized integers that stand for it, by integer
+/// kernels and by simulation: the quantized model in float32, each QuantizeLinear and DequantizeLinear by its formula.
 struct LayerComparison {
   std::string value;
   std::string node;  // the node that makes it; "" for a graph input
   std::string op_type;
   Metrics metrics;
+  std::optional<Metrics> simulated;          // absent where the simulation has no such value
+  std::optional<StepDifference> difference;  // of integer kernels from simulation, earlier differences included
 };
 
 struct Speed {
@@ -83,8 +99,9 @@ struct Validation {
   std::vector<LayerComparison> layers;    // in the order they are computed
   int64_t layer_samples = 0;
   runtime::Coverage coverage;
-  std::string isa;               // instruction set of the integer kernels, such as "avx512_core_vnni"
-  bool saturates_pairs = false;  // u8 x s8 products saturate in int16 pairs on it
+  std::string isa;                           // instruction set of the integer kernels, such as "avx512_core_vnni"
+  bool saturates_pairs = false;              // u8 x s8 products saturate in int16 pairs on it
+  std::vector<runtime::KernelCheck> checks;  // by kernel, when ValidateOptions::check_samples asks for them
   std::optional<Speed> speed;
 };
 

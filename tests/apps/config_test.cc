@@ -24,7 +24,7 @@ std::string error_of(const std::string& text, const ConfigFlags& flags = {}) {
 TEST(Config, DefaultsAreAGoodStaticInt8Model) {
   const Config config = read_config({});
   EXPECT_EQ(config.samples, 100);
-  EXPECT_EQ(config.target, "onnxruntime");
+  EXPECT_EQ(config.rules.target, plan::Target::kOnnxruntime);
   EXPECT_FALSE(config.gates.any());
   EXPECT_EQ(recipe_text(config.rules), "int8 weights per channel, uint8 activations, percentile 99.999");
 }

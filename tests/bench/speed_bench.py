@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Times narrow beside onnxruntime and OpenVINO on the same models: float, or quantized by narrow.
 
-usage: build/peers/bin/python tests/bench/speed_bench.py [--integer] [--batch N]... [--only NAME]... [--seconds S] [--rounds N] [--write]
+usage: build/peers/bin/python tests/bench/speed_bench.py [--integer] [--batch N]... [--only NAME]... [--seconds S] [--rounds N] [--kept FOLDER] [--write]
 
-Each side runs in a process of its own, all sides in turn, several rounds; samples a second are the best round's, so
-that a disturbance does not count as slowness; the ratio is narrow's to the better peer's. Inputs are random numbers of
-the model's own type; a model whose batch is fixed is left out of larger batches.
+Each side runs in a process of its own, all sides in turn, several rounds, on the same feed; samples a second are the
+best round's median, so that a disturbance does not count as slowness; the ratio is narrow's to the better peer's. The time
+to the first result is the best round's too: from opening the model file on; the peers' import is left out. A model whose
+batch is fixed is left out of larger batches. MiniLM takes part where NARROW_MINILM names its file.
 """
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -24,56 +26,46 @@ import bench_document  # noqa: E402
 import models  # noqa: E402
 import narrow_cli  # noqa: E402
 import numpy as np  # noqa: E402
+import speed_subjects  # noqa: E402
 
 THREADS = os.cpu_count()
 
-# A peer's process: model, batch, seconds, threads. Prints samples a second and the median latency in ms; exit code 3
-# when the model does not take the batch.
+# A peer's process: model, file of the feed, seconds, threads. Prints the milliseconds from opening the model to its first
+# result, and the median of a run.
 PEERS = {
     "onnxruntime": """
 import onnxruntime as ort
-options = ort.SessionOptions()
-options.intra_op_num_threads = threads
-options.log_severity_level = 3
-session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-feed = make_feed([(i.name, i.type[7:-1], i.shape) for i in session.get_inputs()])
-run = lambda: session.run(None, feed)
+def load():
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, feed)
 """,
     "openvino": """
-import onnxruntime as ort
 import openvino as ov
-inputs = ort.InferenceSession(model, providers=["CPUExecutionProvider"]).get_inputs()
-feed = make_feed([(i.name, i.type[7:-1], i.shape) for i in inputs])
-core = ov.Core()
-loaded = core.read_model(model)
-loaded.reshape({name: list(value.shape) for name, value in feed.items()})
-compiled = core.compile_model(loaded, "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
-                                              "INFERENCE_PRECISION_HINT": "f32"})
-request = compiled.create_infer_request()
-for name, value in feed.items():
-    request.set_tensor(name, ov.Tensor(value))
-run = lambda: request.infer()
+def load():
+    core = ov.Core()
+    loaded = core.read_model(model)
+    loaded.reshape({name: list(value.shape) for name, value in feed.items()})
+    compiled = core.compile_model(loaded, "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
+                                                  "INFERENCE_PRECISION_HINT": "f32"})
+    request = compiled.create_infer_request()
+    for name, value in feed.items():
+        request.set_tensor(name, ov.Tensor(value))
+    return lambda: request.infer()
 """,
 }
 COMMON = """
 import statistics, sys, time
 import numpy as np
-model, batch, seconds, threads = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
-TYPES = {"float": np.float32, "int64": np.int64, "int32": np.int32, "double": np.float64, "bool": np.bool_}
-def make_feed(inputs):
-    numbers = np.random.default_rng(0)
-    feed = {}
-    for name, kind, shape in inputs:
-        sizes = [d if isinstance(d, int) and d > 0 else 1 for d in shape]
-        if sizes and not isinstance(shape[0], int):
-            sizes[0] = batch
-        elif sizes and sizes[0] != batch:
-            sys.exit(3)
-        values = numbers.standard_normal(sizes)
-        feed[name] = (values if kind in ("float", "double") else np.ones(sizes)).astype(TYPES[kind])
-    return feed
+model, feed, seconds, threads = sys.argv[1], dict(np.load(sys.argv[2])), float(sys.argv[3]), int(sys.argv[4])
 """
 MEASURE = """
+start = time.perf_counter()
+run = load()
+run()
+first = time.perf_counter() - start
 for _ in range(5):
     run()
 times, end = [], time.perf_counter() + seconds
@@ -81,45 +73,87 @@ while time.perf_counter() < end or len(times) < 10:
     start = time.perf_counter()
     run()
     times.append(time.perf_counter() - start)
-print(batch * len(times) / sum(times), 1000 * statistics.median(times))
+print(1000 * first, 1000 * statistics.median(times))
 """
 
 
-def run_peer(side, model, batch, seconds):
+@dataclasses.dataclass
+class Timing:
+    """Milliseconds, the best of all rounds."""
+
+    first: float = math.inf
+    run: float = math.inf
+
+    def note(self, first, run):
+        self.first = min(self.first, first)
+        self.run = min(self.run, run)
+
+
+def run_peer(side, model, feed, seconds):
     code = COMMON + PEERS[side] + MEASURE
-    command = [sys.executable, "-c", code, str(model), str(batch), str(seconds), str(THREADS)]
+    command = [sys.executable, "-c", code, str(model), str(feed), str(seconds), str(THREADS)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
-    if run.returncode == 3:
-        return None
     if run.returncode != 0:
-        sys.exit(f"speed_bench: {side} failed on {model}\n{run.stderr}")
-    return float(run.stdout.split()[0])
+        print(f"speed_bench: {side} refuses {model}: {run.stderr.splitlines()[-1]}", file=sys.stderr)
+        return math.inf, math.inf
+    return map(float, run.stdout.split())
 
 
-def run_narrow(model, batch, seconds):
-    output = narrow_cli.run_narrow("bench", model, "--batch", batch, "--seconds", seconds, "--format", "json", "--quiet")
-    return json.loads(output)["samples_per_second"]
+def run_narrow(model, feed, batch, seconds):
+    output = narrow_cli.run_narrow(
+        "bench", model, "--data", feed, "--batch", batch, "--seconds", seconds, "--format", "json", "--quiet"
+    )
+    result = json.loads(output)
+    return result["models"][0]["first_ms"], result["latency_ms"]["median"]
 
 
-def measure(model, batch, seconds, rounds):
-    """Best samples a second by side, or None where a peer does not take the batch."""
-    best = {}
-    for _ in range(rounds):
-        for side in (*PEERS, "narrow"):
-            speed = run_narrow(model, batch, seconds) if side == "narrow" else run_peer(side, model, batch, seconds)
-            if speed is None:
-                return None
-            best[side] = max(best.get(side, 0), speed)
-    return best
+def measure(model, feed, batch, options):
+    """Timing by side."""
+    timings = {side: Timing() for side in (*PEERS, "narrow")}
+    for _ in range(options.rounds):
+        for side, timing in timings.items():
+            if side == "narrow":
+                timing.note(*run_narrow(model, feed, batch, options.seconds))
+            else:
+                timing.note(*run_peer(side, model, feed, options.seconds))
+    return timings
 
 
-def quantized(model, root, folder):
-    """The model as narrow quantizes it by default, with its own data."""
-    samples = models.load_samples(model, root)
-    np.save(folder / "samples.npy", samples.values[samples.calibration])
-    path = folder / f"{model.name}.onnx"
-    narrow_cli.run_narrow("quantize", root / "models" / path.name, "-o", path, "--data", folder / "samples.npy", "--no-speed", "--quiet")
-    return path
+class Means:
+    """Geometric means and smallest values of named ratios."""
+
+    def __init__(self):
+        self.ratios = {}
+
+    def note(self, name, ratio):
+        self.ratios.setdefault(name, []).append(ratio)
+
+    def lines(self):
+        return [
+            f"{name}: geometric mean {math.exp(sum(map(math.log, values)) / len(values)):.2f}, smallest {min(values):.2f} ({len(values)} rows)"
+            for name, values in self.ratios.items()
+        ]
+
+
+def row(name, batch, timings, means):
+    speed = {side: 1000 * batch / timing.run for side, timing in timings.items()}
+    best = max(speed[side] for side in PEERS)
+    means.note("narrow / the better peer", speed["narrow"] / best)
+    for side in PEERS:
+        if speed[side] > 0:
+            means.note(f"narrow / {side}", speed["narrow"] / speed[side])
+    means.note("onnxruntime's start to first result / narrow's", timings["onnxruntime"].first / timings["narrow"].first)
+    sides = ("narrow", *PEERS)
+    cells = [name, batch, *(f"{speed[s]:.0f}" for s in sides), f"{speed['narrow'] / best:.2f}", *(f"{timings[s].first:.0f}" for s in sides)]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def quantized(subject, root, kept):
+    """The quantized model; made only once in the folder `kept`."""
+    folder = kept / subject.name
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{subject.name}.onnx"
+    return path if path.exists() else subject.quantize(root, folder)
 
 
 def main():
@@ -129,8 +163,12 @@ def main():
     parser.add_argument("--only", action="append", help="part of a model's name; repeatable")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kept", type=pathlib.Path, help="folder where quantized models stay for the next run")
     parser.add_argument("--write", action="store_true", help="write the section of docs/benchmarks.md")
     arguments = parser.parse_args()
+    if arguments.kept is None:
+        temporary = tempfile.TemporaryDirectory()  # lives as long as main()
+        arguments.kept = pathlib.Path(temporary.name)
     root = models.find_data()
     if root is None:
         sys.exit("speed_bench: no data: set NARROW_DATA to the folder that holds models/")
@@ -140,28 +178,25 @@ def main():
         "",
         f"{bench_document.conditions()}; {THREADS} threads on every side; best of {arguments.rounds} rounds of {arguments.seconds:g} s in turn.",
         "",
-        "| model | batch | narrow samples/s | onnxruntime | OpenVINO | narrow / the better peer |",
-        "|---|---|---|---|---|---|",
+        "| model | batch | narrow samples/s | onnxruntime | OpenVINO | narrow / the better peer | first result after ms: narrow | onnxruntime | OpenVINO |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
-    ratios = []
-    for model in models.MODELS:
-        if arguments.only and not any(part in model.name for part in arguments.only):
+    means = Means()
+    for subject in speed_subjects.subjects(root):
+        if arguments.only and not any(part in subject.name for part in arguments.only):
+            continue
+        if arguments.integer and not subject.quantizes:
             continue
         with tempfile.TemporaryDirectory() as name:
-            path = quantized(model, root, pathlib.Path(name)) if arguments.integer else root / "models" / f"{model.name}.onnx"
-            for batch in arguments.batch or (1, 8):
-                best = measure(path, batch, arguments.seconds, arguments.rounds)
-                if best is None:
-                    continue
-                ratios.append(best["narrow"] / max(best["onnxruntime"], best["openvino"]))
-                lines.append(
-                    f"| {model.name} | {batch} | {best['narrow']:.0f} | {best['onnxruntime']:.0f} | {best['openvino']:.0f} | {ratios[-1]:.2f} |"
-                )
+            folder = pathlib.Path(name)
+            path = quantized(subject, root, arguments.kept) if arguments.integer else subject.path
+            for batch in filter(subject.takes, arguments.batch or (1, 8)):
+                np.savez(folder / "feed.npz", **subject.feed(batch))
+                lines.append(row(subject.name, batch, measure(path, folder / "feed.npz", batch, arguments), means))
                 print(lines[-1], flush=True)
-    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-    lines += ["", f"Geometric mean of the ratios: {mean:.2f}; the smallest: {min(ratios):.2f}."]
-    print("\n".join(lines[-2:]))
+    lines += ["", *(f"- {line}" for line in means.lines())]
+    print("\n".join(lines[len(lines) - len(means.ratios) - 1 :]))
     if arguments.write:
         bench_document.write_section(f"speed-{kind}", "\n".join(lines))
 

@@ -72,11 +72,13 @@ TEST(RulesTest, ARuleThatMatchesNothingIsAnErrorWithASuggestion) {
 }
 
 TEST(RulesTest, WhatIsWrongIsNamedByItsPath) {
-  EXPECT_EQ(failure_of(R"({"defaults": {"weights": "int9"}})"), "defaults.weights: 'int9' is none of int8, uint8");
+  EXPECT_EQ(failure_of(R"({"defaults": {"weights": "int9"}})"),
+            "defaults.weights: 'int9' is none of int8, uint8, int16, uint16, int4, uint4, int2, uint2, float8e4m3fn, "
+            "float8e5m2, float4e2m1; did you mean 'int8'?");
   EXPECT_EQ(failure_of(R"({"defaults": {"granularty": "per_tensor"}})"),
             "defaults.granularty: unknown key; did you mean 'granularity'?");
   EXPECT_EQ(failure_of(R"({"defaults": {"granularity": "per_row"}})"),
-            "defaults.granularity: 'per_row' is none of per_tensor, per_channel");
+            "defaults.granularity: 'per_row' is none of per_tensor, per_channel, per_block");
   EXPECT_EQ(failure_of(R"({"rules": {}})"), "rules: expected an array");
   EXPECT_EQ(failure_of(R"({"rules": [{"keep": "float32"}]})"), "rules[0].match: is missing");
   EXPECT_EQ(failure_of(R"({"rules": [{"match": {}, "keep": "float32"}]})"), "rules[0].match: needs name, regex or op");

@@ -87,13 +87,97 @@ TEST(QuantizeTest, PerChannelOnAMiddleAxisAndBack) {
   EXPECT_THAT(dequantize(q, params).data<float>(), ElementsAre(1, 2, 4, 6, -1, -2, -4, -6));
 }
 
+TEST(QuantizeTest, BlocksAlongTheSummedAxisOfAProduct) {
+  // [5 rows, 2 columns], blocks of 2 rows: rows 0-1, 2-3 and the short 4; a scale for each block and column.
+  const QuantParams params{.type = QuantType::kInt4,
+                           .axis = 0,
+                           .block = 2,
+                           .scales = {1, 2, 4, 8, 16, 32},
+                           .zero_points = {0, 0, 0, 0, 0, 1}};
+  const Tensor x = Tensor::of<float>({5, 2}, {1, 4, -3, 16, 8, 8, -100, 0, 16, 32});
+  const Tensor q = quantize(x, params);
+  EXPECT_EQ(q.type(), DataType::kInt4);
+  // Codes 1 2 | -3 7 | 2 1 | -8 0 | 1 2, the first of each pair in the low bits.
+  EXPECT_EQ(q.byte_size(), 5U);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(q.bytes());
+  EXPECT_THAT(std::vector<int>(bytes, bytes + 5), ElementsAre(0x21, 0x7D, 0x12, 0x08, 0x21));
+  EXPECT_THAT(dequantize(q, params).data<float>(), ElementsAre(1, 4, -3, 14, 8, 8, -32, 0, 16, 32));
+  EXPECT_EQ(scale_shape(x.shape(), params.grouping()), (Shape{3, 2}));
+}
+
+TEST(QuantizeTest, BlocksAlongTheLastAxis) {
+  const QuantParams params{
+      .type = QuantType::kUint2, .axis = 1, .block = 2, .scales = {1, 10, 2, 20}, .zero_points = {1, 0, 1, 3}};
+  const Tensor x = Tensor::of<float>({2, 3}, {-1, 2, 20, 2, -2, -60});
+  const Tensor q = quantize(x, params);
+  // Codes 0 3 2 2 | 0 0
+  const auto* bytes = reinterpret_cast<const uint8_t*>(q.bytes());
+  EXPECT_THAT(std::vector<int>(bytes, bytes + q.byte_size()), ElementsAre(0b10101100, 0b00000000));
+  EXPECT_THAT(dequantize(q, params).data<float>(), ElementsAre(-1, 2, 20, 2, -2, -60));
+}
+
+TEST(QuantizeTest, LargeTensorsOfPackedTypesComeBackChunkByChunk) {
+  const QuantParams params{.type = QuantType::kInt2, .scales = {1}, .zero_points = {0}};
+  Tensor x(DataType::kFloat32, {3, 20001});
+  const auto values = x.mutable_data<float>();
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * 7 % 4) - 2;
+  const Tensor back = dequantize(quantize(x, params), params);
+  EXPECT_TRUE(std::equal(values.begin(), values.end(), back.data<float>().begin()));
+}
+
+TEST(QuantizeTest, SmallFloatsRoundToTheNearestCode) {
+  const QuantParams params{.type = QuantType::kFloat4e2m1, .axis = 0, .scales = {1, 0.5F}, .zero_points = {0, 0}};
+  const Tensor x = Tensor::of<float>({2, 3}, {2.4F, -5.5F, 0.2F, 1.2F, 9, -0.13F});
+  // Values of float4e2m1: 0 0.5 1 1.5 2 3 4 6.
+  EXPECT_THAT(dequantize(quantize(x, params), params).data<float>(), ElementsAre(2, -6, 0, 1, 3, -0.25F));
+}
+
+TEST(ChooseParamsTest, FloatingPointTypesAreSymmetricWhateverIsAsked) {
+  const ScaleZeroPoint p = choose_params({-1, 896}, {.type = QuantType::kFloat8e4m3fn});
+  EXPECT_EQ(p.scale, 2);
+  EXPECT_EQ(p.zero_point, 0);
+}
+
 TEST(ChooseWeightParamsTest, EachChannelItsOwnScaleAndDeadChannelsOne) {
   const Tensor w = Tensor::of<float>({3, 2}, {127, -63.5F, 0, 0, -254, 1});
-  const QuantParams params = choose_weight_params(w, {.type = QuantType::kInt8, .symmetric = true}, 0);
+  const QuantParams params = choose_weight_params(w, {.type = QuantType::kInt8, .symmetric = true}, {.axis = 0});
   EXPECT_THAT(params.scales, ElementsAre(1, 1, 2));
   EXPECT_THAT(params.zero_points, ElementsAre(0, 0, 0));
-  const QuantParams whole = choose_weight_params(w, {.type = QuantType::kInt8, .symmetric = true}, std::nullopt);
+  const QuantParams whole = choose_weight_params(w, {.type = QuantType::kInt8, .symmetric = true}, {});
   EXPECT_THAT(whole.scales, ElementsAre(2));
+}
+
+TEST(ChooseWeightParamsTest, LeastSquaredErrorClipsAnOutlierOfManyValues) {
+  // uint2 around 2: codes -2..1. Values +-1 a hundred times and one of 2: with the extremes' scale 2 every 1 becomes 0
+  // (halves go to even), an error of 100; clipping to scale 1 leaves an error of 1.
+  Tensor w(DataType::kFloat32, {1, 101});
+  const auto values = w.mutable_data<float>();
+  for (size_t i = 0; i < values.size(); ++i) values[i] = i % 2 == 0 ? 1.0F : -1.0F;
+  values[7] = 2;
+  const Scheme extremes{.type = QuantType::kUint2, .symmetric = true};
+  Scheme fitted = extremes;
+  fitted.fit = WeightFit::kSquaredError;
+  EXPECT_THAT(choose_weight_params(w, extremes, {.axis = 0}).scales, ElementsAre(2));
+  const QuantParams params = choose_weight_params(w, fitted, {.axis = 0});
+  EXPECT_NEAR(params.scales[0], 1, 0.041);  // fractions are 0.04 apart
+  EXPECT_THAT(params.zero_points, ElementsAre(2));
+}
+
+TEST(ChooseWeightParamsTest, LeastSquaredErrorIsFoundForEachBlock) {
+  // [2 columns, 64 rows] the other way round: blocks of 32 rows, columns side by side, so that groups interleave.
+  Tensor w(DataType::kFloat32, {64, 2});
+  const auto values = w.mutable_data<float>();
+  for (size_t row = 0; row < 64; ++row) {
+    values[2 * row] = row == 3 ? 14.0F : row % 2 == 0 ? 1.0F : -1.0F;  // first block: an outlier
+    values[2 * row + 1] = static_cast<float>(row % 8);                 // exact at scale 1
+  }
+  const Scheme scheme{.type = QuantType::kInt4, .symmetric = true, .fit = WeightFit::kSquaredError};
+  const QuantParams params = choose_weight_params(w, scheme, {.axis = 0, .block = 32});
+  ASSERT_EQ(params.scales.size(), 4U);
+  EXPECT_LT(params.scales[0], 2);  // 14 / 7 would round every 1 to 0
+  EXPECT_EQ(params.scales[1], 1);
+  EXPECT_FLOAT_EQ(params.scales[2], 1.0F / 7);
+  EXPECT_EQ(params.scales[3], 1);
 }
 
 }  // namespace

@@ -1,21 +1,41 @@
 #include "lib/quant/quant_type.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lib/base/error.h"
 #include "lib/quant/calibrator_spec.h"
+#include "lib/quant/quant_params.h"
 
 namespace narrow::quant {
 namespace {
 
 TEST(QuantTypeTest, RowsHoldWhatTheirBitsSay) {
   for (const QuantTypeRow& r : quant_types()) {
-    EXPECT_EQ(r.qmax - r.qmin, (int64_t{1} << r.bits) - 1) << r.name;
+    if (!r.is_float) {
+      EXPECT_EQ(r.qmax - r.qmin, (int64_t{1} << r.bits) - 1) << r.name;
+    }
+    EXPECT_EQ(data_type_bits(r.storage), r.bits) << r.name;
     EXPECT_EQ(r.is_signed, r.qmin < 0) << r.name;
     EXPECT_EQ(data_type_name(r.storage), r.name);
     EXPECT_EQ(quant_type_from_name(r.name), r.type);
     EXPECT_EQ(quant_type_of_storage(r.storage), r.type);
+  }
+}
+
+TEST(QuantTypeTest, FloatingPointTypesEndAtTheirLargestFiniteValue) {
+  for (const QuantTypeRow& r : quant_types()) {
+    if (!r.is_float) continue;
+    const Tensor largest = Tensor::of<float>({2}, {static_cast<float>(r.qmin), static_cast<float>(r.qmax)});
+    const QuantParams params{.type = r.type, .scales = {1}, .zero_points = {0}};
+    EXPECT_THAT(dequantize(quantize(largest, params), params).data<float>(),
+                testing::ElementsAre(static_cast<float>(r.qmin), static_cast<float>(r.qmax)))
+        << r.name;
+    const Tensor beyond = Tensor::of<float>({1}, {static_cast<float>(r.qmax) * 4});
+    EXPECT_THAT(dequantize(quantize(beyond, params), params).data<float>(),
+                testing::ElementsAre(static_cast<float>(r.qmax)))
+        << r.name;
   }
 }
 

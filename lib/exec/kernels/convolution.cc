@@ -46,7 +46,8 @@ class OnednnConvolution final : public Kernel {
       const Tensor residual = std::move(inputs.back());
       outputs[0] = convolution(window, epilogue_).run(source, residual, workspace);
     } else {
-      outputs[0] = add_broadcast(convolution(window, {}).run(source, Tensor(), workspace), inputs.back(), workspace);
+      const Tensor sum = convolution(window, {}).run(source, Tensor(), workspace);
+      outputs[0] = add_and_clamp(sum, inputs.back(), epilogue_.clamp, workspace);
     }
   }
   LayoutUse layout_use() const override { return LayoutUse::kChannelsLast; }
@@ -56,19 +57,6 @@ class OnednnConvolution final : public Kernel {
   }
 
  private:
-  // The Add of the group broadcasts: nothing that oneDNN fuses.
-  Tensor add_broadcast(const Tensor& sum, const Tensor& residual, Workspace& workspace) const {
-    const Tensor left = to_layout(sum, Layout::kPlain);
-    const Tensor right = to_layout(residual, Layout::kPlain);
-    const std::array<const Tensor*, 2> operands{&left, &right};
-    Tensor result = workspace.allocate(DataType::kFloat32, broadcast_shape(operands));
-    const BroadcastLoops loops = broadcast_loops(operands, result.shape(), Layout::kPlain);
-    const onednn::Clamp clamp = epilogue_.clamp;
-    broadcast_binary(loops, left.data<float>().data(), right.data<float>().data(), result.mutable_data<float>().data(),
-                     [clamp](float x, float y) { return std::min(std::max(x + y, clamp.low), clamp.high); });
-    return result;
-  }
-
   const onednn::Convolution& convolution(const Window& window, const Epilogue& epilogue) const {
     const std::lock_guard lock(mutex_);
     return cached(convolutions_, {window.pads_begin, window.pads_end, epilogue.add_residual}, [&] {
@@ -79,6 +67,7 @@ class OnednnConvolution final : public Kernel {
                                                                            .groups = groups_,
                                                                            .clamp = epilogue.clamp,
                                                                            .add_residual = epilogue.add_residual,
+                                                                           .activations = epilogue.activations,
                                                                            .requantize = std::nullopt},
                                                    weights_, bias_);
     });
@@ -120,6 +109,17 @@ KernelPtr make_reference(const KernelRequest& request, Operand weight, Operand b
 }
 
 }  // namespace
+
+Tensor add_and_clamp(const Tensor& sum, const Tensor& residual, const onednn::Clamp& clamp, Workspace& workspace) {
+  const Tensor left = to_layout(sum, Layout::kPlain);
+  const Tensor right = to_layout(residual, Layout::kPlain);
+  const std::array<const Tensor*, 2> operands{&left, &right};
+  Tensor result = workspace.allocate(DataType::kFloat32, broadcast_shape(operands));
+  const BroadcastLoops loops = broadcast_loops(operands, result.shape(), Layout::kPlain);
+  broadcast_binary(loops, left.data<float>().data(), right.data<float>().data(), result.mutable_data<float>().data(),
+                   [&clamp](float x, float y) { return std::min(std::max(x + y, clamp.low), clamp.high); });
+  return result;
+}
 
 bool convolution_takes_epilogue(const KernelRequest& request) {
   const Operand weight(request, 1);

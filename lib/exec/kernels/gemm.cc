@@ -43,22 +43,48 @@ Tensor bias_row(const Tensor& c, int64_t columns, float beta) {
   return result;
 }
 
-class OnednnMatmul final : public Kernel {
+class DenseProduct final : public Kernel {
  public:
-  OnednnMatmul(std::unique_ptr<const onednn::Matmul> matmul, bool has_weights)
-      : matmul_(std::move(matmul)), has_weights_(has_weights) {}
+  DenseProduct(const DenseConstants& constants, const Epilogue& epilogue)
+      : clamp_(epilogue.clamp),
+        adds_(epilogue.add_residual),
+        product_(spec(constants, epilogue), constants.weights, constants.bias) {
+    Epilogue alone;
+    if (adds_)
+      bare_ = std::make_unique<const onednn::Matmul>(spec(constants, alone), constants.weights, constants.bias);
+  }
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
     const Tensor& a = required(inputs, 0);
     if (a.type() != DataType::kFloat32) {
       throw Error(ErrorKind::kModel, "operands of types {} and float32", data_type_name(a.type()));
     }
-    outputs[0] = matmul_->run(a, has_weights_ ? Tensor() : required(inputs, 1), workspace);
+    if (!adds_) {
+      outputs[0] = product_.run(a, Tensor(), workspace);
+      return;
+    }
+    const Tensor& residual = required(inputs, inputs.size() - 1);
+    if (residual.type() == DataType::kFloat32 && residual.shape() == product_.result_shape(a.shape())) {
+      outputs[0] = product_.run(a, Tensor(), workspace, residual);
+    } else {
+      outputs[0] = add_and_clamp(bare_->run(a, Tensor(), workspace), residual, clamp_, workspace);
+    }
   }
-  std::string implementation() const override { return "onednn:" + matmul_->implementation(); }
+  std::string implementation() const override { return "onednn:" + product_.implementation(); }
 
  private:
-  std::unique_ptr<const onednn::Matmul> matmul_;
-  bool has_weights_;
+  static onednn::MatmulSpec spec(const DenseConstants& constants, const Epilogue& epilogue) {
+    return {.transpose_a = constants.transpose_a,
+            .transpose_b = constants.transpose_b,
+            .clamp = epilogue.clamp,
+            .add_residual = epilogue.add_residual,
+            .activations = epilogue.activations,
+            .requantize = std::nullopt};
+  }
+
+  onednn::Clamp clamp_;
+  bool adds_;
+  onednn::Matmul product_;
+  std::unique_ptr<const onednn::Matmul> bare_;  // for a residual that broadcasts
 };
 
 Tensor transposed(const Tensor& tensor, bool wanted, Workspace& workspace) {
@@ -113,49 +139,45 @@ Tensor matrix_product(const Tensor& a, const Tensor& b, const onednn::Matmul& fa
   return result;
 }
 
-bool gemm_takes_epilogue(const KernelRequest& request) {
+bool dense_takes_epilogue(const KernelRequest& request) {
   const Operand b(request, 1);
-  const Operand c(request, 2);
   if (!is_float_matrix(b.constant())) return false;
+  if (request.node->op_type() == "MatMul") return true;
+  const Operand c(request, 2);
   if (!c.present()) return true;
   const GemmAttributes attributes = gemm_attributes(*request.node);
   const int64_t columns = b.constant().shape()[attributes.transpose_b ? 0 : 1];
   return c.constant().defined() && bias_row(c.constant(), columns, attributes.beta).defined();
 }
 
-KernelPtr make_gemm_with(const KernelRequest& request, const Epilogue& epilogue) {
-  if (!gemm_takes_epilogue(request)) {
-    ensure(epilogue == Epilogue(), "this Gemm has no epilogue");
-    return make_general_gemm(request);
-  }
+DenseConstants dense_constants(const KernelRequest& request) {
+  const Operand b(request, 1);
+  if (request.node->op_type() == "MatMul") return {.weights = b.constant(), .bias = {}};
   const GemmAttributes attributes = gemm_attributes(*request.node);
-  const Operand b_operand(request, 1);
-  const Tensor& b = b_operand.constant();
   const Operand c(request, 2);
-  const int64_t columns = b.shape()[attributes.transpose_b ? 0 : 1];
-  return std::make_unique<OnednnMatmul>(
-      std::make_unique<onednn::Matmul>(onednn::MatmulSpec{.transpose_a = attributes.transpose_a,
-                                                          .transpose_b = attributes.transpose_b,
-                                                          .clamp = epilogue.clamp,
-                                                          .requantize = std::nullopt},
-                                       scaled(b, attributes.alpha),
-                                       c.present() ? bias_row(c.constant(), columns, attributes.beta) : Tensor()),
-      /*has_weights=*/true);
+  const int64_t columns = b.constant().shape()[attributes.transpose_b ? 0 : 1];
+  return {.weights = scaled(b.constant(), attributes.alpha),
+          .bias = c.present() ? bias_row(c.constant(), columns, attributes.beta) : Tensor(),
+          .transpose_a = attributes.transpose_a,
+          .transpose_b = attributes.transpose_b};
+}
+
+KernelPtr make_dense(const DenseConstants& constants, const Epilogue& epilogue) {
+  return std::make_unique<DenseProduct>(constants, epilogue);
 }
 
 KernelPtr make_gemm(const KernelRequest& request) {
   if (request.opset < 7 && graph::int_attribute(*request.node, "broadcast", 0) == 0 && request.node->input_size() > 2) {
     refuse(request, "C of opset 6 and older without the broadcast attribute");
   }
-  return make_gemm_with(request, {});
+  return dense_takes_epilogue(request) ? make_dense(dense_constants(request), {}) : make_general_gemm(request);
 }
 
 KernelPtr make_matmul(const KernelRequest& request) {
   const Operand b(request, 1);
   if (const Tensor& weights = b.constant();
       weights.defined() && weights.type() == DataType::kFloat32 && weights.rank() >= 2 && weights.size() > 0) {
-    return std::make_unique<OnednnMatmul>(std::make_unique<onednn::Matmul>(onednn::MatmulSpec(), weights, Tensor()),
-                                          /*has_weights=*/true);
+    return make_dense({.weights = weights, .bias = {}}, {});
   }
   const std::shared_ptr<const onednn::Matmul> fast = std::make_shared<onednn::Matmul>(onednn::MatmulSpec());
   return kernel_of([a_operand = Operand(request, 0), b, fast](std::span<Tensor> inputs, std::span<Tensor> outputs,

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "lib/exec/kernels/families.h"
+#include "lib/exec/kernels/row_loops.h"
 #include "lib/exec/kernels/support.h"
 #include "lib/exec/window.h"
 
@@ -108,6 +109,16 @@ void normalize_rows(const RowSpec& spec, const Tensor& x, const Tensor& scale, c
   parallel_for(spec.rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const T* line = from + row * width;
+      if constexpr (std::is_same_v<T, float>) {
+        if (a_step == 1 && (b == nullptr || b_step == 1)) {
+          const RowMoments found = row_moments(line, static_cast<size_t>(width), spec.centred);
+          const double inverse = 1 / std::sqrt(found.variance + spec.epsilon);
+          normalize_row(line, found.mean, inverse, a, b, to + row * width, static_cast<size_t>(width));
+          if (means != nullptr) means[row] = static_cast<float>(found.mean);
+          if (inverses != nullptr) inverses[row] = static_cast<float>(inverse);
+          continue;
+        }
+      }
       auto [mean, variance] = moments(line, width);
       if (!spec.centred) variance += mean * mean;
       if (!spec.centred) mean = 0;

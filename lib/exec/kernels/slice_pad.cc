@@ -3,6 +3,7 @@
 
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/strided.h"
+#include "lib/exec/layout.h"
 #include "lib/tensor/convert.h"
 
 namespace narrow::exec {
@@ -28,7 +29,7 @@ Tensor sliced(const Tensor& input, SliceArguments arguments, Workspace& workspac
     throw Error(ErrorKind::kModel, "starts, ends, axes and steps have different lengths");
   }
   Shape shape = input.shape();
-  std::vector<int64_t> strides = dense_strides(shape);
+  std::vector<int64_t> strides = element_strides(input);
   int64_t offset = 0;
   for (size_t i = 0; i < starts.size(); ++i) {
     const auto axis = static_cast<size_t>(normalize_axis(axes[i], input.rank()));
@@ -46,12 +47,10 @@ Tensor sliced(const Tensor& input, SliceArguments arguments, Workspace& workspac
     if (shape[axis] > 0) offset += begin * strides[axis];
     strides[axis] = shape[axis] > 1 ? strides[axis] * step : 0;
   }
-  Tensor result = workspace.allocate(input.type(), shape);
-  if (result.size() == 0) return result;
+  if (element_count(shape) == 0) return workspace.allocate(input.type(), shape, input.layout());
   const size_t width = static_cast<size_t>(data_type_bits(input.type())) / 8;
-  copy_strided(input.type(), input.bytes() + static_cast<size_t>(offset) * width, strides, result.mutable_bytes(),
-               shape);
-  return result;
+  return strided_tensor(input.type(), input.bytes() + static_cast<size_t>(offset) * width, strides, shape,
+                        input.layout(), workspace);
 }
 
 enum class PadMode { kConstant, kReflect, kEdge, kWrap };
@@ -105,19 +104,23 @@ Padding padding_of(const std::vector<int64_t>& pads, std::vector<int64_t> axes, 
   return padding;
 }
 
+// Both tensors are in one order of memory, and so is everything here.
 template <class U>
-void pad_constant(const Tensor& input, const Padding& padding, U value, Tensor& output) {
+void pad_constant(const Tensor& input, Padding padding, U value, Tensor& output) {
+  padding.begin = in_memory_order(std::move(padding.begin), input.layout());
+  padding.end = in_memory_order(std::move(padding.end), input.layout());
+  const Shape input_shape = memory_shape(input.shape(), input.layout());
   U* to = mutable_elements<U>(output);
   std::fill(to, to + output.size(), value);
   // The part of the input that is not cut away, and where it goes.
   Shape extents;
   int64_t from_offset = 0;
   int64_t to_offset = 0;
-  const std::vector<int64_t> from_strides = dense_strides(input.shape());
-  const std::vector<int64_t> to_strides = dense_strides(output.shape());
+  const std::vector<int64_t> from_strides = dense_strides(input_shape);
+  const std::vector<int64_t> to_strides = dense_strides(memory_shape(output.shape(), output.layout()));
   for (size_t axis = 0; axis < input.rank(); ++axis) {
     const int64_t first = std::max<int64_t>(0, -padding.begin[axis]);
-    const int64_t last = input.shape()[axis] - std::max<int64_t>(0, -padding.end[axis]);
+    const int64_t last = input_shape[axis] - std::max<int64_t>(0, -padding.end[axis]);
     if (last <= first) return;
     extents.push_back(last - first);
     from_offset += first * from_strides[axis];
@@ -125,7 +128,7 @@ void pad_constant(const Tensor& input, const Padding& padding, U value, Tensor& 
   }
   const Tensor* source = &input;
   Tensor cut;
-  if (extents != input.shape()) {
+  if (extents != input_shape) {
     cut = Tensor(input.type(), extents);
     copy_strided(input.type(), input.bytes() + static_cast<size_t>(from_offset) * sizeof(U), from_strides,
                  cut.mutable_bytes(), extents);
@@ -168,9 +171,11 @@ KernelPtr make_slice(const KernelRequest& request) {
                                    .ends = graph::ints_attribute(*request.node, "ends"),
                                    .axes = graph::ints_attribute(*request.node, "axes"),
                                    .steps = {}};
-    return kernel_of([arguments](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-      outputs[0] = sliced(required(inputs, 0), arguments, workspace);
-    });
+    return kernel_of(
+        [arguments](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+          outputs[0] = sliced(required(inputs, 0), arguments, workspace);
+        },
+        LayoutUse::kAny);
   }
   return kernel_of(
       [starts = Operand(request, 1), ends = Operand(request, 2), axes = Operand(request, 3),
@@ -181,7 +186,8 @@ KernelPtr make_slice(const KernelRequest& request) {
                              .axes = axes_of(axes, {}, inputs),
                              .steps = axes_of(steps, {}, inputs)},
                             workspace);
-      });
+      },
+      LayoutUse::kAny);
 }
 
 KernelPtr make_pad(const KernelRequest& request) {
@@ -192,28 +198,30 @@ KernelPtr make_pad(const KernelRequest& request) {
   const Operand pads = as_attributes ? Operand() : Operand(request, 1);
   const Operand value = as_attributes ? Operand() : Operand(request, 2);
   const Operand axes = request.opset < 18 ? Operand() : Operand(request, 3);
-  return kernel_of([=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& input = required(inputs, 0);
-    const auto amounts = as_attributes ? attribute : int_list(pads.required_in(inputs));
-    const Padding padding = padding_of(amounts, axes_of(axes, {}, inputs), input.rank());
-    Shape shape = input.shape();
-    for (size_t axis = 0; axis < shape.size(); ++axis) {
-      shape[axis] = std::max<int64_t>(0, shape[axis] + padding.begin[axis] + padding.end[axis]);
-    }
-    outputs[0] = workspace.allocate(input.type(), shape);
-    dispatch_width(input.type(), [&]<class U>() {
-      if (mode != PadMode::kConstant) return pad_by_source<U>(input, padding, mode, outputs[0]);
-      U fill{};
-      if (as_attributes) {
-        const Tensor given = convert_elements(Tensor::scalar(attribute_value), input.type(), workspace);
-        fill = elements<U>(given)[0];
-      } else if (const Tensor& given = value.in(inputs); given.defined()) {
-        if (given.type() != input.type() || given.size() != 1) throw Error(ErrorKind::kModel, "wrong pad value");
-        fill = elements<U>(given)[0];
-      }
-      pad_constant<U>(input, padding, fill, outputs[0]);
-    });
-  });
+  return kernel_of(
+      [=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& input = required(inputs, 0);
+        const auto amounts = as_attributes ? attribute : int_list(pads.required_in(inputs));
+        const Padding padding = padding_of(amounts, axes_of(axes, {}, inputs), input.rank());
+        Shape shape = input.shape();
+        for (size_t axis = 0; axis < shape.size(); ++axis) {
+          shape[axis] = std::max<int64_t>(0, shape[axis] + padding.begin[axis] + padding.end[axis]);
+        }
+        outputs[0] = workspace.allocate(input.type(), shape, input.layout());
+        dispatch_width(input.type(), [&]<class U>() {
+          if (mode != PadMode::kConstant) return pad_by_source<U>(input, padding, mode, outputs[0]);
+          U fill{};
+          if (as_attributes) {
+            const Tensor given = convert_elements(Tensor::scalar(attribute_value), input.type(), workspace);
+            fill = elements<U>(given)[0];
+          } else if (const Tensor& given = value.in(inputs); given.defined()) {
+            if (given.type() != input.type() || given.size() != 1) throw Error(ErrorKind::kModel, "wrong pad value");
+            fill = elements<U>(given)[0];
+          }
+          pad_constant<U>(input, padding, fill, outputs[0]);
+        });
+      },
+      mode == PadMode::kConstant ? LayoutUse::kAny : LayoutUse::kPlain);
 }
 
 }  // namespace narrow::exec

@@ -1,7 +1,10 @@
 // Softmax, LogSoftmax and Hardmax.
+#include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "lib/exec/kernels/families.h"
+#include "lib/exec/kernels/row_loops.h"
 #include "lib/exec/kernels/support.h"
 
 namespace narrow::exec {
@@ -23,7 +26,7 @@ Rows rows_of(const Tensor& x, int64_t wanted_axis, bool flattens) {
 }
 
 template <class T>
-void softmax_row(const T* x, T* y, int64_t count, int64_t step, bool logarithm) {
+void any_softmax_row(const T* x, T* y, int64_t count, int64_t step, bool logarithm) {
   T largest = -std::numeric_limits<T>::infinity();
   for (int64_t i = 0; i < count; ++i) largest = std::max(largest, x[i * step]);
   T sum = 0;
@@ -68,7 +71,11 @@ KernelPtr by_row(const KernelRequest& request, RowFunction function) {
 KernelPtr make_softmax(const KernelRequest& request) {
   const bool logarithm = request.node->op_type() == "LogSoftmax";
   return by_row(request, [logarithm](const auto* x, auto* y, int64_t count, int64_t step) {
-    softmax_row(x, y, count, step, logarithm);
+    if constexpr (std::is_same_v<decltype(x), const float*>) {
+      const bool plain = step == 1 && !logarithm && std::all_of(x, x + count, [](float v) { return std::isfinite(v); });
+      if (plain) return softmax_row(x, y, static_cast<size_t>(count));
+    }
+    any_softmax_row(x, y, count, step, logarithm);
   });
 }
 

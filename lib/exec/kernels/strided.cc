@@ -1,6 +1,9 @@
 #include "lib/exec/kernels/strided.h"
 
+#include <memory>
 #include <type_traits>
+
+#include "lib/exec/layout.h"
 
 namespace narrow::exec {
 namespace {
@@ -105,17 +108,60 @@ void scatter_strided(DataType type, const std::byte* from, const Shape& extents,
   move_rows(type, Views<const std::byte, std::byte>{.dense = from, .strided = to}, extents, strides, scatter);
 }
 
-Tensor permuted(const Tensor& input, const std::vector<int64_t>& order, Workspace& workspace) {
-  const std::vector<int64_t> strides = dense_strides(input.shape());
+std::vector<int64_t> in_memory_order(std::vector<int64_t> by_axis, Layout layout) {
+  return memory_shape(by_axis, layout);
+}
+
+std::vector<int64_t> element_strides(const Tensor& tensor) {
+  const std::vector<int64_t> in_memory = dense_strides(memory_shape(tensor.shape(), tensor.layout()));
+  std::vector<int64_t> strides(tensor.rank());
+  for (size_t axis = 0; axis < strides.size(); ++axis) {
+    strides[axis] = in_memory[memory_axis(axis, tensor.rank(), tensor.layout())];
+  }
+  return strides;
+}
+
+Tensor strided_tensor(DataType type, const std::byte* from, const std::vector<int64_t>& strides, const Shape& shape,
+                      Layout layout, Workspace& workspace) {
+  Tensor result = workspace.allocate(type, shape, layout);
+  copy_strided(type, from, in_memory_order(strides, layout), result.mutable_bytes(), memory_shape(shape, layout));
+  return result;
+}
+
+namespace {
+
+// The same bytes in the same places, read as another shape in another order.
+Tensor rearranged(const Tensor& input, Shape shape, Layout layout) {
+  return {input.type(), std::move(shape), layout, std::make_shared<const Tensor>(input), input.bytes(), false};
+}
+
+// Whether elements at these strides lie as a tensor of this shape and order stores them.
+bool lies_as(const Shape& shape, const std::vector<int64_t>& strides, Layout layout) {
+  if (layout == Layout::kChannelsLast && shape.size() < 3) return false;
+  const Shape extents = memory_shape(shape, layout);
+  const std::vector<int64_t> steps = in_memory_order(strides, layout);
+  const std::vector<int64_t> dense = dense_strides(extents);
+  for (size_t i = 0; i < extents.size(); ++i) {
+    if (extents[i] != 1 && steps[i] != dense[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Tensor permuted(const Tensor& input, const std::vector<int64_t>& order, Workspace& workspace, Layout allowed) {
+  const std::vector<int64_t> strides = element_strides(input);
   Shape shape;
   std::vector<int64_t> steps;
   for (const int64_t axis : order) {
     shape.push_back(input.shape()[static_cast<size_t>(axis)]);
     steps.push_back(strides[static_cast<size_t>(axis)]);
   }
-  Tensor result = workspace.allocate(input.type(), shape);
-  copy_strided(input.type(), input.bytes(), steps, result.mutable_bytes(), shape);
-  return result;
+  if (lies_as(shape, steps, Layout::kPlain)) return rearranged(input, shape, Layout::kPlain);
+  if (allowed == Layout::kChannelsLast && lies_as(shape, steps, Layout::kChannelsLast)) {
+    return rearranged(input, shape, Layout::kChannelsLast);
+  }
+  return strided_tensor(input.type(), input.bytes(), steps, shape, Layout::kPlain, workspace);
 }
 
 }  // namespace narrow::exec

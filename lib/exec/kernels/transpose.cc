@@ -18,16 +18,18 @@ void check_permutation(const std::vector<int64_t>& order, size_t rank) {
 }  // namespace
 
 KernelPtr make_transpose(const KernelRequest& request) {
-  return kernel_of([perm = graph::ints_attribute(*request.node, "perm")](
-                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& input = required(inputs, 0);
-    std::vector<int64_t> order = perm;
-    if (order.empty()) {
-      for (size_t axis = input.rank(); axis-- > 0;) order.push_back(static_cast<int64_t>(axis));
-    }
-    check_permutation(order, input.rank());
-    outputs[0] = permuted(input, order, workspace);
-  });
+  return kernel_of(
+      [perm = graph::ints_attribute(*request.node, "perm")](std::span<Tensor> inputs, std::span<Tensor> outputs,
+                                                            Workspace& workspace) {
+        const Tensor& input = required(inputs, 0);
+        std::vector<int64_t> order = perm;
+        if (order.empty()) {
+          for (size_t axis = input.rank(); axis-- > 0;) order.push_back(static_cast<int64_t>(axis));
+        }
+        check_permutation(order, input.rank());
+        outputs[0] = permuted(input, order, workspace, Layout::kChannelsLast);
+      },
+      LayoutUse::kAny);
 }
 
 KernelPtr make_depth_to_space(const KernelRequest& request) {

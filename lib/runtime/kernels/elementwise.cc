@@ -224,6 +224,29 @@ void binary_impl(const BinaryStep& step, const uint8_t* a, OperandStep a_step, c
   }
 }
 
+#if HWY_TARGET <= HWY_AVX3_DL
+// The table is in four registers; a permutation takes two of them, chosen by 7 bits of the index.
+HWY_INLINE __m512i look_up(const __m512i* table, __m512i index) {
+  const __m512i low = _mm512_permutex2var_epi8(table[0], index, table[1]);
+  const __m512i high = _mm512_permutex2var_epi8(table[2], index, table[3]);
+  return _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high);
+}
+
+void look_up_impl(const Table& table, const uint8_t* q, uint8_t* y, size_t count) {
+  constexpr size_t kWidth = 64;
+  const __m512i parts[4] = {_mm512_loadu_si512(table.data()), _mm512_loadu_si512(table.data() + kWidth),
+                            _mm512_loadu_si512(table.data() + 2 * kWidth),
+                            _mm512_loadu_si512(table.data() + 3 * kWidth)};
+  size_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) _mm512_storeu_si512(y + i, look_up(parts, _mm512_loadu_si512(q + i)));
+  for (; i < count; ++i) y[i] = table[q[i]];
+}
+#else
+void look_up_impl(const Table& table, const uint8_t* q, uint8_t* y, size_t count) {
+  for (size_t i = 0; i < count; ++i) y[i] = table[q[i]];
+}
+#endif
+
 }  // namespace narrow::runtime::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -233,6 +256,7 @@ namespace narrow::runtime {
 HWY_EXPORT(quantize_impl);
 HWY_EXPORT(dequantize_impl);
 HWY_EXPORT(binary_impl);
+HWY_EXPORT(look_up_impl);
 
 void quantize_elements(const Affine8& params, const float* x, Byte* q, size_t count) {
   HWY_DYNAMIC_DISPATCH(quantize_impl)(params, x, q, count);
@@ -248,7 +272,7 @@ void binary_elements(const BinaryStep& step, const Byte* a, OperandStep a_step, 
 }
 
 void look_up_elements(const Table& table, const Byte* q, Byte* y, size_t count) {
-  for (size_t i = 0; i < count; ++i) y[i] = table[q[i]];
+  HWY_DYNAMIC_DISPATCH(look_up_impl)(table, q, y, count);
 }
 
 }  // namespace narrow::runtime

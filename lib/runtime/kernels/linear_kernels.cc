@@ -3,6 +3,7 @@
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
 #include "lib/runtime/ref/elementwise.h"
+#include "lib/tensor/packed.h"
 
 namespace narrow::runtime {
 namespace {
@@ -70,7 +71,10 @@ class PlainLinearKernel : public exec::Kernel {
     outputs[0] = direction_ == Direction::kQuantize ? quant::quantize(inputs[0], params_)
                                                     : quant::dequantize(inputs[0], params_);
   }
-  exec::LayoutUse layout_use() const override { return params_.axis ? exec::LayoutUse::kPlain : exec::LayoutUse::kAny; }
+  exec::LayoutUse layout_use() const override {
+    const bool packed = is_packed(quant::row(params_.type).storage);  // has no other order
+    return params_.axis || packed ? exec::LayoutUse::kPlain : exec::LayoutUse::kAny;
+  }
 
  private:
   // The rank may be known only now.
@@ -108,6 +112,28 @@ class TableKernel : public exec::Kernel {
   DataType result_;
 };
 
+class FloatTableKernel : public exec::Kernel {
+ public:
+  explicit FloatTableKernel(Tensor values) : values_(std::move(values)) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& x = inputs[0];
+    Tensor y = workspace.allocate(DataType::kFloat32, x.shape(), x.layout());
+    const Byte* source = bytes_of(x);
+    const float* values = values_.data<float>().data();
+    float* target = y.mutable_data<float>().data();
+    parallel_for(x.size(), kElementGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) target[i] = values[source[i]];
+    });
+    outputs[0] = std::move(y);
+  }
+  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kAny; }
+  std::string implementation() const override { return "table"; }
+
+ private:
+  Tensor values_;
+};
+
 }  // namespace
 
 exec::KernelPtr make_quantize(const quant::QuantParams& params, KernelChoice choice) {
@@ -122,6 +148,10 @@ exec::KernelPtr make_dequantize(const quant::QuantParams& params, KernelChoice c
 
 exec::KernelPtr make_table(const Table& table, DataType result) {
   return std::make_unique<TableKernel>(table, result);
+}
+
+exec::KernelPtr make_float_table(const Tensor& values) {
+  return std::make_unique<FloatTableKernel>(values);
 }
 
 Table make_function_table(const Affine8& from, const Affine8& to, const std::function<Tensor(const Tensor&)>& f) {

@@ -18,6 +18,9 @@ exec::KernelPtr make_dequantize(const quant::QuantParams& params, KernelChoice c
 /// y = table[x] for every element; the result has the storage type `result`.
 exec::KernelPtr make_table(const Table& table, DataType result);
 
+/// y = values[x as its bits], float32; `values` float32 [256].
+exec::KernelPtr make_float_table(const Tensor& values);
+
 /// y = quantize(f(dequantize(x))) for every byte x; `f` maps all 256 real values at once.
 Table make_function_table(const Affine8& from, const Affine8& to, const std::function<Tensor(const Tensor&)>& f);
 /// The table of the identity: changes parameters only.

@@ -8,6 +8,7 @@
 #include "lib/base/parallel.h"
 #include "lib/onednn/matmul.h"
 #include "lib/runtime/kernels/linear_kernels.h"
+#include "lib/runtime/kernels/sums_kernels.h"
 #include "lib/runtime/ref/products.h"
 
 namespace narrow::runtime {
@@ -136,6 +137,38 @@ bool all_equal(const std::vector<int32_t>& values) {
   return std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end();
 }
 
+void set_sums(const ProductGroup& group, SumsProduct& product) {
+  product.source = group.source;
+  product.source_zero_point = group.requantize.source_zero_point;
+  product.weight_zero_points = group.weight_zero_points;
+  product.end = {.destination = group.destination,
+                 .scales = group.requantize.weight_scales,
+                 .bias = group.bias,
+                 .clamp = group.clamp,
+                 .destination_scale = group.requantize.destination_scale,
+                 .destination_zero_point = group.requantize.destination_zero_point};
+  for (float& scale : product.end.scales) scale *= group.requantize.source_scale;
+}
+
+// Constant weights [K, N] or [N, K], each column with a zero point of its own.
+bool has_sums_form(const MatmulGroup& group) {
+  return group.weights.defined() && group.weights.rank() == 2 && !group.transpose_a;
+}
+
+Tensor transposed(const Tensor& weights) {
+  const int64_t rows = weights.shape()[1];
+  const int64_t columns = weights.shape()[0];
+  Tensor result(DataType::kInt8, {rows, columns});
+  const auto from = weights.data<int8_t>();
+  const auto to = result.mutable_data<int8_t>();
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
+      to[static_cast<size_t>(i * columns + j)] = from[static_cast<size_t>(j * rows + i)];
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 bool ProductGroup::symmetric_weights() const {
@@ -143,17 +176,24 @@ bool ProductGroup::symmetric_weights() const {
 }
 
 exec::KernelPtr make_convolution(ConvolutionGroup group, KernelChoice choice) {
-  if (choice == KernelChoice::kReference || !group.symmetric_weights()) {
-    return std::make_unique<ReferenceConvolution>(std::move(group));
-  }
-  return std::make_unique<FastConvolution>(std::move(group));
+  if (choice == KernelChoice::kReference) return std::make_unique<ReferenceConvolution>(std::move(group));
+  if (group.symmetric_weights()) return std::make_unique<FastConvolution>(std::move(group));
+  SumsConvolution convolution;
+  set_sums(group, convolution);
+  convolution.weights = std::move(group.weights);
+  convolution.window = std::move(group.window);
+  convolution.groups = group.groups;
+  return make_sums_convolution(std::move(convolution));
 }
 
 exec::KernelPtr make_matmul(MatmulGroup group, KernelChoice choice) {
-  if (choice == KernelChoice::kReference || !all_equal(group.weight_zero_points)) {
-    return std::make_unique<ReferenceMatmul>(std::move(group));
-  }
-  return std::make_unique<FastMatmul>(group);
+  const bool fast = choice == KernelChoice::kFast;
+  if (fast && all_equal(group.weight_zero_points)) return std::make_unique<FastMatmul>(group);
+  if (!fast || !has_sums_form(group)) return std::make_unique<ReferenceMatmul>(std::move(group));
+  SumsProduct product;
+  set_sums(group, product);
+  product.weights = group.transpose_b ? transposed(group.weights) : std::move(group.weights);
+  return make_sums_matmul(std::move(product));
 }
 
 }  // namespace narrow::runtime

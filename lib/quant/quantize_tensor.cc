@@ -1,0 +1,177 @@
+// Tensors to codes and back. Elements go through a small buffer, so that a large weight is never in memory twice.
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "lib/base/error.h"
+#include "lib/quant/element_groups.h"
+#include "lib/quant/quant_params.h"
+#include "lib/tensor/convert.h"
+#include "lib/tensor/packed.h"
+#include "lib/tensor/visit_type.h"
+
+namespace narrow::quant {
+namespace {
+
+constexpr size_t kChunk = size_t{1} << 14;  // elements; a multiple of what one packed byte holds
+
+using StoredTypes = TypeList<int8_t, uint8_t, int16_t, uint16_t, int32_t>;
+
+ElementGroups groups_of(const Tensor& tensor, const QuantParams& params) {
+  ensure(tensor.layout() == Layout::kPlain || !params.axis, "grouped parameters need the plain layout");
+  const ElementGroups groups(tensor.shape(), params.grouping());
+  ensure(params.scales.size() == groups.count() && params.zero_points.size() == groups.count(),
+         "as many scales and zero points as groups of elements");
+  return groups;
+}
+
+/// The integer of one element, with the limits of its type at hand.
+class Rounder {
+ public:
+  explicit Rounder(QuantType type)
+      : qmin_(static_cast<double>(row(type).qmin)), qmax_(static_cast<double>(row(type).qmax)) {}
+
+  int32_t operator()(float x, float scale, int32_t zero_point) const {
+    if (std::isnan(x)) return zero_point;
+    return static_cast<int32_t>(std::clamp(static_cast<double>(std::nearbyintf(x / scale)) + zero_point, qmin_, qmax_));
+  }
+
+ private:
+  double qmin_;
+  double qmax_;
+};
+
+/// Collects codes of a type that lies in memory otherwise than one element a byte or more, and writes them by the
+/// chunk.
+class CodeWriter {
+ public:
+  CodeWriter(DataType storage, std::byte* to) : storage_(storage), to_(to) {}
+
+  void add(float value) {  // floating-point types: the value; integers: the integer
+    values_[count_++] = value;
+    if (count_ == kChunk) flush();
+  }
+
+  void flush() {
+    const std::span<const float> values(values_.data(), count_);
+    if (is_packed(storage_)) {
+      fill_codes(values);
+      pack(storage_, std::span<const uint8_t>(codes_.data(), count_), to_);
+    } else {
+      encode_floats(storage_, values, to_);
+    }
+    to_ += storage_bytes(storage_, static_cast<int64_t>(count_));
+    count_ = 0;
+  }
+
+ private:
+  void fill_codes(std::span<const float> values) {
+    if (storage_ == DataType::kFloat4e2m1) {
+      encode_floats(storage_, values, reinterpret_cast<std::byte*>(codes_.data()));
+    } else {
+      std::transform(values.begin(), values.end(), codes_.begin(),
+                     [](float value) { return static_cast<uint8_t>(static_cast<int32_t>(value)); });
+    }
+  }
+
+  DataType storage_;
+  std::byte* to_;
+  size_t count_ = 0;
+  std::vector<float> values_ = std::vector<float>(kChunk);
+  std::vector<uint8_t> codes_ = std::vector<uint8_t>(kChunk);
+};
+
+/// The other way: one code after the other as a number.
+class CodeReader {
+ public:
+  CodeReader(DataType storage, const std::byte* from, int64_t count)
+      : storage_(storage), from_(from), left_(static_cast<size_t>(count)) {}
+
+  float next() {
+    if (at_ == held_) fill();
+    return values_[at_++];
+  }
+
+ private:
+  void fill() {
+    held_ = std::min(left_, kChunk);
+    left_ -= held_;
+    at_ = 0;
+    const std::span<float> values(values_.data(), held_);
+    if (is_packed(storage_)) {
+      unpack(storage_, from_, std::span<uint8_t>(codes_.data(), held_));
+      if (storage_ == DataType::kFloat4e2m1) {
+        decode_floats(storage_, reinterpret_cast<const std::byte*>(codes_.data()), values);
+      } else {
+        const bool is_signed = storage_ == DataType::kInt4 || storage_ == DataType::kInt2;
+        std::transform(codes_.begin(), codes_.begin() + static_cast<std::ptrdiff_t>(held_), values.begin(),
+                       [&](uint8_t code) { return static_cast<float>(is_signed ? static_cast<int8_t>(code) : code); });
+      }
+    } else {
+      decode_floats(storage_, from_, values);
+    }
+    from_ += storage_bytes(storage_, static_cast<int64_t>(held_));
+  }
+
+  DataType storage_;
+  const std::byte* from_;
+  size_t left_;
+  size_t held_ = 0;
+  size_t at_ = 0;
+  std::vector<float> values_ = std::vector<float>(kChunk);
+  std::vector<uint8_t> codes_ = std::vector<uint8_t>(kChunk);
+};
+
+/// body(element, scale, zero_point) over all elements, in the order of memory.
+template <class Body>
+void for_each_element(const ElementGroups& groups, const QuantParams& params, Body body) {
+  groups.for_each_run([&](const Run& run) {
+    for (size_t i = run.begin, group = run.group; i < run.end; ++i, group += run.step) {
+      body(i, params.scales[group], params.zero_points[group]);
+    }
+  });
+}
+
+}  // namespace
+
+Tensor quantize(const Tensor& real, const QuantParams& params) {
+  const ElementGroups groups = groups_of(real, params);
+  const QuantTypeRow& type = row(params.type);
+  Tensor result(type.storage, real.shape(), real.layout());
+  const auto source = real.data<float>();
+  const Rounder round(params.type);
+  const bool plain = visit_type(StoredTypes{}, type.storage, [&]<class Q>() {
+    const auto target = result.mutable_data<Q>();
+    for_each_element(groups, params, [&](size_t i, float scale, int32_t zero_point) {
+      target[i] = static_cast<Q>(round(source[i], scale, zero_point));
+    });
+  });
+  if (plain) return result;
+  CodeWriter writer(type.storage, result.mutable_bytes());
+  for_each_element(groups, params, [&](size_t i, float scale, int32_t zero_point) {
+    writer.add(type.is_float ? source[i] / scale : static_cast<float>(round(source[i], scale, zero_point)));
+  });
+  writer.flush();
+  return result;
+}
+
+Tensor dequantize(const Tensor& quantized, const QuantParams& params) {
+  const ElementGroups groups = groups_of(quantized, params);
+  Tensor result(DataType::kFloat32, quantized.shape(), quantized.layout());
+  const auto target = result.mutable_data<float>();
+  const DataType storage = row(params.type).storage;
+  const bool plain = visit_type(StoredTypes{}, storage, [&]<class Q>() {
+    const auto source = quantized.data<Q>();
+    for_each_element(groups, params, [&](size_t i, float scale, int32_t zero_point) {
+      target[i] = dequantize_value(static_cast<int32_t>(source[i]), scale, zero_point);
+    });
+  });
+  if (plain) return result;
+  CodeReader reader(storage, quantized.bytes(), quantized.size());
+  for_each_element(groups, params, [&](size_t i, float scale, int32_t zero_point) {
+    target[i] = (reader.next() - static_cast<float>(zero_point)) * scale;
+  });
+  return result;
+}
+
+}  // namespace narrow::quant

@@ -1,0 +1,80 @@
+#include "lib/rewrite/constant_writer.h"
+
+#include <algorithm>
+
+#include "lib/graph/attributes.h"
+#include "lib/tensor/packed.h"
+
+namespace narrow::rewrite {
+namespace {
+
+Tensor zero_point_tensor(const quant::QuantParams& params, const Shape& shape) {
+  const DataType storage = quant::row(params.type).storage;
+  Tensor result(storage, shape);
+  if (is_packed(storage)) {
+    std::vector<uint8_t> codes(params.zero_points.size());
+    std::transform(params.zero_points.begin(), params.zero_points.end(), codes.begin(),
+                   [](int32_t zero_point) { return static_cast<uint8_t>(zero_point); });
+    pack(storage, codes, result.mutable_bytes());
+    return result;
+  }
+  const size_t width = result.byte_size() / params.zero_points.size();
+  // Little-endian two's complement: the low bytes of an int32 are the narrower integer. A floating-point zero is zeros.
+  for (size_t i = 0; i < params.zero_points.size(); ++i) {
+    const auto* bytes = reinterpret_cast<const std::byte*>(&params.zero_points[i]);
+    std::copy(bytes, bytes + width, result.mutable_bytes() + i * width);
+  }
+  return result;
+}
+
+/// A zero point of 0 may be left out; its type then is that of the integers.
+bool all_zero(const std::vector<int32_t>& zero_points) {
+  return std::all_of(zero_points.begin(), zero_points.end(), [](int32_t zero_point) { return zero_point == 0; });
+}
+
+}  // namespace
+
+std::string ConstantWriter::dequantized(const std::string& name, const quant::QuantParams& params, Zeros zeros) {
+  auto& made = made_[name];
+  for (const Made& known : made) {
+    if (known.params == params && known.zeros == zeros) return known.value;
+  }
+  Shape shape;
+  std::string quantized;
+  {
+    const Tensor real = float_constant(name);
+    shape = real.shape();
+    quantized = editor_.add_initializer(name + "_quantized", quant::quantize(real, params));
+  }
+  original_.release_weights();
+  const ParameterNames names = add_parameters(name, params, shape, zeros);
+  std::vector<std::string> inputs{quantized, names.scale};
+  if (!names.zero_point.empty()) inputs.push_back(names.zero_point);
+  std::string value = editor_.unique_name(name + "_dequantized");
+  onnx::NodeProto& node = editor_.add_node("DequantizeLinear", name + "_DequantizeLinear", inputs, {value});
+  if (params.axis) graph::set_int_attribute(node, "axis", *params.axis);
+  if (params.block > 0) graph::set_int_attribute(node, "block_size", params.block);
+  made.push_back({params, zeros, value});
+  return value;
+}
+
+ParameterNames ConstantWriter::add_parameters(const std::string& name, const quant::QuantParams& params,
+                                              const Shape& shape, Zeros zeros) {
+  const Shape scales_shape = quant::scale_shape(shape, params.grouping());
+  const Tensor scales = Tensor::of<float>(scales_shape, std::span<const float>(params.scales));
+  ParameterNames names{.scale = shared_initializer(name + "_scale", scales), .zero_point = {}};
+  // DequantizeLinear of int32 allows no zero point but 0, so none is stored.
+  const bool left_out =
+      params.type == quant::QuantType::kInt32 || (zeros == Zeros::kLeftOut && all_zero(params.zero_points));
+  if (!left_out) names.zero_point = shared_initializer(name + "_zero_point", zero_point_tensor(params, scales_shape));
+  return names;
+}
+
+std::string ConstantWriter::shared_initializer(const std::string& wanted, const Tensor& tensor) {
+  const std::string bytes(reinterpret_cast<const char*>(tensor.bytes()), tensor.byte_size());
+  std::string& name = parameters_[{tensor.type(), tensor.shape(), bytes}];
+  if (name.empty()) name = editor_.add_initializer(wanted, tensor);
+  return name;
+}
+
+}  // namespace narrow::rewrite

@@ -3,25 +3,28 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <array>
+#include <limits>
 
 #include "apps/calibration.h"
+#include "apps/judge.h"
 #include "lib/analyze/analyze.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/base/spread.h"
 #include "lib/io/load.h"
-#include "lib/recover/channel_maxima.h"
+#include "lib/recover/channel_statistics.h"
 #include "lib/recover/equalize.h"
 #include "lib/recover/layerwise.h"
 #include "lib/rewrite/qdq.h"
-#include "lib/validate/validate.h"
 
 namespace narrow::apps {
 namespace {
 
-constexpr int64_t kHeldShare = 8;       // one sample of so many judges
+constexpr int64_t kHeldShare = 8;  // one sample of so many judges
+constexpr std::array kWeightNoises{1.0, 1000.0};
 constexpr size_t kLeastToHold = 24;     // fewer samples judge what they chose
-constexpr size_t kLeastSamples = 8;     // fewer tell too little about a layer's inputs
+constexpr size_t kLeastSamples = 16;    // fewer tell too little about a layer's inputs
 constexpr double kOverfitRatio = 1.25;  // of the error on samples that did not choose to that of nearest rounding
 
 struct Split {
@@ -52,45 +55,34 @@ class Recovery {
   Recovery(const RecoveryRun& run, Stages& stages) : run_(run), stages_(stages), split_(split_samples(run.samples)) {}
 
   RecoveryOutcome automatic() {
-    keep(plain());
-    std::vector<plan::RecoverySteps> tries{{{.method = plan::RecoveryMethod::kRound}}};
-    if (run_.own_ranges) {
-      for (const double strength : {0.0, 0.5}) {
-        tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .strength = strength},
-                         {.method = plan::RecoveryMethod::kRound}});
-      }
+    keep(plain(), Take::kIfBetter);
+    std::optional<plan::RecoverySteps> steps = choose_steps();
+    if (steps) {
+      auto candidate = make(*steps, {.samples = split_.fit});
+      if (candidate) keep(std::move(*candidate), Take::kIfBetter);
     }
-    for (const plan::RecoverySteps& steps : tries) {
-      if (run_.config.recovery.seconds && watch_.seconds() > *run_.config.recovery.seconds) {
-        warnings_.push_back(
-            fmt::format("recovery: '{}' was not tried: recovery_seconds were over", plan::recovery_text(steps)));
-        continue;
-      }
-      auto candidate = make(steps, false);
-      if (candidate) keep(std::move(*candidate));
-    }
-    return finish(best_);
+    return finish();
   }
 
   RecoveryOutcome explicit_steps() {
-    keep(plain());
-    auto candidate = make(run_.config.recovery.steps, false);
+    keep(plain(), Take::kIfBetter);
+    auto candidate = make(run_.config.recovery.steps, {.samples = split_.fit});
     if (!candidate) {
       warnings_.push_back("recovery: its steps change nothing in this model");
-      return finish(best_);
+      return finish();
     }
-    keep(std::move(*candidate));
-    if (facts_.trials[1].sqnr_db < facts_.trials[0].sqnr_db) {
+    keep(std::move(*candidate), Take::kAlways);
+    const auto& trials = facts_.trials;
+    if (trials[1].sqnr_db < trials[0].sqnr_db) {
       warnings_.push_back(
           fmt::format("recovery: the steps of the config are worse than nearest rounding ({:.2f} dB, {:.2f} dB)",
-                      facts_.trials[1].sqnr_db, facts_.trials[0].sqnr_db));
+                      trials[1].sqnr_db, trials[0].sqnr_db));
     }
-    facts_.chosen = 1;
-    return finish(last_);
+    return finish();
   }
 
   RecoveryOutcome repeat() {
-    auto candidate = make(run_.plan.recovery->steps, true);
+    auto candidate = make(run_.plan.recovery->steps, {.samples = split_.fit, .numbers_given = true});
     ensure(candidate.has_value(), "recorded steps apply");
     return {.model = std::move(candidate->model),
             .applied = std::move(candidate->applied),
@@ -104,46 +96,109 @@ class Recovery {
     return {.steps = {}, .model = run_.model, .applied = run_.plan, .written = run_.plan, .layers = {}};
   }
 
-  recover::Samples fit_samples() const {
-    return {.count = static_cast<int64_t>(split_.fit.size()), .read = [this](int64_t index) {
-              return run_.data.reader->read(split_.fit.at(static_cast<size_t>(index)));
+  enum class Take { kIfBetter, kAlways };
+
+  struct MakeOptions {
+    std::vector<int64_t> samples;  // that choose weights
+    bool numbers_given = false;    // the plan's ranges and scales are those of the steps' result already
+  };
+
+  recover::Samples feeds(const std::vector<int64_t>& samples) const {
+    return {.count = static_cast<int64_t>(samples.size()), .read = [this, samples](int64_t index) {
+              return run_.data.reader->read(samples.at(static_cast<size_t>(index)));
             }};
   }
 
+  /// What does best with a part of the samples; nullopt where time was over before.
+  std::optional<plan::RecoverySteps> choose_steps() {
+    std::vector<plan::RecoverySteps> tries{{{.method = plan::RecoveryMethod::kRound}}};
+    if (run_.own_ranges) {
+      for (const double weight_noise : kWeightNoises) {
+        tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise},
+                         {.method = plan::RecoveryMethod::kRound}});
+      }
+    }
+    std::erase_if(tries, [&](const plan::RecoverySteps& steps) { return !changes(steps.front()); });
+    if (tries.size() == 1) return tries.front();
+    const MakeOptions few{.samples = part_of(split_.fit)};
+    std::optional<plan::RecoverySteps> best;
+    double most = -std::numeric_limits<double>::infinity();
+    for (const plan::RecoverySteps& steps : tries) {
+      if (run_.config.recovery.seconds && watch_.seconds() > *run_.config.recovery.seconds) {
+        warnings_.push_back(
+            fmt::format("recovery: '{}' was not tried: recovery_seconds were over", plan::recovery_text(steps)));
+        continue;
+      }
+      auto candidate = make(steps, few);
+      if (!candidate) continue;
+      const double sqnr = measure(*candidate);
+      remember(*candidate, sqnr, fmt::format(" (trial on {} samples)", few.samples.size()));
+      if (sqnr > most) best = steps;
+      most = std::max(most, sqnr);
+    }
+    return best;
+  }
+
+  /// Every third, and no fewer than tell something.
+  static std::vector<int64_t> part_of(const std::vector<int64_t>& samples) {
+    std::vector<int64_t> part;
+    for (const int64_t index : spread_indices(static_cast<int64_t>(samples.size()),
+                                              std::max<int64_t>(static_cast<int64_t>(samples.size()) / 3, 16))) {
+      part.push_back(samples[static_cast<size_t>(index)]);
+    }
+    return part;
+  }
+
+  /// An equalization that has no channel to scale needs no trial.
+  bool changes(const plan::RecoveryStep& step) {
+    if (step.method != plan::RecoveryMethod::kEqualize) return true;
+    const recover::EqualizeResult result =
+        recover::equalize(run_.model, channels(), {.weight_noise = step.weight_noise});
+    const bool known = std::find(tried_.begin(), tried_.end(), result.channels) != tried_.end();
+    if (result.channels == 0 || known) return false;
+    tried_.push_back(result.channels);
+    return true;
+  }
+
+  const recover::ValueChannels& channels() {
+    if (!channels_) {
+      channels_ = stages_.run("channels", [&] {
+        return recover::observe_channels(run_.model, feeds(split_.fit), recover::ChannelClasses(run_.model).values(),
+                                         run_.workers);
+      });
+    }
+    return *channels_;
+  }
+
   /// nullopt where one of the steps has nothing to do here.
-  std::optional<Candidate> make(const plan::RecoverySteps& steps, bool numbers_given) {
+  std::optional<Candidate> make(const plan::RecoverySteps& steps, const MakeOptions& options) {
     trial_.restart();
     Candidate candidate = plain();
     candidate.steps = steps;
     for (const plan::RecoveryStep& step : steps) {
-      const bool done =
-          step.method == plan::RecoveryMethod::kEqualize ? equalize(step, candidate, numbers_given) : round(candidate);
+      const bool done = step.method == plan::RecoveryMethod::kEqualize ? equalize(step, candidate, options)
+                                                                       : round(candidate, options);
       if (!done) return std::nullopt;
     }
     return candidate;
   }
 
-  bool equalize(const plan::RecoveryStep& step, Candidate& candidate, bool numbers_given) {
-    return stages_.run("equalize", [&] {
-      const recover::Samples samples = fit_samples();
-      if (!maxima_) {
-        const recover::ChannelClasses classes(candidate.model);
-        maxima_ = recover::observe_channels(candidate.model, samples, classes.values(), run_.workers);
-      }
-      recover::EqualizeResult result = recover::equalize(candidate.model, *maxima_, {.mixed_strength = step.strength});
-      if (result.channels == 0) return false;
-      candidate.model = std::move(result.model);
-      if (!numbers_given) candidate.written = new_plan(candidate.model);
-      candidate.applied = candidate.written;
-      return true;
-    });
+  bool equalize(const plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
+    recover::EqualizeResult result =
+        recover::equalize(candidate.model, channels(), {.weight_noise = step.weight_noise});
+    if (result.channels == 0) return false;
+    candidate.model = std::move(result.model);
+    if (!options.numbers_given) candidate.written = new_plan(candidate.model);
+    candidate.applied = candidate.written;
+    return true;
   }
 
   /// Ranges and scales of a model whose constants have changed.
   plan::PrecisionPlan new_plan(const graph::Model& model) {
     const analyze::Analysis analysis = analyze::analyze(model);
     const Needs needs = plan::calibration_needs(model, analysis, run_.config.rules);
-    const calib::CalibrationTable table = calibrate({.model = model,
+    const calib::CalibrationTable table =
+        calibrate({.model = model,
                                                      .needs = needs,
                                                      .data = &run_.data,
                                                      .samples = run_.samples,
@@ -155,10 +210,11 @@ class Recovery {
     return plan;
   }
 
-  bool round(Candidate& candidate) {
+  bool round(Candidate& candidate, const MakeOptions& options) {
     return stages_.run("round", [&] {
-      recover::LayerwiseResult result = recover::recover_layerwise(
-          candidate.model, candidate.applied, fit_samples(), {.workers = run_.workers, .progress = stages_.progress()});
+      recover::LayerwiseResult result =
+          recover::recover_layerwise(candidate.model, candidate.applied, feeds(options.samples),
+                                     {.workers = run_.workers, .progress = stages_.progress()});
       candidate.model = std::move(result.model);
       candidate.applied = std::move(result.plan);
       candidate.layers = std::move(result.layers);
@@ -167,47 +223,30 @@ class Recovery {
     });
   }
 
-  /// Measures and remembers it if it is the best so far.
-  void keep(Candidate candidate) {
+  void keep(Candidate candidate, Take take) {
     const double sqnr = measure(candidate);
+    remember(candidate, sqnr, "");
+    const bool first = !taken_;
+    if (!first && take == Take::kIfBetter && !(sqnr > facts_.trials[facts_.chosen].sqnr_db)) return;
+    facts_.chosen = facts_.trials.size() - 1;
+    taken_ = std::move(candidate);
+  }
+
+  void remember(const Candidate& candidate, double sqnr, const std::string& note) {
     facts_.trials.push_back(
-        {.steps = plan::recovery_text(candidate.steps), .sqnr_db = sqnr, .seconds = trial_.seconds()});
+        {.steps = plan::recovery_text(candidate.steps) + note, .sqnr_db = sqnr, .seconds = trial_.seconds()});
     spdlog::debug("recovery: {}: {:.2f} dB", facts_.trials.back().steps, sqnr);
-    if (facts_.trials.size() == 1 || sqnr > facts_.trials[facts_.chosen].sqnr_db) {
-      facts_.chosen = facts_.trials.size() - 1;
-      best_ = candidate;
-    }
-    last_ = std::move(candidate);
   }
 
   double measure(const Candidate& candidate) {
-    const std::vector<int64_t>& judges = split_.held.empty() ? split_.fit : split_.held;
     graph::Model quantized = rewrite::rewrite_to_qdq(candidate.model, candidate.applied);
     io::infer_shapes(quantized);
-    const validate::Samples samples{
-        .count = static_cast<int64_t>(judges.size()),
-        .read = [&](int64_t index) { return run_.data.reader->read(judges[static_cast<size_t>(index)]); },
-        .labels = {}};
-    validate::ValidateOptions options;
-    options.workers = run_.workers;
-    options.compare_layers = false;
-    options.speed_repetitions = 0;
-    options.progress = stages_.progress();
-    const validate::Validation validation =
-        stages_.run("judge", [&] { return validate::validate(run_.model, quantized, samples, options); });
-    return mean_sqnr(validation);
-  }
-
-  /// Outputs that are the same in both say nothing.
-  static double mean_sqnr(const validate::Validation& validation) {
-    double sum = 0;
-    int64_t count = 0;
-    for (const validate::OutputComparison& output : validation.outputs) {
-      if (!std::isfinite(output.metrics.sqnr_db)) continue;
-      sum += output.metrics.sqnr_db;
-      ++count;
-    }
-    return count == 0 ? std::numeric_limits<double>::infinity() : sum / static_cast<double>(count);
+    return stages_.run("judge", [&] {
+      if (!judge_) {
+        judge_.emplace(run_.model, *run_.data.reader, split_.held.empty() ? split_.fit : split_.held, run_.workers);
+      }
+      return judge_->sqnr_db(quantized);
+    });
   }
 
   void warn_of_overfitting(const Candidate& candidate) {
@@ -226,7 +265,8 @@ class Recovery {
         worst.nearest_error));
   }
 
-  RecoveryOutcome finish(std::optional<Candidate>& chosen) {
+  RecoveryOutcome finish() {
+    Candidate* const chosen = &*taken_;
     warn_of_overfitting(*chosen);
     facts_.held_samples = static_cast<int64_t>(split_.held.size());
     for (const recover::LayerOutcome& layer : chosen->layers) {
@@ -252,11 +292,12 @@ class Recovery {
   Split split_;
   Stopwatch watch_;
   Stopwatch trial_;
-  std::optional<recover::ChannelMaxima> maxima_;
+  std::optional<recover::ValueChannels> channels_;
   report::RecoveryFacts facts_;
   std::vector<std::string> warnings_;
-  std::optional<Candidate> best_;
-  std::optional<Candidate> last_;
+  std::optional<Judge> judge_;
+  std::vector<int64_t> tried_;  // numbers of channels that equalizations scaled
+  std::optional<Candidate> taken_;
 };
 
 bool quantizes_weights(const plan::PrecisionPlan& plan) {

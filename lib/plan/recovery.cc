@@ -10,22 +10,22 @@ namespace {
 constexpr std::string_view kEqualizeName = "equalize";
 constexpr std::string_view kRoundName = "round";
 
-RecoveryStep read_step(const JsonObject& object, const std::string& key, const std::string& name, double strength) {
+RecoveryStep read_step(const JsonObject& object, const std::string& key, const std::string& name, double weight_noise) {
   if (name == kRoundName) return {.method = RecoveryMethod::kRound};
-  if (name == kEqualizeName) return {.method = RecoveryMethod::kEqualize, .strength = strength};
+  if (name == kEqualizeName) return {.method = RecoveryMethod::kEqualize, .weight_noise = weight_noise};
   const std::string hint =
       did_you_mean(name, std::vector<std::string>{std::string(kEqualizeName), std::string(kRoundName)});
   object.fail(key, fmt::format("unknown method '{}'{}", name, hint.empty() ? "; known: equalize, round" : hint));
 }
 
 RecoveryStep read_element(const JsonObject& object, const std::string& key, const Json& element) {
-  if (element.is_string()) return read_step(object, key, element.get<std::string>(), 0);
+  if (element.is_string()) return read_step(object, key, element.get<std::string>(), 1);
   JsonObject step(element, object.path_of(key));
   const auto name = step.get<std::string>("method");
-  const auto strength = step.get_or<double>("strength", 0);
-  if (!(strength >= 0 && strength <= 1)) step.fail("strength", "must be from 0 to 1");
+  const auto weight_noise = step.get_or<double>("weight_noise", 1);
+  if (!(weight_noise >= 0 && weight_noise <= 1000)) step.fail("weight_noise", "must be from 0 to 1000");
   step.finish();
-  return read_step(object, key, name, strength);
+  return read_step(object, key, name, weight_noise);
 }
 
 }  // namespace
@@ -39,7 +39,7 @@ std::string recovery_text(const RecoverySteps& steps) {
   for (const RecoveryStep& step : steps) {
     if (!text.empty()) text += ", ";
     text += recovery_method_name(step.method);
-    if (step.method == RecoveryMethod::kEqualize) text += fmt::format(" {}", step.strength);
+    if (step.method == RecoveryMethod::kEqualize) text += fmt::format(" {}", step.weight_noise);
   }
   return text.empty() ? "plain" : text;
 }
@@ -48,7 +48,7 @@ Json to_json(const RecoverySteps& steps) {
   Json json = Json::array();
   for (const RecoveryStep& step : steps) {
     Json entry{{"method", recovery_method_name(step.method)}};
-    if (step.method == RecoveryMethod::kEqualize) entry["strength"] = step.strength;
+    if (step.method == RecoveryMethod::kEqualize) entry["weight_noise"] = step.weight_noise;
     json.push_back(std::move(entry));
   }
   return json;

@@ -18,7 +18,7 @@ std::string_view recovery_method_name(RecoveryMethod method);
 
 struct RecoveryStep {
   RecoveryMethod method = RecoveryMethod::kRound;
-  double strength = 0;  // kEqualize: exponent of the factors of channels that their readers mix, 0 to 1
+  double weight_noise = 1;  // kEqualize: what rounded weights count against rounded activations, 0 to 1000
   bool operator==(const RecoveryStep&) const = default;
 };
 
@@ -28,8 +28,8 @@ using RecoverySteps = std::vector<RecoveryStep>;
 std::string recovery_text(const RecoverySteps& steps);
 
 Json to_json(const RecoverySteps& steps);
-/// Reads the array `key`: names, or objects with "method" and "strength". Throws Error(kUsage) with the path of what is
-/// wrong; a method stands at most once, "round" last.
+/// Reads the array `key`: names, or objects with "method" and "weight_noise". Throws Error(kUsage) with the path of
+/// what is wrong; a method stands at most once, "round" last.
 RecoverySteps read_recovery_steps(JsonObject& object, const std::string& key);
 
 /// Steps as they were run; empty steps: none were.

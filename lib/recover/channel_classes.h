@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -11,9 +10,6 @@
 #include "lib/graph/model.h"
 
 namespace narrow::recover {
-
-/// The largest magnitude by channel (axis 1) of each value, over calibration data.
-using ChannelMaxima = std::map<std::string, std::vector<float>>;
 
 /// Channels joined by what computes each channel alone and scales with it (Relu, pooling, sums, Concat, ...), between
 /// layers with weights, which can take a factor on either side. Union-find over (value, channel).

@@ -12,12 +12,16 @@ namespace narrow::recover {
 namespace {
 
 constexpr double kLargestFactor = 64;
+constexpr double kLevels = 255;
 
 struct Class {
   double range = 0;  // largest magnitude of its channels
   double factor = std::numeric_limits<double>::infinity();
   double limit = kLargestFactor;
-  bool mixed = false;  // some reader sums it with other channels
+  // Shares of its readers' output energy, at factor 1. Rounding of the channels falls with the factor's square; that
+  // of the weights which read them grows with it.
+  double activation_noise = 0;
+  double weight_noise = 0;
 };
 
 bool depthwise(const graph::GraphIndex& index, const onnx::NodeProto& node) {
@@ -26,8 +30,8 @@ bool depthwise(const graph::GraphIndex& index, const onnx::NodeProto& node) {
 
 class Equalizer {
  public:
-  Equalizer(const graph::Model& model, const ChannelMaxima& maxima, const EqualizeOptions& options)
-      : model_(model), index_(model.graph()), classes_(model), maxima_(maxima), options_(options) {}
+  Equalizer(const graph::Model& model, const ValueChannels& seen, const EqualizeOptions& options)
+      : model_(model), index_(model.graph()), classes_(model), seen_(seen), options_(options) {}
 
   EqualizeResult run() {
     find_ranges();
@@ -62,44 +66,109 @@ class Equalizer {
     }
   }
 
+  const ChannelStatistics* seen(const std::string& value) const {
+    const auto found = seen_.find(value);
+    return found == seen_.end() ? nullptr : &found->second;
+  }
+
   void find_ranges() {
     for (const std::string& value : classes_.values()) {
-      if (only_clamped(value)) continue;
-      const auto seen = maxima_.find(value);
+      const ChannelStatistics* statistics = seen(value);
+      if (only_clamped(value) || statistics == nullptr) continue;
       for_each_class(value, [&](Class& entry, size_t channel) {
-        if (seen != maxima_.end()) entry.range = std::max(entry.range, static_cast<double>(seen->second[channel]));
+        entry.range = std::max(entry.range, statistics->maxima[channel]);
       });
     }
     for (const ChannelClasses::Bound& bound : classes_.bounds()) {
       Class& entry = facts_[bound.class_id];
-      const auto seen = maxima_.find(bound.input);
-      const double most = seen == maxima_.end() ? std::numeric_limits<double>::infinity()
-                                                : seen->second[static_cast<size_t>(bound.channel)];
+      const ChannelStatistics* statistics = seen(bound.input);
+      const double most = statistics == nullptr ? std::numeric_limits<double>::infinity()
+                                                : statistics->maxima[static_cast<size_t>(bound.channel)];
       // Above 0 the bound alone counts: a factor below 1 would move it.
       entry.limit = std::min(entry.limit, most > 0 ? static_cast<double>(bound.high) / most : kLargestFactor);
     }
     for (const onnx::NodeProto& node : model_.graph().node()) {
-      if (!takes_factors(index_, node) || depthwise(index_, node)) continue;
-      for_each_class(node.input(0), [](Class& entry, size_t) { entry.mixed = true; });
+      if (takes_factors(index_, node)) add_noise(node);
     }
+  }
+
+  /// Of a layer that reads channels: steps are those of 8 bits; other widths change both alike.
+  void add_noise(const onnx::NodeProto& node) {
+    const ChannelStatistics* statistics = seen(node.input(0));
+    if (statistics == nullptr) return;
+    const LayerWeights weights = layer_weights(node);
+    if (static_cast<int64_t>(statistics->maxima.size()) != weights.inputs * weights.groups) return;
+    const double step = *std::max_element(statistics->maxima.begin(), statistics->maxima.end()) / kLevels;
+    std::vector<double> gains(statistics->maxima.size());  // sum of squared weights that read the channel
+    std::vector<double> steps(statistics->maxima.size());  // sum of their squared steps
+    for (int64_t i = 0; i < weights.size(); ++i) {
+      const double weight = weights.value(i);
+      const auto input = static_cast<size_t>(weights.input(i));
+      gains[input] += weight * weight;
+      const double weight_step = 2 * weights.largest[static_cast<size_t>(weights.output(i))] / kLevels;
+      steps[input] += weight_step * weight_step;
+    }
+    double energy = 0;
+    for (size_t i = 0; i < gains.size(); ++i) energy += gains[i] * statistics->squares[i];
+    if (!(energy > 0)) return;
+    const bool free = depthwise(index_, node);
+    for_each_class(node.input(0), [&](Class& entry, size_t channel) {
+      entry.activation_noise += gains[channel] * step * step / energy;
+      if (!free) entry.weight_noise += steps[channel] * statistics->squares[channel] / energy;
+    });
   }
 
   void find_factors() {
     for (const std::string& value : classes_.values()) {
-      if (only_clamped(value)) continue;
-      const auto seen = maxima_.find(value);
-      if (seen == maxima_.end()) continue;
-      // Channels that may not be scaled count in the range that the others are brought to.
-      const double range = *std::max_element(seen->second.begin(), seen->second.end());
+      const ChannelStatistics* statistics = seen(value);
+      if (only_clamped(value) || statistics == nullptr) continue;
+      // Channels that may not be scaled count in the range that the others stay within.
+      const double range = *std::max_element(statistics->maxima.begin(), statistics->maxima.end());
       for_each_class(value, [&](Class& entry, size_t) {
-        const double strength = entry.mixed ? options_.mixed_strength : 1;
-        const double wanted = entry.range > 0 ? std::pow(range / entry.range, strength) : 1;
-        entry.factor = std::min({entry.factor, std::max(wanted, 1.0), std::max(entry.limit, 1.0)});
+        const double noise = entry.weight_noise * options_.weight_noise;
+        const double balanced = noise > 0 ? std::pow(entry.activation_noise / noise, 0.25) : kLargestFactor;
+        const double most = entry.range > 0 ? std::min(range / entry.range, entry.limit) : 1;
+        entry.factor = std::min(entry.factor, std::max(std::min(balanced, most), 1.0));
       });
     }
     for (auto& [id, entry] : facts_) {
       if (std::isinf(entry.factor)) entry.factor = 1;
     }
+  }
+
+  /// A layer's weight, by element.
+  struct LayerWeights {
+    Tensor tensor;
+    int64_t outputs = 1;
+    int64_t inputs = 1;  // of a group
+    int64_t groups = 1;
+    int64_t inner = 1;
+    bool transposed = false;      // [inputs, outputs]
+    std::vector<double> largest;  // by output
+
+    int64_t size() const { return tensor.size(); }
+    double value(int64_t i) const { return static_cast<double>(tensor.data<float>()[static_cast<size_t>(i)]); }
+    int64_t output(int64_t i) const { return transposed ? i / inner % outputs : i / inner / inputs; }
+    int64_t input(int64_t i) const {
+      const int64_t in_group = transposed ? i / inner / outputs : i / inner % inputs;
+      return in_group + output(i) / (outputs / groups) * inputs;
+    }
+  };
+
+  LayerWeights layer_weights(const onnx::NodeProto& node) const {
+    LayerWeights weights{.tensor = model_.tensor(*index_.initializer(node.input(1)))};
+    const bool conv = node.op_type() == "Conv";
+    weights.transposed = !conv && graph::int_attribute(node, "transB", 0) == 0;
+    weights.outputs = weights.tensor.shape()[weights.transposed ? 1 : 0];
+    weights.inputs = weights.tensor.shape()[weights.transposed ? 0 : 1];
+    weights.groups = conv ? graph::int_attribute(node, "group", 1) : 1;
+    weights.inner = weights.size() / (weights.outputs * weights.inputs);
+    weights.largest.assign(static_cast<size_t>(weights.outputs), 0);
+    for (int64_t i = 0; i < weights.size(); ++i) {
+      double& largest = weights.largest[static_cast<size_t>(weights.output(i))];
+      largest = std::max(largest, std::abs(weights.value(i)));
+    }
+    return weights;
   }
 
   std::vector<double> factors(const std::string& value, int64_t channels) {
@@ -111,25 +180,18 @@ class Equalizer {
   }
 
   void scale_layer(const onnx::NodeProto& node, graph::GraphEditor& editor) {
-    Tensor weight = model_.tensor(*index_.initializer(node.input(1)));
-    const bool conv = node.op_type() == "Conv";
-    const bool transposed = !conv && graph::int_attribute(node, "transB", 0) == 0;  // [inputs, outputs]
-    const int64_t outputs = weight.shape()[transposed ? 1 : 0];
-    const int64_t groups = conv ? graph::int_attribute(node, "group", 1) : 1;
-    const int64_t per_group = weight.shape()[transposed ? 0 : 1];
-    const std::vector<double> out = factors(node.output(0), outputs);
-    const std::vector<double> in = factors(node.input(0), per_group * groups);
+    LayerWeights weights = layer_weights(node);
+    const std::vector<double> out = factors(node.output(0), weights.outputs);
+    const std::vector<double> in = factors(node.input(0), weights.inputs * weights.groups);
     const auto is_one = [](double factor) { return factor == 1; };
     if (std::all_of(out.begin(), out.end(), is_one) && std::all_of(in.begin(), in.end(), is_one)) return;
-    const auto values = weight.mutable_data<float>();
-    const int64_t inner = conv ? element_count(weight.shape()) / (outputs * per_group) : 1;
-    for (size_t i = 0; i < values.size(); ++i) {
-      const auto at = static_cast<int64_t>(i) / inner;
-      const int64_t output = transposed ? at % outputs : at / per_group;
-      const int64_t input = (transposed ? at / outputs : at % per_group) + output / (outputs / groups) * per_group;
-      values[i] = static_cast<float>(values[i] * out[static_cast<size_t>(output)] / in[static_cast<size_t>(input)]);
+    const auto values = weights.tensor.mutable_data<float>();
+    for (int64_t i = 0; i < weights.size(); ++i) {
+      float& value = values[static_cast<size_t>(i)];
+      value = static_cast<float>(value * out[static_cast<size_t>(weights.output(i))] /
+                                 in[static_cast<size_t>(weights.input(i))]);
     }
-    editor.replace_initializer(node.input(1), weight);
+    editor.replace_initializer(node.input(1), weights.tensor);
     if (node.input_size() < 3 || node.input(2).empty()) return;
     Tensor bias = model_.tensor(*index_.initializer(node.input(2)));
     const auto biases = bias.mutable_data<float>();
@@ -140,15 +202,15 @@ class Equalizer {
   const graph::Model& model_;
   graph::GraphIndex index_;
   ChannelClasses classes_;
-  const ChannelMaxima& maxima_;
+  const ValueChannels& seen_;
   const EqualizeOptions& options_;
   std::unordered_map<int64_t, Class> facts_;
 };
 
 }  // namespace
 
-EqualizeResult equalize(const graph::Model& model, const ChannelMaxima& maxima, const EqualizeOptions& options) {
-  return Equalizer(model, maxima, options).run();
+EqualizeResult equalize(const graph::Model& model, const ValueChannels& seen, const EqualizeOptions& options) {
+  return Equalizer(model, seen, options).run();
 }
 
 }  // namespace narrow::recover

@@ -1,18 +1,19 @@
-// Cross-layer equalization: channels of an activation brought to one range, the factors taken by the weights on both
-// sides. M. Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (arXiv:1906.04721);
-// here the activations' own ranges set the factors (as in A. Finkelstein et al., "Fighting Quantization Bias With
-// Bias", arXiv:1906.03193), since scales of weights by output channel take the rest.
+// Cross-layer equalization: channels of an activation brought nearer to one range, the factors taken by the weights on
+// both sides. M. Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction"
+// (arXiv:1906.04721). There the ranges of both sides' weights set the factors; here, where weights have a scale for
+// each output channel, the noise that the readers of a channel get from rounding it and from rounding their weights.
 #pragma once
 
 #include "lib/graph/model.h"
 #include "lib/recover/channel_classes.h"
+#include "lib/recover/channel_statistics.h"
 
 namespace narrow::recover {
 
 struct EqualizeOptions {
-  /// Exponent of the factors of channels whose readers mix them in sums (0: none, 1: full). Channels that only
-  /// depthwise convolutions read get the full factor: it costs their weights nothing.
-  double mixed_strength = 0.0;
+  /// How much the noise of rounded weights counts against that of rounded activations: 1 for nearest rounding, less
+  /// where the rounding makes up for itself. Channels that only depthwise convolutions read cost the weights nothing.
+  double weight_noise = 1;
 };
 
 struct EqualizeResult {
@@ -22,7 +23,7 @@ struct EqualizeResult {
 };
 
 /// The same function (but for rounding in float32) on data within the maxima; what passes them may meet a Clip's bound
-/// earlier, as it would meet the end of its range.
-EqualizeResult equalize(const graph::Model& model, const ChannelMaxima& maxima, const EqualizeOptions& options);
+/// earlier, as it would meet the end of its range. Factors are at least 1: the widest channel of a value stays.
+EqualizeResult equalize(const graph::Model& model, const ValueChannels& seen, const EqualizeOptions& options);
 
 }  // namespace narrow::recover

@@ -5,14 +5,17 @@
 
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
+#include "lib/base/spread.h"
+#include "lib/recover/vector_math.h"
 
 namespace narrow::recover {
 namespace {
 
 constexpr int64_t kMostColumns = 2400;  // 46 MB of moments each
-constexpr int64_t kLeastRows = 20'000;  // of all samples together
+constexpr int64_t kLeastRows = 10'000;  // of all samples together
 constexpr int64_t kRowsPerColumn = 32;
 constexpr std::array kRidges{1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0};
+constexpr int64_t kMostJudged = 64;                            // outputs of a group that choose the ridge
 constexpr double kLargestBias = static_cast<double>(1 << 30);  // as plan/weights.cc leaves room
 
 /// Deterministic numbers in [0, 1): splitmix64 (Steele, Lea, Flood 2014).
@@ -56,12 +59,6 @@ Limits used_limits(const Tensor& weight, const quant::QuantParams& params) {
   const bool reduced = *low >= static_cast<float>(half.qmin) && *high <= static_cast<float>(half.qmax);
   const quant::IntegerLimits used = limits(reduced);
   return {static_cast<double>(used.qmin), static_cast<double>(used.qmax)};
-}
-
-Moments moments_of(const Sums& first, const Sums& second) {
-  Sums all = first;
-  all.add(second);
-  return Moments(all);
 }
 
 }  // namespace
@@ -141,16 +138,26 @@ std::vector<double> weights_of(const std::vector<double>& integers, const Grid& 
 
 }  // namespace
 
+Moments LayerSolver::moments_without(size_t fold, int64_t group) const {
+  Sums all(columns_->columns(), columns_->outputs());
+  for (size_t other = 0; other < kFolds; ++other) {
+    if (other != fold) all.add(sums_[other][static_cast<size_t>(group)]);
+  }
+  return Moments(all);
+}
+
 double LayerSolver::held_error(double ridge) const {
   double total = 0;
   for (size_t fold = 0; fold < kFolds; ++fold) {
     for (int64_t group = 0; group < columns_->groups(); ++group) {
-      const Moments own(sums_[fold][static_cast<size_t>(group)]);
-      const Moments other(sums_[1 - fold][static_cast<size_t>(group)]);
+      const Moments own = moments_without(fold, group);
+      const Moments other(sums_[fold][static_cast<size_t>(group)]);
       const RoundingProblem problem(own, group_weights(group), ridge);
       std::vector<double> errors(static_cast<size_t>(columns_->outputs()));
-      parallel_for(columns_->outputs(), 1, [&](int64_t begin, int64_t end) {
-        for (int64_t output = begin; output < end; ++output) {
+      const std::vector<int64_t> judged = spread_indices(columns_->outputs(), kMostJudged);
+      parallel_for(static_cast<int64_t>(judged.size()), 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t output = judged[static_cast<size_t>(i)];
           const Grid numbers = grid(group, output);
           errors[static_cast<size_t>(output)] =
               output_error(other, output, weights_of(problem.nearest_plane(output, numbers), numbers));
@@ -162,21 +169,40 @@ double LayerSolver::held_error(double ridge) const {
   return total;
 }
 
-double LayerSolver::choose_ridge() const {
-  double best = kRidges.back();
-  double least = held_error(best);
-  for (const double ridge : kRidges) {
-    if (ridge == kRidges.back()) continue;
-    const double error = held_error(ridge);
-    if (error >= least) continue;
-    least = error;
-    best = ridge;
+double LayerSolver::judged_energy() const {
+  double total = 0;
+  for (const std::vector<Sums>& fold : sums_) {
+    for (const Sums& sums : fold) {
+      const Moments moments(sums);
+      for (const int64_t output : spread_indices(columns_->outputs(), kMostJudged)) {
+        total += moments.variance_y[static_cast<size_t>(output)];
+      }
+    }
   }
-  return best;
+  return total;
+}
+
+LayerSolver::Ridge LayerSolver::choose_ridge() const {
+  // The error on samples left out falls and rises again: from the middle, downhill.
+  size_t at = kRidges.size() / 2;
+  std::array<std::optional<double>, kRidges.size()> errors;
+  const auto error_of = [&](size_t i) {
+    if (!errors[i]) errors[i] = held_error(kRidges[i]);
+    return *errors[i];
+  };
+  for (;;) {
+    if (at + 1 < kRidges.size() && error_of(at + 1) < error_of(at)) {
+      ++at;
+    } else if (at > 0 && error_of(at - 1) < error_of(at)) {
+      --at;
+    } else {
+      return {kRidges[at], error_of(at)};
+    }
+  }
 }
 
 void LayerSolver::solve_group(int64_t group, double ridge, LayerSolution& solution, std::vector<double>& errors) const {
-  const Moments moments = moments_of(sums_[0][static_cast<size_t>(group)], sums_[1][static_cast<size_t>(group)]);
+  const Moments moments = moments_without(kFolds, group);
   const Matrix weights = group_weights(group);
   const RoundingProblem problem(moments, weights, ridge);
   const auto chosen = solution.weight.mutable_data<float>();
@@ -217,13 +243,14 @@ void LayerSolver::solve_group(int64_t group, double ridge, LayerSolution& soluti
 
 LayerSolution LayerSolver::solve() const {
   LayerSolution solution{.weight = weight_, .params = params_, .bias = bias_, .outcome = {.node = node_}};
-  const double ridge = choose_ridge();
+  const auto [ridge, held] = choose_ridge();
   std::vector<double> errors(3);
   for (int64_t group = 0; group < columns_->groups(); ++group) solve_group(group, ridge, solution, errors);
   const double energy = errors[2] > 0 ? errors[2] : 1;
   solution.outcome.nearest_error = errors[0] / energy;
   solution.outcome.recovered_error = errors[1] / energy;
-  solution.outcome.held_error = held_error(ridge) / energy / 2;
+  const double judged = judged_energy();
+  solution.outcome.held_error = judged > 0 ? held / judged : 0;
   solution.outcome.ridge = ridge;
   return solution;
 }

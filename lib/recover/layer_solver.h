@@ -40,11 +40,18 @@ class LayerSolver {
   LayerSolution solve() const;
 
  private:
-  /// Samples in turn: what is chosen on one half is judged on the other.
-  static constexpr size_t kFolds = 2;
+  /// Samples in turn: what is chosen on the others is judged on one.
+  static constexpr size_t kFolds = 3;
 
   LayerSolver() = default;
-  double choose_ridge() const;
+  struct Ridge {
+    double ridge = 0;
+    double held_error = 0;
+  };
+  Ridge choose_ridge() const;
+  double judged_energy() const;
+  /// kFolds: without none.
+  Moments moments_without(size_t fold, int64_t group) const;
   double held_error(double ridge) const;
   Matrix group_weights(int64_t group) const;
   Grid grid(int64_t group, int64_t output) const;

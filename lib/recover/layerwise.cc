@@ -38,6 +38,13 @@ std::vector<Unit> units_of(const graph::Model& model, const graph::GraphIndex& i
   return units;
 }
 
+/// Integer activations times integer weights with a scale for each output or one for all. Weights in blocks, in small
+/// floating-point formats or beside float activations keep nearest rounding.
+bool takes_integers(const plan::LayerPlan& layer) {
+  return layer.decision == plan::Decision::kQuantize && layer.weight && !layer.activations.empty() &&
+         layer.weight->params.block == 0 && !quant::row(layer.weight->params.type).is_float;
+}
+
 class Layerwise {
  public:
   Layerwise(const graph::Model& model, const plan::PrecisionPlan& plan, const Samples& samples,
@@ -115,7 +122,7 @@ class Layerwise {
   void run_unit(const Unit& unit, size_t at) {
     const std::vector<std::string> outputs = outputs_of(unit);
     plan::LayerPlan& layer = *layers_.at(unit.first().name());
-    auto solver = layer.weight
+    auto solver = takes_integers(layer)
                       ? LayerSolver::of(model_, index_, unit.first(), layer, values_.scale(layer.activations.at(0)))
                       : nullptr;
     if (outputs.empty() && solver == nullptr) return drop_dead(values_, at);

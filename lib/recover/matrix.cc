@@ -1,26 +1,10 @@
 #include "lib/recover/matrix.h"
 
-#include <array>
 #include <cmath>
 
+#include "lib/recover/vector_math.h"
+
 namespace narrow::recover {
-
-double dot(std::span<const double> a, std::span<const double> b) {
-  constexpr size_t kLanes = 8;  // independent sums: the processor need not wait for one addition to begin the next
-  std::array<double, kLanes> sums{};
-  const size_t whole = a.size() / kLanes * kLanes;
-  for (size_t i = 0; i < whole; i += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) sums[lane] += a[i + lane] * b[i + lane];
-  }
-  for (size_t i = whole; i < a.size(); ++i) sums[i - whole] += a[i] * b[i];
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
-}
-
-void add_scaled(std::span<double> target, double factor, std::span<const double> source) {
-  for (size_t i = 0; i < target.size(); ++i) target[i] += factor * source[i];
-}
 
 bool factor_cholesky(Matrix& a) {
   for (int64_t i = 0; i < a.rows; ++i) {

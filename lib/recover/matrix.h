@@ -27,11 +27,6 @@ struct Matrix {
   std::vector<double> values;
 };
 
-/// Sum of products, in an order that depends on the length alone.
-double dot(std::span<const double> a, std::span<const double> b);
-/// target += factor * source.
-void add_scaled(std::span<double> target, double factor, std::span<const double> source);
-
 /// The lower triangle L of A = L L^T in place of A's; the upper triangle is left as it was. False if A is not positive
 /// definite.
 bool factor_cholesky(Matrix& a);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/onednn/matmul.h"
+#include "lib/recover/vector_math.h"
 
 namespace narrow::recover {
 namespace {
@@ -32,10 +33,6 @@ void add_product(Matrix& target, std::span<const float> a, std::span<const float
   for (size_t i = 0; i < values.size(); ++i) target.values[i] += static_cast<double>(values[i]);
 }
 
-void add_columns(std::span<double> sums, std::span<const float> rows) {
-  for (size_t i = 0; i < rows.size(); ++i) sums[i % sums.size()] += static_cast<double>(rows[i]);
-}
-
 void add_all(std::span<double> target, std::span<const double> source) {
   add_scaled(target, 1, source);
 }
@@ -63,9 +60,8 @@ void add_rows(Sums& sums, std::span<const float> x, std::span<const float> y) {
   sums.rows += static_cast<double>(x.size() / sums.x.size());
   add_product(sums.inner, x, x);
   add_product(sums.cross, y, x);
-  add_columns(sums.x, x);
-  add_columns(sums.y, y);
-  for (size_t i = 0; i < y.size(); ++i) sums.yy[i % sums.yy.size()] += static_cast<double>(y[i]) * y[i];
+  add_columns(sums.x, {}, x);
+  add_columns(sums.y, sums.yy, y);
 }
 
 Moments::Moments(const Sums& sums)

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "lib/base/error.h"
+#include "lib/recover/vector_math.h"
 
 namespace narrow::recover {
 namespace {

@@ -1,0 +1,93 @@
+#include "apps/judge.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lib/exec/float_program.h"
+#include "lib/recover/ordered_samples.h"
+#include "lib/runtime/lower.h"
+#include "lib/tensor/metrics.h"
+
+namespace narrow::apps {
+namespace {
+
+constexpr double kMostDb = 100;
+constexpr float kLeastShare = 1e-20F;
+
+/// Probabilities say nothing where they are near 0 or 1: what Softmax made is taken back to its input, but for a
+/// constant in each row.
+std::vector<float> scores_of(const Tensor& tensor) {
+  const auto values = tensor.data<float>();
+  std::vector<float> scores(values.begin(), values.end());
+  // The last axis that is not of length 1.
+  const auto axis =
+      std::find_if(tensor.shape().rbegin(), tensor.shape().rend(), [](int64_t size) { return size != 1; });
+  const auto columns = axis == tensor.shape().rend() ? size_t{1} : static_cast<size_t>(*axis);
+  if (columns < 2) return scores;
+  for (size_t row = 0; row < scores.size(); row += columns) {
+    double sum = 0;
+    for (size_t i = row; i < row + columns; ++i) {
+      if (!(scores[i] >= 0)) return scores;
+      sum += static_cast<double>(scores[i]);
+    }
+    if (std::abs(sum - 1) > 1e-3) return scores;
+  }
+  for (size_t row = 0; row < scores.size(); row += columns) {
+    double mean = 0;
+    for (size_t i = row; i < row + columns; ++i) {
+      scores[i] = std::log(std::max(scores[i], kLeastShare));
+      mean += static_cast<double>(scores[i]) / static_cast<double>(columns);
+    }
+    for (size_t i = row; i < row + columns; ++i) scores[i] -= static_cast<float>(mean);
+  }
+  return scores;
+}
+
+std::vector<std::vector<Tensor>> run_all(const exec::Program& program, const calib::DataReader& data,
+                                         const std::vector<int64_t>& samples, int workers) {
+  std::vector<std::vector<Tensor>> outputs(samples.size());
+  std::vector<Workspace> workspaces(static_cast<size_t>(std::max(workers, 1)));
+  recover::for_each_in_order(
+      static_cast<int64_t>(samples.size()), workers,
+      [&](int worker, int64_t i) {
+        const auto at = static_cast<size_t>(i);
+        outputs[at] = program.run(data.read(samples[at]), workspaces[static_cast<size_t>(worker)]);
+      },
+      [](int, int64_t) {});
+  return outputs;
+}
+
+bool comparable(const Tensor& a, const Tensor& b) {
+  return a.type() == DataType::kFloat32 && b.type() == DataType::kFloat32 && a.size() == b.size() && a.size() > 0;
+}
+
+}  // namespace
+
+Judge::Judge(const graph::Model& model, const calib::DataReader& data, std::vector<int64_t> samples, int workers)
+    : data_(data),
+      samples_(std::move(samples)),
+      workers_(workers),
+      outputs_(run_all(exec::compile_float(model), data_, samples_, workers_)) {}
+
+double Judge::sqnr_db(const graph::Model& quantized) const {
+  const auto actual = run_all(runtime::lower(quantized).program, data_, samples_, workers_);
+  std::vector<ErrorStatistics> errors;
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    errors.resize(std::max(errors.size(), outputs_[i].size()));
+    for (size_t k = 0; k < outputs_[i].size(); ++k) {
+      if (!comparable(outputs_[i][k], actual[i][k])) continue;
+      errors[k].add(scores_of(outputs_[i][k]), scores_of(actual[i][k]));
+    }
+  }
+  double sum = 0;
+  int64_t count = 0;
+  for (const ErrorStatistics& output : errors) {
+    const double db = output.sqnr_db();
+    if (output.count() == 0 || std::isinf(db)) continue;
+    sum += std::isnan(db) ? -kMostDb : std::min(db, kMostDb);
+    ++count;
+  }
+  return count == 0 ? kMostDb : sum / static_cast<double>(count);
+}
+
+}  // namespace narrow::apps

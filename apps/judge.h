@@ -1,0 +1,28 @@
+// How near quantized models come to a float one, on samples held apart.
+#pragma once
+
+#include <vector>
+
+#include "calib/data_reader.h"
+#include "lib/graph/model.h"
+#include "lib/tensor/tensor.h"
+
+namespace narrow::apps {
+
+class Judge {
+ public:
+  /// Runs the float model over the samples and keeps its outputs. `data` must outlive it.
+  Judge(const graph::Model& model, const calib::DataReader& data, std::vector<int64_t> samples, int workers);
+
+  /// SQNR in dB of the float32 outputs on integer kernels, the mean of several outputs; of probabilities that of their
+  /// logarithms. 100 where there is nothing to compare.
+  double sqnr_db(const graph::Model& quantized) const;
+
+ private:
+  const calib::DataReader& data_;
+  std::vector<int64_t> samples_;
+  int workers_;
+  std::vector<std::vector<Tensor>> outputs_;  // by sample
+};
+
+}  // namespace narrow::apps

@@ -1,0 +1,145 @@
+#include "lib/recover/layerwise.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "lib/analyze/analyze.h"
+#include "lib/exec/float_program.h"
+#include "lib/graph/edit.h"
+#include "lib/graph/graph_index.h"
+#include "lib/io/load.h"
+#include "lib/rewrite/qdq.h"
+#include "lib/tensor/metrics.h"
+#include "tests/support/model_text.h"
+
+namespace narrow::recover {
+namespace {
+
+std::vector<float> random_values(size_t count, unsigned seed, float low, float high) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(low, high);
+  std::vector<float> values(count);
+  for (float& value : values) value = uniform(random);
+  return values;
+}
+
+/// x -> Conv 3x3 -> Relu -> Conv 1x1 -> y, with weights that 7 levels are too few for.
+graph::Model two_convolutions() {
+  graph::Model model = test::graph_from_text(R"(g (float[1,4,6,6] x) => (float[1,4,6,6] y)
+    <float[8] b = {0.1, 0.2, -0.1, 0, 0.3, -0.2, 0, 0.1}, float[4] d = {0, 0, 0.1, 0}> {
+      a = Conv <pads: ints = [1, 1, 1, 1]> (x, v, b)
+      c = Relu (a)
+      y = Conv (c, w, d) })");
+  const auto add = [&](const char* name, Shape shape, unsigned seed) {
+    const auto count = static_cast<size_t>(element_count(shape));
+    *model.mutable_graph().add_initializer() = graph::tensor_proto(
+        name, Tensor::of<float>(std::move(shape), std::span<const float>(random_values(count, seed, -1, 1))));
+  };
+  add("v", {8, 4, 3, 3}, 1);
+  add("w", {4, 8, 1, 1}, 2);
+  for (int i = 0; i < model.mutable_graph().node_size(); ++i) {
+    model.mutable_graph().mutable_node(i)->set_name("n" + std::to_string(i));
+  }
+  io::infer_shapes(model);
+  return model;
+}
+
+/// Neighbouring elements resemble each other, as in images: what makes rounding errors add up.
+Samples smooth_samples(int64_t count, unsigned first_seed) {
+  return {.count = count, .read = [first_seed](int64_t index) {
+            const std::vector<float> base = random_values(4, first_seed + static_cast<unsigned>(index), 0, 1);
+            std::vector<float> values = random_values(144, first_seed + 500 + static_cast<unsigned>(index), 0, 0.1F);
+            for (size_t i = 0; i < values.size(); ++i) values[i] += base[i / 36] + base[0];
+            return exec::Feed{{"x", Tensor::of<float>({1, 4, 6, 6}, std::span<const float>(values))}};
+          }};
+}
+
+plan::PrecisionPlan plan_of(const graph::Model& model, double weight_step) {
+  const analyze::Analysis analysis = analyze::analyze(model);
+  const plan::Ranges ranges{{"x", {.range = {0, 2.2F}, .calibrator = "", .unusable = {}}},
+                            {"a", {.range = {-20, 20}, .calibrator = "", .unusable = {}}},
+                            {"c", {.range = {0, 20}, .calibrator = "", .unusable = {}}},
+                            {"y", {.range = {-60, 60}, .calibrator = "", .unusable = {}}}};
+  plan::PrecisionPlan plan = plan::make_plan(model, analysis, ranges, {});
+  for (plan::LayerPlan& layer : plan.layers) {
+    if (!layer.weight) continue;
+    for (float& scale : layer.weight->params.scales) scale *= static_cast<float>(weight_step);
+  }
+  return plan;
+}
+
+double sqnr(const graph::Model& model, const plan::PrecisionPlan& plan, const graph::Model& reference) {
+  graph::Model quantized = rewrite::rewrite_to_qdq(model, plan);
+  io::infer_shapes(quantized);
+  const exec::Program program = exec::compile_float(quantized);
+  const exec::Program wanted = exec::compile_float(reference);
+  Workspace workspace;
+  ErrorStatistics errors;
+  const Samples samples = smooth_samples(10, 9000);
+  for (int64_t i = 0; i < samples.count; ++i) {
+    const Tensor x = wanted.run(samples.read(i), workspace)[0];
+    const Tensor y = program.run(samples.read(i), workspace)[0];
+    errors.add(x.data<float>(), y.data<float>());
+  }
+  return errors.sqnr_db();
+}
+
+TEST(Layerwise, CoarseWeightsLoseLessOnDataThatChoseNothing) {
+  const graph::Model model = two_convolutions();
+  const plan::PrecisionPlan plan = plan_of(model, 16);  // 4-bit weights
+  const Samples samples = smooth_samples(40, 1);
+  const LayerwiseResult result = recover_layerwise(model, plan, samples, {});
+  EXPECT_EQ(result.samples, 40);
+  ASSERT_EQ(result.layers.size(), 2U);
+  EXPECT_LT(result.layers[0].recovered_error, result.layers[0].nearest_error);
+  EXPECT_GT(sqnr(result.model, result.plan, model), sqnr(model, plan, model) + 3);
+}
+
+TEST(Layerwise, NearestRoundingGivesTheChosenIntegersBack) {
+  const graph::Model model = two_convolutions();
+  const LayerwiseResult result = recover_layerwise(model, plan_of(model, 16), smooth_samples(8, 1), {});
+  const graph::GraphIndex index(result.model.graph());
+  for (const plan::LayerPlan& layer : result.plan.layers) {
+    if (!layer.weight) continue;
+    const Tensor weight = result.model.tensor(*index.initializer(layer.weight->initializer));
+    const Tensor again = quant::dequantize(quant::quantize(weight, layer.weight->params), layer.weight->params);
+    for (size_t i = 0; i < weight.data<float>().size(); ++i) ASSERT_EQ(weight.data<float>()[i], again.data<float>()[i]);
+  }
+}
+
+TEST(Layerwise, ExactWeightsStayAsTheyAre) {
+  graph::Model model = two_convolutions();
+  const plan::PrecisionPlan plan = plan_of(model, 1);
+  graph::GraphEditor editor(model);
+  for (const plan::LayerPlan& layer : plan.layers) {
+    if (!layer.weight) continue;
+    const std::string& name = layer.weight->initializer;
+    const Tensor weight = model.tensor(*graph::GraphIndex(model.graph()).initializer(name));
+    editor.replace_initializer(name,
+                               quant::dequantize(quant::quantize(weight, layer.weight->params), layer.weight->params));
+  }
+  const LayerwiseResult result = recover_layerwise(model, plan, smooth_samples(40, 1), {});
+  EXPECT_GT(sqnr(result.model, result.plan, model), sqnr(model, plan, model) - 0.5);
+}
+
+TEST(Layerwise, SameResultAtAnyNumberOfWorkers) {
+  const graph::Model model = two_convolutions();
+  const plan::PrecisionPlan plan = plan_of(model, 16);
+  const auto bytes = [&](int workers) {
+    return recover_layerwise(model, plan, smooth_samples(9, 1), {.workers = workers}).model.proto().SerializeAsString();
+  };
+  EXPECT_EQ(bytes(1), bytes(2));
+  EXPECT_EQ(bytes(1), bytes(5));
+}
+
+TEST(Layerwise, LittleMemoryTakesFewerSamples) {
+  const graph::Model model = two_convolutions();
+  const LayerwiseResult result =
+      recover_layerwise(model, plan_of(model, 16), smooth_samples(40, 1), {.memory_bytes = 20'000});
+  EXPECT_GE(result.samples, 1);
+  EXPECT_LT(result.samples, 20);
+}
+
+}  // namespace
+}  // namespace narrow::recover

@@ -1,0 +1,122 @@
+#include "lib/recover/rounding.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+namespace narrow::recover {
+namespace {
+
+/// Moments of random inputs mixed by a random matrix: strongly correlated where `mixing` is large.
+Moments correlated(const Matrix& weights, double mixing) {
+  std::mt19937 random(7);
+  std::normal_distribution<double> normal;
+  const auto columns = static_cast<size_t>(weights.columns);
+  Sums sums(weights.columns, weights.rows);
+  for (int row = 0; row < 500; ++row) {
+    const double common = normal(random);
+    std::vector<float> x(columns);
+    for (float& value : x) value = static_cast<float>(normal(random) + mixing * common);
+    std::vector<float> y(static_cast<size_t>(weights.rows));
+    for (size_t o = 0; o < y.size(); ++o) {
+      for (size_t k = 0; k < columns; ++k) {
+        y[o] += static_cast<float>(weights.at(static_cast<int64_t>(o), static_cast<int64_t>(k))) * x[k];
+      }
+    }
+    add_rows(sums, x, y);
+  }
+  return Moments(sums);
+}
+
+Matrix random_weights(int64_t rows, int64_t columns) {
+  std::mt19937 random(3);
+  std::uniform_real_distribution<double> uniform(-1, 1);
+  Matrix weights(rows, columns);
+  for (double& value : weights.values) value = uniform(random);
+  return weights;
+}
+
+std::vector<double> dequantized(const std::vector<double>& integers, const Grid& grid) {
+  std::vector<double> weights;
+  for (const double q : integers) weights.push_back(grid.weight(q));
+  return weights;
+}
+
+std::vector<double> nearest(const Matrix& weights, int64_t row, const Grid& grid) {
+  std::vector<double> integers;
+  for (const double weight : weights.row(row)) integers.push_back(grid.nearest(weight));
+  return integers;
+}
+
+TEST(Rounding, CorrelatedInputsLoseMostOfTheError) {
+  const Matrix weights = random_weights(4, 24);
+  const Moments moments = correlated(weights, 5);
+  const Grid grid{.scale = 1.0 / 7, .zero_point = 0, .qmin = -7, .qmax = 7};
+  const RoundingProblem problem(moments, weights, 1e-3);
+  double error_plain = 0;
+  double error_chosen = 0;
+  for (int64_t row = 0; row < 4; ++row) {
+    const std::vector<double> plain = nearest(weights, row, grid);
+    std::vector<double> chosen = problem.nearest_plane(row, grid);
+    problem.descend(row, grid, chosen);
+    for (const double q : chosen) {
+      EXPECT_EQ(q, std::nearbyint(q));
+      EXPECT_LE(std::abs(q), 7);
+    }
+    error_plain += output_error(moments, row, dequantized(plain, grid));
+    error_chosen += output_error(moments, row, dequantized(chosen, grid));
+  }
+  EXPECT_LT(error_chosen, 0.5 * error_plain);
+}
+
+TEST(Rounding, WeightsOnTheGridStay) {
+  Matrix weights(1, 6);
+  weights.values = {-7, 3, 0, 2, 7, -1};
+  for (double& value : weights.values) value /= 7;
+  const Grid grid{.scale = 1.0 / 7, .zero_point = 0, .qmin = -7, .qmax = 7};
+  const Moments moments = correlated(weights, 2);
+  const RoundingProblem problem(moments, weights, 1e-2);
+  std::vector<double> chosen = problem.nearest_plane(0, grid);
+  problem.descend(0, grid, chosen);
+  EXPECT_EQ(chosen, (std::vector<double>{-7, 3, 0, 2, 7, -1}));
+}
+
+TEST(Rounding, UncorrelatedInputsAndAStrongPullGiveTheNearest) {
+  const Matrix weights = random_weights(2, 10);
+  const Moments moments = correlated(weights, 0);
+  const Grid grid{.scale = 1.0 / 127, .zero_point = 0, .qmin = -127, .qmax = 127};
+  const RoundingProblem problem(moments, weights, 1e6);
+  for (int64_t row = 0; row < 2; ++row) {
+    EXPECT_EQ(problem.nearest_plane(row, grid), nearest(weights, row, grid));
+  }
+}
+
+TEST(Rounding, DescentNeverMakesTheQuadraticLarger) {
+  const Matrix weights = random_weights(3, 16);
+  const Moments moments = correlated(weights, 3);
+  const Grid grid{.scale = 2.0 / 15, .zero_point = 8, .qmin = 0, .qmax = 15};
+  const RoundingProblem problem(moments, weights, 1e-2);
+  double gain = 0;
+  for (int64_t row = 0; row < 3; ++row) {
+    std::vector<double> integers = nearest(weights, row, grid);
+    const double before = problem.cost(row, dequantized(integers, grid));
+    problem.descend(row, grid, integers);
+    const double after = problem.cost(row, dequantized(integers, grid));
+    EXPECT_LE(after, before);
+    gain += before - after;
+  }
+  EXPECT_GT(gain, 0);
+}
+
+TEST(Rounding, InputsThatNeverVaryLeaveTheNearest) {
+  const Matrix weights = random_weights(1, 3);
+  Sums sums(3, 1);
+  add_rows(sums, std::vector<float>{1, 2, 3, 1, 2, 3}, std::vector<float>{5, 5});
+  const Grid grid{.scale = 0.1, .zero_point = 0, .qmin = -7, .qmax = 7};
+  const RoundingProblem problem(Moments(sums), weights, 1e-3);
+  EXPECT_EQ(problem.nearest_plane(0, grid), nearest(weights, 0, grid));
+}
+
+}  // namespace
+}  // namespace narrow::recover

@@ -4,6 +4,7 @@
 #include "apps/commands.h"
 #include "apps/common_options.h"
 #include "apps/config.h"
+#include "apps/dry_run.h"
 #include "apps/model_source.h"
 #include "apps/output.h"
 #include "apps/paths.h"
@@ -20,29 +21,68 @@ const CommandHelp kHelp{
     .summary = "decide type and parameters of every layer, write them to a file that can be reviewed",
     .examples = {"plan model.onnx --calibration ranges.json -o plan.json",
                  "plan model.onnx --calibration ranges.json --config narrow.json -o plan.json",
-                 "quantize model.onnx -o model.int8.onnx --plan plan.json --eval eval.npy"},
+                 "quantize model.onnx -o model.int8.onnx --plan plan.json --eval eval.npy",
+                 "plan model.onnx --config narrow.json --dry-run",
+                 "plan model.onnx --config narrow.json --explain /encoder/layer.0/MatMul"},
     .usage = "plan MODEL --calibration RANGES.json -o PLAN.json [options]"};
 
 struct Options {
   std::string model;
   std::string calibration;
   std::string output;
+  std::string explained;  // node
+  bool dry_run = false;
   ConfigFlags flags;
   CommonOptions common;
 };
 
-plan::PrecisionPlan run(const Options& options, const Config& config, Stages& stages) {
-  const ModelSource source = open_model(options.model, {{"--output", options.output}}, stages);
+struct Analyzed {
+  ModelSource source;
+  graph::Model model;
+  analyze::Analysis analysis;
+};
+
+Analyzed read_model(const Options& options, Stages& stages) {
+  ModelSource source = open_model(options.model, {{"--output", options.output}}, stages);
   refuse_quantized(source.loaded);
-  const graph::Model model = normalize(source.loaded, stages);
-  const analyze::Analysis analysis = stages.run("analyze", [&] { return analyze::analyze(model); });
-  const Needs needs = plan::calibration_needs(model, analysis, config.rules);
+  graph::Model model = normalize(source.loaded, stages);
+  analyze::Analysis analysis = stages.run("analyze", [&] { return analyze::analyze(model); });
+  return {std::move(source), std::move(model), std::move(analysis)};
+}
+
+plan::Ranges read_ranges(const Options& options, const Needs& needs, const std::string& model_sha256) {
+  if (options.calibration.empty()) {
+    for (const auto& [value, need] : needs) {
+      if (need.sources.empty()) continue;
+      throw Error(ErrorKind::kUsage, "plan: option --calibration is missing: '{}' needs a range", value);
+    }
+    return {};
+  }
   const calib::CalibrationTable table = read_table(options.calibration);
-  in_context(options.calibration, [&] { check_table(table, needs, source.facts.sha256); });
+  in_context(options.calibration, [&] { check_table(table, needs, model_sha256); });
+  return ranges_of(table);
+}
+
+plan::PrecisionPlan run(const Options& options, const Config& config, Stages& stages) {
+  const Analyzed read = read_model(options, stages);
+  const Needs needs = plan::calibration_needs(read.model, read.analysis, config.rules);
+  const plan::Ranges ranges = read_ranges(options, needs, read.source.facts.sha256);
   plan::PrecisionPlan plan =
-      stages.run("plan", [&] { return plan::make_plan(model, analysis, ranges_of(table), config.rules); });
-  plan.model_sha256 = source.facts.sha256;
+      stages.run("plan", [&] { return plan::make_plan(read.model, read.analysis, ranges, config.rules); });
+  plan.model_sha256 = read.source.facts.sha256;
   return plan;
+}
+
+/// Nothing is written: what the plan will cost, or why one node becomes what it becomes.
+void show(const Options& options, const Config& config, Stages& stages) {
+  const Analyzed read = read_model(options, stages);
+  if (!options.explained.empty()) {
+    print_result(report::render_text(explain(read.model, read.analysis, config.rules, options.explained)));
+    return;
+  }
+  const DryRun dry = stages.run(
+      "plan", [&] { return dry_run(read.model, read.analysis, config.rules, read.source.facts.file_bytes); });
+  print_result(options.common.json() ? json_text(to_json(dry)) : report::render_text(to_document(dry, options.model)));
 }
 
 report::Document summary(const plan::PrecisionPlan& plan, const std::string& output) {
@@ -65,18 +105,25 @@ int run_plan(const Arguments& arguments) {
   line.positional("MODEL", options.model, "float ONNX model");
   line.option("--calibration", options.calibration, {"RANGES.json", "calibration table of 'narrow calibrate'"});
   line.option("-o,--output", options.output, {"PLAN.json", "plan to write"});
+  line.flag("--dry-run", options.dry_run,
+            {"", "write nothing: predict size and products, say what stays float; needs no data"});
+  line.option("--explain", options.explained, {"NODE", "write nothing: say which rules decide about the node"});
   add_config_option(line, options.flags);
   add_calibrator_options(line, options.flags);
   add_common_options(line, options.common);
   if (!line.parse(arguments)) return 0;
-  line.require("--calibration");
-  line.require("--output");
+  const bool shows = options.dry_run || !options.explained.empty();
+  if (!shows) line.require("--output");
   apply_common_options(options.common);
   check_outputs(
       {{"the model", options.model}, {"--calibration", options.calibration}, {"--config", options.flags.config_path}},
       {{"--output", options.output}});
   const Config config = read_config(options.flags);
   Stages stages(progress_style(options.common));
+  if (shows) {
+    show(options, config, stages);
+    return 0;
+  }
   const plan::PrecisionPlan plan = run(options, config, stages);
   const Json json = plan::to_json(plan);
   write_file(options.output, json_text(json));

@@ -73,6 +73,7 @@ Config read_checked(Json json, const ConfigFlags& flags) {
   config.samples = read_samples(json);
   JsonObject root(json, "");
   root.get_or<std::string>("$schema", "");
+  root.get_or<std::string>("extends", "");  // put below by read_extended
   if (root.has("inputs")) {
     JsonObject inputs = root.object("inputs");
     config.inputs = calib::read_input_config(inputs);
@@ -111,8 +112,8 @@ void check_method_flag(const ConfigFlags& flags) {
 }  // namespace
 
 const std::vector<std::string>& config_keys() {
-  static const std::vector<std::string> keys{"$schema",          "inputs",   "calibration", "target", "recovery",
-                                             "recovery_seconds", "defaults", "rules",       "gates"};
+  static const std::vector<std::string> keys{"$schema",  "extends",          "inputs",   "calibration", "target",
+                                             "recovery", "recovery_seconds", "defaults", "rules",       "gates"};
   return keys;
 }
 
@@ -176,19 +177,29 @@ Json to_json(const Config& config) {
   return json;
 }
 
+namespace {
+
+std::string rules_text(const plan::Rules& rules, const std::string& text) {
+  const size_t count = rules.rules.size();
+  return count == 0 ? text : fmt::format("{}, {} rule{}", text, count, count == 1 ? "" : "s");
+}
+
+}  // namespace
+
 std::string recipe_text(const plan::Rules& rules) {
   const plan::LayerScheme& scheme = rules.defaults;
+  if (scheme.mode == plan::Mode::kFloat16 || scheme.mode == plan::Mode::kBfloat16)
+    return rules_text(rules, std::string(plan::mode_name(scheme.mode)));
   std::string text = fmt::format("{} weights {}", quant::name(scheme.weights), plan::granularity_text(scheme));
   if (scheme.mode == plan::Mode::kWeightOnly) {
     text += ", float activations";
+  } else if (scheme.mode == plan::Mode::kDynamic) {
+    text += ", dynamic uint8 activations";
   } else {
     text +=
         fmt::format(", {} activations, {}", quant::name(scheme.activations), quant::calibrator_text(scheme.calibrator));
   }
-  if (!rules.rules.empty()) {
-    text += fmt::format(", {} rule{}", rules.rules.size(), rules.rules.size() == 1 ? "" : "s");
-  }
-  return text;
+  return rules_text(rules, text);
 }
 
 }  // namespace narrow::apps

@@ -24,6 +24,10 @@ class LayerBuilder {
   Layer build(const onnx::NodeProto& node) const {
     Layer layer{.node = node.name(), .op_type = node.op_type(), .macs = count_macs(node, index_)};
     layer.stored_weight = find_stored_weight(model_, index_, node);
+    if (layer.stored_weight) {
+      const auto& dims = index_.initializer(layer.stored_weight->initializer)->dims();
+      layer.parameters = element_count(Shape(dims.begin(), dims.end()));
+    }
     if (layer.stored_weight) model_.release_weights();  // looked through: not needed in memory any more
     const ops::OpRow* row = ops::find_op(node);
     if (row == nullptr || row->role == QuantRole::kNever) {
@@ -168,9 +172,17 @@ Analysis analyze(const graph::Model& model) {
   const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
   const LayerBuilder builder(model, index);
   Analysis analysis;
+  std::map<std::string, int64_t> depths;  // of values
   graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
     analysis.layer_of.emplace(node.name(), analysis.layers.size());
-    analysis.layers.push_back(builder.build(node));
+    Layer& layer = analysis.layers.emplace_back(builder.build(node));
+    layer.reads = graph::reads_of(node);
+    layer.makes.assign(node.output().begin(), node.output().end());
+    for (const std::string& value : layer.reads) {
+      if (const auto depth = depths.find(value); depth != depths.end())
+        layer.depth = std::max(layer.depth, depth->second + 1);
+    }
+    for (const std::string& value : layer.makes) depths[value] = layer.depth;
   });
   find_clamp_producers(index, analysis);
   group_values(model, index, analysis);

@@ -20,6 +20,7 @@ enum class ReasonCode {
   kNotFusable,       // quantized, but the Q/DQ pattern around it is incomplete
   kInSubgraph,
   kTargetCanNot,  // the runtime that will read the model can not run it
+  kNotHalf,       // the operator or a constant does not go into float16 or bfloat16
   kNoWeight,      // weight-only: there is no constant weight to store in fewer bits
 };
 

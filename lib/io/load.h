@@ -27,4 +27,7 @@ void infer_shapes(graph::Model& model);
 /// bytes. Returns the files it wrote, `path` first. Throws Error(kData).
 std::vector<std::filesystem::path> save_model(const graph::Model& model, const std::filesystem::path& path);
 
+/// Bytes of the files that save_model would write, within what the padding of a data file adds.
+int64_t saved_bytes(const graph::Model& model);
+
 }  // namespace narrow::io

@@ -92,6 +92,10 @@ void write_proto(const onnx::ModelProto& proto, AtomicFile& file, const std::fil
 
 }  // namespace
 
+int64_t saved_bytes(const graph::Model& model) {
+  return static_cast<int64_t>(model.proto().ByteSizeLong() + external_size(model.proto()));
+}
+
 std::vector<std::filesystem::path> save_model(const graph::Model& model, const std::filesystem::path& path) {
   AtomicFile file(path);
   const uint64_t external = external_size(model.proto());

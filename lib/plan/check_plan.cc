@@ -9,6 +9,7 @@
 #include "lib/graph/graph_index.h"
 #include "lib/graph/traverse.h"
 #include "lib/plan/clamp.h"
+#include "lib/plan/half.h"
 #include "lib/plan/plan.h"
 
 namespace narrow::plan {
@@ -70,9 +71,14 @@ class Checker {
       }
     }
     if (layer.weight) check_weight(layer, node);
-    if (layer.decision == Decision::kWeightOnly && !layer.weight) fail(layer, "weight_only needs \"weights\"");
+    const bool needs_weight = layer.decision == Decision::kWeightOnly || layer.decision == Decision::kDynamic;
+    if (needs_weight && !layer.weight) fail(layer, fmt::format("{} needs \"weights\"", decision_name(layer.decision)));
+    if (layer.decision == Decision::kDynamic) check_dynamic(layer, node);
     if (layer.bias_input) check_bias(layer, node);
     if (layer.decision == Decision::kFold) check_fold(layer, node);
+    if (const auto type = half_type(layer.decision)) {
+      if (const auto reason = half_refusal(model_, index_, node, *type)) fail(layer, reason->text());
+    }
   }
 
   void check_weight(const LayerPlan& layer, const onnx::NodeProto& node) const {
@@ -94,6 +100,22 @@ class Checker {
     if (layer.decision == Decision::kQuantize && layer.activations.empty())
       fail(layer, "a layer with a weight reads an activation");
     check_type(fmt::format("plan: node '{}'", layer.node), weight.params.type);
+  }
+
+  void check_dynamic(const LayerPlan& layer, const onnx::NodeProto& node) const {
+    const bool product = node.op_type() == "Conv" || node.op_type() == "Gemm" || node.op_type() == "MatMul";
+    if (!product || layer.weight->input != 1) fail(layer, "only Conv, Gemm and MatMul can be dynamic");
+    const quant::QuantTypeRow& type = quant::row(layer.weight->params.type);
+    if (type.bits != 8 || type.is_float || layer.weight->params.block > 0) {
+      fail(layer, "a dynamic product has 8-bit weights, with a scale for each channel or tensor");
+    }
+    const auto& zero_points = layer.weight->params.zero_points;
+    if (node.op_type() == "Conv" && std::set(zero_points.begin(), zero_points.end()).size() > 1) {
+      fail(layer, "a dynamic Conv takes one zero point");
+    }
+    const auto rank = static_cast<size_t>(index_.initializer(layer.weight->initializer)->dims_size());
+    const auto& axis = layer.weight->params.axis;
+    if (axis && axis != ops::weight_channel_axis(node, rank)) fail(layer, "its weight has no channels along that axis");
   }
 
   void check_bias(const LayerPlan& layer, const onnx::NodeProto& node) const {

@@ -6,12 +6,17 @@
 #include "lib/base/error.h"
 #include "lib/graph/graph_index.h"
 #include "lib/plan/clamp.h"
+#include "lib/plan/half.h"
 
 namespace narrow::plan {
 namespace {
 
 using analyze::Layer;
 using ops::QuantRole;
+
+bool is_byte(quant::QuantType type) {
+  return quant::row(type).bits == 8 && !quant::row(type).is_float;
+}
 
 class Decider {
  public:
@@ -42,22 +47,46 @@ class Decider {
       const Layer& layer = analysis_.layers[i];
       LayerPlan plan{.node = layer.node, .op_type = layer.op_type, .rule = decided_.resolved[i].rule};
       plan.reason = starting_reason(layer, decided_.resolved[i].scheme);
-      const bool weight_only = decided_.resolved[i].scheme.mode == Mode::kWeightOnly;
-      plan.decision = plan.reason ? Decision::kFloat : weight_only ? Decision::kWeightOnly : Decision::kQuantize;
-      if (layer.reason && !weight_only) plan.rule = "structure";
+      const Mode mode = decided_.resolved[i].scheme.mode;
+      plan.decision = plan.reason ? Decision::kFloat : wished(layer, mode);
+      if (layer.reason && mode == Mode::kStatic) plan.rule = "structure";
       number_of_[layer.node] = i;
       decided_.layers.push_back(std::move(plan));
     }
   }
 
+  /// What becomes of a layer that nothing speaks against. Of the dynamic ones, those that are no product have a table
+  /// that they look up, or no integer operator: their weight is stored in fewer bits.
+  static Decision wished(const Layer& layer, Mode mode) {
+    if (mode == Mode::kStatic) return Decision::kQuantize;
+    if (mode == Mode::kFloat16) return Decision::kFloat16;
+    if (mode == Mode::kBfloat16) return Decision::kBfloat16;
+    const bool product = layer.op_type == "Conv" || layer.op_type == "Gemm" || layer.op_type == "MatMul";
+    const bool integer = product && !layer.reason && layer.weight && layer.weight->input == 1;
+    return mode == Mode::kDynamic && integer ? Decision::kDynamic : Decision::kWeightOnly;
+  }
+
+  static std::optional<Reason> dynamic_refusal(const Layer& layer, const LayerScheme& scheme) {
+    const bool many_zero_points = scheme.granularity == Granularity::kPerChannel && !scheme.weights_symmetric;
+    if (layer.op_type == "Conv" && many_zero_points) {
+      return Reason{ReasonCode::kTargetCanNot, "a dynamic Conv takes one zero point: symmetric weights, or per_tensor"};
+    }
+    if (is_byte(scheme.weights) && scheme.granularity != Granularity::kPerBlock) return std::nullopt;
+    return Reason{ReasonCode::kTargetCanNot,
+                  "dynamic products have 8-bit weights, with a scale for each channel or tensor"};
+  }
+
   std::optional<Reason> starting_reason(const Layer& layer, const LayerScheme& scheme) const {
-    if (scheme.mode == Mode::kWeightOnly) {
-      if (scheme.keep_float) return Reason{ReasonCode::kKeptByRule, scheme.keep_reason};
+    if (scheme.keep_float) return Reason{ReasonCode::kKeptByRule, scheme.keep_reason};
+    if (const auto half = half_type(wished(layer, scheme.mode))) {
+      return half_refusal(model_, index_, *index_.node(layer.node), *half);
+    }
+    if (scheme.mode != Mode::kStatic) {
       if (!layer.stored_weight) return Reason{ReasonCode::kNoWeight, {}};
+      if (wished(layer, scheme.mode) == Decision::kDynamic) return dynamic_refusal(layer, scheme);
       return std::nullopt;
     }
     if (layer.reason) return layer.reason;
-    if (scheme.keep_float) return Reason{ReasonCode::kKeptByRule, scheme.keep_reason};
     if (auto reason = refusal(*target_, layer, scheme)) return reason;
     for (const auto* values : {&layer.activations, &layer.outputs}) {
       for (const std::string& value : *values) {

@@ -9,6 +9,7 @@
 #include "lib/graph/graph_index.h"
 #include "lib/plan/clamp.h"
 #include "lib/plan/decide.h"
+#include "lib/plan/half.h"
 #include "lib/plan/weights.h"
 
 namespace narrow::plan {
@@ -62,6 +63,10 @@ class Numberer {
       if (layer.decision == Decision::kWeightOnly) {
         layer.weight =
             plan_stored_weight(facts, initializer(facts.stored_weight->initializer), scheme, row(decided.target));
+        model_.release_weights();
+      }
+      if (layer.decision == Decision::kDynamic) {
+        layer.weight = plan_weight(*facts.weight, initializer(facts.weight->initializer), Tensor(), 1, scheme);
         model_.release_weights();
       }
       if (layer.decision != Decision::kQuantize || !facts.weight) continue;
@@ -131,12 +136,24 @@ std::string_view decision_name(Decision decision) {
       return "quantize";
     case Decision::kFold:
       return "fold";
+    case Decision::kDynamic:
+      return "dynamic";
     case Decision::kWeightOnly:
       return "weight_only";
+    case Decision::kFloat16:
+      return "float16";
+    case Decision::kBfloat16:
+      return "bfloat16";
     case Decision::kFloat:
       return "float32";
   }
   return "";
+}
+
+std::optional<DataType> half_type(Decision decision) {
+  if (decision == Decision::kFloat16) return DataType::kFloat16;
+  if (decision == Decision::kBfloat16) return DataType::kBfloat16;
+  return std::nullopt;
 }
 
 FormatNeeds format_needs(const PrecisionPlan& plan) {
@@ -152,6 +169,7 @@ FormatNeeds format_needs(const PrecisionPlan& plan) {
   for (const ValuePlan& value : plan.values) add_params(value.params);
   for (const LayerPlan& layer : plan.layers) {
     if (layer.weight) add_params(layer.weight->params);
+    if (layer.decision == Decision::kBfloat16) add(kBfloat16Opset, quant::kBlockIr);
   }
   return needs;
 }

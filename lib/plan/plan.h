@@ -18,12 +18,18 @@ namespace narrow::plan {
 
 enum class Decision {
   kQuantize,    // runs on integers
+  kDynamic,     // products on integers, of activations that are quantized as the model runs
   kFold,        // vanishes into the quantization of its producer's output
   kWeightOnly,  // computes in float32 on a weight that is stored in fewer bits
+  kFloat16,     // computes in float16
+  kBfloat16,    // computes in bfloat16
   kFloat,       // stays float32
 };
 
 std::string_view decision_name(Decision decision);
+
+/// The 16-bit type that a layer computes in; nullopt for other decisions.
+std::optional<DataType> half_type(Decision decision);
 
 /// Where a value's range comes from, as the calibration stage hands it over.
 struct ValueRange {

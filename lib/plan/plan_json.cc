@@ -50,6 +50,10 @@ Json weight_json(const WeightPlan& weight) {
   return json;
 }
 
+bool stores_weight_alone(const LayerPlan& layer) {
+  return layer.decision == Decision::kWeightOnly || layer.decision == Decision::kDynamic;
+}
+
 Json layer_json(const LayerPlan& layer) {
   Json json;
   json["node"] = layer.node;
@@ -60,7 +64,7 @@ Json layer_json(const LayerPlan& layer) {
     json["reason"] = {{"code", reason_code_name(layer.reason->code)}, {"text", layer.reason->text()}};
     if (!layer.reason->detail.empty()) json["reason"]["detail"] = layer.reason->detail;
   }
-  if (layer.decision == Decision::kWeightOnly) json["weights"] = weight_json(*layer.weight);
+  if (stores_weight_alone(layer)) json["weights"] = weight_json(*layer.weight);
   if (layer.decision != Decision::kQuantize) return json;
   json["activations"] = layer.activations;
   json["outputs"] = layer.outputs;
@@ -142,10 +146,12 @@ Reason read_reason(JsonObject object) {
 
 Decision read_decision(JsonObject& object) {
   const std::string name = object.get<std::string>("decision");
-  for (const Decision decision : {Decision::kQuantize, Decision::kFold, Decision::kWeightOnly, Decision::kFloat}) {
+  for (const Decision decision : {Decision::kQuantize, Decision::kDynamic, Decision::kFold, Decision::kWeightOnly,
+                                  Decision::kFloat16, Decision::kBfloat16, Decision::kFloat}) {
     if (decision_name(decision) == name) return decision;
   }
-  object.fail("decision", fmt::format("'{}' is none of quantize, fold, weight_only, float32", name));
+  object.fail("decision",
+              fmt::format("'{}' is none of quantize, dynamic, fold, weight_only, float16, bfloat16, float32", name));
 }
 
 LayerPlan read_layer(JsonObject& object) {
@@ -155,7 +161,7 @@ LayerPlan read_layer(JsonObject& object) {
   layer.decision = read_decision(object);
   layer.rule = object.get<std::string>("rule");
   if (object.has("reason")) layer.reason = read_reason(object.object("reason"));
-  if (layer.decision == Decision::kWeightOnly) layer.weight = read_weight(object.object("weights"));
+  if (stores_weight_alone(layer)) layer.weight = read_weight(object.object("weights"));
   if (layer.decision == Decision::kQuantize) {
     layer.activations = object.get<std::vector<std::string>>("activations");
     layer.outputs = object.get<std::vector<std::string>>("outputs");

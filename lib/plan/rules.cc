@@ -1,36 +1,34 @@
 #include "lib/plan/rules.h"
 
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 
 #include "lib/base/error.h"
 #include "lib/base/suggest.h"
-#include "lib/plan/name_pattern.h"
+#include "lib/plan/scheme_json.h"
 
 namespace narrow::plan {
 namespace {
 
-class Matcher {
- public:
-  explicit Matcher(const Match& match) : match_(match) {
-    if (match.regex) regex_.emplace(*match.regex);
-  }
-  bool matches(const analyze::Layer& layer) const {
-    if (match_.name && ::fnmatch(match_.name->c_str(), layer.node.c_str(), 0) != 0) return false;
-    if (regex_ && !regex_->matches(layer.node)) return false;
-    return !match_.op || *match_.op == layer.op_type;
-  }
-
- private:
-  const Match& match_;
-  std::optional<NamePattern> regex_;
-};
-
 template <class T>
 void apply(const std::optional<T>& from, T& to) {
   if (from) to = *from;
+}
+
+/// What a rule changed, by comparing the schemes as configs spell them.
+void add_trail(const LayerScheme& before, const std::string& rule, Resolved& resolved) {
+  const Json was = scheme_json(before).flatten();
+  const Json is = scheme_json(resolved.scheme).flatten();
+  const auto text = [](const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); };
+  for (const auto& [key, value] : is.items()) {
+    const auto old = was.find(key);
+    if (old != was.end() && *old == value) continue;
+    std::string path = key.substr(1);
+    std::replace(path.begin(), path.end(), '/', '.');
+    resolved.trail.push_back(
+        fmt::format("{}: {}{} by {}", path, old == was.end() ? "" : text(*old) + " -> ", text(value), rule));
+  }
 }
 
 [[noreturn]] void fail_unmatched(const analyze::Analysis& analysis, const Rules& rules, const Rule& rule) {
@@ -91,24 +89,32 @@ std::string_view mode_name(Mode mode) {
   switch (mode) {
     case Mode::kStatic:
       return "static";
+    case Mode::kDynamic:
+      return "dynamic";
     case Mode::kWeightOnly:
       return "weight_only";
+    case Mode::kFloat16:
+      return "float16";
+    case Mode::kBfloat16:
+      return "bfloat16";
   }
   return "";
 }
 
 std::vector<Resolved> resolve_rules(const analyze::Analysis& analysis, const Rules& rules) {
-  std::vector<Resolved> resolved(analysis.layers.size(), Resolved{rules.defaults, "defaults"});
+  std::vector<Resolved> resolved(analysis.layers.size(), Resolved{rules.defaults, "defaults", {}});
   for (const Rule& rule : rules.rules) {
-    const Matcher matcher(rule.match);
+    const Matcher matcher = in_context(rule.text, [&] { return Matcher(rule.match, analysis); });
     bool matched = false;
     for (size_t i = 0; i < resolved.size(); ++i) {
-      if (!matcher.matches(analysis.layers[i])) continue;
+      if (!matcher.matches(i)) continue;
       matched = true;
+      const LayerScheme before = resolved[i].scheme;
       apply_patch(rule.set, resolved[i].scheme);
+      add_trail(before, rule.text, resolved[i]);
       resolved[i].rule = rule.text;
     }
-    if (!matched) fail_unmatched(analysis, rules, rule);
+    if (!matched && !rule.optional) fail_unmatched(analysis, rules, rule);
   }
   return resolved;
 }

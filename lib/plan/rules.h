@@ -7,6 +7,7 @@
 
 #include "lib/analyze/analyze.h"
 #include "lib/base/json.h"
+#include "lib/plan/match.h"
 #include "lib/plan/target.h"
 #include "lib/quant/calibrator_spec.h"
 #include "lib/quant/quant_params.h"
@@ -20,7 +21,10 @@ std::string_view granularity_name(Granularity granularity);
 /// How a layer comes to its integers.
 enum class Mode {
   kStatic,      // activations have ranges from calibration; products run on integers
+  kDynamic,     // activations are quantized by their extremes as the model runs; needs no data
   kWeightOnly,  // the weight is stored in fewer bits and dequantized in front of the float operator; needs no data
+  kFloat16,     // computes in float16; needs no data
+  kBfloat16,    // computes in bfloat16; needs no data
 };
 
 std::string_view mode_name(Mode mode);
@@ -67,17 +71,11 @@ struct SchemePatch {
 
 void apply_patch(const SchemePatch& patch, LayerScheme& scheme);
 
-/// Conditions that must all hold; at least one is given.
-struct Match {
-  std::optional<std::string> name;   // glob over the node's name: * ? [abc]
-  std::optional<std::string> regex;  // RE2, the whole name
-  std::optional<std::string> op;     // operator type
-};
-
 struct Rule {
   Match match;
   SchemePatch set;
-  std::string text;  // such as "rules[2] (op MatMul)", shown in plans
+  bool optional = false;  // may match nothing
+  std::string text;       // such as "rules[2] (op MatMul)", shown in plans
 };
 
 struct Rules {
@@ -97,6 +95,7 @@ Json to_json(const Rules& rules);
 struct Resolved {
   LayerScheme scheme;
   std::string rule;
+  std::vector<std::string> trail;  // what each matching rule set: "weights.type: int8 -> int4 by rules[0] (op Gemm)"
 };
 
 /// One entry per layer of the analysis. Throws Error(kUsage) for a rule that matches no node, with a suggestion.

@@ -1,34 +1,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "lib/plan/name_pattern.h"
 #include "lib/plan/rules.h"
 #include "lib/plan/scheme_json.h"
 
 namespace narrow::plan {
 namespace {
-
-Match read_match(JsonObject object) {
-  Match match;
-  if (object.has("name")) match.name = object.get<std::string>("name");
-  if (object.has("op")) match.op = object.get<std::string>("op");
-  if (object.has("regex")) {
-    match.regex = object.get<std::string>("regex");
-    in_context(object.path_of("regex"), [&] { return NamePattern(*match.regex); });
-  }
-  object.allow({"name", "regex", "op"});
-  object.finish();
-  if (!match.name && !match.op && !match.regex) object.fail("", "needs name, regex or op");
-  return match;
-}
-
-std::string rule_text(size_t index, const Match& match) {
-  std::vector<std::string> parts;
-  if (match.name) parts.push_back("name " + *match.name);
-  if (match.regex) parts.push_back("regex " + *match.regex);
-  if (match.op) parts.push_back("op " + *match.op);
-  return fmt::format("rules[{}] ({})", index, fmt::join(parts, ", "));
-}
 
 Target read_target(JsonObject& config) {
   const std::string name = config.get<std::string>("target");
@@ -64,9 +41,10 @@ Rules read_rules(JsonObject& config) {
     Rule rule;
     rule.match = read_match(object.object("match"));
     rule.set = read_patch(object);
+    rule.optional = object.get_or<bool>("optional", false);
     read_keep(object, rule.set);
     object.finish();
-    rule.text = rule_text(index++, rule.match);
+    rule.text = fmt::format("rules[{}] ({})", index++, match_text(rule.match));
     rules.rules.push_back(std::move(rule));
   }
   return rules;

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::array kGranularities{Granularity::kPerTensor, Granularity::kPerChannel, Granularity::kPerBlock};
 constexpr std::array kWeightFits{quant::WeightFit::kExtremes, quant::WeightFit::kSquaredError};
-constexpr std::array kModes{Mode::kStatic, Mode::kWeightOnly};
+constexpr std::array kModes{Mode::kStatic, Mode::kDynamic, Mode::kWeightOnly, Mode::kFloat16, Mode::kBfloat16};
 
 /// One of `choices`, by name.
 template <class Choices, class Name>
@@ -112,6 +112,7 @@ Json scheme_json(const LayerScheme& scheme) {
   if (scheme.weight_fit) json["weights"]["calibrator"] = weight_fit_name(*scheme.weight_fit);
   if (scheme.granularity == Granularity::kPerBlock) json["weights"]["block"] = scheme.block;
   json["calibrator"] = calibrator_text(scheme.calibrator);
+  if (scheme.keep_float) json["keep"] = "float32";
   return json;
 }
 

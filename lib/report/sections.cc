@@ -290,8 +290,12 @@ std::string decisions_text(const plan::PrecisionPlan& plan, std::string_view fol
   for (const plan::LayerPlan& layer : plan.layers) ++counts[layer.decision];
   std::string text = fmt::format("{} quantized, {} folded{}", plural(counts[plan::Decision::kQuantize], "node"),
                                  count_text(counts[plan::Decision::kFold]), folded_into);
+  const int64_t dynamic = counts[plan::Decision::kDynamic];
+  if (dynamic > 0) text += fmt::format(", {} dynamic", count_text(dynamic));
   const int64_t stored = counts[plan::Decision::kWeightOnly];
   if (stored > 0) text += fmt::format(", {} in weights only", count_text(stored));
+  const int64_t halves = counts[plan::Decision::kFloat16] + counts[plan::Decision::kBfloat16];
+  if (halves > 0) text += fmt::format(", {} in 16-bit floats", count_text(halves));
   return text + fmt::format(", {} float", count_text(counts[plan::Decision::kFloat]));
 }
 

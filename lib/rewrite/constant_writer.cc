@@ -76,6 +76,22 @@ std::string ConstantWriter::add_integers(onnx::GraphProto& graph, const std::str
   return integers;
 }
 
+std::string ConstantWriter::add_codes(onnx::GraphProto& graph, const std::string& name, const Tensor& real,
+                                      const quant::QuantParams& params) {
+  editor_.edit(graph);
+  std::string codes = editor_.add_initializer(name + "_quantized", quant::quantize(real, params));
+  original_.release_weights();
+  return codes;
+}
+
+std::string ConstantWriter::channel_constant(onnx::GraphProto& graph, const std::string& name, size_t result_rank) {
+  if (result_rank < 3) return name;
+  const Tensor vector = float_constant(name);
+  Shape shape(result_rank - 1, 1);
+  shape[0] = vector.size();
+  return shared_initializer(graph, name + "_channels", vector.reshaped(shape));
+}
+
 ParameterNames ConstantWriter::add_parameters(onnx::GraphProto& graph, const std::string& name,
                                               const quant::QuantParams& params, const Shape& shape, Zeros zeros) {
   const Shape scales_shape = quant::scale_shape(shape, params.grouping());

@@ -36,6 +36,17 @@ class ConstantWriter {
   std::string dequantized(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params,
                           Zeros zeros);
 
+  /// Initializer in `graph` of the codes of a constant that is called `name`.
+  std::string add_codes(onnx::GraphProto& graph, const std::string& name, const Tensor& real,
+                        const quant::QuantParams& params);
+
+  /// The vector `name`, or, where a result's rank is given, the vector as [C, 1...] that broadcasts over axis 1 of it.
+  std::string channel_constant(onnx::GraphProto& graph, const std::string& name, size_t result_rank);
+
+  /// Equal parameters are stored once in a graph: values that share a scale, and the zeros behind every symmetric
+  /// weight.
+  std::string shared_initializer(onnx::GraphProto& graph, const std::string& wanted, const Tensor& tensor);
+
   /// Initializers in `graph` of scale and zero point for a tensor of shape `shape`, called after `name`.
   ParameterNames add_parameters(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params,
                                 const Shape& shape, Zeros zeros);
@@ -52,9 +63,6 @@ class ConstantWriter {
   };
 
   std::string add_integers(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params);
-  /// Equal parameters are stored once in a graph: values that share a scale, and the zeros behind every symmetric
-  /// weight.
-  std::string shared_initializer(onnx::GraphProto& graph, const std::string& wanted, const Tensor& tensor);
 
   const graph::Model& original_;
   const graph::GraphIndex& index_;

@@ -13,6 +13,8 @@
 #include "lib/graph/traverse.h"
 #include "lib/quant/quant_params.h"
 #include "lib/rewrite/constant_writer.h"
+#include "lib/rewrite/dynamic.h"
+#include "lib/rewrite/half.h"
 #include "lib/rewrite/normalize.h"
 
 namespace narrow::rewrite {
@@ -24,7 +26,8 @@ class QdqWriter {
       : index_(original.graph(), graph::Depth::kBodies),
         plan_(plan),
         editor_(model),
-        constants_(original, index_, editor_) {
+        constants_(original, index_, editor_),
+        dynamic_(editor_, constants_) {
     for (const plan::ValuePlan& value : plan.values) values_[value.value] = &value;
     graph::for_each_graph(model.mutable_graph(), [&](onnx::GraphProto& graph) { note_graph(graph); });
     for (const plan::LayerPlan& layer : plan.layers) {
@@ -36,9 +39,14 @@ class QdqWriter {
 
   void write() {
     remove_folded_clamps();
+    for (const plan::LayerPlan& layer : plan_.layers) {
+      if (layer.decision != plan::Decision::kDynamic) continue;
+      const onnx::NodeProto& node = *nodes_.at(layer.node);
+      makers_[node.output(0)] = &dynamic_.replace(*all_graphs_[graphs_.at(layer.node)], layer, node);
+    }
     // Weights first: they are found by the names that the plan knows.
     for (const plan::LayerPlan& layer : plan_.layers) {
-      if (layer.weight) quantize_weight(layer);
+      if (layer.weight && layer.decision != plan::Decision::kDynamic) quantize_weight(layer);
     }
     for (const plan::ValuePlan& value : plan_.values) dequantize_for_readers(value);
     // Readers first, then the nodes that they must not take for readers.
@@ -204,6 +212,7 @@ class QdqWriter {
   std::map<size_t, graph::GraphEditor::Redirections> redirections_;
   std::vector<PendingPair> pairs_;
   ConstantWriter constants_;
+  DynamicWriter dynamic_;
 };
 
 }  // namespace
@@ -211,7 +220,7 @@ class QdqWriter {
 graph::Model rewrite_to_qdq(const graph::Model& model, const plan::PrecisionPlan& plan) {
   plan::check_plan(plan, model);
   const plan::FormatNeeds needs = plan::format_needs(plan);
-  const graph::Model original = with_opset(model, needs.opset);
+  const graph::Model original = convert_halves(with_opset(model, needs.opset), plan);
   graph::Model result = original;
   onnx::ModelProto& proto = result.mutable_proto();
   proto.set_ir_version(std::max<int64_t>(proto.ir_version(), needs.ir_version));

@@ -198,5 +198,48 @@ TEST(Pipeline, EveryNodeThatStaysFloatHasItsReason) {
   EXPECT_THAT(outcome.out, HasSubstr("the head is precious"));
 }
 
+TEST(Pipeline, WeightOnlyNeedsNoDataAndFeedsBackTheSameBytes) {
+  const TemporaryFolder folder;
+  const std::string modes[] = {"--set mode=weight_only --set weights.type=int4 --set weights.block=16",
+                               "--set mode=dynamic", "--set mode=float16"};
+  for (const std::string& mode : modes) {
+    const Outcome first = run_narrow("quantize " + kModel + " -o " + folder.path("a.onnx") + " --plan-out " +
+                                     folder.path("plan.json") + " --quiet " + mode);
+    ASSERT_EQ(first.exit_code, 0) << mode << first.err;
+    const Outcome second = run_narrow("quantize " + kModel + " -o " + folder.path("b.onnx") + " --quiet --plan " +
+                                      folder.path("plan.json"));
+    ASSERT_EQ(second.exit_code, 0) << mode << second.err;
+    EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx"))) << mode;
+  }
+}
+
+TEST(Pipeline, StaticWithoutDataNamesWhatNeedsARange) {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_narrow("quantize " + kModel + " -o " + folder.path("a.onnx") + " --quiet");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("option --data is missing"));
+}
+
+TEST(Pipeline, ADryRunPredictsTheFileWithinAPercent) {
+  const TemporaryFolder folder;
+  const std::string sets[] = {"", " --set mode=weight_only --set weights=int8", " --set mode=dynamic",
+                              " --set mode=float16"};
+  for (const std::string& set : sets) {
+    const Outcome dry = run_narrow("plan " + kModel + " --dry-run --format json --quiet" + set);
+    ASSERT_EQ(dry.exit_code, 0) << dry.err;
+    const auto predicted = parse_json(dry.out, "dry run")["file_bytes"].get<double>();
+    const Outcome real = run_narrow(kQuantize + " -o " + folder.path("a.onnx") + " --quiet --no-speed" + set);
+    ASSERT_EQ(real.exit_code, 0) << real.err;
+    const auto bytes = static_cast<double>(read_text(folder.path("a.onnx")).size());
+    EXPECT_NEAR(predicted, bytes, bytes / 100) << set;
+  }
+}
+
+TEST(Pipeline, ExplainSaysWhichRuleChangedWhat) {
+  const Outcome outcome = run_narrow("plan " + kModel + " --explain /head/relu --quiet --set mode=weight_only");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--explain: the model has no node '/head/relu'"));
+}
+
 }  // namespace
 }  // namespace narrow::test

@@ -48,12 +48,16 @@ class Row:
         return f"{self.mode} {self.weights} {self.activations} {self.granularity}"
 
     def settings(self):
-        sets = [f"target={self.target()}", f"mode={self.mode}", f"weights.type={self.weights}"]
+        sets = [f"target={self.target()}", f"mode={self.mode}"]
+        if self.is_half():
+            return [part for setting in sets for part in ("--set", setting)]
+        sets.append(f"weights.type={self.weights}")
         if self.granularity == "per_block":
             sets.append(f"weights.block={BLOCK}")
         else:
             sets.append(f"granularity={self.granularity}")
-        if self.activations != "float32":
+        if self.mode == "static":
+            sets.append("recovery=[]")  # codes are those of the float weights
             sets.append(f"activations={self.activations}")
         return [part for setting in sets for part in ("--set", setting)]
 
@@ -64,6 +68,9 @@ class Row:
         blocks = self.granularity != "per_block" or self.weights in ("int4", "uint4")
         known = self.weights in weights and self.activations in eight_or_sixteen and blocks
         return "onnxruntime" if known or self.mode != "static" else "generic"
+
+    def is_half(self):
+        return self.mode in ("float16", "bfloat16")
 
     def needs_data(self):
         return self.mode == "static"
@@ -77,6 +84,8 @@ def rows():
     found += [Row("static", w, w) for w in ("float8e4m3fn", "float8e5m2")]
     found += [Row("static", "int8", "uint8", g) for g in ("per_tensor", "per_block")]
     found += [Row("static", "int4", "uint8", "per_block")]
+    found += [Row("dynamic", w, "uint8", g) for w in ("int8", "uint8") for g in ("per_tensor", "per_channel")]
+    found += [Row(half, half, half, "") for half in ("float16", "bfloat16")]
     return found
 
 
@@ -138,7 +147,7 @@ class Workbench:
 
     def run_ours(self, path):
         result = path.with_suffix(".npz")
-        narrow_cli.run_narrow("run", path, "--data", self.data, "-o", result, "--runtime", "integer", "--quiet")
+        narrow_cli.run_narrow("run", path, "--data", self.data, "-o", result, "--quiet")  # integers where there are any
         return np.load(result)["scores"]
 
 
@@ -182,7 +191,7 @@ def table_line(bench, row):
         theirs = peers.run_onnxruntime(path, bench.samples)
         runs = "yes" if np.isfinite(theirs).all() else "no: not finite"
     except Exception as error:
-        runs = "no: " + str(error).split(" : ")[2].lower()
+        runs = "no: " + (str(error).split(" : ") + ["", "fail"])[2].lower()
     ratio = path.stat().st_size / bench.model.stat().st_size
     return (
         f"| {row.mode} | {row.weights} | {row.activations} | {row.granularity} | {row.target()} | {opset_of(path)} | {runs} "

@@ -61,7 +61,8 @@ TEST(PlanJsonTest, DamageIsNamedByItsPath) {
   EXPECT_EQ(failure_of([](Json& j) { j["layers"][0]["weights"]["scales"][1] = "x"; }),
             "layers[0].weights.scales: expected a positive number");
   EXPECT_EQ(failure_of([](Json& j) { j["layers"][1]["decision"] = "maybe"; }),
-            "layers[1].decision: 'maybe' is none of quantize, fold, weight_only, float32");
+            "layers[1].decision: 'maybe' is none of quantize, dynamic, fold, weight_only, float16, bfloat16, "
+            "float32");
   EXPECT_EQ(failure_of([](Json& j) { j["layers"][1]["desicion"] = 1; }),
             "layers[1].desicion: unknown key; did you mean 'decision'?");
 }

@@ -1,5 +1,6 @@
 #include "lib/plan/rules.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lib/base/error.h"
@@ -41,6 +42,9 @@ TEST(RulesTest, TheLastMatchWins) {
   EXPECT_TRUE(resolved[1].scheme.keep_float);
   EXPECT_EQ(resolved[1].scheme.granularity, Granularity::kPerTensor) << "rules add up";
   EXPECT_EQ(resolved[1].rule, "rules[1] (name head/*)");
+  EXPECT_THAT(resolved[1].trail, testing::ElementsAre("granularity: per_channel -> per_tensor by rules[0] (op Conv)",
+                                                      "keep: float32 by rules[1] (name head/*)"));
+  EXPECT_TRUE(resolved[2].trail.empty());
   EXPECT_EQ(resolved[2].rule, "defaults");
   EXPECT_EQ(resolved[2].scheme.weights, quant::QuantType::kUint8);
 }
@@ -71,6 +75,11 @@ TEST(RulesTest, ARuleThatMatchesNothingIsAnErrorWithASuggestion) {
   }
 }
 
+TEST(RulesTest, AnOptionalRuleMayMatchNothing) {
+  const Rules rules = rules_from(R"({"rules": [{"match": {"op": "Covn"}, "keep": "float32", "optional": true}]})");
+  EXPECT_EQ(resolve_rules(analysis_of({{"a", "Conv"}}), rules)[0].rule, "defaults");
+}
+
 TEST(RulesTest, WhatIsWrongIsNamedByItsPath) {
   EXPECT_EQ(failure_of(R"({"defaults": {"weights": "int9"}})"),
             "defaults.weights: 'int9' is none of int8, uint8, int16, uint16, int4, uint4, int2, uint2, float8e4m3fn, "
@@ -81,7 +90,8 @@ TEST(RulesTest, WhatIsWrongIsNamedByItsPath) {
             "defaults.granularity: 'per_row' is none of per_tensor, per_channel, per_block");
   EXPECT_EQ(failure_of(R"({"rules": {}})"), "rules: expected an array");
   EXPECT_EQ(failure_of(R"({"rules": [{"keep": "float32"}]})"), "rules[0].match: is missing");
-  EXPECT_EQ(failure_of(R"({"rules": [{"match": {}, "keep": "float32"}]})"), "rules[0].match: needs name, regex or op");
+  EXPECT_EQ(failure_of(R"({"rules": [{"match": {}, "keep": "float32"}]})"),
+            "rules[0].match: needs a condition, such as name, regex or op");
   EXPECT_EQ(failure_of(R"({"rules": [{"match": {"op": "Conv"}, "keep": "float16"}]})"),
             "rules[0].keep: 'float16' is not float32");
   EXPECT_EQ(failure_of(R"({"rules": [{"match": {"regex": "("}}]})"),

@@ -1,0 +1,139 @@
+#include "apps/dry_run.h"
+
+#include <fmt/format.h>
+
+#include "lib/base/suggest.h"
+#include "lib/io/load.h"
+#include "lib/plan/scheme_json.h"
+#include "lib/report/format.h"
+#include "lib/report/report.h"
+#include "lib/rewrite/qdq.h"
+
+namespace narrow::apps {
+namespace {
+
+/// A range for every group, each another, so that scales are stored apart as they will be.
+plan::Ranges made_up_ranges(const analyze::Analysis& analysis) {
+  plan::Ranges ranges;
+  float width = 1;
+  for (const analyze::ValueGroup& group : analysis.groups) {
+    width *= 1.001F;
+    ranges[group.representative] = {.range = {-width, 2 * width}, .calibrator = "none", .unusable = {}};
+  }
+  return ranges;
+}
+
+std::string computed_in(const plan::LayerPlan& layer, const plan::PrecisionPlan& plan) {
+  switch (layer.decision) {
+    case plan::Decision::kQuantize: {
+      const auto input = std::find_if(plan.values.begin(), plan.values.end(), [&](const plan::ValuePlan& value) {
+        return !layer.activations.empty() && value.value == layer.activations[0];
+      });
+      const std::string type = input == plan.values.end() ? "float32" : std::string(quant::name(input->params.type));
+      return fmt::format("{} x {}", layer.weight ? quant::name(layer.weight->params.type) : type, type);
+    }
+    case plan::Decision::kDynamic:
+      return fmt::format("{} x dynamic uint8", quant::name(layer.weight->params.type));
+    case plan::Decision::kFloat16:
+    case plan::Decision::kBfloat16:
+      return std::string(plan::decision_name(layer.decision));
+    default:
+      return "float32";
+  }
+}
+
+Json layer_json(const plan::LayerPlan& layer) {
+  Json json{{"node", layer.node}, {"op", layer.op_type}, {"decision", plan::decision_name(layer.decision)}};
+  json["rule"] = layer.rule;
+  if (layer.reason) json["reason"] = layer.reason->text();
+  return json;
+}
+
+report::Table float_table(const plan::PrecisionPlan& plan) {
+  report::Table floats{.columns = {{"in float"}, {"operator"}, {"decided by"}, {"reason"}}, .rows = {}};
+  for (const plan::LayerPlan& layer : plan.layers) {
+    if (layer.decision != plan::Decision::kFloat) continue;
+    floats.rows.push_back({layer.node, layer.op_type, layer.rule, layer.reason ? layer.reason->text() : ""});
+  }
+  return floats;
+}
+
+}  // namespace
+
+DryRun dry_run(const graph::Model& model, const analyze::Analysis& analysis, const plan::Rules& rules,
+               int64_t float_bytes) {
+  DryRun run{.float_bytes = float_bytes,
+             .file_bytes = 0,
+             .macs = {},
+             .plan = plan::make_plan(model, analysis, made_up_ranges(analysis), rules)};
+  graph::Model quantized = rewrite::rewrite_to_qdq(model, run.plan);
+  io::infer_shapes(quantized);
+  run.file_bytes = io::saved_bytes(quantized);
+  for (size_t i = 0; i < analysis.layers.size(); ++i) {
+    const int64_t macs = analysis.layers[i].macs;
+    if (macs > 0) run.macs[computed_in(run.plan.layers[i], run.plan)] += macs;
+  }
+  return run;
+}
+
+Json to_json(const DryRun& run) {
+  Json json{{"float_bytes", run.float_bytes}, {"file_bytes", run.file_bytes}};
+  json["macs"] = Json::object();
+  for (const auto& [type, macs] : run.macs) json["macs"][type] = macs;
+  json["layers"] = Json::array();
+  for (const plan::LayerPlan& layer : run.plan.layers) json["layers"].push_back(layer_json(layer));
+  return json;
+}
+
+report::Document to_document(const DryRun& run, const std::string& model) {
+  report::Document document;
+  document.title = fmt::format("{}: {}", model, report::decisions_text(run.plan));
+  document.summary = {"nothing is written: the plan as it will be, before any calibration"};
+  const double ratio =
+      run.float_bytes > 0 ? static_cast<double>(run.file_bytes) / static_cast<double>(run.float_bytes) : 0;
+  report::Table size{.columns = {{""},
+                                 {"float", report::Align::kRight},
+                                 {"predicted", report::Align::kRight},
+                                 {"ratio", report::Align::kRight}},
+                     .rows = {{"file", report::count_text(run.float_bytes), report::count_text(run.file_bytes),
+                               fmt::format("{:.3f}", ratio)}}};
+  document.sections.push_back({"size in bytes", {std::move(size)}});
+  report::Table macs{.columns = {{"computed in"}, {"MACs", report::Align::kRight}}, .rows = {}};
+  for (const auto& [type, count] : run.macs) macs.rows.push_back({type, report::count_text(count)});
+  if (!macs.rows.empty()) document.sections.push_back({"products per sample", {std::move(macs)}});
+  report::Table floats = float_table(run.plan);
+  if (!floats.rows.empty()) document.sections.push_back({"", {std::move(floats)}});
+  return document;
+}
+
+report::Document explain(const graph::Model& model, const analyze::Analysis& analysis, const plan::Rules& rules,
+                         const std::string& node) {
+  const auto found = analysis.layer_of.find(node);
+  if (found == analysis.layer_of.end()) {
+    std::vector<std::string> names;
+    for (const analyze::Layer& layer : analysis.layers) names.push_back(layer.node);
+    throw Error(ErrorKind::kUsage, "--explain: the model has no node '{}'{}", node, did_you_mean(node, names));
+  }
+  const plan::PrecisionPlan plan = plan::make_plan(model, analysis, made_up_ranges(analysis), rules);
+  const plan::LayerPlan& layer = plan.layers[found->second];
+  const plan::Resolved resolved = plan::resolve_rules(analysis, rules)[found->second];
+  report::Document document;
+  document.title = fmt::format("{} ({}): {}", layer.node, layer.op_type, plan::decision_name(layer.decision));
+  if (layer.reason) document.summary.push_back(layer.reason->text());
+  document.summary.push_back("decided by " + layer.rule);
+  report::Lines trail;
+  for (const std::string& line : resolved.trail) trail.lines.push_back(line);
+  if (trail.lines.empty()) trail.lines.emplace_back("no rule changed the defaults");
+  document.sections.push_back({"rules, in order", {std::move(trail)}});
+  std::vector<std::vector<report::Cell>> settings;
+  const Json flat = plan::scheme_json(resolved.scheme).flatten();
+  for (const auto& [key, value] : flat.items()) {
+    std::string path = key.substr(1);
+    std::replace(path.begin(), path.end(), '/', '.');
+    settings.push_back({path, value.is_string() ? value.get<std::string>() : value.dump()});
+  }
+  document.sections.push_back({"settings", {report::facts(std::move(settings))}});
+  return document;
+}
+
+}  // namespace narrow::apps

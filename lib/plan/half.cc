@@ -1,0 +1,91 @@
+#include "lib/plan/half.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "lib/graph/onnx_api.h"
+#include "lib/tensor/convert.h"
+#include "lib/tensor/metrics.h"
+
+namespace narrow::plan {
+namespace {
+
+constexpr double kLeastSqnrDb = 40;
+
+bool has_bodies(const onnx::NodeProto& node) {
+  return std::any_of(node.attribute().begin(), node.attribute().end(), [](const onnx::AttributeProto& attribute) {
+    return attribute.has_g() || attribute.graphs_size() > 0;
+  });
+}
+
+/// The formal parameter behind position `i`: the last one may stand for any number.
+const onnx::OpSchema::FormalParameter* parameter(const std::vector<onnx::OpSchema::FormalParameter>& all, int i) {
+  if (all.empty()) return nullptr;
+  const size_t at = std::min(static_cast<size_t>(i), all.size() - 1);
+  const bool there = at == static_cast<size_t>(i) || all[at].GetOption() == onnx::OpSchema::Variadic;
+  return there ? &all[at] : nullptr;
+}
+
+bool takes(const onnx::OpSchema::FormalParameter& formal, std::string_view type) {
+  const auto& types = formal.GetTypes();
+  return std::any_of(types.begin(), types.end(), [&](const auto* text) { return *text == type; });
+}
+
+bool is_float32(const graph::GraphIndex& index, const std::string& value) {
+  return !value.empty() && index.type(value).type == DataType::kFloat32;
+}
+
+bool survives(const Tensor& constant, DataType type) {
+  Workspace workspace;
+  const Tensor there = convert_elements(constant, type, workspace);
+  ErrorStatistics error;
+  error.add(constant.data<float>(), convert_elements(there, DataType::kFloat32, workspace).data<float>());
+  return error.sqnr_db() >= kLeastSqnrDb;
+}
+
+}  // namespace
+
+HalfSlots half_slots(const graph::GraphIndex& index, const onnx::NodeProto& node, DataType type, int opset) {
+  HalfSlots slots;
+  const std::string domain(graph::canonical_domain(node.domain()));
+  const onnx::OpSchema* schema =
+      domain.empty() ? onnx::OpSchemaRegistry::Schema(node.op_type(), opset, domain) : nullptr;
+  if (schema == nullptr || has_bodies(node)) return slots;
+  const std::string text = fmt::format("tensor({})", data_type_name(type));
+  std::set<std::string> variables;
+  for (int i = 0; i < node.input_size(); ++i) {
+    const auto* formal = parameter(schema->inputs(), i);
+    if (formal == nullptr || !is_float32(index, node.input(i)) || !takes(*formal, text)) continue;
+    slots.inputs.push_back(i);
+    variables.insert(formal->GetTypeStr());
+  }
+  for (int i = 0; i < node.output_size(); ++i) {
+    const auto* formal = parameter(schema->outputs(), i);
+    const bool tied = formal != nullptr && variables.contains(formal->GetTypeStr());
+    if (tied && is_float32(index, node.output(i))) slots.outputs.push_back(i);
+  }
+  return slots;
+}
+
+std::optional<Reason> half_refusal(const graph::Model& model, const graph::GraphIndex& index,
+                                   const onnx::NodeProto& node, DataType type) {
+  const std::string name(data_type_name(type));
+  if (has_bodies(node)) return Reason{ReasonCode::kInSubgraph, fmt::format("{} bodies stay float32", node.op_type())};
+  if (index.graph_of(node) != &model.graph()) return Reason{ReasonCode::kInSubgraph, "bodies stay float32"};
+  const int opset = std::max(model.opset(), type == DataType::kBfloat16 ? kBfloat16Opset : 0);
+  const HalfSlots slots = half_slots(index, node, type, opset);
+  if (slots.inputs.empty()) {
+    return Reason{ReasonCode::kNotHalf, fmt::format("{} reads no float32 value that may be {}", node.op_type(), name)};
+  }
+  for (const int slot : slots.inputs) {
+    const onnx::TensorProto* initializer = index.initializer(node.input(slot));
+    if (initializer == nullptr || survives(model.tensor(*initializer), type)) continue;
+    return Reason{ReasonCode::kNotHalf,
+                  fmt::format("constant '{}' overflows or underflows {}", node.input(slot), name)};
+  }
+  return std::nullopt;
+}
+
+}  // namespace narrow::plan

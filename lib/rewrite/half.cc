@@ -1,0 +1,122 @@
+#include "lib/rewrite/half.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "lib/graph/attributes.h"
+#include "lib/graph/edit.h"
+#include "lib/graph/graph_index.h"
+#include "lib/plan/half.h"
+#include "lib/tensor/convert.h"
+
+namespace narrow::rewrite {
+namespace {
+
+class HalfWriter {
+ public:
+  HalfWriter(const graph::Model& original, graph::Model& model, const plan::PrecisionPlan& plan)
+      : original_(original), index_(original.graph()), editor_(model) {
+    for (const plan::LayerPlan& layer : plan.layers) {
+      if (const auto type = plan::half_type(layer.decision)) types_[layer.node] = *type;
+    }
+    for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
+      if (types_.contains(node.name())) nodes_.push_back(&node);
+    }
+  }
+
+  void write() {
+    for (onnx::NodeProto* node : nodes_) rename_outputs(*node);
+    for (onnx::NodeProto* node : nodes_) convert_inputs(*node);
+    for (const auto& [value, made] : made_) {
+      if (has_float_reader(value)) add_cast(made.name, DataType::kFloat32, value);
+    }
+    editor_.finish();
+  }
+
+ private:
+  struct Half {
+    std::string name;
+    DataType type = DataType::kFloat16;
+  };
+
+  plan::HalfSlots slots(const onnx::NodeProto& node) const {
+    return plan::half_slots(index_, *index_.node(node.name()), types_.at(node.name()), original_.opset());
+  }
+
+  void rename_outputs(onnx::NodeProto& node) {
+    const DataType type = types_.at(node.name());
+    for (const int slot : slots(node).outputs) {
+      std::string& output = *node.mutable_output(slot);
+      const std::string half = half_name(output, type);
+      made_[output] = {half, type};
+      output = half;
+    }
+  }
+
+  void convert_inputs(onnx::NodeProto& node) {
+    const onnx::NodeProto& before = *index_.node(node.name());
+    for (const int slot : slots(node).inputs) {
+      node.set_input(slot, half_of(before.input(slot), types_.at(node.name())));
+    }
+  }
+
+  /// The value in the type: made so, converted from a constant, or cast.
+  std::string half_of(const std::string& value, DataType type) {
+    const auto made = made_.find(value);
+    if (made != made_.end() && made->second.type == type) return made->second.name;
+    std::string& name = halves_[{value, type}];
+    if (!name.empty()) return name;
+    if (const onnx::TensorProto* initializer = index_.initializer(value)) {
+      Workspace workspace;
+      const Tensor half = convert_elements(original_.tensor(*initializer), type, workspace);
+      name = editor_.add_initializer(value + "_" + std::string(data_type_name(type)), half);
+      original_.release_weights();
+      return name;
+    }
+    name = half_name(value, type);
+    add_cast(value, type, name);
+    return name;
+  }
+
+  std::string half_name(const std::string& value, DataType type) {
+    return editor_.unique_name(value + "_" + std::string(data_type_name(type)));
+  }
+
+  void add_cast(const std::string& from, DataType type, const std::string& to) {
+    onnx::NodeProto& cast = editor_.add_node("Cast", to + "_Cast", {from}, {to});
+    graph::set_int_attribute(cast, "to", static_cast<int64_t>(type));
+  }
+
+  /// A half layer of the other type reads the float32 value too.
+  bool has_float_reader(const std::string& value) const {
+    if (index_.is_output(value)) return true;
+    const auto uses = index_.uses(value);
+    return std::any_of(uses.begin(), uses.end(), [&](const graph::Use& use) {
+      const auto type = types_.find(use.node->name());
+      if (type == types_.end() || type->second != made_.at(value).type) return true;
+      const std::vector<int> converted = slots(*use.node).inputs;
+      return std::find(converted.begin(), converted.end(), use.input) == converted.end();
+    });
+  }
+
+  const graph::Model& original_;
+  graph::GraphIndex index_;
+  graph::GraphEditor editor_;
+  std::unordered_map<std::string, DataType> types_;  // of half layers, by node
+  std::vector<onnx::NodeProto*> nodes_;
+  std::map<std::string, Half> made_;  // values that half layers make
+  std::map<std::pair<std::string, DataType>, std::string> halves_;
+};
+
+}  // namespace
+
+graph::Model convert_halves(const graph::Model& model, const plan::PrecisionPlan& plan) {
+  const auto half = [](const plan::LayerPlan& layer) { return plan::half_type(layer.decision).has_value(); };
+  if (std::none_of(plan.layers.begin(), plan.layers.end(), half)) return model;
+  graph::Model result = model;
+  HalfWriter(model, result, plan).write();
+  return result;
+}
+
+}  // namespace narrow::rewrite

@@ -1,0 +1,49 @@
+#include "lib/plan/half.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/model_text.h"
+
+namespace narrow::plan {
+namespace {
+
+using testing::ElementsAre;
+
+struct Case {
+  graph::Model model;
+  graph::GraphIndex index;
+
+  explicit Case(const std::string& text) : model(test::model_from_text(text)), index(model.graph()) {}
+  const onnx::NodeProto& node(int i) const { return model.graph().node(i); }
+};
+
+TEST(HalfTest, ConstantsThatOverflowOrUnderflowKeepALayerFloat) {
+  const Case model(R"(<ir_version: 8, opset_import: ["" : 13]>
+    agraph (float[2] x) => (float[2] a, float[2] b, float[2] c)
+    <float[1] mask = {-1e9}, float[1] epsilon = {1e-12}, float[2] fine = {65504, 0.0001}>
+    { a = Mul (x, mask)  b = Add (x, epsilon)  c = Mul (x, fine) })");
+  const auto reason = [&](int i, DataType type) { return half_refusal(model.model, model.index, model.node(i), type); };
+  ASSERT_TRUE(reason(0, DataType::kFloat16));
+  EXPECT_EQ(reason(0, DataType::kFloat16)->text(),
+            "it can not compute in 16 bits: constant 'mask' overflows or underflows float16");
+  EXPECT_TRUE(reason(1, DataType::kFloat16));
+  EXPECT_FALSE(reason(2, DataType::kFloat16));
+  EXPECT_FALSE(reason(0, DataType::kBfloat16)) << "bfloat16 has the exponents of float32";
+}
+
+TEST(HalfTest, SlotsFollowTheSchema) {
+  const Case model(R"(<ir_version: 8, opset_import: ["" : 13]>
+    agraph (float[1,1,2,2] x, int64[1] i) => (float[1,1,4,4] r, double[1,1,2,2] d, float[1,1,2,2] g)
+    <float[4] scales = {1, 1, 2, 2}>
+    { r = Resize <mode = "nearest"> (x, , scales)  d = Cast <to = 11> (x)  g = Gather <axis = 0> (x, i) })");
+  const auto slots = [&](int i) { return half_slots(model.index, model.node(i), DataType::kFloat16, 13); };
+  EXPECT_THAT(slots(0).inputs, ElementsAre(0)) << "the scales stay float32";
+  EXPECT_THAT(slots(0).outputs, ElementsAre(0));
+  EXPECT_THAT(slots(1).inputs, ElementsAre(0));
+  EXPECT_THAT(slots(1).outputs, ElementsAre()) << "its own attribute types the result";
+  EXPECT_THAT(slots(2).inputs, ElementsAre(0));
+}
+
+}  // namespace
+}  // namespace narrow::plan

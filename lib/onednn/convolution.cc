@@ -53,6 +53,15 @@ bool is_depthwise8(const ConvolutionSpec& spec, const Shape& weights) {
          spec.groups == weights[0] && weights[1] == 1;
 }
 
+// Some output positions see nothing but padding.
+bool pads_beyond_kernel(const ConvolutionSpec& spec, const Shape& weights) {
+  for (size_t axis = 0; axis < spec.pads_begin.size(); ++axis) {
+    const int64_t kernel = weights[axis + 2];
+    if (spec.pads_begin[axis] >= kernel || spec.pads_end[axis] >= kernel) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 class Convolution::State {
@@ -94,7 +103,12 @@ Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Ten
   if (transform_.source_zero_point != 0) {
     source_zero_point_ = constant_memory<int32_t>(std::array{transform_.source_zero_point});
   }
-  if (is_depthwise8(spec_, weights_shape_) && Depthwise8::available()) {
+  if (!is_depthwise8(spec_, weights_shape_)) return;
+  if (!Depthwise8::available() && pads_beyond_kernel(spec_, weights_shape_)) {
+    // oneDNN 3.2's jit_uni_int8:avx2 leaves out bias and products of such positions' neighbours.
+    throw Error(ErrorKind::kUnsupported, "depthwise convolution of bytes padded by the size of its kernel");
+  }
+  if (Depthwise8::available()) {
     const Depthwise8Spec own{.channels = weights_shape_[0],
                              .kernel = {weights_shape_[2], weights_shape_[3]},
                              .strides = {spec_.strides[0], spec_.strides[1]},

@@ -56,6 +56,12 @@ void expect_matches_layer(const Layer& layer, const IntegerCase& test) {
   spec.requantize = scales_for(layer, test);
   const Accumulators exact = accumulate(layer, source, weights, test.source_zero_point);
 
+  // Wrong in oneDNN's AVX2 kernel, so it is refused where ours can not run: without VNNI.
+  const bool bytes = test.destination == DataType::kUint8 || test.destination == DataType::kInt8;
+  if (bytes && layer.name == "depthwise_mostly_padding" && saturates_pairs()) {
+    EXPECT_THROW(Convolution(spec, weights, bias), Error);
+    return;
+  }
   const Convolution convolution(spec, weights, bias);
   Workspace workspace;
   const Tensor result =

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <numeric>
 #include <set>
 
 #include "calib/choose_ranges.h"
@@ -36,6 +37,7 @@ calib::Observations observe(const CalibrationRun& run, Stages& stages) {
   options.values.assign(wanted.all.begin(), wanted.all.end());
   options.with_histogram.assign(wanted.with_histogram.begin(), wanted.with_histogram.end());
   options.samples = run.samples;
+  options.state = run.data->state;
   options.workers = run.workers;
   options.progress = stages.progress();
   const exec::Program program =
@@ -61,6 +63,14 @@ calib::Observations merge_groups(const calib::Observations& seen, const Needs& n
 }
 
 }  // namespace
+
+std::vector<int64_t> calibration_samples(const DataSource& data, int64_t count) {
+  const int64_t size = data.reader->size();
+  if (data.state.empty()) return calib::spread_samples(size, count);
+  std::vector<int64_t> first(static_cast<size_t>(std::min(size, count)));
+  std::iota(first.begin(), first.end(), 0);
+  return first;
+}
 
 calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages) {
   const calib::Observations merged = merge_groups(observe(run, stages), run.needs);

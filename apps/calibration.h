@@ -25,6 +25,9 @@ struct CalibrationRun {
   int workers = 1;
 };
 
+/// The feeds that calibrate: spread evenly over the data; the first ones where state goes from each to the next.
+std::vector<int64_t> calibration_samples(const DataSource& data, int64_t count);
+
 /// Runs the float model over the samples; statistics of a group's sources are merged under its representative.
 calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages);
 

@@ -53,7 +53,7 @@ calib::CalibrationTable run(const Options& options, const Config& config, Stages
   return calibrate({.model = prepared.model,
                     .needs = needs,
                     .data = &data,
-                    .samples = calib::spread_samples(data.reader->size(), config.samples),
+                    .samples = calibration_samples(data, config.samples),
                     .model_sha256 = prepared.sha256,
                     .workers = options.common.threads},
                    stages);

@@ -100,17 +100,20 @@ Tensor joined(const Results& results, size_t output, const std::string& name) {
   return all;
 }
 
-Results run_all(const exec::Program& program, const calib::DataReader& reader, const Options& options, Stages& stages) {
+Results run_all(const exec::Program& program, const DataSource& data, const Options& options, Stages& stages) {
+  const calib::DataReader& reader = *data.reader;
   Results results(static_cast<size_t>(reader.size()));
   const Progress progress = stages.progress();
-  const int workers = static_cast<int>(std::min<int64_t>(options.common.threads, reader.size()));
+  exec::State state(program, data.state);
+  const int workers = state.empty() ? static_cast<int>(std::min<int64_t>(options.common.threads, reader.size())) : 1;
   int64_t done = 0;
   run_workers(workers, [&](int worker) {
     Workspace workspace;
     for (int64_t i = worker; i < reader.size(); i += workers) {
       check_interruption();
       results[static_cast<size_t>(i)] =
-          in_context(fmt::format("feed {}", i), [&] { return program.run(reader.read(i), workspace); });
+          in_context(fmt::format("feed {}", i), [&] { return program.run(state.complete(reader.read(i)), workspace); });
+      state.update(results[static_cast<size_t>(i)]);
       if (worker == 0) progress("run", done = i, reader.size());
     }
   });
@@ -175,7 +178,7 @@ int run_run(const Arguments& arguments) {
   const ModelSource source = open_model(options.model, outputs, stages);
   const Runner runner = stages.run("compile", [&] { return make_runner(source.loaded, runtime); });
   const DataSource data = open_source(options.data, {model_inputs(source.loaded), config.inputs, outputs}, stages);
-  const Results results = stages.run("run", [&] { return run_all(runner.program, *data.reader, options, stages); });
+  const Results results = stages.run("run", [&] { return run_all(runner.program, data, options, stages); });
   write_results(results, runner.program.output_names(), options.output);
   print_summary(options, runner, data.reader->size(), stages.seconds("run"));
   return 0;

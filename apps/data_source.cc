@@ -13,7 +13,8 @@ DataSource open_source(const std::string& path, const DataUse& use, Stages& stag
   refuse_overwriting(use.outputs, fmt::format("a file of the data '{}'", path), reader->files());
   if (reader->size() == 0) throw Error(ErrorKind::kData, "'{}' holds no samples", path);
   std::string hash = stages.run("hash data", [&] { return hash_files(reader->files()); });
-  return {.path = path, .reader = std::move(reader), .sha256 = std::move(hash)};
+  return {
+      .path = path, .reader = std::move(reader), .sha256 = std::move(hash), .state = calib::state_links(use.config)};
 }
 
 std::vector<int64_t> remaining_samples(int64_t size, const std::vector<int64_t>& used) {
@@ -31,6 +32,7 @@ validate::Samples select_samples(const DataSource& source, std::vector<int64_t> 
                                  const std::string& labels_path) {
   validate::Samples samples;
   samples.count = static_cast<int64_t>(indices.size());
+  samples.state = source.state;
   if (!labels_path.empty()) {
     const std::vector<int64_t> all = calib::read_labels(labels_path, *source.reader);
     if (source.reader->samples() != source.reader->size()) {

@@ -18,6 +18,7 @@ struct DataSource {
   std::string path;
   std::unique_ptr<calib::DataReader> reader;
   std::string sha256;
+  std::vector<exec::StateLink> state = {};  // inputs that the model's outputs feed, as the config says
 
   report::DataFacts facts(int64_t samples) const { return {.path = path, .sha256 = sha256, .samples = samples}; }
 };

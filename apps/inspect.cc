@@ -4,6 +4,7 @@
 
 #include "lib/analyze/analyze.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/traverse.h"
 #include "lib/report/format.h"
 #include "lib/tensor/shape.h"
 
@@ -24,16 +25,18 @@ void count_tensor(const onnx::TensorProto& tensor, Inspection& inspection) {
 }
 
 void count_graph(const graph::Model& model, Inspection& inspection) {
-  for (const onnx::TensorProto& tensor : model.graph().initializer()) count_tensor(tensor, inspection);
-  for (const onnx::NodeProto& node : model.graph().node()) {
+  graph::for_each_graph(model.graph(), [&](const onnx::GraphProto& graph) {
+    for (const onnx::TensorProto& tensor : graph.initializer()) count_tensor(tensor, inspection);
+  });
+  graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
+    ++inspection.nodes;
     const std::string domain(graph::canonical_domain(node.domain()));
     ++inspection.operators[domain.empty() ? node.op_type() : domain + "." + node.op_type()];
-    if (node.op_type() != "Constant") continue;
+    if (node.op_type() != "Constant") return;
     for (const onnx::AttributeProto& attribute : node.attribute()) {
       if (attribute.has_t()) count_tensor(attribute.t(), inspection);
     }
-  }
-  inspection.nodes = model.graph().node_size();
+  });
   inspection.quantize_nodes = count_nodes(model, "QuantizeLinear");
   inspection.dequantize_nodes = count_nodes(model, "DequantizeLinear");
 }

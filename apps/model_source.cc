@@ -39,9 +39,14 @@ std::set<fs::path> external_files(const graph::Model& model, const fs::path& fol
 }
 
 // Sorted by name; the QLinear operators are told by theirs.
-constexpr std::array<std::string_view, 8> kQuantizedOperators{
-    "ConvInteger",   "DequantizeLinear",     "DynamicQuantizeLinear", "DynamicQuantizeMatMul",
-    "MatMulInteger", "MatMulIntegerToFloat", "QGemm",                 "QuantizeLinear"};
+constexpr std::array<std::string_view, 8> kQuantizedOperators{"ConvInteger",
+                                                              "DequantizeLinear",
+                                                              "DynamicQuantizeLinear",
+                                                              "DynamicQuantizeMatMul",
+                                                              "MatMulInteger",
+                                                              "MatMulIntegerToFloat",
+                                                              "QGemm",
+                                                              "QuantizeLinear"};
 
 }  // namespace
 
@@ -92,26 +97,29 @@ std::vector<calib::InputSpec> model_inputs(const graph::Model& model) {
 
 int64_t weight_bytes(const graph::Model& model) {
   int64_t bytes = 0;
-  for (const onnx::TensorProto& tensor : model.graph().initializer()) bytes += tensor_bytes(tensor);
-  for (const onnx::NodeProto& node : model.graph().node()) {
-    if (node.op_type() != "Constant") continue;
-    for (const onnx::AttributeProto& attribute : node.attribute()) {
-      if (attribute.has_t()) bytes += tensor_bytes(attribute.t());
+  graph::for_each_graph(model.graph(), [&](const onnx::GraphProto& graph) {
+    for (const onnx::TensorProto& tensor : graph.initializer()) bytes += tensor_bytes(tensor);
+    for (const onnx::NodeProto& node : graph.node()) {
+      if (node.op_type() != "Constant") continue;
+      for (const onnx::AttributeProto& attribute : node.attribute()) {
+        if (attribute.has_t()) bytes += tensor_bytes(attribute.t());
+      }
     }
-  }
+  });
   return bytes;
 }
 
 int64_t count_nodes(const graph::Model& model, std::string_view op_type) {
-  const auto& nodes = model.graph().node();
-  return std::count_if(nodes.begin(), nodes.end(), [&](const auto& node) { return node.op_type() == op_type; });
+  int64_t count = 0;
+  graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) { count += node.op_type() == op_type ? 1 : 0; });
+  return count;
 }
 
 std::optional<std::string> quantized_operator(const graph::Model& model) {
   for (const onnx::NodeProto& node : model.graph().node()) {
     const std::string& op_type = node.op_type();
-    const bool listed = std::find(kQuantizedOperators.begin(), kQuantizedOperators.end(), op_type) !=
-                        kQuantizedOperators.end();
+    const bool listed =
+        std::find(kQuantizedOperators.begin(), kQuantizedOperators.end(), op_type) != kQuantizedOperators.end();
     if (listed || op_type.starts_with("QLinear")) return op_type;
   }
   return std::nullopt;

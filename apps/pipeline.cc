@@ -75,7 +75,7 @@ Planned plan_from_ranges(const PipelineOptions& options, const graph::Model& mod
   const analyze::Analysis analysis = stages.run("analyze", [&] { return analyze::analyze(model); });
   const Needs needs = plan::calibration_needs(model, analysis, options.config.rules);
   CalibrationRun run{model, needs, data, {}, model_sha256, options.workers};
-  if (data != nullptr) run.samples = calib::spread_samples(data->reader->size(), options.config.samples);
+  if (data != nullptr) run.samples = calibration_samples(*data, options.config.samples);
   Planned planned;
   const calib::CalibrationTable table = find_ranges(options, run, stages, planned);
   planned.calibration.samples = table.samples;

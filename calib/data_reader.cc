@@ -36,6 +36,7 @@ std::vector<InputAdapter> make_adapters(const std::vector<InputSpec>& inputs, co
   std::vector<InputAdapter> adapters;
   for (const InputSpec& input : inputs) {
     const auto options = config.find(input.name);
+    if (options != config.end() && !options->second.from_output.empty()) continue;
     adapters.emplace_back(input, options == config.end() ? InputOptions{} : options->second);
   }
   return adapters;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "lib/base/json.h"
-#include "lib/exec/program.h"
+#include "lib/exec/state.h"
 
 namespace narrow::calib {
 
@@ -27,11 +27,15 @@ struct InputOptions {
   double scale = 1;
   std::vector<double> mean = {};  // empty, one, or one per channel
   std::vector<double> std = {};
+  std::string from_output = {};  // the output that it is given from the sample before; "": the data hold it
   bool operator==(const InputOptions&) const = default;
 };
 
 /// By input name.
 using InputConfig = std::map<std::string, InputOptions>;
+
+/// Inputs that outputs of the sample before feed.
+std::vector<exec::StateLink> state_links(const InputConfig& config);
 
 /// Reads the config's "inputs" object; refuses unknown keys with their path.
 InputConfig read_input_config(JsonObject& inputs);
@@ -65,6 +69,7 @@ class DataReader {
 /// fixed above 1; an array with one more axis than the input holds n inputs; a .pb is fed as it is. A folder's files
 /// are of one kind, read in sorted order; text files (.csv, .txt, .json, .md) and hidden files beside them are left
 /// out. Throws Error(kData) when there is nothing usable, Error(kUsage) when `config` names an input the model lacks.
+/// Inputs that an output feeds are not read.
 std::unique_ptr<DataReader> open_data(const std::filesystem::path& path, const std::vector<InputSpec>& inputs,
                                       const InputConfig& config);
 

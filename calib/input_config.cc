@@ -70,6 +70,7 @@ InputOptions read_options(JsonObject object) {
   if (std::any_of(options.std.begin(), options.std.end(), [](double s) { return static_cast<float>(s) == 0; })) {
     object.fail("std", "is zero");
   }
+  options.from_output = object.get_or<std::string>("from_output", "");
   object.finish();
   return options;
 }
@@ -83,10 +84,19 @@ Json to_json(const InputOptions& options) {
   if (options.scale != 1) json["scale"] = options.scale;
   if (!options.mean.empty()) json["mean"] = options.mean;
   if (!options.std.empty()) json["std"] = options.std;
+  if (!options.from_output.empty()) json["from_output"] = options.from_output;
   return json;
 }
 
 }  // namespace
+
+std::vector<exec::StateLink> state_links(const InputConfig& config) {
+  std::vector<exec::StateLink> links;
+  for (const auto& [name, options] : config) {
+    if (!options.from_output.empty()) links.push_back({.input = name, .output = options.from_output});
+  }
+  return links;
+}
 
 InputConfig read_input_config(JsonObject& inputs) {
   InputConfig config;

@@ -103,12 +103,12 @@ class SampleQueue {
 };
 
 void run_sample(const exec::Program& program, const DataReader& data, int64_t index, Observer& observer,
-                Workspace& workspace) {
+                exec::State& state, Workspace& workspace) {
   check_interruption();
-  const exec::Feed feed = in_context(fmt::format("sample {}", index), [&] { return data.read(index); });
+  const exec::Feed feed = state.complete(in_context(fmt::format("sample {}", index), [&] { return data.read(index); }));
   observer.on_feed(feed);
   in_context(fmt::format("sample {}: {}", index, data.source(index)),
-             [&] { program.run(feed, workspace, {.listener = &observer}); });
+             [&] { state.update(program.run(feed, workspace, {.listener = &observer})); });
 }
 
 }  // namespace
@@ -145,7 +145,9 @@ void ValueStatistics::merge(const ValueStatistics& other) {
 Observations observe(const exec::Program& program, const DataReader& data, const ObserveOptions& options) {
   for (const int64_t index : options.samples) ensure(index >= 0 && index < data.size(), "a sample is one of the data");
   const auto samples = static_cast<int64_t>(options.samples.size());
-  const auto workers = static_cast<int>(std::clamp<int64_t>(samples, 1, std::max(options.workers, 1)));
+  exec::State state(program, options.state);
+  const int wanted = state.empty() ? std::max(options.workers, 1) : 1;
+  const auto workers = static_cast<int>(std::clamp<int64_t>(samples, 1, wanted));
   std::vector<Observer> observers(static_cast<size_t>(workers), Observer(options, program));
   SampleQueue queue(options);
   run_workers(workers, [&](int worker) {
@@ -153,7 +155,7 @@ Observations observe(const exec::Program& program, const DataReader& data, const
     for (int64_t position = queue.next(); position >= 0; position = queue.next()) {
       try {
         run_sample(program, data, options.samples[static_cast<size_t>(position)],
-                   observers[static_cast<size_t>(worker)], workspace);
+                   observers[static_cast<size_t>(worker)], state, workspace);
         queue.report_done();
       } catch (...) {
         queue.report_failure(position, std::current_exception());

@@ -10,6 +10,7 @@
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/traverse.h"
 
 namespace narrow::analyze {
 namespace {
@@ -143,6 +144,7 @@ void find_clamp_producers(const graph::GraphIndex& index, Analysis& analysis) {
     const std::string& input = layer.activations[0];
     const onnx::NodeProto* producer = index.producer(input);
     if (producer == nullptr || index.is_output(input) || index.uses(input).size() != 1) continue;
+    if (index.graph_of(*producer) != index.graph_of(*index.node(layer.node))) continue;
     const Layer* made_by = analysis.layer(producer->name());
     const bool own_range = made_by->role == QuantRole::kWeighted || made_by->role == QuantRole::kElementwise;
     if (!made_by->reason && own_range) analysis.clamp_producer[layer.node] = producer->name();
@@ -163,13 +165,13 @@ const ValueGroup& Analysis::group(const std::string& value) const {
 }
 
 Analysis analyze(const graph::Model& model) {
-  const graph::GraphIndex index(model.graph());
+  const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
   const LayerBuilder builder(model, index);
   Analysis analysis;
-  for (const onnx::NodeProto& node : model.graph().node()) {
+  graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
     analysis.layer_of.emplace(node.name(), analysis.layers.size());
     analysis.layers.push_back(builder.build(node));
-  }
+  });
   find_clamp_producers(index, analysis);
   group_values(model, index, analysis);
   return analysis;

@@ -45,7 +45,7 @@ struct ValueGroup {
 };
 
 struct Analysis {
-  std::vector<Layer> layers;                          // in node order, every node of the main graph
+  std::vector<Layer> layers;                          // in node order, every node; those of bodies before their owner
   std::vector<ValueGroup> groups;                     // every value some layer could want quantized is in exactly one
   std::map<std::string, size_t> layer_of;             // node name -> index into layers
   std::map<std::string, size_t> group_of;             // value -> index into groups
@@ -55,6 +55,7 @@ struct Analysis {
   const ValueGroup& group(const std::string& value) const;
 };
 
+/// Of a normalized model: names of nodes and values are unique throughout, bodies included.
 Analysis analyze(const graph::Model& model);
 
 }  // namespace narrow::analyze

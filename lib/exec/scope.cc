@@ -3,6 +3,23 @@
 #include "lib/base/error.h"
 
 namespace narrow::exec {
+namespace {
+
+// Values from around a body were heard of when they were made.
+class OwnValues final : public TensorListener {
+ public:
+  OwnValues(const std::set<std::string>& captured, TensorListener& listener)
+      : captured_(captured), listener_(listener) {}
+  void on_value(const std::string& value, const Tensor& tensor) override {
+    if (!captured_.contains(value)) listener_.on_value(value, tensor);
+  }
+
+ private:
+  const std::set<std::string>& captured_;
+  TensorListener& listener_;
+};
+
+}  // namespace
 
 Body::Body(const KernelRequest& request, const onnx::GraphProto& graph) {
   if (request.model == nullptr) {
@@ -24,12 +41,14 @@ Body::Body(const KernelRequest& request, const onnx::GraphProto& graph) {
       captured_.push_back(position);
     }
   }
+  captured_names_.insert(scope.captured.begin(), scope.captured.end());
   const graph::GraphIndex index(graph);
   for (const onnx::ValueInfoProto& input : graph.input()) input_types_.push_back(index.type(input.name()));
   for (const onnx::ValueInfoProto& output : graph.output()) output_types_.push_back(index.type(output.name()));
   const CompileOptions options = request.options == nullptr ? CompileOptions() : *request.options;
-  program_ = in_context(fmt::format("node '{}' ({})", graph::node_label(*request.node), request.node->op_type()),
-                        [&] { return compile_graph(std::move(scope), options); });
+  program_ = in_context(fmt::format("node '{}' ({})", graph::node_label(*request.node), request.node->op_type()), [&] {
+    return request.compile_body ? request.compile_body(std::move(scope)) : compile_graph(std::move(scope), options);
+  });
 }
 
 std::vector<Tensor> Body::run(std::vector<Tensor> formal, std::span<const Tensor> step_inputs, Workspace& workspace,
@@ -38,7 +57,11 @@ std::vector<Tensor> Body::run(std::vector<Tensor> formal, std::span<const Tensor
     throw Error(ErrorKind::kModel, "a body with {} inputs is given {}", input_types_.size(), formal.size());
   }
   for (const size_t position : captured_) formal.push_back(step_inputs[position]);
-  return program_.run_inputs(std::move(formal), workspace, options);
+  if (options.listener == nullptr || captured_.empty()) {
+    return program_.run_inputs(std::move(formal), workspace, options);
+  }
+  OwnValues own(captured_names_, *options.listener);
+  return program_.run_inputs(std::move(formal), workspace, {.listener = &own});
 }
 
 }  // namespace narrow::exec

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ class Body {
   Body(const KernelRequest& request, const onnx::GraphProto& graph);
 
   /// Results of one run. `formal`: the body's own inputs; `step_inputs`: those of the node's step, from which it takes
-  /// what it captures.
+  /// what it captures. A listener hears of the body's own values only.
   std::vector<Tensor> run(std::vector<Tensor> formal, std::span<const Tensor> step_inputs, Workspace& workspace,
                           const RunOptions& options) const;
 
@@ -38,6 +39,7 @@ class Body {
  private:
   Program program_;
   std::vector<size_t> captured_;  // positions among the step's inputs
+  std::set<std::string> captured_names_;
   std::vector<graph::ValueType> input_types_;
   std::vector<graph::ValueType> output_types_;
 };

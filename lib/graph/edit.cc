@@ -8,6 +8,7 @@
 
 #include "lib/base/error.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/traverse.h"
 
 namespace narrow::graph {
 namespace {
@@ -126,7 +127,7 @@ class TopologicalOrder {
 
 }  // namespace
 
-GraphEditor::GraphEditor(Model& model) : model_(model) {
+GraphEditor::GraphEditor(Model& model) : model_(model), graph_(&model.mutable_graph()) {
   collect_names(model.graph(), names_);
 }
 
@@ -139,7 +140,7 @@ std::string GraphEditor::unique_name(const std::string& wanted) {
 onnx::NodeProto& GraphEditor::add_node(std::string_view op_type, const std::string& name,
                                        const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
                                        std::string_view domain) {
-  onnx::NodeProto& node = *model_.mutable_graph().add_node();
+  onnx::NodeProto& node = *graph_->add_node();
   node.set_op_type(std::string(op_type));
   node.set_name(unique_name(name));
   if (!domain.empty()) node.set_domain(std::string(domain));
@@ -150,31 +151,40 @@ onnx::NodeProto& GraphEditor::add_node(std::string_view op_type, const std::stri
 
 std::string GraphEditor::add_initializer(const std::string& wanted, const Tensor& tensor) {
   std::string name = unique_name(wanted);
-  *model_.mutable_graph().add_initializer() = tensor_proto(name, tensor);
+  *graph_->add_initializer() = tensor_proto(name, tensor);
   return name;
 }
 
+std::pair<onnx::GraphProto*, int> GraphEditor::find_initializer(const std::string& name) {
+  std::pair<onnx::GraphProto*, int> found{nullptr, 0};
+  for_each_graph(model_.mutable_graph(), [&](onnx::GraphProto& graph) {
+    for (int i = 0; i < graph.initializer_size(); ++i) {
+      if (graph.initializer(i).name() == name) found = {&graph, i};
+    }
+  });
+  ensure(found.first != nullptr, "an initializer that is asked for exists");
+  return found;
+}
+
+void GraphEditor::add_initializer_beside(const std::string& neighbour, onnx::TensorProto initializer) {
+  find_initializer(neighbour).first->add_initializer()->Swap(&initializer);
+}
+
 void GraphEditor::replace_initializer(const std::string& name, const Tensor& tensor) {
-  for (onnx::TensorProto& initializer : *model_.mutable_graph().mutable_initializer()) {
-    if (initializer.name() != name) continue;
-    initializer = tensor_proto(name, tensor);
-    return;
-  }
-  ensure(false, "an initializer that is replaced exists");
+  const auto [graph, index] = find_initializer(name);
+  *graph->mutable_initializer(index) = tensor_proto(name, tensor);
 }
 
 void GraphEditor::redirect_uses(const Redirections& redirections) {
-  for (onnx::NodeProto& node : *model_.mutable_graph().mutable_node()) rename_reads(node, redirections);
+  for (onnx::NodeProto& node : *graph_->mutable_node()) rename_reads(node, redirections);
 }
 
 void GraphEditor::remove_node(const onnx::NodeProto* node) {
   removed_.insert(node);
 }
 
-void GraphEditor::finish() {
-  onnx::GraphProto& graph = model_.mutable_graph();
+void GraphEditor::finish(onnx::GraphProto& graph) {
   keep_if(*graph.mutable_node(), [&](const onnx::NodeProto& node) { return !removed_.contains(&node); });
-  removed_.clear();
   const auto used = values_in_use(graph);
   keep_if(*graph.mutable_initializer(), [&](const onnx::TensorProto& t) { return used.contains(t.name()); });
   std::unordered_set<std::string> made;
@@ -183,12 +193,74 @@ void GraphEditor::finish() {
   sort_topologically(graph);
 }
 
+void GraphEditor::finish() {
+  // Bodies first: what they no longer read may go from the graphs around them.
+  std::vector<onnx::GraphProto*> graphs;
+  for_each_graph(model_.mutable_graph(), [&](onnx::GraphProto& graph) { graphs.push_back(&graph); });
+  std::for_each(graphs.rbegin(), graphs.rend(), [&](onnx::GraphProto* graph) { finish(*graph); });
+  removed_.clear();
+}
+
 void sort_topologically(onnx::GraphProto& graph) {
   const std::vector<int> order = TopologicalOrder(graph).order();
   google::protobuf::RepeatedPtrField<onnx::NodeProto> sorted;
   sorted.Reserve(graph.node_size());
   for (const int index : order) sorted.Add()->Swap(graph.mutable_node(index));
   graph.mutable_node()->Swap(&sorted);
+}
+
+namespace {
+
+void rename_definitions(onnx::GraphProto& body, const Redirections& names) {
+  for (onnx::ValueInfoProto& input : *body.mutable_input()) rename(*input.mutable_name(), names);
+  for (onnx::ValueInfoProto& info : *body.mutable_value_info()) rename(*info.mutable_name(), names);
+  for (onnx::TensorProto& initializer : *body.mutable_initializer()) rename(*initializer.mutable_name(), names);
+  for (onnx::SparseTensorProto& initializer : *body.mutable_sparse_initializer()) {
+    rename(*initializer.mutable_values()->mutable_name(), names);
+  }
+  for (onnx::NodeProto& node : *body.mutable_node()) {
+    for (std::string& output : *node.mutable_output()) rename(output, names);
+  }
+}
+
+std::vector<std::string> defined_values(const onnx::GraphProto& graph) {
+  std::vector<std::string> names;
+  for (const auto& input : graph.input()) names.push_back(input.name());
+  for (const auto& initializer : graph.initializer()) names.push_back(initializer.name());
+  for (const auto& initializer : graph.sparse_initializer()) names.push_back(initializer.values().name());
+  for (const onnx::NodeProto& node : graph.node()) {
+    names.insert(names.end(), node.output().begin(), node.output().end());
+  }
+  return names;
+}
+
+}  // namespace
+
+void make_names_unique(onnx::GraphProto& graph) {
+  std::unordered_set<std::string> all;
+  for_each_graph(std::as_const(graph), [&](const onnx::GraphProto& each) {
+    for (const std::string& name : defined_values(each)) all.insert(name);
+  });
+  std::unordered_set<std::string> taken;
+  for_each_graph(graph, [&](onnx::GraphProto& each) {
+    Redirections renamed;
+    for (const std::string& name : defined_values(each)) {
+      const bool is_new = name.empty() || taken.insert(name).second;
+      // An input that is also an initializer is one value.
+      if (is_new || &each == &graph || renamed.contains(name)) continue;
+      std::string other;
+      int i = 2;
+      do {
+        other = fmt::format("{}_{}", name, i++);
+      } while (!all.insert(other).second);
+      taken.insert(other);
+      renamed.emplace(name, other);
+    }
+    if (renamed.empty()) return;
+    rename_definitions(each, renamed);
+    // What it read of its own under the old names now looks captured.
+    rename_captures(each, renamed);
+  });
 }
 
 }  // namespace narrow::graph

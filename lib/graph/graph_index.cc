@@ -21,40 +21,58 @@ ValueType value_type(const onnx::TypeProto& type) {
 
 }  // namespace
 
-GraphIndex::GraphIndex(const onnx::GraphProto& graph) {
+GraphIndex::GraphIndex(const onnx::GraphProto& graph, Depth depth) {
+  add_values(graph);
+  add_nodes(graph, depth);
+  // When all names are known, so that a graph that is not sorted loses no capture.
+  if (depth == Depth::kGraph) add_captures(graph);
+}
+
+void GraphIndex::add_values(const onnx::GraphProto& graph) {
   for (const onnx::ValueInfoProto& info : graph.value_info()) values_[info.name()].info = &info;
   for (const onnx::ValueInfoProto& input : graph.input()) {
     Entry& entry = values_[input.name()];
     entry.info = &input;
+    entry.graph = &graph;
     entry.is_input = entry.exists = true;
   }
   for (const onnx::ValueInfoProto& output : graph.output()) {
     Entry& entry = values_[output.name()];
-    entry.info = &output;
+    // A body may return a value from around it, which is declared there.
+    if (entry.graph == nullptr) entry.info = &output;
     entry.is_output = true;
   }
   for (const onnx::TensorProto& initializer : graph.initializer()) {
     Entry& entry = values_[initializer.name()];
     entry.initializer = &initializer;
+    entry.graph = &graph;
     entry.exists = true;
   }
-  add_nodes(graph);
 }
 
-void GraphIndex::add_nodes(const onnx::GraphProto& graph) {
+void GraphIndex::add_nodes(const onnx::GraphProto& graph, Depth depth) {
   for (const onnx::NodeProto& node : graph.node()) {
     nodes_.emplace(node.name(), &node);
+    graphs_.emplace(&node, &graph);
     for (const std::string& output : node.output()) {
       if (output.empty()) continue;
       Entry& entry = values_[output];
       entry.producer = &node;
+      entry.graph = &graph;
       entry.exists = true;
     }
     for (int i = 0; i < node.input_size(); ++i) {
       if (!node.input(i).empty()) values_[node.input(i)].uses.push_back({&node, i});
     }
+    if (depth == Depth::kGraph) continue;
+    for_each_subgraph(node, [&](const onnx::GraphProto& subgraph) {
+      add_values(subgraph);
+      add_nodes(subgraph, depth);
+    });
   }
-  // When all names are known, so that a graph that is not sorted loses no capture.
+}
+
+void GraphIndex::add_captures(const onnx::GraphProto& graph) {
   for (const onnx::NodeProto& node : graph.node()) {
     for_each_subgraph(node, [&](const onnx::GraphProto& subgraph) {
       for (const std::string& value : captured_values(subgraph)) {
@@ -146,6 +164,16 @@ std::vector<std::string> reads_of(const onnx::NodeProto& node) {
     }
   });
   return reads;
+}
+
+const onnx::GraphProto* GraphIndex::graph_of(const onnx::NodeProto& node) const {
+  const auto found = graphs_.find(&node);
+  return found == graphs_.end() ? nullptr : found->second;
+}
+
+const onnx::GraphProto* GraphIndex::graph_of(std::string_view value) const {
+  const Entry* entry = find(value);
+  return entry == nullptr ? nullptr : entry->graph;
 }
 
 }  // namespace narrow::graph

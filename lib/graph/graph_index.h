@@ -26,11 +26,15 @@ struct Use {
   int input = 0;
 };
 
-/// Index over one graph (not into its subgraphs, whose captures count as uses by the node that owns them).
+/// kGraph: one graph; what its bodies capture counts as uses by the node that owns them. kBodies: the bodies too, as if
+/// all were one graph: every use is that of the node that reads, and the inputs and outputs of bodies are inputs and
+/// outputs. Names must then be unique throughout (make_names_unique).
+enum class Depth { kGraph, kBodies };
+
 /// Valid while the GraphProto is neither changed nor moved.
 class GraphIndex {
  public:
-  explicit GraphIndex(const onnx::GraphProto& graph);
+  explicit GraphIndex(const onnx::GraphProto& graph, Depth depth = Depth::kGraph);
 
   const onnx::NodeProto* producer(std::string_view value) const;
   std::span<const Use> uses(std::string_view value) const;
@@ -41,6 +45,10 @@ class GraphIndex {
   ValueType type(std::string_view value) const;
   /// The node with this name, or nullptr.
   const onnx::NodeProto* node(std::string_view name) const;
+  /// The graph that the node stands in.
+  const onnx::GraphProto* graph_of(const onnx::NodeProto& node) const;
+  /// The graph that has the value: as input or initializer, or made by one of its nodes. nullptr for an unknown value.
+  const onnx::GraphProto* graph_of(std::string_view value) const;
   /// True if some input, output, initializer or node output has the name.
   bool has_value(std::string_view value) const;
 
@@ -50,15 +58,19 @@ class GraphIndex {
     const onnx::TensorProto* initializer = nullptr;
     const onnx::ValueInfoProto* info = nullptr;
     std::vector<Use> uses;
+    const onnx::GraphProto* graph = nullptr;
     bool is_input = false;
     bool is_output = false;
     bool exists = false;
   };
   const Entry* find(std::string_view value) const;
-  void add_nodes(const onnx::GraphProto& graph);
+  void add_values(const onnx::GraphProto& graph);
+  void add_nodes(const onnx::GraphProto& graph, Depth depth);
+  void add_captures(const onnx::GraphProto& graph);
 
   std::unordered_map<std::string_view, Entry> values_;
   std::unordered_map<std::string_view, const onnx::NodeProto*> nodes_;
+  std::unordered_map<const onnx::NodeProto*, const onnx::GraphProto*> graphs_;
 };
 
 /// Values that a subgraph reads from the graphs around it, in order of first use, without duplicates.

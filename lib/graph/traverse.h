@@ -26,4 +26,40 @@ void for_each_tensor(const onnx::GraphProto& graph, const Visit& visit) {
   for_each_tensor(const_cast<onnx::GraphProto&>(graph), [&](const onnx::TensorProto& tensor) { visit(tensor); });
 }
 
+/// Calls visit(GraphProto&) for the graph, then for the bodies of its nodes and those inside them.
+template <class Visit>
+void for_each_graph(onnx::GraphProto& graph, const Visit& visit) {
+  visit(graph);
+  for (onnx::NodeProto& node : *graph.mutable_node()) {
+    for (onnx::AttributeProto& attribute : *node.mutable_attribute()) {
+      if (attribute.has_g()) for_each_graph(*attribute.mutable_g(), visit);
+      for (onnx::GraphProto& subgraph : *attribute.mutable_graphs()) for_each_graph(subgraph, visit);
+    }
+  }
+}
+
+/// The same for a graph that stays as it is.
+template <class Visit>
+void for_each_graph(const onnx::GraphProto& graph, const Visit& visit) {
+  for_each_graph(const_cast<onnx::GraphProto&>(graph), [&](const onnx::GraphProto& each) { visit(each); });
+}
+
+/// Calls visit(const NodeProto&) for each node in order, the nodes of its bodies before it.
+template <class Visit>
+void for_each_node(const onnx::GraphProto& graph, const Visit& visit) {
+  for (const onnx::NodeProto& node : graph.node()) {
+    for (const onnx::AttributeProto& attribute : node.attribute()) {
+      if (attribute.has_g()) for_each_node(attribute.g(), visit);
+      for (const onnx::GraphProto& subgraph : attribute.graphs()) for_each_node(subgraph, visit);
+    }
+    visit(node);
+  }
+}
+
+/// The same, to change the nodes.
+template <class Visit>
+void for_each_mutable_node(onnx::GraphProto& graph, const Visit& visit) {
+  for_each_node(graph, [&](const onnx::NodeProto& node) { visit(const_cast<onnx::NodeProto&>(node)); });
+}
+
 }  // namespace narrow::graph

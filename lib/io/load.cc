@@ -8,6 +8,7 @@
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/onnx_api.h"
+#include "lib/graph/traverse.h"
 #include "lib/io/light_parse.h"
 #include "lib/io/loose_forms.h"
 
@@ -92,17 +93,19 @@ void check_header(const onnx::ModelProto& proto) {
   }
 }
 
-/// Calls visit(Dimension&) for each dimension of a value of the main graph.
+/// Calls visit(Dimension&) for each dimension of a value.
 template <class Visit>
-void for_each_dimension(onnx::GraphProto& graph, const Visit& visit) {
-  for (auto* values : {graph.mutable_input(), graph.mutable_output(), graph.mutable_value_info()}) {
-    for (onnx::ValueInfoProto& value : *values) {
-      if (!value.type().tensor_type().has_shape()) continue;
-      for (auto& dimension : *value.mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim()) {
-        visit(dimension);
+void for_each_dimension(onnx::GraphProto& whole, const Visit& visit) {
+  graph::for_each_graph(whole, [&](onnx::GraphProto& graph) {
+    for (auto* values : {graph.mutable_input(), graph.mutable_output(), graph.mutable_value_info()}) {
+      for (onnx::ValueInfoProto& value : *values) {
+        if (!value.type().tensor_type().has_shape()) continue;
+        for (auto& dimension : *value.mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim()) {
+          visit(dimension);
+        }
       }
     }
-  }
+  });
 }
 
 std::set<std::string> dimension_names(onnx::GraphProto& graph) {
@@ -124,12 +127,16 @@ void drop_invented_names(onnx::GraphProto& graph, const std::set<std::string>& o
   });
 }
 
-/// Everything but shapes; sorts the nodes on the way. `folder`: where external data lies.
+/// What must hold before anything looks into the graph; what follows finds its nodes sorted.
+void open_graph(onnx::ModelProto& proto) {
+  check_header(proto);
+  graph::sort_topologically(*proto.mutable_graph());
+}
+
+/// Everything but shapes. `folder`: where external data lies.
 void check(graph::Model& model, const std::filesystem::path& folder) {
-  check_header(model.proto());
   check_opsets(model);
   check_operators(model, model.graph());
-  graph::sort_topologically(model.mutable_graph());
   const StandInTypes stand_ins(model.mutable_graph());
   try {
     run_checker(model.proto(), folder);
@@ -140,7 +147,6 @@ void check(graph::Model& model, const std::filesystem::path& folder) {
 
 /// What check() lets pass, in the form that everything else knows.
 void put_right(graph::Model& model) {
-  graph::sort_topologically(model.mutable_graph());
   densify(model);
   infer_shapes(model);
 }
@@ -154,6 +160,7 @@ graph::Model load_model(const std::filesystem::path& path) {
     auto external = std::make_shared<graph::ExternalData>(path.parent_path());
     const std::string own_name = path.filename().string();
     external->adopt(own_name, std::move(file));
+    open_graph(light.proto);
     graph::Model checked(with_placeholders(light));
     check(checked, path.parent_path());
     attach_payloads(light.proto, light.payloads, own_name);
@@ -164,6 +171,7 @@ graph::Model load_model(const std::filesystem::path& path) {
 }
 
 graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& folder) {
+  open_graph(proto);
   graph::Model model(std::move(proto), std::make_shared<const graph::ExternalData>(folder));
   check(model, folder);
   put_right(model);

@@ -7,6 +7,7 @@
 #include "lib/base/error.h"
 #include "lib/base/suggest.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/traverse.h"
 #include "lib/plan/clamp.h"
 #include "lib/plan/plan.h"
 
@@ -19,7 +20,8 @@ namespace {
 
 class Checker {
  public:
-  Checker(const PrecisionPlan& plan, const graph::Model& model) : plan_(plan), model_(model), index_(model.graph()) {
+  Checker(const PrecisionPlan& plan, const graph::Model& model)
+      : plan_(plan), model_(model), index_(model.graph(), graph::Depth::kBodies) {
     for (const ValuePlan& value : plan.values) values_[value.value] = &value;
   }
 
@@ -42,7 +44,7 @@ class Checker {
   void check_nodes() const {
     std::vector<std::string> names;
     std::set<std::string> seen;
-    for (const onnx::NodeProto& node : model_.graph().node()) names.push_back(node.name());
+    graph::for_each_node(model_.graph(), [&](const onnx::NodeProto& node) { names.push_back(node.name()); });
     for (const LayerPlan& layer : plan_.layers) {
       if (!seen.insert(layer.node).second) fail(layer, "it is listed twice");
       const onnx::NodeProto* node = index_.node(layer.node);
@@ -115,7 +117,8 @@ class Checker {
     if (node.op_type() != "Relu" && node.op_type() != "Clip") fail(layer, "only Relu and Clip can be folded");
     const std::string& input = node.input(0);
     const onnx::NodeProto* producer = index_.producer(input);
-    if (producer == nullptr || index_.uses(input).size() != 1 || index_.is_output(input)) {
+    const bool same_graph = producer != nullptr && index_.graph_of(*producer) == index_.graph_of(node);
+    if (!same_graph || index_.uses(input).size() != 1 || index_.is_output(input)) {
       fail(layer, "it can not be folded: it is not the only reader of a node's result");
     }
     const auto value = node.output_size() == 1 ? values_.find(node.output(0)) : values_.end();

@@ -17,7 +17,7 @@ class Decider {
  public:
   Decider(const graph::Model& model, const analyze::Analysis& analysis, const Rules& rules,
           const std::map<std::string, Reason>& unusable)
-      : model_(model), index_(model.graph()), analysis_(analysis), unusable_(unusable) {
+      : model_(model), index_(model.graph(), graph::Depth::kBodies), analysis_(analysis), unusable_(unusable) {
     decided_.resolved = resolve_rules(analysis, rules);
     decided_.target = rules.target;
     target_ = &row(rules.target);

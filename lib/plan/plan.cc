@@ -22,7 +22,7 @@ quant::Scheme activation_scheme(const LayerScheme& scheme) {
 class Numberer {
  public:
   Numberer(const graph::Model& model, const analyze::Analysis& analysis, const Ranges& ranges)
-      : model_(model), index_(model.graph()), analysis_(analysis), ranges_(ranges) {}
+      : model_(model), index_(model.graph(), graph::Depth::kBodies), analysis_(analysis), ranges_(ranges) {}
 
   /// The range of a group, or why there is none.
   ValueRange range_of(size_t group) const {
@@ -159,7 +159,7 @@ FormatNeeds format_needs(const PrecisionPlan& plan) {
 std::map<std::string, GroupNeed> calibration_needs(const graph::Model& model, const analyze::Analysis& analysis,
                                                    const Rules& rules) {
   const Decided decided = decide(model, analysis, rules, {});
-  const graph::GraphIndex index(model.graph());
+  const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
   std::map<std::string, GroupNeed> needs;
   for (const auto& [group, layer] : decided.groups) {
     const analyze::ValueGroup& values = analysis.groups[group];

@@ -34,45 +34,66 @@ bool all_zero(const std::vector<int32_t>& zero_points) {
 
 }  // namespace
 
-std::string ConstantWriter::dequantized(const std::string& name, const quant::QuantParams& params, Zeros zeros) {
+std::string ConstantWriter::dequantized(onnx::GraphProto& graph, const std::string& name,
+                                        const quant::QuantParams& params, Zeros zeros) {
   auto& made = made_[name];
+  std::string integers;
   for (const Made& known : made) {
-    if (known.params == params && known.zeros == zeros) return known.value;
+    if (known.params != params) continue;
+    integers = known.integers;
+    if (known.zeros == zeros && known.graph == &graph) return known.value;
   }
-  Shape shape;
-  std::string quantized;
-  {
-    const Tensor real = float_constant(name);
-    shape = real.shape();
-    quantized = editor_.add_initializer(name + "_quantized", quant::quantize(real, params));
-  }
-  original_.release_weights();
-  const ParameterNames names = add_parameters(name, params, shape, zeros);
-  std::vector<std::string> inputs{quantized, names.scale};
+  if (integers.empty()) integers = add_integers(graph, name, params);
+  const Shape shape(index_.initializer(name)->dims().begin(), index_.initializer(name)->dims().end());
+  const ParameterNames names = add_parameters(graph, name, params, shape, zeros);
+  std::vector<std::string> inputs{integers, names.scale};
   if (!names.zero_point.empty()) inputs.push_back(names.zero_point);
   std::string value = editor_.unique_name(name + "_dequantized");
+  editor_.edit(graph);
   onnx::NodeProto& node = editor_.add_node("DequantizeLinear", name + "_DequantizeLinear", inputs, {value});
   if (params.axis) graph::set_int_attribute(node, "axis", *params.axis);
   if (params.block > 0) graph::set_int_attribute(node, "block_size", params.block);
-  made.push_back({params, zeros, value});
+  made.push_back({&graph, params, zeros, integers, value});
   return value;
 }
 
-ParameterNames ConstantWriter::add_parameters(const std::string& name, const quant::QuantParams& params,
-                                              const Shape& shape, Zeros zeros) {
+std::string ConstantWriter::add_integers(onnx::GraphProto& graph, const std::string& name,
+                                         const quant::QuantParams& params) {
+  // Where one graph reads them, runtimes find them there; what several read is stored where the float values were.
+  const auto uses = index_.uses(name);
+  const onnx::GraphProto* reader = index_.graph_of(*uses[0].node);
+  const bool shared = std::any_of(uses.begin(), uses.end(),
+                                  [&](const graph::Use& use) { return index_.graph_of(*use.node) != reader; });
+  std::string integers;
+  if (shared) {
+    integers = editor_.unique_name(name + "_quantized");
+    editor_.add_initializer_beside(name, graph::tensor_proto(integers, quant::quantize(float_constant(name), params)));
+  } else {
+    editor_.edit(graph);
+    integers = editor_.add_initializer(name + "_quantized", quant::quantize(float_constant(name), params));
+  }
+  original_.release_weights();
+  return integers;
+}
+
+ParameterNames ConstantWriter::add_parameters(onnx::GraphProto& graph, const std::string& name,
+                                              const quant::QuantParams& params, const Shape& shape, Zeros zeros) {
   const Shape scales_shape = quant::scale_shape(shape, params.grouping());
   const Tensor scales = Tensor::of<float>(scales_shape, std::span<const float>(params.scales));
-  ParameterNames names{.scale = shared_initializer(name + "_scale", scales), .zero_point = {}};
+  ParameterNames names{.scale = shared_initializer(graph, name + "_scale", scales), .zero_point = {}};
   // DequantizeLinear of int32 allows no zero point but 0, so none is stored.
   const bool left_out =
       params.type == quant::QuantType::kInt32 || (zeros == Zeros::kLeftOut && all_zero(params.zero_points));
-  if (!left_out) names.zero_point = shared_initializer(name + "_zero_point", zero_point_tensor(params, scales_shape));
+  if (left_out) return names;
+  names.zero_point = shared_initializer(graph, name + "_zero_point", zero_point_tensor(params, scales_shape));
   return names;
 }
 
-std::string ConstantWriter::shared_initializer(const std::string& wanted, const Tensor& tensor) {
+std::string ConstantWriter::shared_initializer(onnx::GraphProto& graph, const std::string& wanted,
+                                               const Tensor& tensor) {
   const std::string bytes(reinterpret_cast<const char*>(tensor.bytes()), tensor.byte_size());
-  std::string& name = parameters_[{tensor.type(), tensor.shape(), bytes}];
+  std::string& name = parameters_[{&graph, tensor.type(), tensor.shape(), bytes}];
+  editor_.edit(graph);
   if (name.empty()) name = editor_.add_initializer(wanted, tensor);
   return name;
 }

@@ -27,34 +27,40 @@ enum class Zeros { kStored, kLeftOut };
 
 class ConstantWriter {
  public:
-  /// All must outlive this; `original` has the float constants, `index` is its index.
+  /// All must outlive this; `original` has the float constants, `index` is its index, bodies included.
   ConstantWriter(const graph::Model& original, const graph::GraphIndex& index, graph::GraphEditor& editor)
       : original_(original), index_(index), editor_(editor) {}
 
-  /// The value behind DequantizeLinear for a float initializer; readers that agree on the parameters share it.
-  std::string dequantized(const std::string& name, const quant::QuantParams& params, Zeros zeros);
+  /// The value behind DequantizeLinear, in `graph`, for a float initializer that a node of that graph reads; readers in
+  /// one graph that agree on the parameters share it, those in others share the integers.
+  std::string dequantized(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params,
+                          Zeros zeros);
 
-  /// Initializers of scale and zero point for a tensor of shape `shape`, called after `name`.
-  ParameterNames add_parameters(const std::string& name, const quant::QuantParams& params, const Shape& shape,
-                                Zeros zeros);
+  /// Initializers in `graph` of scale and zero point for a tensor of shape `shape`, called after `name`.
+  ParameterNames add_parameters(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params,
+                                const Shape& shape, Zeros zeros);
 
   Tensor float_constant(const std::string& name) const { return original_.tensor(*index_.initializer(name)); }
 
  private:
   struct Made {
+    const onnx::GraphProto* graph;
     quant::QuantParams params;
     Zeros zeros;
+    std::string integers;
     std::string value;
   };
 
-  /// Equal parameters are stored once: values that share a scale, and the zeros behind every symmetric weight.
-  std::string shared_initializer(const std::string& wanted, const Tensor& tensor);
+  std::string add_integers(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params);
+  /// Equal parameters are stored once in a graph: values that share a scale, and the zeros behind every symmetric
+  /// weight.
+  std::string shared_initializer(onnx::GraphProto& graph, const std::string& wanted, const Tensor& tensor);
 
   const graph::Model& original_;
   const graph::GraphIndex& index_;
   graph::GraphEditor& editor_;
   std::unordered_map<std::string, std::vector<Made>> made_;
-  std::map<std::tuple<DataType, Shape, std::string>, std::string> parameters_;
+  std::map<std::tuple<const onnx::GraphProto*, DataType, Shape, std::string>, std::string> parameters_;
 };
 
 }  // namespace narrow::rewrite

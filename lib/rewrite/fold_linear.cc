@@ -5,6 +5,7 @@
 #include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/traverse.h"
 #include "lib/ops/op_table.h"
 #include "lib/rewrite/channel_affine.h"
 #include "lib/rewrite/normalize.h"
@@ -115,7 +116,8 @@ std::optional<Fold> find_fold(const graph::Model& model, const graph::GraphIndex
             .output = node.output(0)};
   for (;;) {
     const auto uses = index.uses(fold.output);
-    if (uses.size() != 1 || index.is_output(fold.output) || uses[0].input == graph::Use::kCaptured) break;
+    if (uses.size() != 1 || index.is_output(fold.output)) break;
+    if (index.graph_of(*uses[0].node) != index.graph_of(node)) break;
     const onnx::NodeProto& consumer = *uses[0].node;
     const auto affine =
         channel_affine(model, index, consumer, fold.output, linear->output_rank, linear->output_axis, linear->channels);
@@ -156,20 +158,29 @@ void apply_fold(const graph::Model& original, const graph::GraphIndex& index, co
   node.set_output(0, fold.output);
 }
 
+/// Calls visit(NodeProto&) for each node, the editor standing in its graph.
+template <class Visit>
+void for_each_edited_node(graph::Model& model, graph::GraphEditor& editor, const Visit& visit) {
+  graph::for_each_graph(model.mutable_graph(), [&](onnx::GraphProto& graph) {
+    editor.edit(graph);
+    for (onnx::NodeProto& node : *graph.mutable_node()) visit(node);
+  });
+}
+
 graph::Model fold_channel_arithmetic(const graph::Model& model) {
-  const graph::GraphIndex index(model.graph());
+  const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
   graph::Model result = model;
   graph::GraphEditor editor(result);
   std::unordered_set<std::string> gone;
-  for (onnx::NodeProto& node : *result.mutable_graph().mutable_node()) {
+  for_each_edited_node(result, editor, [&](onnx::NodeProto& node) {
     const auto fold = find_fold(model, index, *index.node(node.name()));
-    if (!fold) continue;
+    if (!fold) return;
     apply_fold(model, index, *fold, editor, node);
     gone.insert(fold->consumers.begin(), fold->consumers.end());
-  }
-  for (const onnx::NodeProto& node : result.graph().node()) {
+  });
+  graph::for_each_node(result.graph(), [&](const onnx::NodeProto& node) {
     if (gone.contains(node.name())) editor.remove_node(&node);
-  }
+  });
   editor.finish();
   return result;
 }
@@ -185,26 +196,33 @@ bool does_nothing(const graph::GraphIndex& index, const onnx::NodeProto& node) {
 // Before:  t = Identity (x);  y = Relu (t)       (or Dropout, which does nothing in inference)
 // After:   y = Relu (x)
 void remove_identities(graph::Model& model) {
-  const graph::GraphIndex index(model.graph());
+  const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
   graph::GraphEditor editor(model);
-  graph::GraphEditor::Redirections sources;
-  for (const onnx::NodeProto& node : model.graph().node()) {
-    if (!does_nothing(index, node)) continue;
-    const auto earlier = sources.find(node.input(0));  // nodes are sorted: a chain's beginning is known
-    sources[node.output(0)] = earlier == sources.end() ? node.input(0) : earlier->second;
-    editor.remove_node(&node);
+  std::vector<std::pair<onnx::GraphProto*, graph::GraphEditor::Redirections>> found;
+  graph::GraphEditor::Redirections sources;  // of all graphs
+  graph::for_each_graph(model.mutable_graph(), [&](onnx::GraphProto& graph) {
+    graph::GraphEditor::Redirections& own = found.emplace_back(&graph, graph::GraphEditor::Redirections()).second;
+    for (const onnx::NodeProto& node : graph.node()) {
+      if (!does_nothing(index, node)) continue;
+      const auto earlier = sources.find(node.input(0));  // nodes are sorted: a chain's beginning is known
+      own[node.output(0)] = sources[node.output(0)] = earlier == sources.end() ? node.input(0) : earlier->second;
+      editor.remove_node(&node);
+    }
+  });
+  for (const auto& [graph, own] : found) {
+    editor.edit(*graph);
+    editor.redirect_uses(own);
   }
-  editor.redirect_uses(sources);
   editor.finish();
 }
 
 // Before:  y = alpha * A B + beta * C      with B and C constant
 // After:   y = A (alpha * B) + (beta * C)
 void fold_gemm_factors(graph::Model& model) {
-  const graph::GraphIndex index(model.graph());
+  const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
   graph::GraphEditor editor(model);
-  for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
-    if (node.op_type() != "Gemm" || !graph::canonical_domain(node.domain()).empty()) continue;
+  for_each_edited_node(model, editor, [&](onnx::NodeProto& node) {
+    if (node.op_type() != "Gemm" || !graph::canonical_domain(node.domain()).empty()) return;
     const std::vector<std::pair<int, float>> factors{{1, graph::float_attribute(node, "alpha", 1)},
                                                      {2, graph::float_attribute(node, "beta", 1)}};
     for (const auto& [slot, factor] : factors) {
@@ -218,7 +236,7 @@ void fold_gemm_factors(graph::Model& model) {
       }
       graph::set_float_attribute(node, slot == 1 ? "alpha" : "beta", 1);
     }
-  }
+  });
   editor.finish();
 }
 
@@ -235,17 +253,17 @@ std::optional<Tensor> as_bias(const Tensor& c, int64_t channels) {
 // Before:  y = Gemm (x, W, C)      with C of shape [1,N], [1,1], [1] or []
 // After:   y = Gemm (x, W, b)      with b of shape [N]
 void spread_gemm_biases(graph::Model& model) {
-  const graph::GraphIndex index(model.graph());
+  const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
   graph::GraphEditor editor(model);
-  for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
+  for_each_edited_node(model, editor, [&](onnx::NodeProto& node) {
     const bool candidate = node.op_type() == "Gemm" && node.input_size() == 3 &&
                            float_initializer(index, node.input(1)) && float_initializer(index, node.input(2));
-    if (!candidate || !graph::canonical_domain(node.domain()).empty()) continue;
+    if (!candidate || !graph::canonical_domain(node.domain()).empty()) return;
     const onnx::TensorProto& weight = *index.initializer(node.input(1));
     const auto axis = static_cast<int>(*ops::weight_channel_axis(node, 2));
     const auto bias = as_bias(model.tensor(*index.initializer(node.input(2))), weight.dims(axis));
     if (bias) node.set_input(2, editor.add_initializer(node.input(2), *bias));
-  }
+  });
   editor.finish();
 }
 

@@ -12,9 +12,11 @@ namespace narrow::rewrite {
 /// First opset with per-channel QuantizeLinear and DequantizeLinear.
 inline constexpr int kPerChannelOpset = 13;
 
-/// Functions inlined, opset raised to kPerChannelOpset by ONNX's version converter where it is lower, Constant nodes
-/// and initializers that were also inputs made plain initializers, unnamed nodes named. Names of inputs, outputs and
-/// values, metadata and unknown fields survive. Throws Error(kUnsupported) naming what the converter can not convert.
+/// Functions inlined, opset raised to kPerChannelOpset by ONNX's version converter where it is lower, float16 widened
+/// to float32 (widen_float16.h), Constant nodes and initializers that were also inputs made plain initializers, unnamed
+/// nodes named: all of it in bodies too, whose values get names of their own. Names of inputs, outputs and the main
+/// graph's values, metadata and unknown fields survive. Throws Error(kUnsupported) naming what the converter can not
+/// convert.
 graph::Model prepare(const graph::Model& loaded);
 
 /// A prepared model at `opset`, or as it is where its opset is as new. Names survive; nodes that the version converter

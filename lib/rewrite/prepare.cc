@@ -6,8 +6,10 @@
 #include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/onnx_api.h"
+#include "lib/graph/traverse.h"
 #include "lib/rewrite/normalize.h"
 #include "lib/rewrite/raise_opset.h"
+#include "lib/rewrite/widen_float16.h"
 
 namespace narrow::rewrite {
 namespace {
@@ -74,13 +76,22 @@ void lift_constants(onnx::GraphProto& graph) {
 }
 
 /// Plans and reports call nodes by name: each gets one of its own, made from its output if it had none.
-void name_nodes(graph::Model& model) {
-  std::unordered_set<std::string> seen;
-  for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
+void name_nodes(onnx::GraphProto& graph, std::unordered_set<std::string>& seen) {
+  for (onnx::NodeProto& node : *graph.mutable_node()) {
     std::string name = graph::node_label(node);
     for (int i = 2; !seen.insert(name).second; ++i) name = fmt::format("{}_{}", graph::node_label(node), i);
     node.set_name(name);
   }
+}
+
+/// What quantization counts on, in all graphs of the model.
+void name_and_lift(onnx::GraphProto& graph) {
+  graph::make_names_unique(graph);
+  std::unordered_set<std::string> seen;
+  graph::for_each_graph(graph, [&](onnx::GraphProto& each) {
+    lift_constants(each);
+    name_nodes(each, seen);
+  });
 }
 
 }  // namespace
@@ -90,8 +101,7 @@ graph::Model with_opset(const graph::Model& prepared, int opset) {
   if (model.opset() >= opset) return model;
   onnx::ModelProto& proto = model.mutable_proto();
   proto = raise_opset(proto, opset);
-  lift_constants(*proto.mutable_graph());
-  name_nodes(model);
+  name_and_lift(*proto.mutable_graph());
   return model;
 }
 
@@ -102,8 +112,8 @@ graph::Model prepare(const graph::Model& loaded) {
   drop_initializer_inputs(*proto.mutable_graph());
   proto.set_ir_version(std::max<int64_t>(proto.ir_version(), kOldestIr));
   proto = raise_opset(proto, kPerChannelOpset);
-  lift_constants(*proto.mutable_graph());
-  name_nodes(model);
+  widen_float16(model);
+  name_and_lift(*proto.mutable_graph());
   return model;
 }
 

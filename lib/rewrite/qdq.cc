@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "lib/base/error.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/traverse.h"
 #include "lib/quant/quant_params.h"
 #include "lib/rewrite/constant_writer.h"
 #include "lib/rewrite/normalize.h"
@@ -18,11 +21,16 @@ namespace {
 class QdqWriter {
  public:
   QdqWriter(const graph::Model& original, graph::Model& model, const plan::PrecisionPlan& plan)
-      : index_(original.graph()), plan_(plan), editor_(model), constants_(original, index_, editor_) {
+      : index_(original.graph(), graph::Depth::kBodies),
+        plan_(plan),
+        editor_(model),
+        constants_(original, index_, editor_) {
     for (const plan::ValuePlan& value : plan.values) values_[value.value] = &value;
-    for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
-      nodes_[node.name()] = &node;
-      for (const std::string& output : node.output()) makers_[output] = &node;
+    graph::for_each_graph(model.mutable_graph(), [&](onnx::GraphProto& graph) { note_graph(graph); });
+    for (const plan::LayerPlan& layer : plan.layers) {
+      const size_t graph = graphs_.at(layer.node);
+      for (const std::string& value : layer.activations) readers_[value][graph].push_back(nodes_.at(layer.node));
+      for (const std::string& value : layer.outputs) made_quantized_.insert(value);
     }
   }
 
@@ -34,7 +42,10 @@ class QdqWriter {
     }
     for (const plan::ValuePlan& value : plan_.values) dequantize_for_readers(value);
     // Readers first, then the nodes that they must not take for readers.
-    editor_.redirect_uses(redirections_);
+    for (const auto& [graph, redirections] : redirections_) {
+      editor_.edit(*all_graphs_[graph]);
+      editor_.redirect_uses(redirections);
+    }
     for (const PendingPair& pair : pairs_) add_pair(pair);
     editor_.finish();
   }
@@ -42,9 +53,26 @@ class QdqWriter {
  private:
   struct PendingPair {
     const plan::ValuePlan* plan = nullptr;
+    onnx::GraphProto* graph = nullptr;
     std::string real;
     std::string dequantized;
   };
+  // By number of the graph, so that what is written does not depend on addresses.
+  using Readers = std::map<size_t, std::vector<onnx::NodeProto*>>;
+
+  void note_graph(onnx::GraphProto& graph) {
+    const size_t number = all_graphs_.size();
+    all_graphs_.push_back(&graph);
+    for (const onnx::ValueInfoProto& input : graph.input()) owners_[input.name()] = number;
+    for (onnx::NodeProto& node : *graph.mutable_node()) {
+      nodes_[node.name()] = &node;
+      graphs_[node.name()] = number;
+      for (const std::string& output : node.output()) {
+        makers_[output] = &node;
+        owners_[output] = number;
+      }
+    }
+  }
 
   // Before:  t = Conv (...);  y = Relu (t);  ... y
   // After:   y = Conv (...);  ... y          (the Q behind y clamps as Relu does; check_plan proved it)
@@ -62,12 +90,13 @@ class QdqWriter {
   void quantize_weight(const plan::LayerPlan& layer) {
     onnx::NodeProto& node = *nodes_.at(layer.node);
     const plan::WeightPlan& weight = *layer.weight;
-    node.set_input(weight.input, constants_.dequantized(weight.initializer, weight.params, zeros_of(layer)));
+    onnx::GraphProto& graph = *all_graphs_[graphs_.at(layer.node)];
+    node.set_input(weight.input, constants_.dequantized(graph, weight.initializer, weight.params, zeros_of(layer)));
     if (!layer.bias_input) return;
     const std::string bias = node.input(*layer.bias_input);
     const quant::QuantParams& source = values_.at(layer.activations.at(0))->params;
     const quant::QuantParams params = bias_params(weight.params, source, bias);
-    node.set_input(*layer.bias_input, constants_.dequantized(bias, params, Zeros::kStored));
+    node.set_input(*layer.bias_input, constants_.dequantized(graph, bias, params, Zeros::kStored));
   }
 
   static Zeros zeros_of(const plan::LayerPlan& layer) {
@@ -91,32 +120,51 @@ class QdqWriter {
   // A graph output x keeps its name: the producer's result is renamed, and the DequantizeLinear makes x.
   void dequantize_for_readers(const plan::ValuePlan& plan) {
     const std::string& value = plan.value;
+    Readers& readers = readers_[value];
     if (index_.initializer(value) != nullptr) {
-      quantize_operand(value, constants_.dequantized(value, plan.params, Zeros::kStored));
+      for (auto& [graph, nodes] : readers) {
+        read_instead(nodes, value, constants_.dequantized(*all_graphs_[graph], value, plan.params, Zeros::kStored));
+      }
       return;
     }
+    const size_t home = owners_.at(value);
+    const bool at_home = readers.contains(home) || made_quantized_.contains(value);
+    const std::string seen = at_home ? dequantize_at_home(plan, home) : value;
+    // Bodies that read it from around them have a pair of their own, because only what stands in one graph fuses. To
+    // quantize what is on the grid already changes nothing.
+    for (auto& [graph, nodes] : readers) {
+      if (graph == home) continue;
+      const std::string inside = editor_.unique_name(value + "_dequantized");
+      read_instead(nodes, value, inside);
+      pairs_.push_back({&plan, all_graphs_[graph], seen, inside});
+    }
+  }
+
+  /// Returns the name under which the dequantized value is known.
+  std::string dequantize_at_home(const plan::ValuePlan& plan, size_t home) {
+    const std::string& value = plan.value;
     if (index_.is_output(value) && !index_.is_input(value)) {
       const std::string real = editor_.unique_name(value + "_real");
       rename_result(value, real);
-      pairs_.push_back({&plan, real, value});
-      return;
+      pairs_.push_back({&plan, all_graphs_[home], real, value});
+      return value;
     }
-    const std::string dequantized = editor_.unique_name(value + "_dequantized");
+    std::string dequantized = editor_.unique_name(value + "_dequantized");
     // Float readers of a graph input can have it as it is; a computed value must have one reader to fuse.
     if (index_.is_input(value)) {
-      quantize_operand(value, dequantized);
+      read_instead(readers_[value][home], value, dequantized);
     } else {
-      redirections_[value] = dequantized;
+      redirections_[home][value] = dequantized;
     }
-    pairs_.push_back({&plan, value, dequantized});
+    pairs_.push_back({&plan, all_graphs_[home], value, dequantized});
+    return dequantized;
   }
 
   /// Only the planned layers read the value in quantized form; others keep the float one.
-  void quantize_operand(const std::string& value, const std::string& dequantized) {
-    for (const plan::LayerPlan& layer : plan_.layers) {
-      const auto& reads = layer.activations;
-      if (std::find(reads.begin(), reads.end(), value) == reads.end()) continue;
-      for (std::string& input : *nodes_.at(layer.node)->mutable_input()) {
+  static void read_instead(const std::vector<onnx::NodeProto*>& readers, const std::string& value,
+                           const std::string& dequantized) {
+    for (onnx::NodeProto* reader : readers) {
+      for (std::string& input : *reader->mutable_input()) {
         if (input == value) input = dequantized;
       }
     }
@@ -124,8 +172,9 @@ class QdqWriter {
 
   void add_pair(const PendingPair& pair) {
     const std::string& value = pair.plan->value;
-    const ParameterNames names = constants_.add_parameters(value, pair.plan->params, {}, Zeros::kStored);
+    const ParameterNames names = constants_.add_parameters(*pair.graph, value, pair.plan->params, {}, Zeros::kStored);
     const std::string quantized = editor_.unique_name(value + "_quantized");
+    editor_.edit(*pair.graph);
     editor_.add_node("QuantizeLinear", value + "_QuantizeLinear", {pair.real, names.scale, names.zero_point},
                      {quantized});
     editor_.add_node("DequantizeLinear", value + "_DequantizeLinear", {quantized, names.scale, names.zero_point},
@@ -147,7 +196,12 @@ class QdqWriter {
   std::unordered_map<std::string, const plan::ValuePlan*> values_;
   std::unordered_map<std::string, onnx::NodeProto*> nodes_;
   std::unordered_map<std::string, onnx::NodeProto*> makers_;
-  graph::GraphEditor::Redirections redirections_;
+  std::vector<onnx::GraphProto*> all_graphs_;         // the main one first
+  std::unordered_map<std::string, size_t> graphs_;    // of nodes, by name: number in all_graphs_
+  std::unordered_map<std::string, size_t> owners_;    // of values that nodes make or graphs are given
+  std::unordered_map<std::string, Readers> readers_;  // planned ones
+  std::unordered_set<std::string> made_quantized_;
+  std::map<size_t, graph::GraphEditor::Redirections> redirections_;
   std::vector<PendingPair> pairs_;
   ConstantWriter constants_;
 };

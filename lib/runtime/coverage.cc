@@ -18,11 +18,15 @@ int64_t saturated_sum(int64_t a, int64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<int64_t>::max() : sum;
 }
 
-// Shapes of all values of one run.
+// Shapes of all values of one run, and how often each was made: what a loop holds, once an iteration.
 class ShapeRecorder : public exec::TensorListener {
  public:
-  void on_value(const std::string& value, const Tensor& tensor) override { shapes[value] = tensor.shape(); }
+  void on_value(const std::string& value, const Tensor& tensor) override {
+    shapes[value] = tensor.shape();
+    ++times[value];
+  }
   std::map<std::string, Shape> shapes;
+  std::map<std::string, int64_t> times;
 };
 
 }  // namespace
@@ -64,7 +68,11 @@ void count_macs(LoweredModel& lowered, const exec::Feed& feed) {
       continue;
     }
     const int64_t depth = count.inner.empty() ? 1 : inner->second.back();
-    lowered.coverage.nodes[count.node].macs = macs_of(count, value->second, depth);
+    Shape runs = value->second;
+    if (const auto times = recorder.times.find(count.value); times != recorder.times.end()) {
+      runs.push_back(times->second);
+    }
+    lowered.coverage.nodes[count.node].macs = macs_of(count, runs, depth);
   }
 }
 

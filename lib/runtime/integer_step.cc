@@ -214,6 +214,7 @@ FloatKernel make_float_kernel(const LowerContext& context, const onnx::NodeProto
   };
   request.type = [&](int input) { return context.quant.index().type(reads.at(static_cast<size_t>(input))); };
   request.model = &context.quant.model();
+  request.compile_body = context.compile_body;
   made.kernel = exec::make_kernel(request);
   return made;
 }

@@ -1,6 +1,7 @@
 // One node group as integer steps, and what the lowering of each operator starts from.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "lib/base/reason.h"
 #include "lib/exec/constants.h"
 #include "lib/exec/kernel.h"
+#include "lib/exec/scope.h"
 #include "lib/onednn/convolution.h"
 #include "lib/runtime/kernels/binary_step.h"
 #include "lib/runtime/lower.h"
@@ -47,6 +49,7 @@ struct LowerContext {
   const QuantGraph& quant;
   const exec::Constants& constants;
   KernelChoice choice;
+  std::function<exec::Program(exec::GraphScope)> compile_body;
 
   int opset(const onnx::NodeProto& node) const { return quant.model().opset(node.domain()); }
   /// A value known before the run: initializer, folded, or dequantized from a constant.

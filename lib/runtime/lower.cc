@@ -28,36 +28,36 @@ exec::StepInfo info_of(const onnx::NodeProto& node) {
   return {.node = graph::node_label(node), .fused = {graph::node_label(node)}, .op_type = node.op_type()};
 }
 
-bool is_subgraph_owner(const onnx::NodeProto& node) {
-  bool found = false;
-  graph::for_each_subgraph(node, [&](const onnx::GraphProto&) { found = true; });
-  return found;
-}
-
-// First plans a step for each node, then keeps those that the outputs need.
+// First plans a step for each node, then keeps those that the outputs need. Bodies are lowered as their owners are
+// planned; `result` is that of the whole model.
 class Lowering {
  public:
-  Lowering(const graph::Model& model, const LowerOptions& options)
-      : model_(model),
+  Lowering(const exec::GraphScope& scope, const LowerOptions& options, LoweredModel& result)
+      : graph_(*scope.graph),
+        captured_(scope.captured),
         options_(options),
-        quant_(model),
-        constants_(model),
+        quant_(*scope.model, graph_, scope.known),
+        constants_(*scope.model, graph_, scope.known),
         context_(quant_, constants_, options.kernels),
         reference_(quant_, constants_, KernelChoice::kReference),
-        islands_(context_) {
-    if (options.check_kernels) result_.checks = std::make_shared<KernelChecks>();
+        islands_(context_),
+        result_(result) {
+    context_.compile_body = [this](const exec::GraphScope& body) { return Lowering(body, options_, result_).lower(); };
+    reference_.compile_body = context_.compile_body;
   }
+  Lowering(const Lowering&) = delete;
+  Lowering& operator=(const Lowering&) = delete;
+  ~Lowering() = default;
 
-  LoweredModel lower() {
-    for (const onnx::NodeProto& node : model_.graph().node()) fold(node);
+  exec::Program lower() {
+    for (const onnx::NodeProto& node : graph_.node()) fold(node);
     if (options_.kernels == KernelChoice::kFast) {
-      for (const onnx::NodeProto& node : model_.graph().node()) islands_.visit(node);
+      for (const onnx::NodeProto& node : graph_.node()) islands_.visit(node);
     }
-    for (const onnx::NodeProto& node : model_.graph().node()) plan(node);
+    for (const onnx::NodeProto& node : graph_.node()) plan(node);
     sort_steps();
     keep_needed();
-    build();
-    return std::move(result_);
+    return build();
   }
 
  private:
@@ -83,7 +83,7 @@ class Lowering {
 
   // The name under which `linear` is a graph output, if its DequantizeLinear makes one; nullptr otherwise.
   const std::string* output_of(const Quantized& linear) const {
-    for (const onnx::ValueInfoProto& output : model_.graph().output()) {
+    for (const onnx::ValueInfoProto& output : graph_.output()) {
       const Quantized* source = quant_.source(output.name());
       if (source != nullptr && source->integer == linear.integer && source->params == linear.params)
         return &output.name();
@@ -100,7 +100,7 @@ class Lowering {
       value.op_type = producer->op_type();
     }
     if (const std::string* output = output_of(linear)) value.real = *output;
-    result_.quantized.emplace(linear.integer, std::move(value));
+    quantized_.emplace(linear.integer, std::move(value));
   }
 
   void plan_quantize(const onnx::NodeProto& node, const Quantized& linear) {
@@ -142,11 +142,8 @@ class Lowering {
 
   void plan_compute(const onnx::NodeProto& node) {
     const LowerNode lower_node = find_lowering(node);
-    GroupOrReason made =
-        lower_node == nullptr
-            ? GroupOrReason(Reason{is_subgraph_owner(node) ? ReasonCode::kInSubgraph : ReasonCode::kNoIntegerKernel,
-                                   node.op_type()})
-            : try_lower(lower_node, node);
+    GroupOrReason made = lower_node == nullptr ? GroupOrReason(Reason{ReasonCode::kNoIntegerKernel, node.op_type()})
+                                               : try_lower(lower_node, node);
     const bool plain_op = !is_quantize(node) && !is_dequantize(node);
     if (auto* group = std::get_if<IntegerGroup>(&made)) return plan_group(node, std::move(*group));
     std::optional<Reason> reason = std::get<Reason>(std::move(made));
@@ -268,7 +265,7 @@ class Lowering {
 
   void keep_needed() {
     std::unordered_set<std::string> needed;
-    for (const onnx::ValueInfoProto& output : model_.graph().output()) needed.insert(quant_.canonical(output.name()));
+    for (const onnx::ValueInfoProto& output : graph_.output()) needed.insert(quant_.canonical(output.name()));
     for (size_t i = steps_.size(); i-- > 0;) {
       PlannedStep& step = steps_[i];
       bool wanted = false;
@@ -288,7 +285,8 @@ class Lowering {
       row.reason.reset();
     }
     std::erase_if(steps_, [](const PlannedStep& step) { return step.kernel == nullptr; });
-    std::erase_if(result_.quantized, [&](const auto& entry) { return !needed.contains(entry.first); });
+    std::erase_if(quantized_, [&](const auto& entry) { return !needed.contains(entry.first); });
+    result_.quantized.merge(quantized_);
   }
 
   // A group stands where its first node stood, but may read what a later node of it reads. Stable otherwise.
@@ -323,24 +321,26 @@ class Lowering {
     builder_.add_constant(value, *constant);
   }
 
-  void build() {
-    for (const onnx::ValueInfoProto& input : model_.graph().input()) {
+  exec::Program build() {
+    for (const onnx::ValueInfoProto& input : graph_.input()) {
       if (constants_.is_initializer(input.name())) continue;
       const graph::ValueType type = quant_.index().type(input.name());
       builder_.add_input(input.name(), type.type, type.shape ? &*type.shape : nullptr);
     }
+    for (const std::string& value : captured_) builder_.add_input(value, DataType::kUndefined, nullptr);
     for (PlannedStep& step : steps_) {
       for (const std::string& input : step.inputs) use_constant(input);
       builder_.add_step(std::move(step.info), std::move(step.kernel), step.inputs, step.outputs);
     }
-    for (const onnx::ValueInfoProto& output : model_.graph().output()) {
+    for (const onnx::ValueInfoProto& output : graph_.output()) {
       use_constant(output.name());
       builder_.add_output(output.name());
     }
-    result_.program = builder_.finish();
+    return builder_.finish();
   }
 
-  const graph::Model& model_;
+  const onnx::GraphProto& graph_;
+  const std::vector<std::string> captured_;
   const LowerOptions& options_;
   QuantGraph quant_;
   exec::Constants constants_;
@@ -358,15 +358,21 @@ class Lowering {
   std::unordered_set<std::string> made_;  // integer values that groups end in
   std::map<std::string, Tensor> own_constants_;
   std::set<std::string> used_constants_;
+  std::map<std::string, QuantizedValue> quantized_;  // of this graph
   exec::ProgramBuilder builder_;
-  LoweredModel result_;
+  LoweredModel& result_;
 };
 
 }  // namespace
 
 LoweredModel lower(const graph::Model& quantized, const LowerOptions& options) {
   const std::optional<graph::Model> qdq = qoperators_to_qdq(quantized);
-  return Lowering(qdq ? *qdq : quantized, options).lower();
+  const graph::Model& model = qdq ? *qdq : quantized;
+  LoweredModel result;
+  if (options.check_kernels) result.checks = std::make_shared<KernelChecks>();
+  const exec::GraphScope whole{.model = &model, .graph = &model.graph(), .known = {}, .captured = {}};
+  result.program = Lowering(whole, options, result).lower();
+  return result;
 }
 
 }  // namespace narrow::runtime

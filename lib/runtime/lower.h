@@ -54,7 +54,7 @@ struct NodeCoverage {
 };
 
 struct Coverage {
-  std::vector<NodeCoverage> nodes;  // in the graph's order
+  std::vector<NodeCoverage> nodes;  // in the graph's order; those of bodies before their owner
 
   int64_t integer_nodes() const;
   int64_t total_macs() const;

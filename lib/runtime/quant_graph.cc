@@ -105,8 +105,10 @@ bool is_dequantize(const onnx::NodeProto& node) {
   return is_onnx_op(node, "DequantizeLinear");
 }
 
-QuantGraph::QuantGraph(const graph::Model& model) : model_(model), index_(model.graph()) {
-  for (const onnx::NodeProto& node : model.graph().node()) {
+QuantGraph::QuantGraph(const graph::Model& model, const onnx::GraphProto& graph,
+                       const std::map<std::string, Tensor>& known)
+    : model_(model), graph_(graph), index_(graph), constants_(known.begin(), known.end()) {
+  for (const onnx::NodeProto& node : graph.node()) {
     if (is_quantize(node) || is_dequantize(node)) read_node(node);
   }
   find_targets();
@@ -188,7 +190,7 @@ std::optional<quant::QuantParams> QuantGraph::read_params(const onnx::NodeProto&
 }
 
 void QuantGraph::find_targets() {
-  for (const onnx::NodeProto& node : model_.graph().node()) {
+  for (const onnx::NodeProto& node : graph_.node()) {
     const Quantized* found = is_quantize(node) ? linear(node) : nullptr;
     if (found == nullptr || index_.is_output(node.input(0))) continue;
     bool all_agree = true;

@@ -33,13 +33,15 @@ bool is_dequantize(const onnx::NodeProto& node);
 /// parameters) are one.
 class QuantGraph {
  public:
-  /// Throws Error(kModel) naming the node whose parameters can not be.
-  explicit QuantGraph(const graph::Model& model);
+  /// `graph`: the model's, or one of its bodies, with what is constant in the graphs around it. Throws Error(kModel)
+  /// naming the node whose parameters can not be.
+  QuantGraph(const graph::Model& model, const onnx::GraphProto& graph, const std::map<std::string, Tensor>& known);
   QuantGraph(const QuantGraph&) = delete;
   QuantGraph& operator=(const QuantGraph&) = delete;
   ~QuantGraph() = default;
 
   const graph::Model& model() const { return model_; }
+  const onnx::GraphProto& graph() const { return graph_; }
   const graph::GraphIndex& index() const { return index_; }
 
   /// The integers a DequantizeLinear makes `value` from, or nullptr.
@@ -73,6 +75,7 @@ class QuantGraph {
   void find_targets();
 
   const graph::Model& model_;
+  const onnx::GraphProto& graph_;
   graph::GraphIndex index_;
   std::unordered_map<const onnx::NodeProto*, Quantized> linear_;
   std::unordered_map<std::string, DataType> storage_;  // of the integer values that Q nodes make

@@ -5,6 +5,8 @@
 #include <map>
 
 #include "lib/exec/float_program.h"
+#include "lib/graph/graph_index.h"
+#include "lib/graph/traverse.h"
 
 namespace narrow::validate {
 namespace {
@@ -71,17 +73,20 @@ void LayerComparer::find_layers(const graph::Model& float_model) {
     if (found != by_real.end()) layers_.insert(layers_.end(), found->second.begin(), found->second.end());
   };
   for (const auto& input : float_model.graph().input()) take(input.name());
-  for (const onnx::NodeProto& node : float_model.graph().node()) {
+  graph::for_each_node(float_model.graph(), [&](const onnx::NodeProto& node) {
+    graph::for_each_subgraph(node, [&](const onnx::GraphProto& body) {
+      for (const auto& input : body.input()) take(input.name());
+    });
     for (const std::string& output : node.output()) take(output);
-  }
+  });
 }
 
-LayerRun LayerComparer::run(const exec::Feed& feed, Workspace& workspace) const {
+LayerRun LayerComparer::run(const exec::Feed& float_feed, const exec::Feed& feed, Workspace& workspace) const {
   KeptValues real(wanted_float_);
   KeptValues integer(wanted_integer_);
   KeptValues simulated(wanted_integer_);
   LayerRun run;
-  run.float_outputs = float_program_.run(feed, workspace, {.listener = &real});
+  run.float_outputs = float_program_.run(float_feed, workspace, {.listener = &real});
   run.integer_outputs = lowered_.program.run(feed, workspace, {.listener = &integer});
   simulated_program_.run(feed, workspace, {.listener = &simulated});
   for (const Layer& layer : layers_) run.layers.push_back(compare_layer(layer, real, integer, simulated));

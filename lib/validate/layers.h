@@ -38,7 +38,9 @@ class LayerComparer {
  public:
   LayerComparer(const graph::Model& float_model, const graph::Model& quantized, const runtime::LoweredModel& lowered);
 
-  LayerRun run(const exec::Feed& feed, Workspace& workspace) const;
+  /// The feeds are one sample's, and differ only in what each model remembers of the samples before; `feed` is that of
+  /// the integer run, and of the simulated one.
+  LayerRun run(const exec::Feed& float_feed, const exec::Feed& feed, Workspace& workspace) const;
   /// In the order of the float model's nodes, graph inputs first; layers that nothing could be compared of are left
   /// out.
   std::vector<LayerComparison> summarize(const std::vector<LayerErrors>& sums) const;

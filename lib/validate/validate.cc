@@ -75,8 +75,8 @@ class Comparison {
   Validation run() {
     count_macs();
     std::vector<SampleResult> results(static_cast<size_t>(samples_.count));
-    const int workers =
-        static_cast<int>(std::clamp<int64_t>(options_.workers, 1, std::max<int64_t>(samples_.count, 1)));
+    const int64_t most = samples_.state.empty() ? std::max<int64_t>(samples_.count, 1) : 1;
+    const int workers = static_cast<int>(std::clamp<int64_t>(options_.workers, 1, most));
     if (workers == 1) {
       compare_share(0, 1, results);
     } else {
@@ -114,14 +114,27 @@ class Comparison {
   }
 
   void count_macs() {
-    if (samples_.count > 0) runtime::count_macs(lowered_, samples_.read(0));
+    if (samples_.count > 0) runtime::count_macs(lowered_, first_feed(0));
   }
+
+  // A sample as if it were the first.
+  exec::Feed first_feed(int64_t index) const {
+    return exec::State(float_program_, samples_.state).complete(samples_.read(index));
+  }
+
+  // What each model remembers of the samples before.
+  struct Memory {
+    exec::State reference;
+    exec::State actual;
+  };
 
   void compare_share(int worker, int workers, std::vector<SampleResult>& results) {
     Workspace workspace;
+    Memory memory{.reference = exec::State(float_program_, samples_.state),
+                  .actual = exec::State(lowered_.program, samples_.state)};
     for (int64_t i = worker; i < samples_.count; i += workers) {
       check_interruption();
-      results[static_cast<size_t>(i)] = compare_sample(i, workspace);
+      results[static_cast<size_t>(i)] = compare_sample(i, memory, workspace);
       note_progress();
     }
   }
@@ -132,20 +145,22 @@ class Comparison {
     if (options_.progress) options_.progress(kStage, done_, samples_.count);
   }
 
-  SampleResult compare_sample(int64_t index, Workspace& workspace) const {
+  SampleResult compare_sample(int64_t index, Memory& memory, Workspace& workspace) const {
     const exec::Feed feed = samples_.read(index);
     SampleResult result;
     std::vector<Tensor> reference;
     std::vector<Tensor> actual;
     if (layer_samples_.contains(index)) {
-      LayerRun run = layers_->run(feed, workspace);
+      LayerRun run = layers_->run(memory.reference.complete(feed), memory.actual.complete(feed), workspace);
       reference = std::move(run.float_outputs);
       actual = std::move(run.integer_outputs);
       result.layers = std::move(run.layers);
     } else {
-      reference = float_program_.run(feed, workspace);
-      actual = lowered_.program.run(feed, workspace);
+      reference = float_program_.run(memory.reference.complete(feed), workspace);
+      actual = lowered_.program.run(memory.actual.complete(feed), workspace);
     }
+    memory.reference.update(reference);
+    memory.actual.update(actual);
     for (size_t i = 0; i < reference.size(); ++i) {
       const std::string& name = float_program_.output_names()[i];
       result.outputs.push_back(compare(name, reference[i], actual[i]));
@@ -231,7 +246,7 @@ class Comparison {
   Speed time_programs() const {
     std::vector<exec::Feed> feeds;
     for (const int64_t index : spread(samples_.count, std::max<int64_t>(options_.speed_samples, 1))) {
-      feeds.push_back(samples_.read(index));
+      feeds.push_back(first_feed(index));
     }
     return measure_speed(float_program_, lowered_.program, feeds, options_.speed_repetitions);
   }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "lib/base/progress.h"
-#include "lib/exec/program.h"
+#include "lib/exec/state.h"
 #include "lib/graph/model.h"
 #include "lib/runtime/lower.h"
 
@@ -19,6 +19,7 @@ struct Samples {
   int64_t count = 0;
   std::function<exec::Feed(int64_t index)> read;
   std::optional<std::vector<int64_t>> labels;  // class of each sample; `count` of them
+  std::vector<exec::StateLink> state;          // of both models; the samples then run in order, one at a time
 };
 
 struct ValidateOptions {

@@ -32,6 +32,20 @@ TEST(Clip, BoundsAreAttributesThenInputs) {
       ElementsAre(-2, 0, 1));
 }
 
+TEST(Add, BroadcastsFromAnAxisUpToOpset6) {
+  const Feed feed{{"x", floats({1, 2, 2}, {1, 2, 3, 4})}, {"b", floats({2}, {10, 20})}};
+  const auto sum = [&](const std::string& attributes) {
+    const std::string graph =
+        "g (float[1,2,2] x, float[2] b) => (float[1,2,2] y) { y = Add <" + attributes + "> (x, b) }";
+    return values_of<float>(run_text(graph, feed, 6)[0]);
+  };
+  EXPECT_THAT(sum("broadcast = 1, axis = 1"), ElementsAre(11, 12, 23, 24));
+  EXPECT_THAT(sum("broadcast = 1, axis = -2"), ElementsAre(11, 12, 23, 24));
+  EXPECT_THAT(sum("broadcast = 1, axis = 2"), ElementsAre(11, 22, 13, 24));
+  EXPECT_THAT(sum("broadcast = 1"), ElementsAre(11, 22, 13, 24));
+  EXPECT_THROW(sum("broadcast = 1, axis = 3"), Error);
+}
+
 TEST(Slice, AttributesInputsAndNegativeSteps) {
   const Feed feed{{"x", floats({4}, {1, 2, 3, 4})}};
   EXPECT_THAT(values_of<float>(
@@ -130,6 +144,22 @@ TEST(Resize, NearestAndLinear) {
                   { y = Resize <mode = "linear", coordinate_transformation_mode = "align_corners"> (x, , , s) })",
                   feed, 13)[0]),
               ElementsAre(1, 2, 3));
+}
+
+// (4 + 0.5) / (9 / 7) - 0.5 is 3 in float32, where onnxruntime computes it, and a little less in float64.
+TEST(Resize, TiesAreDecidedInFloat32) {
+  EXPECT_EQ(values_of<float>(run_text(R"(g (float[1,1,7] x) => (float[1,1,9] y) <int64[3] s = {1, 1, 9}>
+      { y = Resize <coordinate_transformation_mode = "pytorch_half_pixel", nearest_mode = "floor"> (x, , , s) })",
+                                      {{"x", floats({1, 1, 7}, {0, 1, 2, 3, 4, 5, 6})}})[0])[4],
+            3);
+}
+
+// The pool has x in channels-last order when the sum reads it, and x's axes are not the constant's.
+TEST(Layouts, ConstantOfHigherRankThanAChannelsLastValue) {
+  const std::vector<Tensor> results = run_text(R"(g (float[1,2,2] x) => (float[1,2,1] m, float[1,1,2,2] y)
+      <float[1,1,2,2] c = {10, 20, 30, 40}> { m = MaxPool <kernel_shape = [2]> (x)  y = Add (c, x) })",
+                                               {{"x", floats({1, 2, 2}, {1, 2, 3, 4})}});
+  EXPECT_THAT(values_of<float>(results[1]), ElementsAre(11, 22, 33, 44));
 }
 
 TEST(Layouts, SplitAndResizeOfChannelsLastValues) {

@@ -71,6 +71,32 @@ TEST(Lower, BodiesCaptureValuesOfTheIntegerProgram) {
   EXPECT_THAT(negated.outputs[0].data<float>(), ElementsAre(-2.5F, -4.0F));
 }
 
+// The weight's integers are captured from around the body, as is the value that the body quantizes.
+TEST(Lower, LayersOfBodiesRunOnIntegers) {
+  const graph::Model model = qdq_model(R"(agraph (float[1,2] x, bool c) => (float[1,2] y)
+<float s = {0.5}, uint8 z = {0}, float sw = {1.0}, int8 zw = {0}, int8[2,2] w_q = {1, 2, 3, 4}>
+{
+  a = Relu(x)
+  [choice] y = If (c) <then_branch = t () => (float[1,2] yt) {
+      a_q = QuantizeLinear(a, s, z)
+      a_dq = DequantizeLinear(a_q, s, z)
+      w = DequantizeLinear(w_q, sw, zw)
+      [product] p = MatMul(a_dq, w)
+      p_q = QuantizeLinear(p, s, z)
+      yt = DequantizeLinear(p_q, s, z)
+    }, else_branch = e () => (float[1,2] ye) { ye = Identity(a) }>
+})");
+  LoweredModel lowered = lower(model);
+  EXPECT_TRUE(coverage_of(lowered, "product").integer);
+  EXPECT_EQ(lowered.quantized.at("p_q").real, "yt");
+  const exec::Feed feed{{"x", Tensor::of<float>({1, 2}, {1, 0.5F})}, {"c", Tensor::scalar(true)}};
+  const auto ran = run(lowered, feed);
+  EXPECT_THAT(integers(ran.values.at("p_q")), ElementsAre(5, 8));
+  EXPECT_THAT(ran.outputs[0].data<float>(), ElementsAre(2.5F, 4.0F));
+  count_macs(lowered, feed);
+  EXPECT_EQ(coverage_of(lowered, "product").macs, 4);
+}
+
 TEST(Lower, UnsignedWeightsWithZeroPointsPerChannel) {
   const graph::Model model = qdq_model(R"(agraph (uint8[1,1,1,1] x_q) => (float[1,2,1,1] y)
 <float s = {1.0}, uint8 z = {0}, float[2] sw = {1.0, 0.5}, uint8[2] zw = {128, 0}, uint8[2,1,1,1] w_q = {130, 200}>

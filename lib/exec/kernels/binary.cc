@@ -133,9 +133,18 @@ struct Pair {
   BroadcastLoops loops;
 };
 
+// A tensor is brought into the other's order by the program, but for one that a constant of higher rank broadcasts: the
+// axes of channels-last memory count from the front.
+void unpermute(const Operand& operand, size_t position, size_t rank, std::span<Tensor> inputs) {
+  if (operand.constant().defined() || required(inputs, position).rank() == rank) return;
+  inputs[position] = to_layout(inputs[position], Layout::kPlain);
+}
+
 Pair take_pair(const Operand& a, const Operand& b, std::span<Tensor> inputs) {
   Pair pair;
   const size_t rank = std::max(a.required_in(inputs).rank(), b.required_in(inputs).rank());
+  unpermute(a, 0, rank, inputs);
+  unpermute(b, 1, rank, inputs);
   const Layout layout = std::max(a.required_in(inputs).layout(), b.required_in(inputs).layout());
   pair.operands[0] = a.constant().defined() ? align_constant(a.constant(), rank, layout) : std::move(inputs[0]);
   pair.operands[1] = b.constant().defined() ? align_constant(b.constant(), rank, layout) : std::move(inputs[1]);
@@ -152,16 +161,45 @@ void check_same_type(const Pair& pair) {
               data_type_name(pair.operands[1].type()));
 }
 
-void refuse_legacy_broadcast(const KernelRequest& request) {
-  if (request.opset < 7 && graph::int_attribute(*request.node, "broadcast", 0) != 0) {
-    refuse(request, "the broadcast attribute of opset 6 and older is not supported");
+// Up to opset 6 the second operand's axes begin at `axis` of the first's: at axis 1 of four, [C] stands for [C, 1, 1].
+class OperandAtAxis final : public Kernel {
+ public:
+  OperandAtAxis(KernelPtr kernel, int64_t axis) : kernel_(std::move(kernel)), axis_(axis) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const size_t rank = required(inputs, 0).rank();
+    const Tensor& second = required(inputs, 1);
+    const auto end = static_cast<size_t>(normalize_axis(axis_, std::max<size_t>(rank, 1))) + second.rank();
+    if (end > rank) {
+      throw Error(ErrorKind::kModel, "{} does not broadcast from axis {} of {}", shape_text(second.shape()), axis_,
+                  shape_text(inputs[0].shape()));
+    }
+    Shape shape = second.shape();
+    shape.resize(shape.size() + rank - end, 1);
+    inputs[1] = second.reshaped(std::move(shape));
+    kernel_->run(inputs, outputs, workspace);
   }
+
+ private:
+  KernelPtr kernel_;
+  int64_t axis_;
+};
+
+using Maker = KernelPtr (*)(const KernelRequest& request);
+
+// nullptr: the node broadcasts as today's do.
+KernelPtr legacy_kernel(const KernelRequest& request, Maker make) {
+  const bool legacy = request.opset < 7 && graph::int_attribute(*request.node, "broadcast", 0) != 0;
+  if (!legacy || graph::find_attribute(*request.node, "axis") == nullptr) return nullptr;
+  KernelRequest modern = request;
+  modern.opset = 7;
+  modern.constant = nullptr;
+  return std::make_unique<OperandAtAxis>(make(modern), graph::int_attribute(*request.node, "axis", 0));
 }
 
 // Result of the operands' type.
 template <class Types, class Function>
 KernelPtr arithmetic(const KernelRequest& request, Function function) {
-  refuse_legacy_broadcast(request);
   return kernel_of(
       [function, a = Operand(request, 0), b = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs,
                                                                    Workspace& workspace) {
@@ -183,7 +221,6 @@ KernelPtr arithmetic(const KernelRequest& request, Function function) {
 
 template <class Types, class Function>
 KernelPtr comparison(const KernelRequest& request, Function function) {
-  refuse_legacy_broadcast(request);
   return kernel_of(
       [function, a = Operand(request, 0), b = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs,
                                                                    Workspace& workspace) {
@@ -201,6 +238,7 @@ KernelPtr comparison(const KernelRequest& request, Function function) {
 }  // namespace
 
 KernelPtr make_arithmetic(const KernelRequest& request) {
+  if (KernelPtr legacy = legacy_kernel(request, make_arithmetic)) return legacy;
   const std::string& op = request.node->op_type();
   if (op == "Add") return arithmetic<NumberTypes>(request, AddOp());
   if (op == "Sub") return arithmetic<NumberTypes>(request, SubOp());
@@ -217,6 +255,7 @@ KernelPtr make_arithmetic(const KernelRequest& request) {
 }
 
 KernelPtr make_comparison(const KernelRequest& request) {
+  if (KernelPtr legacy = legacy_kernel(request, make_comparison)) return legacy;
   const std::string& op = request.node->op_type();
   if (op == "Equal") return comparison<FixedTypes>(request, [](auto x, auto y) { return x == y; });
   if (op == "Less") return comparison<NumberTypes>(request, [](auto x, auto y) { return x < y; });
@@ -226,7 +265,7 @@ KernelPtr make_comparison(const KernelRequest& request) {
 }
 
 KernelPtr make_pow(const KernelRequest& request) {
-  refuse_legacy_broadcast(request);
+  if (KernelPtr legacy = legacy_kernel(request, make_pow)) return legacy;
   return kernel_of(
       [a = Operand(request, 0), b = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs,
                                                          Workspace& workspace) {

@@ -37,27 +37,31 @@ struct AxisResize {
   double roi_end = 1;
 };
 
-double source_coordinate(const ResizeSpec& spec, const AxisResize& axis, int64_t at) {
-  const auto x = static_cast<double>(at);
-  const auto input = static_cast<double>(axis.input);
-  const auto output = static_cast<double>(axis.output);
+// T: what it is computed in. Where only the nearest sample counts, ties are decided by float32, as onnxruntime has it.
+template <class T>
+T source_coordinate(const ResizeSpec& spec, const AxisResize& axis, int64_t at) {
+  const auto x = static_cast<T>(at);
+  const auto input = static_cast<T>(axis.input);
+  const auto output = static_cast<T>(axis.output);
+  const auto scale = static_cast<T>(axis.scale);
+  const auto half = static_cast<T>(0.5);
   const std::string& mode = spec.coordinates;
-  if (mode == "asymmetric") return x / axis.scale;
-  if (mode == "pytorch_half_pixel") return axis.output > 1 ? (x + 0.5) / axis.scale - 0.5 : 0;
+  if (mode == "asymmetric") return x / scale;
+  if (mode == "pytorch_half_pixel") return axis.output > 1 ? (x + half) / scale - half : 0;
   if (mode == "align_corners") return axis.output > 1 ? x * (input - 1) / (output - 1) : 0;
-  if (mode == "tf_half_pixel_for_nn") return (x + 0.5) / axis.scale;
+  if (mode == "tf_half_pixel_for_nn") return (x + half) / scale;
   if (mode == "half_pixel_symmetric") {
-    const double adjustment = output / (axis.scale * input);
-    const double center = input / 2;
-    return center * (1 - adjustment) + (x + 0.5) / axis.scale - 0.5;
+    const T adjustment = output / (scale * input);
+    const T center = input / 2;
+    return center * (1 - adjustment) + (x + half) / scale - half;
   }
   if (mode == "tf_crop_and_resize") {
-    if (axis.output > 1) {
-      return axis.roi_start * (input - 1) + x * (axis.roi_end - axis.roi_start) * (input - 1) / (output - 1);
-    }
-    return 0.5 * (axis.roi_start + axis.roi_end) * (input - 1);
+    const auto start = static_cast<T>(axis.roi_start);
+    const auto end = static_cast<T>(axis.roi_end);
+    if (axis.output > 1) return start * (input - 1) + x * (end - start) * (input - 1) / (output - 1);
+    return half * (start + end) * (input - 1);
   }
-  return (x + 0.5) / axis.scale - 0.5;  // half_pixel
+  return (x + half) / scale - half;  // half_pixel
 }
 
 int64_t nearest(const ResizeSpec& spec, double x) {
@@ -78,10 +82,12 @@ double filter_weight(const ResizeSpec& spec, double distance) {
 }
 
 Taps taps_of(const ResizeSpec& spec, const AxisResize& axis, int64_t at) {
-  const double x = source_coordinate(spec, axis, at);
+  const bool only_nearest = spec.method == Method::kNearest;
+  const double x = only_nearest ? static_cast<double>(source_coordinate<float>(spec, axis, at))
+                                : source_coordinate<double>(spec, axis, at);
   Taps taps;
   taps.outside = spec.coordinates == "tf_crop_and_resize" && (x < 0 || x > static_cast<double>(axis.input - 1));
-  if (spec.method == Method::kNearest) {
+  if (only_nearest) {
     taps.positions = {std::clamp<int64_t>(nearest(spec, x), 0, axis.input - 1)};
     taps.weights = {1};
     return taps;

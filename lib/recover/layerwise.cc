@@ -115,7 +115,8 @@ class Layerwise {
   void run_unit(const Unit& unit, size_t at) {
     const std::vector<std::string> outputs = outputs_of(unit);
     plan::LayerPlan& layer = *layers_.at(unit.first().name());
-    auto solver = layer.weight
+    // A weight that is only stored in fewer bits has float inputs: it keeps nearest rounding.
+    auto solver = layer.weight && !layer.activations.empty()
                       ? LayerSolver::of(model_, index_, unit.first(), layer, values_.scale(layer.activations.at(0)))
                       : nullptr;
     if (outputs.empty() && solver == nullptr) return drop_dead(values_, at);

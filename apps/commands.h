@@ -11,6 +11,7 @@ namespace narrow::apps {
 using Arguments = std::vector<std::string>;
 
 int run_quantize(const Arguments& arguments);
+int run_tune(const Arguments& arguments);
 int run_calibrate(const Arguments& arguments);
 int run_plan(const Arguments& arguments);
 int run_validate(const Arguments& arguments);

@@ -70,6 +70,14 @@ calib::CalibrationTable find_ranges(const PipelineOptions& options, const Calibr
   return table;
 }
 
+Planned plan_as_decided(const DecidedPlan& decided, const graph::Model& model) {
+  plan::check_plan(decided.plan, model);
+  Planned planned{.plan = decided.plan, .calibration = {}, .used_samples = decided.calibration, .warnings = {}};
+  planned.calibration.source = "data";
+  planned.calibration.samples = static_cast<int64_t>(decided.calibration.size());
+  return planned;
+}
+
 Planned plan_from_ranges(const PipelineOptions& options, const graph::Model& model, const std::string& model_sha256,
                          const DataSource* data, Stages& stages) {
   const analyze::Analysis analysis = stages.run("analyze", [&] { return analyze::analyze(model); });
@@ -148,7 +156,7 @@ Json effective_options(const PipelineOptions& options) {
 RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Model& model, Planned& planned,
                                 const DataSource* data, Stages& stages) {
   const auto& record = planned.plan.recovery;
-  const bool from_plan = !options.plan.empty();
+  const bool from_plan = !options.plan.empty() || options.decided.has_value();
   if (record && data == nullptr) {
     throw Error(
         ErrorKind::kUsage,
@@ -209,9 +217,10 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   if (evaluation != nullptr) select_samples(*evaluation, {}, options.labels);
 
   const graph::Model model = normalize(source.loaded, stages);
-  Planned planned = options.plan.empty()
-                        ? plan_from_ranges(options, model, source.facts.sha256, data ? &*data : nullptr, stages)
-                        : plan_from_file(options, model, source.facts.sha256, stages);
+  Planned planned = options.decided        ? plan_as_decided(*options.decided, model)
+                    : options.plan.empty() ? plan_from_ranges(options, model, source.facts.sha256,
+                                                              data ? &*data : nullptr, stages)
+                                           : plan_from_file(options, model, source.facts.sha256, stages);
   RecoveryOutcome recovered = recovered_model(options, model, planned, data ? &*data : nullptr, stages);
   if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(recovered.written)));
 
@@ -237,7 +246,9 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   report.recovery = std::move(recovered.facts);
   warn_if_nothing_quantized(recovered.written, report.warnings);
   if (evaluation != nullptr) {
-    evaluate(options, source, *evaluation, other ? std::vector<int64_t>{} : planned.used_samples, report, stages);
+    std::vector<int64_t> used = planned.used_samples;
+    if (options.decided) used.insert(used.end(), options.decided->judges.begin(), options.decided->judges.end());
+    evaluate(options, source, *evaluation, other ? std::vector<int64_t>{} : used, report, stages);
   } else {
     report.notes.push_back("not validated: neither --data nor --eval was given");
   }

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/config.h"
 #include "apps/data_source.h"
@@ -15,6 +16,13 @@
 
 namespace narrow::apps {
 
+/// A plan that another stage has made, and the samples that it is made from.
+struct DecidedPlan {
+  plan::PrecisionPlan plan;
+  std::vector<int64_t> calibration;  // of the data
+  std::vector<int64_t> judges;       // of the data: they chose between plans, so they do not evaluate
+};
+
 struct PipelineOptions {
   Config config;
   std::string model;
@@ -24,6 +32,7 @@ struct PipelineOptions {
   std::string labels;       // of the evaluation data
   std::string calibration;  // calibration table to take ranges from
   std::string plan;         // plan to take as it is
+  std::optional<DecidedPlan> decided;  // the same, not from a file
   std::string calibration_out;
   std::string plan_out;
   std::vector<NamedPath> outputs;  // all that the command writes, reports too: none of them may be an input

@@ -28,6 +28,7 @@ LIBRARIES = {
     "lib/recover": "plan analyze exec onednn ops graph quant tensor base",
     "lib/runtime": "exec onednn ops graph quant tensor base",
     "lib/validate": "runtime exec graph quant tensor base",
+    "lib/tune": "validate runtime recover plan analyze exec ops graph quant tensor base",
     "lib/report": "validate plan analyze graph quant tensor base",
 }
 ALLOWED = {folder: {"lib/" + name for name in row.split()} for folder, row in LIBRARIES.items()}

@@ -21,4 +21,8 @@ void check_interruption() {
   if (interruption_requested.load()) throw Error(ErrorKind::kInterrupted, "interrupted");
 }
 
+void acknowledge_interruption() {
+  interruption_requested.store(false);
+}
+
 }  // namespace narrow

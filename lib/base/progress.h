@@ -14,6 +14,8 @@ using Progress = std::function<void(std::string_view stage, int64_t done, int64_
 /// Asked at step boundaries of long work; throws Error(kInterrupted) once interruption was requested.
 void request_interruption();  // async-signal-safe
 void check_interruption();
+/// The request is answered: what still has to be done (writing the best so far) is not interrupted by it again.
+void acknowledge_interruption();
 
 /// Seconds since construction.
 class Stopwatch {

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "lib/report/report.h"
+#include "lib/report/tuning.h"
 
 namespace narrow::report {
 namespace {
@@ -16,6 +17,14 @@ constexpr std::array kFormats{
     FormatRow{".html", ReportFormat::kHtml}, FormatRow{".xml", ReportFormat::kJunit},
     FormatRow{".txt", ReportFormat::kText},
 };
+
+/// The page, with the picture of a search at its end: other forms have no pictures.
+std::string page(const Report& report) {
+  std::string html = render_html(to_document(report));
+  if (!report.tuning) return html;
+  const std::string picture = tuning_picture(*report.tuning, report.float_model.file_bytes);
+  return html.insert(html.rfind("</body>"), picture);
+}
 
 }  // namespace
 
@@ -35,7 +44,7 @@ std::string render(const Report& report, ReportFormat format) {
     case ReportFormat::kMarkdown:
       return render_markdown(to_document(report));
     case ReportFormat::kHtml:
-      return render_html(to_document(report));
+      return page(report);
     case ReportFormat::kJunit:
       return render_junit(report);
     case ReportFormat::kText:

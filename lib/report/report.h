@@ -66,6 +66,36 @@ struct RecoveryFacts {
   std::vector<Layer> layers;  // of what was chosen
 };
 
+/// What a search for mixed precision tried.
+struct TuneTrial {
+  std::string step;  // why it was tried
+  int64_t file_bytes = 0;
+  double integer_macs = 0;  // share of the multiply-accumulates that run on integers
+  double sqnr_db = 0;
+  std::optional<double> agreement;
+  double drop = 0;           // percentage points, as measured
+  double expected_drop = 0;  // as expected from the noise
+  std::vector<std::string> changed;  // layers that are not as the config says, with what they became
+  bool kept = false;                 // the limit
+};
+
+struct TuneFacts {
+  std::string limit;  // "at most 0.5 points of agreement lost"
+  std::string lost;   // what `drop` counts: "agreement", "top-1", "cosine similarity"
+  bool kept = false;
+  bool interrupted = false;
+  int64_t samples = 0;  // that judged
+  std::vector<TuneTrial> trials;  // in the order they were made
+  size_t chosen = 0;              // index into trials
+  struct Effect {
+    std::string rounded;  // "weight NODE TENSOR int8 channel 0", "value NAME uint8"
+    double sqnr_db = 0;   // at the outputs, when it alone is rounded
+    std::optional<double> divergence;
+    std::optional<double> agreement;
+  };
+  std::vector<Effect> sensitivity;  // noisiest first
+};
+
 struct StageTime {
   std::string name;
   double seconds = 0;
@@ -87,7 +117,7 @@ struct IsaRun {
 };
 
 struct Report {
-  std::string command;  // "quantize" or "validate"
+  std::string command;  // "quantize", "tune" or "validate"
   std::string recipe;   // one line for people: "int8 weights per channel, uint8 activations, minmax"
   Versions versions;
   ModelFacts float_model;
@@ -95,6 +125,7 @@ struct Report {
   Json options;  // the effective ones
   std::optional<CalibrationFacts> calibration;
   std::optional<RecoveryFacts> recovery;
+  std::optional<TuneFacts> tuning;
   std::optional<plan::PrecisionPlan> plan;
   std::optional<DataFacts> evaluation;
   std::optional<validate::Validation> validation;

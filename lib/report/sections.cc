@@ -7,6 +7,7 @@
 
 #include "lib/report/format.h"
 #include "lib/report/report.h"
+#include "lib/report/tuning.h"
 
 namespace narrow::report {
 namespace {
@@ -308,6 +309,10 @@ Document to_document(const Report& report) {
   if (report.validation) sections.push_back(accuracy_section(*report.validation));
   sections.push_back(size_section(report));
   if (report.validation && report.validation->speed) sections.push_back(speed_section(*report.validation->speed));
+  if (report.tuning) {
+    sections.push_back(tuning_section(*report.tuning, report.float_model.file_bytes));
+    sections.push_back(sensitivity_section(*report.tuning));
+  }
   if (report.recovery) sections.push_back(recovery_section(*report.recovery));
   if (report.plan) sections.push_back(plan_section(*report.plan));
   if (report.validation) {

@@ -1,0 +1,436 @@
+#include "apps/tune.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <set>
+
+#include "apps/calibration.h"
+#include "apps/model_source.h"
+#include "apps/recovery.h"
+#include "lib/analyze/analyze.h"
+#include "lib/base/error.h"
+#include "lib/base/file.h"
+#include "lib/base/log.h"
+#include "lib/base/spread.h"
+#include "lib/io/load.h"
+#include "lib/rewrite/qdq.h"
+#include "lib/tune/judge.h"
+#include "lib/tune/trail.h"
+
+namespace narrow::apps {
+namespace {
+
+constexpr int64_t kSensitivitySamples = 16;
+constexpr int64_t kMostJudges = 200;
+constexpr int64_t kLeastJudges = 24;         // fewer can not tell half a point of agreement from none
+constexpr double kRowsBetweenSaves = 25;     // of the sensitivity table
+
+struct TuneSamples {
+  std::vector<int64_t> calibration;
+  std::vector<int64_t> judges;
+};
+
+/// Judges never calibrate. Half of what calibration leaves judges, the other half evaluates; where that would be too
+/// few, all that is left judges, and where that is too little, calibration takes two thirds of the data.
+TuneSamples split_samples(int64_t size, int64_t wanted) {
+  int64_t count = std::min(size, wanted);
+  if (size - count < kLeastJudges) count = std::max<int64_t>(std::min(size, size * 2 / 3), 1);
+  TuneSamples samples{.calibration = calib::spread_samples(size, count), .judges = {}};
+  const std::vector<int64_t> rest = remaining_samples(size, samples.calibration);
+  const auto left = static_cast<int64_t>(rest.size());
+  const int64_t judges = left >= 2 * kLeastJudges ? std::min(left / 2, kMostJudges) : left;
+  for (const int64_t index : spread_indices(left, judges)) samples.judges.push_back(rest[static_cast<size_t>(index)]);
+  return samples;
+}
+
+/// Of the file as save_model writes it: tensors that lie in the float model's file are embedded.
+int64_t file_bytes(const graph::Model& model) {
+  auto bytes = static_cast<int64_t>(model.proto().ByteSizeLong());
+  for (const onnx::TensorProto& tensor : model.graph().initializer()) {
+    if (tensor.data_location() != onnx::TensorProto::EXTERNAL) continue;
+    bytes += static_cast<int64_t>(model.tensor(tensor).byte_size());
+  }
+  return bytes;
+}
+
+bool rounds_products(const plan::PrecisionPlan& plan) {
+  return std::any_of(plan.layers.begin(), plan.layers.end(), [](const plan::LayerPlan& layer) {
+    return layer.decision == plan::Decision::kQuantize && layer.weight.has_value();
+  });
+}
+
+/// Ranges of a plan's values, by group.
+plan::Ranges ranges_in(const plan::PrecisionPlan& plan, const analyze::Analysis& analysis) {
+  plan::Ranges ranges;
+  for (const plan::ValuePlan& value : plan.values) {
+    ranges.emplace(analysis.group(value.value).representative,
+                   plan::ValueRange{.range = value.range, .calibrator = value.calibrator, .unusable = {}});
+  }
+  return ranges;
+}
+
+std::vector<tune::Choice> choices_for(tune::Limit limit) {
+  using tune::Choice;
+  if (limit == tune::Limit::kBytes) return {Choice::kConfig, Choice::kInt4, Choice::kStoredInt8, Choice::kStoredInt4,
+                                            Choice::kFloat};
+  return {Choice::kConfig, Choice::kStoredInt8, Choice::kFloat};
+}
+
+/// Bytes are all that counts where they are the limit; else what is saved is both, file and time.
+tune::CostWeights weights_for(tune::Limit limit) {
+  return {.bytes = 1, .time = limit == tune::Limit::kBytes ? 1e-3 : 1};
+}
+
+class Tuner {
+ public:
+  Tuner(const TuneOptions& options, Stages& stages)
+      : options_(options),
+        stages_(stages),
+        source_(open_model(options.pipeline.model, options.pipeline.outputs, stages)),
+        data_(open_source(options.pipeline.data,
+                          {model_inputs(checked(source_.loaded)), options.pipeline.config.inputs, options.pipeline.outputs},
+                          stages)),
+        samples_(split_samples(data_.reader->size(), options.pipeline.config.samples)),
+        original_(normalize(source_.loaded, stages)),
+        model_(original_) {}
+
+  TuneOutcome run() {
+    const validate::Samples judges = select_samples(data_, samples_.judges, options_.pipeline.labels);
+    find_numbers();
+    open_trail();
+    choose_recovery();
+    const tune::Space space = make_space();
+    check_nodes(space);
+    measure_sensitivity(space);
+    judge_.emplace(stages_.run("judges", [&] { return tune::Judge(source_.loaded, judges, workers()); }));
+    const tune::SearchResult found = search(space);
+    if (found.interrupted) acknowledge_interruption();
+    return finish(space, found);
+  }
+
+ private:
+  static const graph::Model& checked(const graph::Model& model) {
+    refuse_quantized(model);
+    return model;
+  }
+
+  int workers() const { return options_.pipeline.workers; }
+  const plan::Rules& rules() const { return options_.pipeline.config.rules; }
+
+  void find_numbers() {
+    analysis_ = stages_.run("analyze", [&] { return analyze::analyze(original_); });
+    const Needs needs = plan::calibration_needs(original_, analysis_, rules());
+    const calib::CalibrationTable table = calibrate({.model = original_,
+                                                     .needs = needs,
+                                                     .data = &data_,
+                                                     .samples = samples_.calibration,
+                                                     .model_sha256 = source_.facts.sha256,
+                                                     .workers = workers()},
+                                                    stages_);
+    warnings_ = calibration_warnings(table);
+    ranges_ = ranges_of(table);
+  }
+
+  void open_trail() {
+    trail_.model_sha256 = source_.facts.sha256;
+    trail_.data_sha256 = data_.sha256;
+    trail_.options = to_json(options_.pipeline.config);
+    trail_.options["labels"] = !options_.pipeline.labels.empty();
+    if (!options_.trail.empty() && std::filesystem::exists(options_.trail)) {
+      const tune::Trail before = read_trail(options_.trail);
+      trail_.nodes = before.nodes;
+      trail_.recovery = before.recovery;
+      trail_.sensitivity = before.sensitivity;
+      trail_.trials = before.trials;
+    } else if (!options_.sensitivity.empty()) {
+      const tune::Trail before = read_trail(options_.sensitivity);
+      trail_.nodes = before.nodes;
+      trail_.recovery = before.recovery;
+      trail_.sensitivity = before.sensitivity;
+    }
+  }
+
+  tune::Trail read_trail(const std::string& path) const {
+    const Json json = read_json(path);
+    return in_context(path, [&] {
+      tune::Trail trail = tune::trail_from_json(json);
+      tune::Trail now = trail_;
+      now.nodes = trail.nodes;
+      tune::check_trail(trail, now);
+      return trail;
+    });
+  }
+
+  void save_trail() const {
+    if (!options_.trail.empty()) write_file(options_.trail, json_text(tune::to_json(trail_)));
+  }
+
+  RecoveryRun recovery_run(const graph::Model& model, const plan::PrecisionPlan& plan, const Config& config) const {
+    return {.model = model,
+            .plan = plan,
+            .config = config,
+            .data = data_,
+            .samples = samples_.calibration,
+            .own_ranges = true,
+            .workers = workers()};
+  }
+
+  plan::PrecisionPlan plan_of(const plan::Rules& wanted) const {
+    plan::PrecisionPlan plan = plan::make_plan(model_, analysis_, ranges_, wanted);
+    plan.model_sha256 = source_.facts.sha256;
+    return plan;
+  }
+
+  /// The steps that do best for the model as the config says serve every trial. Those that change the float model are
+  /// done once, so that trials begin behind them.
+  void choose_recovery() {
+    const plan::PrecisionPlan plan = plan_of(rules());
+    if (!trail_.recovery) {
+      const RecoveryOutcome outcome = recover(recovery_run(original_, plan, options_.pipeline.config), stages_);
+      trail_.recovery = outcome.written.recovery ? outcome.written.recovery->steps : plan::RecoverySteps{};
+      warnings_.insert(warnings_.end(), outcome.warnings.begin(), outcome.warnings.end());
+      save_trail();
+    }
+    Config before = options_.pipeline.config;
+    before.recovery = {.automatic = false, .steps = {}, .seconds = {}};
+    for (const plan::RecoveryStep& step : *trail_.recovery) {
+      (step.method == plan::RecoveryMethod::kRound ? after_ : before.recovery.steps).push_back(step);
+    }
+    if (before.recovery.steps.empty()) return;
+    const RecoveryOutcome changed = recover(recovery_run(original_, plan, before), stages_);
+    model_ = changed.model;
+    analysis_ = analyze::analyze(model_);
+    ranges_ = ranges_in(changed.written, analysis_);
+  }
+
+  plan::RecoveryRecord record(const plan::RecoverySteps& steps) const {
+    return {.steps = steps,
+            .data_sha256 = data_.sha256,
+            .samples = static_cast<int64_t>(samples_.calibration.size())};
+  }
+
+  tune::Space make_space() {
+    tune::Space space = stages_.run(
+        "space", [&] { return tune::make_space(model_, analysis_, ranges_, rules(), choices_for(options_.limit)); });
+    if (options_.limit != tune::Limit::kBytes) return space;
+    // Where an integer layer can be as small, a stored weight only makes it slow.
+    for (tune::Item& item : space.items) {
+      const bool small = std::any_of(item.options.begin(), item.options.end(),
+                                     [](const tune::Option& option) { return option.choice == tune::Choice::kInt4; });
+      if (!small) continue;
+      std::erase_if(item.options, [](const tune::Option& option) {
+        return option.choice == tune::Choice::kStoredInt8 || option.choice == tune::Choice::kStoredInt4;
+      });
+    }
+    return space;
+  }
+
+  void check_nodes(const tune::Space& space) {
+    nodes_ = space.nodes();
+    tune::Trail now = trail_;
+    now.nodes = nodes_;
+    in_context(options_.trail.empty() ? options_.sensitivity : options_.trail,
+               [&] { tune::check_trail(trail_, now); });
+    trail_.nodes = nodes_;
+  }
+
+  void measure_sensitivity(const tune::Space& space) {
+    std::vector<int64_t> chosen;
+    const auto size = static_cast<int64_t>(samples_.calibration.size());
+    for (const int64_t index : spread_indices(size, kSensitivitySamples)) {
+      chosen.push_back(samples_.calibration[static_cast<size_t>(index)]);
+    }
+    const recover::Samples samples{
+        .count = static_cast<int64_t>(chosen.size()),
+        .read = [&](int64_t index) { return data_.reader->read(chosen[static_cast<size_t>(index)]); }};
+    tune::SensitivityOptions options{.workers = workers(), .on_effect = {}, .progress = stages_.progress()};
+    double rows = 0;
+    options.on_effect = [&](const std::string& key, const tune::Effect& effect) {
+      trail_.sensitivity[key] = effect;
+      if (++rows >= kRowsBetweenSaves) save_trail();
+      if (rows >= kRowsBetweenSaves) rows = 0;
+    };
+    trail_.sensitivity = stages_.run("sensitivity", [&] {
+      return tune::measure_sensitivity(model_, space.components, samples, trail_.sensitivity, options);
+    });
+    save_trail();
+    if (options_.sensitivity_out.empty()) return;
+    tune::Trail table = trail_;
+    table.trials.clear();
+    write_file(options_.sensitivity_out, json_text(tune::to_json(table)));
+  }
+
+  plan::PrecisionPlan plan_of(const std::vector<tune::Choice>& choices) const {
+    return plan_of(tune::rules_for(rules(), nodes_, choices));
+  }
+
+  graph::Model rewritten(const graph::Model& model, const plan::PrecisionPlan& plan) const {
+    graph::Model result = rewrite::rewrite_to_qdq(model, plan);
+    io::infer_shapes(result);
+    return result;
+  }
+
+  tune::Measurement measure(const std::vector<tune::Choice>& choices) {
+    plan::PrecisionPlan plan = plan_of(choices);
+    graph::Model quantized = [&] {
+      if (after_.empty() || !rounds_products(plan)) return rewritten(model_, plan);
+      plan.recovery = record(after_);
+      const RecoveryOutcome outcome = repeat_recovery(recovery_run(model_, plan, options_.pipeline.config), stages_);
+      return rewritten(outcome.model, outcome.applied);
+    }();
+    return {.quality = stages_.run("trial", [&] { return judge_->measure(quantized); }),
+            .bytes = file_bytes(quantized)};
+  }
+
+  tune::Goal goal() const {
+    const bool bytes = options_.limit == tune::Limit::kBytes;
+    const double value = bytes ? options_.value * static_cast<double>(source_.facts.file_bytes) : options_.value;
+    return {.limit = options_.limit, .value = value};
+  }
+
+  tune::SearchResult search(const tune::Space& space) {
+    const tune::NoiseModel noise(space, trail_.sensitivity, weights_for(options_.limit));
+    tune::SearchHooks hooks;
+    hooks.measure = [&](const std::vector<tune::Choice>& choices) { return measure(choices); };
+    hooks.bytes = [&](const std::vector<tune::Choice>& choices) {
+      return file_bytes(rewritten(model_, plan_of(choices)));
+    };
+    hooks.on_trial = [&](const tune::Trial& trial) {
+      trail_.trials.push_back(trial);
+      save_trail();
+      spdlog::info("{}: drop {:.3f} (expected {:.3f}), {:.2f} dB, {} bytes{}", trial.step,
+                   trial.measurement.quality.drop, trial.measurement.quality.expected_drop,
+                   trial.measurement.quality.sqnr_db, trial.measurement.bytes, trial.kept ? ", kept" : "");
+    };
+    return tune::search(space, noise, goal(), hooks,
+                        {.trials = options_.trials, .seconds = options_.seconds, .known = trail_.trials});
+  }
+
+  std::string lost() const {
+    if (!options_.pipeline.labels.empty()) return "top-1";
+    return judge_->has_scores() ? "agreement" : "cosine similarity";
+  }
+
+  std::string limit_text() const {
+    switch (options_.limit) {
+      case tune::Limit::kDrop:
+        return fmt::format("at most {:g} points of {} lost", options_.value, lost());
+      case tune::Limit::kSqnr:
+        return fmt::format("SQNR at least {:g} dB", options_.value);
+      case tune::Limit::kBytes:
+        return fmt::format("file at most {:g} of the float model's", options_.value);
+    }
+    return "";
+  }
+
+  std::string nearest_text(const tune::Trial& trial) const {
+    const tune::Quality& quality = trial.measurement.quality;
+    switch (options_.limit) {
+      case tune::Limit::kDrop:
+        return fmt::format("{:.3g} points lost, {:.3g} expected (of which at most half the limit is let pass)",
+                           quality.drop, quality.expected_drop);
+      case tune::Limit::kSqnr:
+        return fmt::format("{:.2f} dB", quality.sqnr_db);
+      case tune::Limit::kBytes:
+        return fmt::format("{:.4f} of the float model's file",
+                           static_cast<double>(trial.measurement.bytes) /
+                               static_cast<double>(source_.facts.file_bytes));
+    }
+    return "";
+  }
+
+  report::TuneTrial trial_facts(const tune::Space& space, const tune::Trial& trial) const {
+    report::TuneTrial facts{.step = trial.step,
+                            .file_bytes = trial.measurement.bytes,
+                            .integer_macs = 1,
+                            .sqnr_db = trial.measurement.quality.sqnr_db,
+                            .agreement = trial.measurement.quality.agreement,
+                            .drop = trial.measurement.quality.drop,
+                            .expected_drop = trial.measurement.quality.expected_drop,
+                            .changed = {},
+                            .kept = trial.kept};
+    double integer = 0;
+    for (size_t i = 0; i < space.items.size(); ++i) {
+      const tune::Item& item = space.items[i];
+      const tune::Choice choice = trial.choices[i];
+      if (choice != tune::Choice::kConfig) {
+        facts.changed.push_back(fmt::format("{}: {}", item.node, tune::choice_name(choice)));
+      }
+      const auto option = std::find_if(item.options.begin(), item.options.end(),
+                                       [&](const tune::Option& other) { return other.choice == choice; });
+      if (option != item.options.end() && option->on_integers) integer += item.macs;
+    }
+    if (space.macs > 0) facts.integer_macs = integer / space.macs;
+    return facts;
+  }
+
+  report::TuneFacts facts(const tune::Space& space, const tune::SearchResult& found) const {
+    report::TuneFacts facts{.limit = limit_text(),
+                            .lost = lost(),
+                            .kept = found.kept,
+                            .interrupted = found.interrupted,
+                            .samples = judge_->samples(),
+                            .trials = {},
+                            .chosen = found.best,
+                            .sensitivity = {}};
+    for (const tune::Trial& trial : found.trials) facts.trials.push_back(trial_facts(space, trial));
+    for (const auto& [key, effect] : trail_.sensitivity) {
+      facts.sensitivity.push_back({.rounded = key,
+                                   .sqnr_db = effect.sqnr_db(),
+                                   .divergence = effect.divergence,
+                                   .agreement = effect.agreement});
+    }
+    std::stable_sort(facts.sensitivity.begin(), facts.sensitivity.end(),
+                     [](const auto& a, const auto& b) { return a.sqnr_db < b.sqnr_db; });
+    return facts;
+  }
+
+  TuneOutcome finish(const tune::Space& space, const tune::SearchResult& found) {
+    const tune::Trial& best = found.trials[found.best];
+    PipelineOptions pipeline = options_.pipeline;
+    pipeline.decided = DecidedPlan{
+        .plan = plan_of(best.choices), .calibration = samples_.calibration, .judges = samples_.judges};
+    plan::PrecisionPlan& plan = pipeline.decided->plan;
+    if (!trail_.recovery->empty() && (after_.empty() || rounds_products(plan))) plan.recovery = record(*trail_.recovery);
+    if (!pipeline.evaluation.empty()) pipeline.labels.clear();
+    TuneOutcome outcome{.report = run_pipeline(pipeline, stages_),
+                        .kept = found.kept,
+                        .interrupted = found.interrupted,
+                        .nearest = nearest_text(best)};
+    report::Report& report = outcome.report;
+    report.command = "tune";
+    report.recipe = recipe_text(rules()) + fmt::format(", tuned: {}", limit_text());
+    report.tuning = facts(space, found);
+    report.warnings.insert(report.warnings.begin(), warnings_.begin(), warnings_.end());
+    if (found.out_of_budget) report.notes.push_back("the search ended with its budget: more trials may find better");
+    if (found.interrupted) report.notes.push_back("the search was interrupted: this is the best until then");
+    report.stages = stages_.times();
+    return outcome;
+  }
+
+  const TuneOptions& options_;
+  Stages& stages_;
+  ModelSource source_;
+  DataSource data_;
+  TuneSamples samples_;
+  graph::Model original_;  // normalized
+  graph::Model model_;     // the same behind the recovery steps that change float models
+  analyze::Analysis analysis_;
+  plan::Ranges ranges_;
+  plan::RecoverySteps after_;  // recovery steps of each trial
+  std::vector<std::string> nodes_;
+  tune::Trail trail_;
+  std::optional<tune::Judge> judge_;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace
+
+TuneOutcome run_tune(const TuneOptions& options, Stages& stages) {
+  return Tuner(options, stages).run();
+}
+
+}  // namespace narrow::apps

@@ -1,0 +1,47 @@
+// Noise and cost of any assignment, predicted from what each component does alone.
+#pragma once
+
+#include <vector>
+
+#include "lib/tune/sensitivity.h"
+#include "lib/tune/space.h"
+
+namespace narrow::tune {
+
+/// Weights of what a search saves; each part is a share of the float model's.
+struct CostWeights {
+  double bytes = 1;  // of the items' constants
+  double time = 1;   // multiply-accumulates that stay in float32; an item without any counts as kSmallItem of all
+};
+
+inline constexpr double kSmallItem = 1e-3;
+
+/// Noise powers of independent roundings add; the outputs are nearly linear in small ones.
+class NoiseModel {
+ public:
+  /// `sensitivity` has a row for every component of the space. Keeps a reference to the space.
+  NoiseModel(const Space& space, const Sensitivity& sensitivity, CostWeights weights);
+
+  double noise(const Assignment& assignment) const;
+  double cost(const Assignment& assignment) const;
+  double cost(size_t item, size_t option) const { return cost_[item][option]; }
+
+  /// The cheapest option of each item; of equal ones the least noisy, then the first.
+  Assignment cheapest() const;
+
+  /// From the cheapest assignment to the least noisy, each made from the one before by the change that takes away most
+  /// noise for its cost: one item's option, or all that touch one value off integers.
+  std::vector<Assignment> path() const;
+
+ private:
+  struct Move;
+  std::vector<Move> moves(const Assignment& assignment) const;
+
+  const Space& space_;
+  std::vector<std::vector<double>> noise_;  // by item and option: of its constant
+  std::vector<std::vector<double>> cost_;   // by item and option
+  std::vector<double> value_noise_;         // by value
+  std::vector<std::vector<size_t>> touched_;  // item -> values
+};
+
+}  // namespace narrow::tune

@@ -1,0 +1,228 @@
+#include "lib/tune/search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include "lib/base/error.h"
+#include "lib/base/progress.h"
+
+namespace narrow::tune {
+namespace {
+
+/// How far beyond the limit; at most 0 if it is kept.
+double excess(const Goal& goal, const Measurement& measurement) {
+  const Quality& quality = measurement.quality;
+  switch (goal.limit) {
+    case Limit::kDrop:
+      return std::max(quality.drop, quality.expected_drop / kExpectedShare) - goal.value;
+    case Limit::kSqnr:
+      return goal.value - quality.sqnr_db;
+    case Limit::kBytes:
+      return static_cast<double>(measurement.bytes) - goal.value;
+  }
+  return 0;
+}
+
+class Searcher {
+ public:
+  Searcher(const Space& space, const NoiseModel& model, const Goal& goal, const SearchHooks& hooks,
+           const SearchOptions& options)
+      : space_(space), model_(model), goal_(goal), hooks_(hooks), options_(options), path_(model.path()) {
+    for (const Trial& trial : options.known) known_.emplace(trial.choices, trial.measurement);
+  }
+
+  SearchResult run() {
+    try {
+      if (goal_.limit == Limit::kBytes) {
+        fill_bytes();
+      } else {
+        keep_quality();
+      }
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInterrupted || result_.trials.empty()) throw;
+      result_.interrupted = true;
+    }
+    choose();
+    return std::move(result_);
+  }
+
+ private:
+  bool more() {
+    const bool late = options_.seconds && watch_.seconds() > *options_.seconds;
+    const bool enough = static_cast<int64_t>(result_.trials.size()) >= options_.trials;
+    if (!late && !enough) return true;
+    result_.out_of_budget = true;
+    return false;
+  }
+
+  bool trial(const Assignment& assignment, std::string step) {
+    Trial trial{.choices = choices_of(space_, assignment), .measurement = {}, .step = std::move(step), .kept = false};
+    const auto found = known_.find(trial.choices);
+    const bool known = found != known_.end();
+    trial.measurement = known ? found->second : hooks_.measure(trial.choices);
+    trial.kept = keeps(goal_, trial.measurement);
+    known_.emplace(trial.choices, trial.measurement);
+    costs_.push_back(model_.cost(assignment));
+    result_.trials.push_back(trial);
+    if (!known && hooks_.on_trial) hooks_.on_trial(trial);
+    return trial.kept;
+  }
+
+  bool try_path(size_t at) { return trial(path_[at], fmt::format("path {} of {}", at, path_.size() - 1)); }
+
+  void keep_quality() {
+    if (try_path(0) || path_.size() == 1) return;
+    size_t fails = 0;
+    size_t holds = path_.size() - 1;
+    bool measured = false;
+    while (holds - fails > 1 && more()) {
+      const size_t middle = fails + (holds - fails) / 2;
+      if (try_path(middle)) {
+        holds = middle;
+        measured = true;
+      } else {
+        fails = middle;
+      }
+    }
+    // What has least noise is measured too before anything is promised, whatever the budget.
+    if (!measured && !try_path(holds)) return;
+    narrow_back(path_[holds]);
+  }
+
+  /// Items back to their cheapest options, those first that save most cost for the noise they bring; several at once,
+  /// fewer where that breaks the limit.
+  void narrow_back(Assignment best) {
+    std::vector<size_t> items = returnable(best);
+    size_t chunk = std::max<size_t>(items.size() / 4, 1);
+    for (size_t at = 0; at < items.size() && more();) {
+      Assignment next = best;
+      const size_t end = std::min(at + chunk, items.size());
+      for (size_t i = at; i < end; ++i) next[items[i]] = path_.front()[items[i]];
+      if (trial(next, "narrow back")) {
+        best = std::move(next);
+        at = end;
+      } else if (chunk > 1) {
+        chunk /= 2;
+      } else {
+        ++at;
+      }
+    }
+  }
+
+  std::vector<size_t> returnable(const Assignment& from) const {
+    std::vector<std::pair<double, size_t>> ratios;
+    const double noise = model_.noise(from);
+    for (size_t i = 0; i < from.size(); ++i) {
+      Assignment back = from;
+      back[i] = path_.front()[i];
+      const double saved = model_.cost(from) - model_.cost(back);
+      if (saved <= 0) continue;
+      const double added = std::max(model_.noise(back) - noise, noise * 1e-12);
+      ratios.emplace_back(-saved / std::max(added, std::numeric_limits<double>::min()), i);
+    }
+    std::sort(ratios.begin(), ratios.end());
+    std::vector<size_t> items;
+    for (const auto& [ratio, item] : ratios) items.push_back(item);
+    return items;
+  }
+
+  int64_t bytes(const Assignment& assignment) const {
+    check_interruption();
+    return hooks_.bytes(choices_of(space_, assignment));
+  }
+
+  bool fits(const Assignment& assignment) const { return static_cast<double>(bytes(assignment)) <= goal_.value; }
+
+  void fill_bytes() {
+    if (!fits(path_.front())) {
+      try_path(0);
+      return;
+    }
+    size_t holds = 0;
+    size_t over = path_.size();
+    while (over - holds > 1) {
+      const size_t middle = holds + (over - holds) / 2;
+      (fits(path_[middle]) ? holds : over) = middle;
+    }
+    try_path(holds);
+    const Assignment filled = filled_up(path_[holds]);
+    if (filled != path_[holds] && more()) trial(filled, "fill up");
+  }
+
+  /// Better options of single items as long as they fit; those first that take away most noise for their bytes.
+  Assignment filled_up(Assignment assignment) const {
+    auto room = static_cast<int64_t>(goal_.value) - bytes(assignment);
+    std::vector<bool> refused(assignment.size(), false);
+    for (;;) {
+      double best_ratio = 0;
+      std::optional<std::pair<size_t, size_t>> best;
+      const double noise = model_.noise(assignment);
+      for (size_t i = 0; i < assignment.size(); ++i) {
+        const auto& options = space_.items[i].options;
+        for (size_t option = 0; option < options.size() && !refused[i]; ++option) {
+          const double more_bytes = options[option].bytes - options[assignment[i]].bytes;
+          if (more_bytes <= 0 || more_bytes > static_cast<double>(room)) continue;
+          Assignment next = assignment;
+          next[i] = option;
+          const double ratio = (noise - model_.noise(next)) / more_bytes;
+          if (ratio <= best_ratio) continue;
+          best_ratio = ratio;
+          best = {i, option};
+        }
+      }
+      if (!best) return assignment;
+      Assignment next = assignment;
+      next[best->first] = best->second;
+      const int64_t left = static_cast<int64_t>(goal_.value) - bytes(next);
+      if (left < 0) {
+        refused[best->first] = true;
+        continue;
+      }
+      room = left;
+      assignment = std::move(next);
+    }
+  }
+
+  bool better(size_t a, size_t b) const {
+    const Trial& x = result_.trials[a];
+    const Trial& y = result_.trials[b];
+    if (x.kept != y.kept) return x.kept;
+    if (!x.kept) return excess(goal_, x.measurement) < excess(goal_, y.measurement);
+    if (goal_.limit == Limit::kBytes) return x.measurement.quality.sqnr_db > y.measurement.quality.sqnr_db;
+    return costs_[a] < costs_[b];
+  }
+
+  void choose() {
+    for (size_t i = 1; i < result_.trials.size(); ++i) {
+      if (better(i, result_.best)) result_.best = i;
+    }
+    result_.kept = result_.trials.at(result_.best).kept;
+  }
+
+  const Space& space_;
+  const NoiseModel& model_;
+  const Goal& goal_;
+  const SearchHooks& hooks_;
+  const SearchOptions& options_;
+  const std::vector<Assignment> path_;
+  std::map<std::vector<Choice>, Measurement> known_;
+  std::vector<double> costs_;  // by trial
+  Stopwatch watch_;
+  SearchResult result_;
+};
+
+}  // namespace
+
+bool keeps(const Goal& goal, const Measurement& measurement) {
+  return excess(goal, measurement) <= 0;
+}
+
+SearchResult search(const Space& space, const NoiseModel& model, const Goal& goal, const SearchHooks& hooks,
+                    const SearchOptions& options) {
+  return Searcher(space, model, goal, hooks, options).run();
+}
+
+}  // namespace narrow::tune

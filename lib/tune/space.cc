@@ -1,0 +1,179 @@
+#include "lib/tune/space.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "lib/base/error.h"
+#include "lib/graph/graph_index.h"
+
+namespace narrow::tune {
+namespace {
+
+using plan::Decision;
+using plan::LayerPlan;
+
+std::string params_text(const quant::QuantParams& params) {
+  std::string text(quant::name(params.type));
+  if (params.axis) text += fmt::format(" channel {}", *params.axis);
+  if (params.block > 0) text += fmt::format(" block {}", params.block);
+  return text;
+}
+
+bool may_be_item(const analyze::Layer& layer, const LayerPlan& plan) {
+  if (layer.stored_weight) return true;
+  const bool moves = layer.role == ops::QuantRole::kPassThrough || layer.role == ops::QuantRole::kConcat ||
+                     layer.role == ops::QuantRole::kClamp;
+  return plan.decision == Decision::kQuantize && !moves;
+}
+
+class SpaceMaker {
+ public:
+  SpaceMaker(const graph::Model& model, const analyze::Analysis& analysis, const plan::Ranges& ranges,
+             const plan::Rules& rules)
+      : model_(model), index_(model.graph()), analysis_(analysis), ranges_(ranges), rules_(rules) {}
+
+  Space run(const std::vector<Choice>& choices) {
+    const plan::PrecisionPlan base = plan::make_plan(model_, analysis_, ranges_, rules_);
+    for (size_t i = 0; i < base.layers.size(); ++i) {
+      if (!may_be_item(analysis_.layers[i], base.layers[i])) continue;
+      const analyze::Layer& layer = analysis_.layers[i];
+      layer_of_.push_back(i);
+      space_.items.push_back(
+          {.node = layer.node, .op_type = layer.op_type, .macs = static_cast<double>(layer.macs), .options = {}});
+      space_.macs += static_cast<double>(layer.macs);
+      space_.float_bytes += float_bytes(layer);
+    }
+    for (const Choice choice : choices) {
+      const plan::Rules rules =
+          rules_for(rules_, space_.nodes(), std::vector<Choice>(space_.items.size(), choice));
+      add_options(choice, choice == Choice::kConfig ? base : plan::make_plan(model_, analysis_, ranges_, rules));
+    }
+    add_values(base);
+    return std::move(space_);
+  }
+
+ private:
+  int64_t elements(const std::string& initializer) const { return model_.tensor(*index_.initializer(initializer)).size(); }
+
+  double float_bytes(const analyze::Layer& layer) const {
+    const auto& slot = layer.weight ? layer.weight : layer.stored_weight;
+    return slot ? 4.0 * static_cast<double>(elements(slot->initializer)) : 0.0;
+  }
+
+  void add_options(Choice choice, const plan::PrecisionPlan& plan) {
+    for (size_t i = 0; i < space_.items.size(); ++i) {
+      const LayerPlan& layer = plan.layers[layer_of_[i]];
+      const std::optional<Option> option = option_of(choice, layer, analysis_.layers[layer_of_[i]]);
+      if (!option) continue;
+      auto& options = space_.items[i].options;
+      const bool known = std::any_of(options.begin(), options.end(), [&](const Option& other) {
+        return other.weight == option->weight && other.on_integers == option->on_integers;
+      });
+      if (!known) options.push_back(*option);
+    }
+  }
+
+  /// nullopt if the layer does not become what the choice says.
+  std::optional<Option> option_of(Choice choice, const LayerPlan& layer, const analyze::Layer& facts) {
+    const bool stored = choice == Choice::kStoredInt8 || choice == Choice::kStoredInt4;
+    if (stored && layer.decision != Decision::kWeightOnly) return std::nullopt;
+    if (choice == Choice::kInt4 && (layer.decision != Decision::kQuantize || !layer.weight)) return std::nullopt;
+    Option option{.choice = choice, .weight = {}, .on_integers = layer.decision == Decision::kQuantize,
+                  .bytes = float_bytes(facts)};
+    if (!layer.weight) return option;
+    const quant::QuantParams& params = layer.weight->params;
+    option.weight = add_weight(layer.weight->initializer, layer.node, params);
+    const auto& row = quant::row(params.type);
+    const auto groups = static_cast<double>(params.scales.size());
+    const bool zeros = option.on_integers;  // in front of float operators zeros are left out
+    option.bytes = static_cast<double>(elements(layer.weight->initializer)) * row.bits / 8 +
+                   groups * (4 + (zeros ? row.bits / 8.0 : 0.0));
+    return option;
+  }
+
+  std::string add_weight(const std::string& initializer, const std::string& node, const quant::QuantParams& params) {
+    std::string key = fmt::format("weight {} {} {}", node, initializer, params_text(params));
+    if (keys_.insert(key).second) {
+      space_.components.push_back(
+          {.key = key, .tensor = initializer, .node = node, .constant = true, .params = params});
+    }
+    return key;
+  }
+
+  void add_values(const plan::PrecisionPlan& plan) {
+    std::map<size_t, std::set<size_t>> touching;
+    for (size_t i = 0; i < space_.items.size(); ++i) {
+      const LayerPlan& layer = plan.layers[layer_of_[i]];
+      for (const auto* values : {&layer.activations, &layer.outputs}) {
+        for (const std::string& value : *values) touching[analysis_.group_of.at(value)].insert(i);
+      }
+    }
+    for (const plan::ValuePlan& value : plan.values) {
+      const size_t group = analysis_.group_of.at(value.value);
+      if (!is_source(value.value, analysis_.groups[group], plan)) continue;
+      const std::string key = fmt::format("value {} {}", value.value, params_text(value.params));
+      space_.components.push_back({.key = key,
+                                   .tensor = value.value,
+                                   .node = owner(value.value),
+                                   .constant = index_.initializer(value.value) != nullptr,
+                                   .params = value.params});
+      const std::set<size_t>& items = touching[group];
+      space_.values.push_back({.component = key, .items = {items.begin(), items.end()}});
+    }
+  }
+
+  /// Members that data movement makes from others are rounded already.
+  static bool is_source(const std::string& value, const analyze::ValueGroup& group, const plan::PrecisionPlan& plan) {
+    const auto has = [](const std::vector<std::string>& names, const std::string& name) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    if (has(group.sources, value)) return true;
+    const bool some = std::any_of(plan.values.begin(), plan.values.end(),
+                                  [&](const plan::ValuePlan& other) { return has(group.sources, other.value); });
+    if (some) return false;
+    const auto first = std::find_if(plan.values.begin(), plan.values.end(), [&](const plan::ValuePlan& other) {
+      return has(group.members, other.value);
+    });
+    return first->value == value;
+  }
+
+  std::string owner(const std::string& value) const {
+    if (index_.initializer(value) != nullptr) return index_.uses(value).front().node->name();
+    const onnx::NodeProto* producer = index_.producer(value);
+    return producer == nullptr ? "" : producer->name();
+  }
+
+  const graph::Model& model_;
+  graph::GraphIndex index_;
+  const analyze::Analysis& analysis_;
+  const plan::Ranges& ranges_;
+  const plan::Rules& rules_;
+  std::vector<size_t> layer_of_;  // by item
+  std::set<std::string> keys_;
+  Space space_;
+};
+
+}  // namespace
+
+std::vector<std::string> Space::nodes() const {
+  std::vector<std::string> names;
+  for (const Item& item : items) names.push_back(item.node);
+  return names;
+}
+
+std::vector<Choice> choices_of(const Space& space, const Assignment& assignment) {
+  std::vector<Choice> choices;
+  for (size_t i = 0; i < assignment.size(); ++i) choices.push_back(space.items[i].options[assignment[i]].choice);
+  return choices;
+}
+
+Space make_space(const graph::Model& model, const analyze::Analysis& analysis, const plan::Ranges& ranges,
+                 const plan::Rules& rules, const std::vector<Choice>& choices) {
+  return SpaceMaker(model, analysis, ranges, rules).run(choices);
+}
+
+}  // namespace narrow::tune

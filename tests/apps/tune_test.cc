@@ -1,0 +1,86 @@
+// narrow tune on the small real case of tests/data.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lib/base/file.h"
+#include "lib/base/json.h"
+#include "tests/apps/program.h"
+
+namespace narrow::test {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kTune = "tune " + kModel + " --data " + kData + " --config " + kConfig +
+                          " --samples 48 --no-speed --quiet --trials 8 --recovery none";
+
+Json tune(const TemporaryFolder& folder, const std::string& name, const std::string& more, int exit_code = 0) {
+  const Outcome outcome = run_narrow(kTune + " --format json -o " + folder.path(name) + " " + more);
+  EXPECT_EQ(outcome.exit_code, exit_code) << outcome.err;
+  return parse_json(outcome.out, "stdout");
+}
+
+TEST(Tune, KeepsTheLimitOnItsJudges) {
+  const TemporaryFolder folder;
+  const Json report = tune(folder, "a.onnx", "--min-sqnr 30 --report " + folder.path("r.html"));
+  const Json& tuning = report["tuning"];
+  EXPECT_TRUE(tuning["kept"].get<bool>());
+  const Json& chosen = tuning["trials"][tuning["chosen"].get<size_t>()];
+  EXPECT_GE(chosen["sqnr_db"].get<double>(), 30);
+  EXPECT_LT(tuning["trials"][0]["sqnr_db"].get<double>(), 30);
+  EXPECT_LE(tuning["trials"].size(), 9U);
+  EXPECT_LT(report["file_size_ratio"].get<double>(), 1);
+  EXPECT_THAT(read_text(folder.path("r.html")), HasSubstr("<svg "));
+}
+
+TEST(Tune, SameBytesAtAnyThreadCountAndByItsPlan) {
+  const TemporaryFolder folder;
+  tune(folder, "a.onnx", "--min-sqnr 30 --threads 1 --plan-out " + folder.path("plan"));
+  tune(folder, "b.onnx", "--min-sqnr 30 --threads 2");
+  EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx")));
+  const Outcome again = run_narrow(kQuantize + " --plan " + folder.path("plan") + " -o " + folder.path("c.onnx"));
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("c.onnx")));
+}
+
+TEST(Tune, AResumedSearchEndsInTheSameModel) {
+  const TemporaryFolder folder;
+  const std::string trail = folder.path("trail.json");
+  tune(folder, "a.onnx", "--min-sqnr 30 --trail " + trail);
+  const std::string whole = read_text(trail);
+  Json half = parse_json(whole, "trail");
+  ASSERT_GT(half["trials"].size(), 2U);
+  half["trials"].erase(half["trials"].begin() + 1, half["trials"].end());
+  half["sensitivity"].erase(half["sensitivity"].begin() + 3, half["sensitivity"].end());
+  write_file(trail, json_text(half));
+  tune(folder, "b.onnx", "--min-sqnr 30 --trail " + trail);
+  EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx")));
+  EXPECT_EQ(read_text(trail), whole);
+}
+
+TEST(Tune, FillsTheSize) {
+  const TemporaryFolder folder;
+  const Json report = tune(folder, "a.onnx", "--max-size 0.5");
+  EXPECT_LE(report["file_size_ratio"].get<double>(), 0.5);
+  EXPECT_TRUE(report["tuning"]["kept"].get<bool>());
+}
+
+TEST(Tune, SaysHowNearItCame) {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_narrow("tune " + kModel + " --data " + kData + " --config " + kConfig +
+                                     " --samples 16 --no-speed --recovery none --max-size 0.01 -o " +
+                                     folder.path("a.onnx"));
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("is not kept; nearest: 0."));
+}
+
+TEST(Tune, WantsOneLimit) {
+  const TemporaryFolder folder;
+  const std::string base = "tune m.onnx --data d.npy -o " + folder.path("o.onnx");
+  expect_error(run_narrow(base), 2, HasSubstr("give a limit"));
+  expect_error(run_narrow(base + " --max-drop 1 --max-size 0.2"), 2, HasSubstr("exclude each other"));
+  expect_error(run_narrow(base + " --max-drop 0"), 2, HasSubstr("is no limit"));
+}
+
+}  // namespace
+}  // namespace narrow::test

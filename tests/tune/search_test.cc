@@ -1,0 +1,149 @@
+#include "lib/tune/search.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "lib/base/error.h"
+
+namespace narrow::tune {
+namespace {
+
+/// Six layers in a row, each with a weight of 100 bytes and the value behind it; layer 3's weight makes nearly all the
+/// noise.
+struct Row {
+  Space space;
+  Sensitivity sensitivity;
+
+  Row() {
+    for (size_t i = 0; i < 6; ++i) {
+      const std::string name = "n" + std::to_string(i);
+      const std::string eight = "weight " + name + " int8";
+      space.items.push_back({.node = name,
+                             .op_type = "Conv",
+                             .macs = 10,
+                             .options = {{.choice = Choice::kConfig, .weight = eight, .on_integers = true, .bytes = 100},
+                                         {.choice = Choice::kFloat, .weight = "", .on_integers = false, .bytes = 400}}});
+      sensitivity[eight] = {.noise = i == 3 ? 1.0 : 1e-4 * static_cast<double>(i + 1), .divergence = {}, .agreement = {}};
+      const std::string value = "value v" + std::to_string(i);
+      sensitivity[value] = {.noise = 1e-5, .divergence = {}, .agreement = {}};
+      space.values.push_back({.component = value, .items = i == 5 ? std::vector<size_t>{5} : std::vector<size_t>{i, i + 1}});
+    }
+    space.macs = 60;
+    space.float_bytes = 2400;
+  }
+
+  NoiseModel model() const { return {space, sensitivity, {}}; }
+
+  Assignment assignment(const std::vector<Choice>& choices) const {
+    Assignment result;
+    for (const Choice choice : choices) result.push_back(choice == Choice::kFloat ? 1 : 0);
+    return result;
+  }
+
+  /// The truth is what the model predicts: 10 points are lost for a noise of 1.
+  SearchHooks hooks() const {
+    SearchHooks hooks;
+    hooks.measure = [this](const std::vector<Choice>& choices) {
+      const double noise = model().noise(assignment(choices));
+      Measurement result;
+      result.quality.drop = result.quality.expected_drop = 10 * noise;
+      result.quality.sqnr_db = -10 * std::log10(noise + 1e-30);
+      result.bytes = hooks_bytes(choices);
+      return result;
+    };
+    hooks.bytes = [this](const std::vector<Choice>& choices) { return hooks_bytes(choices); };
+    return hooks;
+  }
+
+  int64_t hooks_bytes(const std::vector<Choice>& choices) const {
+    int64_t bytes = 0;
+    for (size_t i = 0; i < choices.size(); ++i) bytes += choices[i] == Choice::kFloat ? 400 : 100;
+    return bytes;
+  }
+};
+
+std::vector<Choice> only(size_t floating) {
+  std::vector<Choice> choices(6, Choice::kConfig);
+  choices[floating] = Choice::kFloat;
+  return choices;
+}
+
+TEST(Search, FindsTheSensitiveLayerAndNoOther) {
+  const Row row;
+  const SearchResult result = search(row.space, row.model(), {.limit = Limit::kDrop, .value = 0.5}, row.hooks(), {});
+  EXPECT_TRUE(result.kept);
+  EXPECT_EQ(result.trials[result.best].choices, only(3));
+}
+
+TEST(Search, KeepsEverythingWhereTheLimitAllowsIt) {
+  const Row row;
+  const SearchResult result = search(row.space, row.model(), {.limit = Limit::kDrop, .value = 50}, row.hooks(), {});
+  EXPECT_TRUE(result.kept);
+  EXPECT_EQ(result.trials.size(), 1U);
+  EXPECT_EQ(result.trials[0].choices, std::vector<Choice>(6, Choice::kConfig));
+}
+
+TEST(Search, ValuesStayRoundedUntilAllThatTouchThemAreFloat) {
+  const Row row;
+  const NoiseModel model = row.model();
+  const double weights = 1e-4 * (1 + 2 + 3 + 5 + 6) + 1;
+  EXPECT_NEAR(model.noise({0, 0, 0, 0, 0, 0}), weights + 6e-5, 1e-12);
+  EXPECT_NEAR(model.noise({0, 0, 1, 0, 0, 0}), weights - 3e-4 + 6e-5, 1e-12);
+  EXPECT_NEAR(model.noise({0, 0, 1, 1, 0, 0}), weights - 3e-4 - 1 + 5e-5, 1e-12);
+  const std::vector<Assignment> path = model.path();
+  EXPECT_EQ(path.front(), Assignment({0, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(path.back(), Assignment({1, 1, 1, 1, 1, 1}));
+  for (size_t i = 1; i < path.size(); ++i) EXPECT_LT(model.noise(path[i]), model.noise(path[i - 1]));
+}
+
+TEST(Search, FillsTheSizeThatItMayHave) {
+  const Row row;
+  const SearchResult result = search(row.space, row.model(), {.limit = Limit::kBytes, .value = 950}, row.hooks(), {});
+  EXPECT_TRUE(result.kept);
+  EXPECT_EQ(result.trials[result.best].measurement.bytes, 900);
+  EXPECT_EQ(result.trials[result.best].choices, only(3));
+}
+
+TEST(Search, SaysSoWhenTheSizeCanNotBe) {
+  const Row row;
+  const SearchResult result = search(row.space, row.model(), {.limit = Limit::kBytes, .value = 500}, row.hooks(), {});
+  EXPECT_FALSE(result.kept);
+  EXPECT_EQ(result.trials[result.best].measurement.bytes, 600);
+}
+
+TEST(Search, GoesOnFromKnownTrialsToTheSameResult) {
+  const Row row;
+  const Goal goal{.limit = Limit::kSqnr, .value = 35};
+  const SearchResult whole = search(row.space, row.model(), goal, row.hooks(), {});
+  SearchHooks counting = row.hooks();
+  size_t measured = 0;
+  counting.measure = [&](const std::vector<Choice>& choices) {
+    ++measured;
+    return row.hooks().measure(choices);
+  };
+  const std::vector<Trial> half(whole.trials.begin(), whole.trials.begin() + 2);
+  const SearchResult resumed = search(row.space, row.model(), goal, counting, {.known = half});
+  EXPECT_EQ(measured, whole.trials.size() - 2);
+  ASSERT_EQ(resumed.trials.size(), whole.trials.size());
+  for (size_t i = 0; i < whole.trials.size(); ++i) EXPECT_EQ(resumed.trials[i].choices, whole.trials[i].choices);
+  EXPECT_EQ(resumed.best, whole.best);
+}
+
+TEST(Search, AnInterruptionKeepsTheBestSoFar) {
+  const Row row;
+  SearchHooks hooks = row.hooks();
+  int left = 2;
+  hooks.measure = [&](const std::vector<Choice>& choices) {
+    if (left-- == 0) throw Error(ErrorKind::kInterrupted, "interrupted");
+    return row.hooks().measure(choices);
+  };
+  const SearchResult result = search(row.space, row.model(), {.limit = Limit::kDrop, .value = 0.5}, hooks, {});
+  EXPECT_TRUE(result.interrupted);
+  EXPECT_EQ(result.trials.size(), 2U);
+  left = 0;
+  EXPECT_THROW(search(row.space, row.model(), {.limit = Limit::kDrop, .value = 0.5}, hooks, {}), Error);
+}
+
+}  // namespace
+}  // namespace narrow::tune

@@ -1,0 +1,138 @@
+// A real small model with one layer that 8 bits are too few for: every part of the search together.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "lib/analyze/analyze.h"
+#include "lib/exec/float_program.h"
+#include "lib/graph/graph_index.h"
+#include "lib/io/load.h"
+#include "lib/rewrite/qdq.h"
+#include "lib/tensor/metrics.h"
+#include "lib/tune/search.h"
+#include "tests/support/model_text.h"
+
+namespace narrow::tune {
+namespace {
+
+constexpr int64_t kWidth = 16;
+
+std::vector<float> random_values(size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(count);
+  for (float& value : values) value = uniform(random);
+  return values;
+}
+
+/// Four products in a row. The third's weight has one element, on an input that is always 0, a thousand times larger
+/// than the rest: with one scale for all, the rest rounds to almost nothing.
+graph::Model four_products() {
+  graph::Model model = test::graph_from_text(R"(g (float[1,16] x) => (float[1,16] y) {
+      a = Gemm (x, w0) b = Relu (a) c = Gemm (b, w1) d = Relu (c) e = Gemm (d, w2) f = Relu (e) y = Gemm (f, w3) })");
+  for (unsigned i = 0; i < 4; ++i) {
+    std::vector<float> values = random_values(kWidth * kWidth, i);
+    if (i == 1) {
+      for (size_t row = 0; row < kWidth; ++row) values[row * kWidth] = -1;  // its Relu never lets channel 0 through
+    }
+    if (i == 2) values[0] = 1000;
+    *model.mutable_graph().add_initializer() = graph::tensor_proto(
+        "w" + std::to_string(i), Tensor::of<float>({kWidth, kWidth}, std::span<const float>(values)));
+  }
+  for (int i = 0; i < model.mutable_graph().node_size(); ++i) {
+    model.mutable_graph().mutable_node(i)->set_name("n" + std::to_string(i));
+  }
+  io::infer_shapes(model);
+  return model;
+}
+
+exec::Feed feed(int64_t index) {
+  const std::vector<float> values = random_values(kWidth, 100 + static_cast<unsigned>(index));
+  return {{"x", Tensor::of<float>({1, kWidth}, std::span<const float>(values))}};
+}
+
+struct Case {
+  graph::Model model = four_products();
+  analyze::Analysis analysis = analyze::analyze(model);
+  plan::Rules rules;
+  plan::Ranges ranges;
+
+  Case() {
+    rules.defaults.granularity = plan::Granularity::kPerTensor;
+    const exec::Program program =
+        exec::compile_float(model, {.observed = {"a", "b", "c", "d", "e", "f", "y"}, .fuse = false});
+    struct Extremes : exec::TensorListener {
+      std::map<std::string, quant::Range> ranges;
+      void on_value(const std::string& value, const Tensor& tensor) override {
+        for (const float x : tensor.data<float>()) {
+          ranges[value].rmin = std::min(ranges[value].rmin, x);
+          ranges[value].rmax = std::max(ranges[value].rmax, x);
+        }
+      }
+    } seen;
+    Workspace workspace;
+    for (int64_t i = 0; i < 50; ++i) program.run(feed(i), workspace, {.listener = &seen});
+    seen.ranges["x"] = {-1, 1};
+    for (const auto& [name, range] : seen.ranges) {
+      ranges[name] = {.range = range, .calibrator = "minmax", .unusable = {}};
+    }
+  }
+
+  Space space() const { return make_space(model, analysis, ranges, rules, {Choice::kConfig, Choice::kFloat}); }
+
+  static recover::Samples samples() { return {.count = 8, .read = feed}; }
+};
+
+TEST(SensitiveLayer, EachEffectIsThatOfTheWholeModelWithOneTensorRounded) {
+  const Case c;
+  const Space space = c.space();
+  const Sensitivity table = measure_sensitivity(c.model, space.components, Case::samples(), {}, {.workers = 2});
+  ASSERT_EQ(table.size(), space.components.size());
+  const exec::Program reference = exec::compile_float(c.model);
+  for (const Component& component : space.components) {
+    if (!component.constant) continue;
+    graph::Model changed = c.model;
+    for (onnx::TensorProto& tensor : *changed.mutable_graph().mutable_initializer()) {
+      if (tensor.name() != component.tensor) continue;
+      const Tensor rounded =
+          quant::dequantize(quant::quantize(changed.tensor(tensor), component.params), component.params);
+      tensor = graph::tensor_proto(component.tensor, rounded);
+    }
+    const exec::Program program = exec::compile_float(changed);
+    ErrorStatistics errors;
+    Workspace workspace;
+    for (int64_t i = 0; i < 8; ++i) {
+      errors.add(reference.run(feed(i), workspace)[0].data<float>(), program.run(feed(i), workspace)[0].data<float>());
+    }
+    EXPECT_NEAR(table.at(component.key).sqnr_db(), errors.sqnr_db(), 1e-3) << component.key;
+  }
+  const Sensitivity alone = measure_sensitivity(c.model, space.components, Case::samples(), {}, {.workers = 1});
+  for (const auto& [key, effect] : table) EXPECT_EQ(effect.noise, alone.at(key).noise) << key;
+}
+
+TEST(SensitiveLayer, IsTheOneThatTheSearchTurnsFloat) {
+  const Case c;
+  const Space space = c.space();
+  const Sensitivity table = measure_sensitivity(c.model, space.components, Case::samples(), {}, {});
+  const Judge judge(c.model, {.count = 40, .read = [](int64_t i) { return feed(200 + i); }, .labels = {}}, 2);
+  SearchHooks hooks;
+  hooks.measure = [&](const std::vector<Choice>& choices) {
+    const plan::PrecisionPlan plan =
+        plan::make_plan(c.model, c.analysis, c.ranges, rules_for(c.rules, space.nodes(), choices));
+    graph::Model quantized = rewrite::rewrite_to_qdq(c.model, plan);
+    io::infer_shapes(quantized);
+    return Measurement{.quality = judge.measure(quantized), .bytes = 0};
+  };
+  const NoiseModel noise(space, table, {});
+  const SearchResult result = search(space, noise, {.limit = Limit::kSqnr, .value = 25}, hooks, {});
+  ASSERT_TRUE(result.kept);
+  EXPECT_LT(result.trials[0].measurement.quality.sqnr_db, 10);
+  std::vector<std::string> floating;
+  for (size_t i = 0; i < space.items.size(); ++i) {
+    if (result.trials[result.best].choices[i] == Choice::kFloat) floating.push_back(space.items[i].node);
+  }
+  EXPECT_EQ(floating, std::vector<std::string>{"n4"});
+}
+
+}  // namespace
+}  // namespace narrow::tune

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "apps/config_extends.h"
 #include "apps/config_set.h"
 #include "lib/base/error.h"
 #include "lib/quant/calibrator_spec.h"
@@ -165,7 +166,7 @@ Config make_config(const Json& json, const std::string& name, const ConfigFlags&
 Config read_config(const ConfigFlags& flags) {
   check_method_flag(flags);
   if (flags.config_path.empty()) return make_config(Json::object(), "", flags);
-  return make_config(read_json(flags.config_path), flags.config_path, flags);
+  return make_config(read_extended(flags.config_path), flags.config_path, flags);
 }
 
 Json to_json(const Config& config) {

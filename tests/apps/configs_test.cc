@@ -56,6 +56,8 @@ TEST(Configs, TheSchemaKnowsTheKeysThatTheReaderKnows) {
                     {"calibration", Json::object()},
                     {"defaults", Json::object()},
                     {"rules", Json::array()},
+                    {"recovery", Json::array()},
+                    {"recovery_seconds", 60},
                     {"gates", Json::object()}};
   EXPECT_EQ(schema["properties"].size(), sample.size());
   for (const auto& item : schema["properties"].items()) EXPECT_TRUE(sample.contains(item.key())) << item.key();

@@ -64,7 +64,6 @@ void add_options(CommandLine& line, Options& options) {
   add_samples_option(line, options.flags);
   add_calibrator_options(line, options.flags);
   add_recovery_option(line, options.flags);
-  add_gate_options(line, options.flags);
   add_common_options(line, options.common);
 }
 

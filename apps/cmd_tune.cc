@@ -17,10 +17,11 @@ namespace {
 const CommandHelp kHelp{
     .name = "tune",
     .summary = "search the cheapest mixed precision that keeps a limit, by measurement; write its model and plan",
-    .examples = {"tune model.onnx -o model.mixed.onnx --data images/ --max-drop 0.5",
-                 "tune model.onnx -o model.mixed.onnx --data images/ --labels labels.csv --max-drop 1",
-                 "tune model.onnx -o model.mixed.onnx --data calib.npy --max-size 0.15 --plan-out mixed.plan.json",
-                 "tune model.onnx -o model.mixed.onnx --data calib.npy --min-sqnr 30 --trail tune.json --report r.html"},
+    .examples =
+        {"tune model.onnx -o model.mixed.onnx --data images/ --max-drop 0.5",
+         "tune model.onnx -o model.mixed.onnx --data images/ --labels labels.csv --max-drop 1",
+         "tune model.onnx -o model.mixed.onnx --data calib.npy --max-size 0.15 --plan-out mixed.plan.json",
+         "tune model.onnx -o model.mixed.onnx --data calib.npy --min-sqnr 30 --trail tune.json --report r.html"},
     .usage = "tune MODEL -o OUT.onnx --data DATA (--max-drop X | --max-size R | --min-sqnr X) [options]"};
 
 struct Limits {
@@ -45,11 +46,13 @@ void add_options(CommandLine& line, Options& options) {
   line.option("--data", pipeline.data, {"DATA", "samples, as for quantize; part calibrates, part judges"});
   line.option("--max-drop", options.limits.max_drop,
               {"POINTS", "points of top-1 (with --labels), agreement or cosine lost at most", "limit, one of"});
-  line.option("--max-size", options.limits.max_size, {"R", "size of the file against the float model's", "limit, one of"});
+  line.option("--max-size", options.limits.max_size,
+              {"R", "size of the file against the float model's", "limit, one of"});
   line.option("--min-sqnr", options.limits.min_sqnr, {"DB", "SQNR of the outputs, mean over them", "limit, one of"});
   line.option("--trials", options.tune.trials, {"N", "measurements at most (16)", "search"});
   line.option("--seconds", options.tune.seconds, {"S", "begin no trial after this time", "search"});
-  line.option("--trail", options.tune.trail, {"FILE", "keep what is found out here; go on from it if it exists", "search"});
+  line.option("--trail", options.tune.trail,
+              {"FILE", "keep what is found out here; go on from it if it exists", "search"});
   line.option("--sensitivity", options.tune.sensitivity, {"FILE", "take the sensitivity table from here", "search"});
   line.option("--sensitivity-out", options.tune.sensitivity_out, {"FILE", "write the sensitivity table", "search"});
   add_config_option(line, options.flags);
@@ -61,7 +64,6 @@ void add_options(CommandLine& line, Options& options) {
   add_samples_option(line, options.flags);
   add_calibrator_options(line, options.flags);
   add_recovery_option(line, options.flags);
-  add_gate_options(line, options.flags);
   add_common_options(line, options.common);
 }
 

@@ -217,10 +217,10 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   if (evaluation != nullptr) select_samples(*evaluation, {}, options.labels);
 
   const graph::Model model = normalize(source.loaded, stages);
-  Planned planned = options.decided        ? plan_as_decided(*options.decided, model)
-                    : options.plan.empty() ? plan_from_ranges(options, model, source.facts.sha256,
-                                                              data ? &*data : nullptr, stages)
-                                           : plan_from_file(options, model, source.facts.sha256, stages);
+  Planned planned = options.decided ? plan_as_decided(*options.decided, model)
+                    : options.plan.empty()
+                        ? plan_from_ranges(options, model, source.facts.sha256, data ? &*data : nullptr, stages)
+                        : plan_from_file(options, model, source.facts.sha256, stages);
   RecoveryOutcome recovered = recovered_model(options, model, planned, data ? &*data : nullptr, stages);
   if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(recovered.written)));
 

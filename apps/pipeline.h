@@ -27,11 +27,11 @@ struct PipelineOptions {
   Config config;
   std::string model;
   std::string output;
-  std::string data;         // may be empty when ranges or plan come from a file
-  std::string evaluation;   // "": what calibration left of `data`
-  std::string labels;       // of the evaluation data
-  std::string calibration;  // calibration table to take ranges from
-  std::string plan;         // plan to take as it is
+  std::string data;                    // may be empty when ranges or plan come from a file
+  std::string evaluation;              // "": what calibration left of `data`
+  std::string labels;                  // of the evaluation data
+  std::string calibration;             // calibration table to take ranges from
+  std::string plan;                    // plan to take as it is
   std::optional<DecidedPlan> decided;  // the same, not from a file
   std::string calibration_out;
   std::string plan_out;

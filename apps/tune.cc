@@ -25,8 +25,8 @@ namespace {
 
 constexpr int64_t kSensitivitySamples = 16;
 constexpr int64_t kMostJudges = 200;
-constexpr int64_t kLeastJudges = 24;         // fewer can not tell half a point of agreement from none
-constexpr double kRowsBetweenSaves = 25;     // of the sensitivity table
+constexpr int64_t kLeastJudges = 24;       // fewer can not tell half a point of agreement from none
+constexpr int64_t kRowsBetweenSaves = 25;  // of the sensitivity table
 
 struct TuneSamples {
   std::vector<int64_t> calibration;
@@ -74,8 +74,8 @@ plan::Ranges ranges_in(const plan::PrecisionPlan& plan, const analyze::Analysis&
 
 std::vector<tune::Choice> choices_for(tune::Limit limit) {
   using tune::Choice;
-  if (limit == tune::Limit::kBytes) return {Choice::kConfig, Choice::kInt4, Choice::kStoredInt8, Choice::kStoredInt4,
-                                            Choice::kFloat};
+  if (limit == tune::Limit::kBytes)
+    return {Choice::kConfig, Choice::kInt4, Choice::kStoredInt8, Choice::kStoredInt4, Choice::kFloat};
   return {Choice::kConfig, Choice::kStoredInt8, Choice::kFloat};
 }
 
@@ -90,9 +90,9 @@ class Tuner {
       : options_(options),
         stages_(stages),
         source_(open_model(options.pipeline.model, options.pipeline.outputs, stages)),
-        data_(open_source(options.pipeline.data,
-                          {model_inputs(checked(source_.loaded)), options.pipeline.config.inputs, options.pipeline.outputs},
-                          stages)),
+        data_(open_source(
+            options.pipeline.data,
+            {model_inputs(checked(source_.loaded)), options.pipeline.config.inputs, options.pipeline.outputs}, stages)),
         samples_(split_samples(data_.reader->size(), options.pipeline.config.samples)),
         original_(normalize(source_.loaded, stages)),
         model_(original_) {}
@@ -207,9 +207,7 @@ class Tuner {
   }
 
   plan::RecoveryRecord record(const plan::RecoverySteps& steps) const {
-    return {.steps = steps,
-            .data_sha256 = data_.sha256,
-            .samples = static_cast<int64_t>(samples_.calibration.size())};
+    return {.steps = steps, .data_sha256 = data_.sha256, .samples = static_cast<int64_t>(samples_.calibration.size())};
   }
 
   tune::Space make_space() {
@@ -232,8 +230,7 @@ class Tuner {
     nodes_ = space.nodes();
     tune::Trail now = trail_;
     now.nodes = nodes_;
-    in_context(options_.trail.empty() ? options_.sensitivity : options_.trail,
-               [&] { tune::check_trail(trail_, now); });
+    in_context(options_.trail.empty() ? options_.sensitivity : options_.trail, [&] { tune::check_trail(trail_, now); });
     trail_.nodes = nodes_;
   }
 
@@ -243,15 +240,14 @@ class Tuner {
     for (const int64_t index : spread_indices(size, kSensitivitySamples)) {
       chosen.push_back(samples_.calibration[static_cast<size_t>(index)]);
     }
-    const recover::Samples samples{
-        .count = static_cast<int64_t>(chosen.size()),
-        .read = [&](int64_t index) { return data_.reader->read(chosen[static_cast<size_t>(index)]); }};
+    const recover::Samples samples{.count = static_cast<int64_t>(chosen.size()), .read = [&](int64_t index) {
+                                     return data_.reader->read(chosen[static_cast<size_t>(index)]);
+                                   }};
     tune::SensitivityOptions options{.workers = workers(), .on_effect = {}, .progress = stages_.progress()};
-    double rows = 0;
+    int64_t rows = 0;
     options.on_effect = [&](const std::string& key, const tune::Effect& effect) {
       trail_.sensitivity[key] = effect;
-      if (++rows >= kRowsBetweenSaves) save_trail();
-      if (rows >= kRowsBetweenSaves) rows = 0;
+      if (++rows % kRowsBetweenSaves == 0) save_trail();
     };
     trail_.sensitivity = stages_.run("sensitivity", [&] {
       return tune::measure_sensitivity(model_, space.components, samples, trail_.sensitivity, options);
@@ -335,9 +331,8 @@ class Tuner {
       case tune::Limit::kSqnr:
         return fmt::format("{:.2f} dB", quality.sqnr_db);
       case tune::Limit::kBytes:
-        return fmt::format("{:.4f} of the float model's file",
-                           static_cast<double>(trial.measurement.bytes) /
-                               static_cast<double>(source_.facts.file_bytes));
+        return fmt::format("{:.4f} of the float model's file", static_cast<double>(trial.measurement.bytes) /
+                                                                   static_cast<double>(source_.facts.file_bytes));
     }
     return "";
   }
@@ -391,10 +386,14 @@ class Tuner {
   TuneOutcome finish(const tune::Space& space, const tune::SearchResult& found) {
     const tune::Trial& best = found.trials[found.best];
     PipelineOptions pipeline = options_.pipeline;
-    pipeline.decided = DecidedPlan{
-        .plan = plan_of(best.choices), .calibration = samples_.calibration, .judges = samples_.judges};
+    pipeline.decided =
+        DecidedPlan{.plan = plan_of(best.choices), .calibration = samples_.calibration, .judges = samples_.judges};
     plan::PrecisionPlan& plan = pipeline.decided->plan;
-    if (!trail_.recovery->empty() && (after_.empty() || rounds_products(plan))) plan.recovery = record(*trail_.recovery);
+    plan::RecoverySteps steps = *trail_.recovery;
+    if (!rounds_products(plan)) {
+      std::erase_if(steps, [](const auto& step) { return step.method == plan::RecoveryMethod::kRound; });
+    }
+    if (!steps.empty()) plan.recovery = record(steps);
     if (!pipeline.evaluation.empty()) pipeline.labels.clear();
     TuneOutcome outcome{.report = run_pipeline(pipeline, stages_),
                         .kept = found.kept,

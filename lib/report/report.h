@@ -73,8 +73,8 @@ struct TuneTrial {
   double integer_macs = 0;  // share of the multiply-accumulates that run on integers
   double sqnr_db = 0;
   std::optional<double> agreement;
-  double drop = 0;           // percentage points, as measured
-  double expected_drop = 0;  // as expected from the noise
+  double drop = 0;                   // percentage points, as measured
+  double expected_drop = 0;          // as expected from the noise
   std::vector<std::string> changed;  // layers that are not as the config says, with what they became
   bool kept = false;                 // the limit
 };
@@ -84,7 +84,7 @@ struct TuneFacts {
   std::string lost;   // what `drop` counts: "agreement", "top-1", "cosine similarity"
   bool kept = false;
   bool interrupted = false;
-  int64_t samples = 0;  // that judged
+  int64_t samples = 0;            // that judged
   std::vector<TuneTrial> trials;  // in the order they were made
   size_t chosen = 0;              // index into trials
   struct Effect {

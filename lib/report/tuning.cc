@@ -21,10 +21,10 @@ double loss(const TuneTrial& trial) {
 /// True if no other trial is as small, as much on integers and as good, and better in one of these.
 bool on_front(const std::vector<TuneTrial>& trials, const TuneTrial& trial) {
   return std::none_of(trials.begin(), trials.end(), [&](const TuneTrial& other) {
-    const bool as_good = other.file_bytes <= trial.file_bytes && other.integer_macs >= trial.integer_macs &&
-                         loss(other) <= loss(trial);
-    const bool better = other.file_bytes < trial.file_bytes || other.integer_macs > trial.integer_macs ||
-                        loss(other) < loss(trial);
+    const bool as_good =
+        other.file_bytes <= trial.file_bytes && other.integer_macs >= trial.integer_macs && loss(other) <= loss(trial);
+    const bool better =
+        other.file_bytes < trial.file_bytes || other.integer_macs > trial.integer_macs || loss(other) < loss(trial);
     return as_good && better;
   });
 }
@@ -108,8 +108,9 @@ Section sensitivity_section(const TuneFacts& tuning) {
 }
 
 Json to_json(const TuneFacts& tuning) {
-  Json json{{"limit", tuning.limit},     {"lost", tuning.lost},     {"kept", tuning.kept},
-            {"interrupted", tuning.interrupted}, {"samples", tuning.samples}, {"chosen", tuning.chosen}};
+  Json json{{"limit", tuning.limit},     {"lost", tuning.lost},
+            {"kept", tuning.kept},       {"interrupted", tuning.interrupted},
+            {"samples", tuning.samples}, {"chosen", tuning.chosen}};
   json["trials"] = Json::array();
   for (const TuneTrial& trial : tuning.trials) json["trials"].push_back(trial_json(tuning, trial));
   json["sensitivity"] = Json::array();
@@ -139,9 +140,10 @@ std::string tuning_picture(const TuneFacts& tuning, int64_t float_bytes) {
       "<svg viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\" aria-label=\"trials: size and loss\">\n"
       "<path d=\"M{2} {2}V{3}H{4}\" fill=\"none\" stroke=\"#999\"/>\n"
       "<text x=\"{2}\" y=\"{5}\" font-size=\"12\">points of {6} lost (top: {7:.3g})</text>\n"
-      "<text x=\"{4}\" y=\"{8}\" font-size=\"12\" text-anchor=\"end\">file against the float model's (right: 1.1)</text>\n",
-      kWidth, kHeight, kMargin, kHeight - kMargin, kWidth - kMargin, kMargin - 12, escape_markup(tuning.lost), most_loss,
-      kHeight - kMargin + 20);
+      "<text x=\"{4}\" y=\"{8}\" font-size=\"12\" text-anchor=\"end\">file against the float model's (right: "
+      "1.1)</text>\n",
+      kWidth, kHeight, kMargin, kHeight - kMargin, kWidth - kMargin, kMargin - 12, escape_markup(tuning.lost),
+      most_loss, kHeight - kMargin + 20);
   std::vector<const TuneTrial*> front;
   for (const TuneTrial& trial : tuning.trials) {
     if (on_front(tuning.trials, trial)) front.push_back(&trial);
@@ -149,14 +151,15 @@ std::string tuning_picture(const TuneFacts& tuning, int64_t float_bytes) {
   std::stable_sort(front.begin(), front.end(),
                    [](const TuneTrial* a, const TuneTrial* b) { return a->file_bytes < b->file_bytes; });
   std::string line;
-  for (const TuneTrial* trial : front) line += fmt::format("{}{:.1f} {:.1f}", line.empty() ? "M" : "L", x(*trial), y(*trial));
+  for (const TuneTrial* trial : front)
+    line += fmt::format("{}{:.1f} {:.1f}", line.empty() ? "M" : "L", x(*trial), y(*trial));
   svg += fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"#bbb\"/>\n", line);
   for (size_t i = 0; i < tuning.trials.size(); ++i) {
     const TuneTrial& trial = tuning.trials[i];
     const char* color = trial.kept ? "#187a2f" : "#b3261e";
-    svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" fill=\"{}\" stroke=\"{}\"><title>{}</title></circle>\n",
-                       x(trial), y(trial), i == tuning.chosen ? 6 : 4, i == tuning.chosen ? color : "none", color,
-                       escape_markup(trial.step));
+    svg += fmt::format(
+        "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" fill=\"{}\" stroke=\"{}\"><title>{}</title></circle>\n", x(trial),
+        y(trial), i == tuning.chosen ? 6 : 4, i == tuning.chosen ? color : "none", color, escape_markup(trial.step));
   }
   return svg + "</svg>\n";
 }

@@ -15,13 +15,12 @@ struct ChoiceRow {
 };
 
 constexpr std::array kRows{
-    ChoiceRow{Choice::kConfig, "config"},           ChoiceRow{Choice::kInt4, "int4"},
+    ChoiceRow{Choice::kConfig, "config"},          ChoiceRow{Choice::kInt4, "int4"},
     ChoiceRow{Choice::kStoredInt8, "stored int8"}, ChoiceRow{Choice::kStoredInt4, "stored int4"},
     ChoiceRow{Choice::kFloat, "float32"},
 };
 
-constexpr std::array kChoices{Choice::kConfig, Choice::kInt4, Choice::kStoredInt8, Choice::kStoredInt4,
-                              Choice::kFloat};
+constexpr std::array kChoices{Choice::kConfig, Choice::kInt4, Choice::kStoredInt8, Choice::kStoredInt4, Choice::kFloat};
 
 /// A regular expression that matches the text and nothing else.
 std::string quoted(const std::string& text) {

@@ -49,8 +49,7 @@ Judge::SampleResult Judge::compare(size_t sample, const std::vector<Tensor>& act
     result.ranked.emplace_back();
     if (!scores_[i]) continue;
     result.agreements.back() = validate::agreement(x, actual[i]).value_or(validate::Agreement{});
-    result.ranked.back() =
-        ranked_scores(x, actual[i], labels_ ? std::optional((*labels_)[sample]) : std::nullopt);
+    result.ranked.back() = ranked_scores(x, actual[i], labels_ ? std::optional((*labels_)[sample]) : std::nullopt);
   }
   return result;
 }

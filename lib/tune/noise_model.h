@@ -38,9 +38,9 @@ class NoiseModel {
   std::vector<Move> moves(const Assignment& assignment) const;
 
   const Space& space_;
-  std::vector<std::vector<double>> noise_;  // by item and option: of its constant
-  std::vector<std::vector<double>> cost_;   // by item and option
-  std::vector<double> value_noise_;         // by value
+  std::vector<std::vector<double>> noise_;    // by item and option: of its constant
+  std::vector<std::vector<double>> cost_;     // by item and option
+  std::vector<double> value_noise_;           // by value
   std::vector<std::vector<size_t>> touched_;  // item -> values
 };
 

@@ -17,8 +17,8 @@ struct RankedScores {
   static constexpr size_t kRanks = 5;
   std::array<double, kRanks> score{};
   std::array<double, kRanks> noise{};
-  size_t ranks = 0;         // used: fewer where there are fewer classes
-  int label_rank = -1;      // where the right class stands among them; -1: not there, or unknown
+  size_t ranks = 0;     // used: fewer where there are fewer classes
+  int label_rank = -1;  // where the right class stands among them; -1: not there, or unknown
 };
 
 /// Rows of two score tensors of one shape; rows that are probabilities become logarithms. `label`: of a single row.

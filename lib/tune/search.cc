@@ -59,6 +59,9 @@ class Searcher {
   }
 
   bool trial(const Assignment& assignment, std::string step) {
+    for (const Trial& before : result_.trials) {
+      if (before.choices == choices_of(space_, assignment)) return before.kept;
+    }
     Trial trial{.choices = choices_of(space_, assignment), .measurement = {}, .step = std::move(step), .kept = false};
     const auto found = known_.find(trial.choices);
     const bool known = found != known_.end();

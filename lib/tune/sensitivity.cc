@@ -208,8 +208,8 @@ class Meter {
   std::unordered_map<std::string, size_t> number_;    // of nodes
   std::unordered_map<std::string, size_t> last_use_;  // value -> last node that reads it
   size_t at_ = 0;
-  std::vector<exec::Feed> live_;     // by sample: float values in front of node at_
-  std::vector<Outputs> reference_;   // by sample
+  std::vector<exec::Feed> live_;    // by sample: float values in front of node at_
+  std::vector<Outputs> reference_;  // by sample
 };
 
 }  // namespace
@@ -219,8 +219,7 @@ double Effect::sqnr_db() const {
 }
 
 Sensitivity measure_sensitivity(const graph::Model& model, const std::vector<Component>& components,
-                                const recover::Samples& samples, Sensitivity known,
-                                const SensitivityOptions& options) {
+                                const recover::Samples& samples, Sensitivity known, const SensitivityOptions& options) {
   std::vector<const Component*> missing;
   for (const Component& component : components) {
     if (!known.contains(component.key)) missing.push_back(&component);
@@ -228,9 +227,8 @@ Sensitivity measure_sensitivity(const graph::Model& model, const std::vector<Com
   if (missing.empty()) return known;
   ensure(samples.count > 0, "sensitivity has samples");
   Meter meter(model, samples, options.workers);
-  std::stable_sort(missing.begin(), missing.end(), [&](const Component* a, const Component* b) {
-    return meter.position(*a) < meter.position(*b);
-  });
+  std::stable_sort(missing.begin(), missing.end(),
+                   [&](const Component* a, const Component* b) { return meter.position(*a) < meter.position(*b); });
   for (size_t i = 0; i < missing.size(); ++i) {
     check_interruption();
     const Effect effect = meter.measure(*missing[i]);

@@ -16,7 +16,7 @@ namespace narrow::tune {
 
 /// One component alone rounded to the nearest, the rest in float32.
 struct Effect {
-  double noise = 0;  // noise power over signal power at the outputs, mean over them
+  double noise = 0;                  // noise power over signal power at the outputs, mean over them
   std::optional<double> divergence;  // of outputs with class scores: mean sum p log(p / q) in nats
   std::optional<double> agreement;   // share of rows whose best class stays
 
@@ -36,7 +36,6 @@ struct SensitivityOptions {
 /// Adds what `known` lacks. The float values in front of a component are computed once; only what follows it is
 /// computed again.
 Sensitivity measure_sensitivity(const graph::Model& model, const std::vector<Component>& components,
-                                const recover::Samples& samples, Sensitivity known,
-                                const SensitivityOptions& options);
+                                const recover::Samples& samples, Sensitivity known, const SensitivityOptions& options);
 
 }  // namespace narrow::tune

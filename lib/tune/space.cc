@@ -48,8 +48,7 @@ class SpaceMaker {
       space_.float_bytes += float_bytes(layer);
     }
     for (const Choice choice : choices) {
-      const plan::Rules rules =
-          rules_for(rules_, space_.nodes(), std::vector<Choice>(space_.items.size(), choice));
+      const plan::Rules rules = rules_for(rules_, space_.nodes(), std::vector<Choice>(space_.items.size(), choice));
       add_options(choice, choice == Choice::kConfig ? base : plan::make_plan(model_, analysis_, ranges_, rules));
     }
     add_values(base);
@@ -57,7 +56,9 @@ class SpaceMaker {
   }
 
  private:
-  int64_t elements(const std::string& initializer) const { return model_.tensor(*index_.initializer(initializer)).size(); }
+  int64_t elements(const std::string& initializer) const {
+    return model_.tensor(*index_.initializer(initializer)).size();
+  }
 
   double float_bytes(const analyze::Layer& layer) const {
     const auto& slot = layer.weight ? layer.weight : layer.stored_weight;
@@ -82,7 +83,9 @@ class SpaceMaker {
     const bool stored = choice == Choice::kStoredInt8 || choice == Choice::kStoredInt4;
     if (stored && layer.decision != Decision::kWeightOnly) return std::nullopt;
     if (choice == Choice::kInt4 && (layer.decision != Decision::kQuantize || !layer.weight)) return std::nullopt;
-    Option option{.choice = choice, .weight = {}, .on_integers = layer.decision == Decision::kQuantize,
+    Option option{.choice = choice,
+                  .weight = {},
+                  .on_integers = layer.decision == Decision::kQuantize,
                   .bytes = float_bytes(facts)};
     if (!layer.weight) return option;
     const quant::QuantParams& params = layer.weight->params;
@@ -135,9 +138,8 @@ class SpaceMaker {
     const bool some = std::any_of(plan.values.begin(), plan.values.end(),
                                   [&](const plan::ValuePlan& other) { return has(group.sources, other.value); });
     if (some) return false;
-    const auto first = std::find_if(plan.values.begin(), plan.values.end(), [&](const plan::ValuePlan& other) {
-      return has(group.members, other.value);
-    });
+    const auto first = std::find_if(plan.values.begin(), plan.values.end(),
+                                    [&](const plan::ValuePlan& other) { return has(group.members, other.value); });
     return first->value == value;
   }
 

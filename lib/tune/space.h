@@ -22,9 +22,9 @@ struct Component {
 
 struct Option {
   Choice choice = Choice::kConfig;
-  std::string weight;         // component key; "": no rounded constant
-  bool on_integers = false;   // its activations are quantized
-  double bytes = 0;           // of its constants in the file
+  std::string weight;        // component key; "": no rounded constant
+  bool on_integers = false;  // its activations are quantized
+  double bytes = 0;          // of its constants in the file
 };
 
 struct Item {

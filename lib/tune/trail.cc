@@ -75,9 +75,7 @@ Json to_json(const Trail& trail) {
   if (trail.recovery) json["recovery"] = plan::to_json(*trail.recovery);
   Json& rows = json["sensitivity"] = Json::array();
   for (const auto& [key, effect] : trail.sensitivity) {
-    Json row{{"rounded", key},
-             {"noise", effect.noise},
-             {"sqnr_db", decibels(effect.sqnr_db())}};  // for people
+    Json row{{"rounded", key}, {"noise", effect.noise}, {"sqnr_db", decibels(effect.sqnr_db())}};  // for people
     put(row, "divergence", effect.divergence);
     put(row, "agreement", effect.agreement);
     rows.push_back(std::move(row));

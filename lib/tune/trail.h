@@ -1,5 +1,5 @@
-// What a search has found out so far, as a file: the sensitivity table and the trials. A run that reads it goes on where
-// the file ends.
+// What a search has found out so far, as a file: the sensitivity table and the trials. A run that reads it goes on
+// where the file ends.
 #pragma once
 
 #include <optional>

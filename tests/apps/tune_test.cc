@@ -67,9 +67,9 @@ TEST(Tune, FillsTheSize) {
 
 TEST(Tune, SaysHowNearItCame) {
   const TemporaryFolder folder;
-  const Outcome outcome = run_narrow("tune " + kModel + " --data " + kData + " --config " + kConfig +
-                                     " --samples 16 --no-speed --recovery none --max-size 0.01 -o " +
-                                     folder.path("a.onnx"));
+  const Outcome outcome =
+      run_narrow("tune " + kModel + " --data " + kData + " --config " + kConfig +
+                 " --samples 16 --no-speed --recovery none --max-size 0.01 -o " + folder.path("a.onnx"));
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.err, HasSubstr("is not kept; nearest: 0."));
 }

@@ -19,15 +19,18 @@ struct Row {
     for (size_t i = 0; i < 6; ++i) {
       const std::string name = "n" + std::to_string(i);
       const std::string eight = "weight " + name + " int8";
-      space.items.push_back({.node = name,
-                             .op_type = "Conv",
-                             .macs = 10,
-                             .options = {{.choice = Choice::kConfig, .weight = eight, .on_integers = true, .bytes = 100},
-                                         {.choice = Choice::kFloat, .weight = "", .on_integers = false, .bytes = 400}}});
-      sensitivity[eight] = {.noise = i == 3 ? 1.0 : 1e-4 * static_cast<double>(i + 1), .divergence = {}, .agreement = {}};
+      space.items.push_back(
+          {.node = name,
+           .op_type = "Conv",
+           .macs = 10,
+           .options = {{.choice = Choice::kConfig, .weight = eight, .on_integers = true, .bytes = 100},
+                       {.choice = Choice::kFloat, .weight = "", .on_integers = false, .bytes = 400}}});
+      sensitivity[eight] = {
+          .noise = i == 3 ? 1.0 : 1e-4 * static_cast<double>(i + 1), .divergence = {}, .agreement = {}};
       const std::string value = "value v" + std::to_string(i);
       sensitivity[value] = {.noise = 1e-5, .divergence = {}, .agreement = {}};
-      space.values.push_back({.component = value, .items = i == 5 ? std::vector<size_t>{5} : std::vector<size_t>{i, i + 1}});
+      space.values.push_back(
+          {.component = value, .items = i == 5 ? std::vector<size_t>{5} : std::vector<size_t>{i, i + 1}});
     }
     space.macs = 60;
     space.float_bytes = 2400;

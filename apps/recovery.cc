@@ -197,8 +197,7 @@ class Recovery {
   plan::PrecisionPlan new_plan(const graph::Model& model) {
     const analyze::Analysis analysis = analyze::analyze(model);
     const Needs needs = plan::calibration_needs(model, analysis, run_.config.rules);
-    const calib::CalibrationTable table =
-        calibrate({.model = model,
+    const calib::CalibrationTable table = calibrate({.model = model,
                                                      .needs = needs,
                                                      .data = &run_.data,
                                                      .samples = run_.samples,

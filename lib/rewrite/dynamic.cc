@@ -84,7 +84,8 @@ onnx::NodeProto& DynamicWriter::replace(onnx::GraphProto& graph, const plan::Lay
   const std::string scaled = has_bias ? editor_.unique_name(name + "_scaled") : node.output(0);
   onnx::NodeProto* last = &editor_.add_node("Mul", name + "_Mul", {real_sums, scales}, {scaled});
   if (has_bias) {
-    const std::string bias = constants_.channel_constant(graph, node.input(2), node.op_type() == "Conv" ? real.rank() : 0);
+    const std::string bias =
+        constants_.channel_constant(graph, node.input(2), node.op_type() == "Conv" ? real.rank() : 0);
     last = &editor_.add_node("Add", name + "_Add", {scaled, bias}, {node.output(0)});
   }
   editor_.remove_node(&node);

@@ -236,9 +236,18 @@ TEST(Pipeline, ADryRunPredictsTheFileWithinAPercent) {
 }
 
 TEST(Pipeline, ExplainSaysWhichRuleChangedWhat) {
-  const Outcome outcome = run_narrow("plan " + kModel + " --explain /head/relu --quiet --set mode=weight_only");
-  EXPECT_EQ(outcome.exit_code, 2);
-  EXPECT_THAT(outcome.err, HasSubstr("--explain: the model has no node '/head/relu'"));
+  const TemporaryFolder folder;
+  write_file(folder.path("c.json"), R"({"rules": [{"match": {"op": "Gemm"}, "weights": "int16"},
+    {"match": {"last": 1}, "mode": "weight_only"}]})");
+  const std::string plan = "plan " + kModel + " --quiet --config " + folder.path("c.json") + " --explain ";
+  const Outcome known = run_narrow(plan + "/classifier");
+  ASSERT_EQ(known.exit_code, 0) << known.err;
+  EXPECT_THAT(known.out, HasSubstr("/classifier (Gemm): weight_only"));
+  EXPECT_THAT(known.out, HasSubstr("weights.type: int8 -> int16 by rules[0] (op Gemm)"));
+  EXPECT_THAT(known.out, HasSubstr("mode: static -> weight_only by rules[1] (last 1)"));
+  const Outcome unknown = run_narrow(plan + "/classifyer");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("--explain: the model has no node '/classifyer'; did you mean '/classifier'?"));
 }
 
 }  // namespace

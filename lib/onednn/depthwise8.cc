@@ -7,15 +7,14 @@
 #include "lib/base/parallel.h"
 #include "lib/onednn/isa.h"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "lib/onednn/depthwise8.cc"
-#include <hwy/foreach_target.h>
-// After foreach_target.
-#include <hwy/highway.h>
+#include <hwy/base.h>
 
-#ifndef NARROW_ONEDNN_DEPTHWISE8_ROWS
-#define NARROW_ONEDNN_DEPTHWISE8_ROWS
+#if HWY_ARCH_X86
+#include <immintrin.h>
+#endif
+
 namespace narrow::onednn {
+namespace {
 
 // Output rows [begin, end) of one image from a padded copy of the input rows that they see.
 struct DepthwiseRows {
@@ -26,20 +25,21 @@ struct DepthwiseRows {
   int64_t count = 0;
 };
 
+constexpr int64_t kBlock = 16;  // channels of one register
+constexpr auto kBlockSize = static_cast<size_t>(kBlock);
+
+}  // namespace
 }  // namespace narrow::onednn
-#endif
 
-HWY_BEFORE_NAMESPACE();
-namespace narrow::onednn::HWY_NAMESPACE {
-
-#if HWY_TARGET <= HWY_AVX3_DL
-
-constexpr int64_t kBlock = 16;
+#if HWY_ARCH_X86
+// Highway 1.0 has no target with VNNI, so these functions are compiled for it by name.
+HWY_PUSH_ATTRIBUTES("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512vbmi,avx512vnni")
+namespace narrow::onednn {
+namespace {
 
 // Sixteen channels of four neighbouring pixels, as [channel][pixel].
 HWY_INLINE __m512i load_taps(const uint8_t* at, int64_t channels, __m512i order) {
-  const auto pixel = [&](int64_t i)
-                         HWY_ATTR { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + i * channels)); };
+  const auto pixel = [&](int64_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + i * channels)); };
   __m512i all = _mm512_castsi128_si512(pixel(0));
   all = _mm512_inserti32x4(all, pixel(1), 1);
   all = _mm512_inserti32x4(all, pixel(2), 2);
@@ -107,7 +107,7 @@ HWY_INLINE void compute_row(const Depthwise8::Packed& packed, const Block& block
   }
 }
 
-bool depthwise_impl(const Depthwise8::Packed& packed, const DepthwiseRows& rows) {
+void depthwise_rows(const Depthwise8::Packed& packed, const DepthwiseRows& rows) {
   alignas(64) uint8_t interleave[64];
   for (size_t i = 0; i < sizeof(interleave); ++i) interleave[i] = static_cast<uint8_t>(i % 4 * 16 + i / 4);
   const __m512i order = _mm512_load_si512(interleave);
@@ -127,37 +127,36 @@ bool depthwise_impl(const Depthwise8::Packed& packed, const DepthwiseRows& rows)
       compute_row(packed, block, from + c, rows, rows.result + row * rows.width * channels + c, order);
     }
   }
-  return true;
 }
 
-bool has_kernel_impl() {
-  return true;
-}
-
-#else
-
-bool depthwise_impl(const Depthwise8::Packed& /*packed*/, const DepthwiseRows& /*rows*/) {
-  return false;
-}
-
-bool has_kernel_impl() {
-  return false;
-}
-
+}  // namespace
+}  // namespace narrow::onednn
+HWY_POP_ATTRIBUTES
 #endif
 
-}  // namespace narrow::onednn::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace narrow::onednn {
-
-HWY_EXPORT(depthwise_impl);
-HWY_EXPORT(has_kernel_impl);
-
 namespace {
 
-constexpr size_t kBlock = 16;
+bool cpu_has_kernel() {
+#if HWY_ARCH_X86
+  for (const bool has : {__builtin_cpu_supports("avx512vnni") != 0, __builtin_cpu_supports("avx512vbmi") != 0,
+                         __builtin_cpu_supports("avx512bw") != 0, __builtin_cpu_supports("avx512vl") != 0}) {
+    if (!has) return false;
+  }
+  return true;
+#else
+  return false;
+#endif
+}
+
+void compute_rows(const Depthwise8::Packed& packed, const DepthwiseRows& rows) {
+#if HWY_ARCH_X86
+  depthwise_rows(packed, rows);
+#else
+  ensure(false, "only x86 has this kernel");
+#endif
+}
+
 constexpr size_t kTaps = 4;  // that one instruction sums
 
 // Rows of the result that are computed from one padded copy: it stays in the first caches.
@@ -167,14 +166,14 @@ std::vector<int8_t> pack(const Depthwise8Spec& spec, const int8_t* weights, size
   const auto channels = static_cast<size_t>(spec.channels);
   const auto height = static_cast<size_t>(spec.kernel[0]);
   const auto width = static_cast<size_t>(spec.kernel[1]);
-  const size_t blocks = (channels + kBlock - 1) / kBlock;
-  std::vector<int8_t> packed(blocks * height * groups * kBlock * kTaps, 0);
+  const size_t blocks = (channels + kBlockSize - 1) / kBlockSize;
+  std::vector<int8_t> packed(blocks * height * groups * kBlockSize * kTaps, 0);
   for (size_t c = 0; c < channels; ++c) {
     for (size_t y = 0; y < height; ++y) {
       for (size_t x = 0; x < width; ++x) {
         const size_t tap = x + shift;
-        const size_t group = ((c / kBlock * height + y) * groups) + tap / kTaps;
-        packed[(group * kBlock + c % kBlock) * kTaps + tap % kTaps] = weights[(c * height + y) * width + x];
+        const size_t group = ((c / kBlockSize * height + y) * groups) + tap / kTaps;
+        packed[(group * kBlockSize + c % kBlockSize) * kTaps + tap % kTaps] = weights[(c * height + y) * width + x];
       }
     }
   }
@@ -213,8 +212,7 @@ void copy_padded(const Depthwise8::Packed& packed, const uint8_t* image, const S
 }  // namespace
 
 bool Depthwise8::available() {
-  static const bool result =
-      !saturates_pairs() && effective_isa().starts_with("avx512") && HWY_DYNAMIC_DISPATCH(has_kernel_impl)();
+  static const bool result = !saturates_pairs() && effective_isa().starts_with("avx512") && cpu_has_kernel();
   return result;
 }
 
@@ -226,7 +224,7 @@ Depthwise8::Depthwise8(const Depthwise8Spec& spec, const int8_t* weights, const 
   packed_.tap_groups = static_cast<int64_t>(groups);
   packed_.weights = pack(spec, weights, groups, 0);
   if (spec.kernel[1] == 3 && spec.strides[1] == 1) packed_.shifted = pack(spec, weights, groups, 1);
-  const size_t padded = (channels + kBlock - 1) / kBlock * kBlock;
+  const size_t padded = (channels + kBlockSize - 1) / kBlockSize * kBlockSize;
   const int32_t flip = spec.signed_source ? 128 : 0;
   packed_.compensation.assign(padded, 0);
   packed_.bias.assign(padded, 0);
@@ -255,7 +253,7 @@ void Depthwise8::run(const uint8_t* source, const Shape& source_shape, uint8_t* 
   const int64_t padded_width = (width - 1) * spec.strides[1] + packed_.tap_groups * static_cast<int64_t>(kTaps) + 1;
   const int64_t chunks = (rows + kRowsAtOnce - 1) / kRowsAtOnce;
   const int64_t input_rows = (kRowsAtOnce - 1) * spec.strides[0] + spec.kernel[0];
-  const size_t bytes = static_cast<size_t>(input_rows * padded_width * spec.channels) + 4 * kBlock;
+  const size_t bytes = static_cast<size_t>(input_rows * padded_width * spec.channels) + 4 * kBlockSize;
   // Some ten microseconds of work for each thread.
   const int64_t work = kRowsAtOnce * width * spec.channels * spec.kernel[0] * packed_.tap_groups;
   const int64_t grain = std::max<int64_t>(1, 60000 / std::max<int64_t>(1, work));
@@ -274,10 +272,9 @@ void Depthwise8::run(const uint8_t* source, const Shape& source_shape, uint8_t* 
                                .result = result + (n * rows + first) * width * spec.channels,
                                .width = width,
                                .count = count};
-      HWY_DYNAMIC_DISPATCH(depthwise_impl)(packed_, part);
+      compute_rows(packed_, part);
     }
   });
 }
 
 }  // namespace narrow::onednn
-#endif  // HWY_ONCE

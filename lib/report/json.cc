@@ -201,7 +201,7 @@ Json to_json(const Report& report) {
   json["options"] = report.options;
   json["calibration"] = optional_json(report.calibration, [](const auto& value) { return to_json(value); });
   json["recovery"] = optional_json(report.recovery, [](const auto& value) { return to_json(value); });
-  if (report.tuning) json["tuning"] = to_json(*report.tuning);
+  json["tuning"] = optional_json(report.tuning, [](const auto& value) { return to_json(value); });
   json["plan"] = optional_json(report.plan, plan_json);
   json["evaluation"] = optional_json(report.evaluation, [](const auto& value) { return to_json(value); });
   json["validation"] = optional_json(report.validation, [](const auto& value) { return to_json(value); });

@@ -110,6 +110,11 @@ void evaluate(const PipelineOptions& options, const ModelSource& source, const D
       run_validation({source.loaded, written, data, samples, options.labels, options.workers, options.speed}, stages);
 }
 
+bool rescales_activations(const plan::PrecisionPlan& plan) {
+  return plan.recovery && std::any_of(plan.recovery->steps.begin(), plan.recovery->steps.end(),
+                                      [](const auto& step) { return step.method == plan::RecoveryMethod::kEqualize; });
+}
+
 /// Said aloud: a model that came out as it went in may pass every other gate.
 void warn_if_nothing_quantized(const plan::PrecisionPlan& plan, std::vector<std::string>& warnings) {
   std::map<std::string, int64_t> reasons;
@@ -251,6 +256,11 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
     evaluate(options, source, *evaluation, other ? std::vector<int64_t>{} : used, report, stages);
   } else {
     report.notes.push_back("not validated: neither --data nor --eval was given");
+  }
+  if (rescales_activations(recovered.written)) {
+    report.notes.push_back(
+        "equalization gives inner channels other scales: activations differ from the float model's by these factors, "
+        "outputs do not");
   }
   report.calibration = std::move(planned.calibration);
   report.plan = std::move(recovered.written);

@@ -6,10 +6,10 @@
 
 #include <array>
 #include <cerrno>
-#include <cmath>
 
+#include "apps/report_output.h"
 #include "lib/base/error.h"
-#include "lib/base/json.h"
+#include "lib/base/json_number.h"
 #include "lib/base/progress.h"
 #include "lib/onednn/isa.h"
 
@@ -77,17 +77,12 @@ Ended run_self(const Arguments& arguments) {
   return ended;
 }
 
-double number_of(const Json& json) {
-  if (json.is_number()) return json.get<double>();
-  if (json.is_string() && json == "inf") return HUGE_VAL;
-  return json.is_string() ? -HUGE_VAL : std::nan("");
-}
-
 report::IsaRun read_run(const std::string& isa, const Json& report) {
   const Json& validation = report.at("validation");
   report::IsaRun run{.isa = isa, .saturates_pairs = validation.at("saturates_pairs").get<bool>()};
   for (const Json& output : validation.at("outputs")) {
-    report::IsaOutput row{.name = output.at("name").get<std::string>(), .sqnr_db = number_of(output.at("sqnr_db"))};
+    report::IsaOutput row{.name = output.at("name").get<std::string>(),
+                          .sqnr_db = number_from_json(output.at("sqnr_db"))};
     if (output.contains("agreement") && output.at("agreement").is_number()) {
       row.agreement = output.at("agreement").get<double>();
     }
@@ -102,7 +97,6 @@ report::IsaRun read_run(const std::string& isa, const Json& report) {
 
 /// Throws what the process ended with; its message is on stderr already.
 Json json_of(const Ended& ended, const std::string& isa) {
-  constexpr int kGateFailed = 1;
   if (ended.code == 0 || ended.code == kGateFailed) return Json::parse(ended.text);
   check_interruption();
   throw Error(ErrorKind::kInternal, "validation on {} ended with exit code {}", isa, ended.code);

@@ -1,20 +1,9 @@
-#include <cmath>
-
+#include "lib/base/json_number.h"
 #include "lib/report/report.h"
 #include "lib/report/tuning.h"
 
 namespace narrow::report {
 namespace {
-
-Json number(double value) {
-  if (std::isnan(value)) return nullptr;
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  return value;
-}
-
-Json number(std::optional<double> value) {
-  return value ? number(*value) : Json(nullptr);
-}
 
 Json to_json(const Versions& versions) {
   return {{"narrow", versions.narrow},
@@ -52,14 +41,15 @@ Json to_json(const RecoveryFacts& recovery) {
             {"held_samples", recovery.held_samples}};
   json["trials"] = Json::array();
   for (const RecoveryTrial& trial : recovery.trials) {
-    json["trials"].push_back({{"steps", trial.steps}, {"sqnr_db", number(trial.sqnr_db)}, {"seconds", trial.seconds}});
+    json["trials"].push_back(
+        {{"steps", trial.steps}, {"sqnr_db", json_number(trial.sqnr_db)}, {"seconds", trial.seconds}});
   }
   json["layers"] = Json::array();
   for (const RecoveryFacts::Layer& layer : recovery.layers) {
     json["layers"].push_back({{"node", layer.node},
-                              {"nearest_error", number(layer.nearest_error)},
-                              {"recovered_error", number(layer.recovered_error)},
-                              {"held_error", number(layer.held_error)}});
+                              {"nearest_error", json_number(layer.nearest_error)},
+                              {"recovered_error", json_number(layer.recovered_error)},
+                              {"held_error", json_number(layer.held_error)}});
   }
   return json;
 }
@@ -86,15 +76,15 @@ Json plan_json(const plan::PrecisionPlan& plan) {
 }
 
 Json to_json(const validate::Metrics& metrics) {
-  return {{"sqnr_db", number(metrics.sqnr_db)},
-          {"cosine", number(metrics.cosine)},
-          {"max_abs_error", number(metrics.max_abs_error)}};
+  return {{"sqnr_db", json_number(metrics.sqnr_db)},
+          {"cosine", json_number(metrics.cosine)},
+          {"max_abs_error", json_number(metrics.max_abs_error)}};
 }
 
 Json to_json(const validate::OutputComparison& output) {
   Json json{{"name", output.name}};
   json.update(to_json(output.metrics));
-  json["agreement"] = number(output.agreement);
+  json["agreement"] = json_number(output.agreement);
   if (output.not_comparable > 0) json["not_comparable"] = output.not_comparable;
   if (output.accuracy) {
     json["top1_float"] = output.accuracy->top1_float;
@@ -115,17 +105,17 @@ Json to_json(const runtime::Coverage& coverage) {
   }
   return {{"integer_nodes", coverage.integer_nodes()},
           {"total_nodes", coverage.nodes.size()},
-          {"node_share", number(coverage.node_share())},
+          {"node_share", json_number(coverage.node_share())},
           {"integer_macs", coverage.integer_macs()},
           {"total_macs", coverage.total_macs()},
-          {"mac_share", number(coverage.mac_share())},
+          {"mac_share", json_number(coverage.mac_share())},
           {"nodes", std::move(nodes)}};
 }
 
 Json to_json(const validate::Speed& speed) {
-  return {{"float_samples_per_second", number(speed.float_samples_per_second)},
-          {"integer_samples_per_second", number(speed.integer_samples_per_second)},
-          {"ratio", number(speed.ratio)},
+  return {{"float_samples_per_second", json_number(speed.float_samples_per_second)},
+          {"integer_samples_per_second", json_number(speed.integer_samples_per_second)},
+          {"ratio", json_number(speed.ratio)},
           {"repetitions", speed.repetitions},
           {"threads", speed.threads}};
 }
@@ -168,7 +158,7 @@ Json to_json(const IsaRun& run) {
   json["outputs"] = Json::array();
   for (const IsaOutput& output : run.outputs) {
     json["outputs"].push_back({{"name", output.name},
-                               {"sqnr_db", number(output.sqnr_db)},
+                               {"sqnr_db", json_number(output.sqnr_db)},
                                {"agreement", output.agreement ? Json(*output.agreement) : Json(nullptr)}});
   }
   json["inexact_nodes"] = run.inexact_nodes;
@@ -179,7 +169,7 @@ Json to_json(const Gate& gate) {
   return {{"name", gate.name},
           {"limit", gate.at_most ? "at_most" : "at_least"},
           {"wanted", gate.wanted},
-          {"got", number(gate.got)},
+          {"got", json_number(gate.got)},
           {"passed", gate.passed}};
 }
 

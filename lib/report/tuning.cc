@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lib/base/json_number.h"
 #include "lib/report/escape.h"
 #include "lib/report/format.h"
 
@@ -34,21 +35,12 @@ std::string ratio_text(int64_t bytes, int64_t float_bytes) {
   return fmt::format("{:.3f}", static_cast<double>(bytes) / static_cast<double>(float_bytes));
 }
 
-Json number(double value) {
-  if (std::isfinite(value)) return value;
-  return std::isnan(value) ? Json(nullptr) : Json(value > 0 ? "inf" : "-inf");
-}
-
-Json number(const std::optional<double>& value) {
-  return value ? number(*value) : Json(nullptr);
-}
-
 Json trial_json(const TuneFacts& tuning, const TuneTrial& trial) {
   return {{"step", trial.step},
           {"file_bytes", trial.file_bytes},
           {"integer_macs", trial.integer_macs},
-          {"sqnr_db", number(trial.sqnr_db)},
-          {"agreement", number(trial.agreement)},
+          {"sqnr_db", json_number(trial.sqnr_db)},
+          {"agreement", json_number(trial.agreement)},
           {"drop", trial.drop},
           {"expected_drop", trial.expected_drop},
           {"changed", trial.changed},
@@ -116,9 +108,9 @@ Json to_json(const TuneFacts& tuning) {
   json["sensitivity"] = Json::array();
   for (const TuneFacts::Effect& effect : tuning.sensitivity) {
     json["sensitivity"].push_back({{"rounded", effect.rounded},
-                                   {"sqnr_db", number(effect.sqnr_db)},
-                                   {"divergence", number(effect.divergence)},
-                                   {"agreement", number(effect.agreement)}});
+                                   {"sqnr_db", json_number(effect.sqnr_db)},
+                                   {"divergence", json_number(effect.divergence)},
+                                   {"agreement", json_number(effect.agreement)}});
   }
   return json;
 }

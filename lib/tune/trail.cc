@@ -1,25 +1,13 @@
 #include "lib/tune/trail.h"
 
-#include <cmath>
-#include <limits>
-
 #include "lib/base/error.h"
+#include "lib/base/json_number.h"
 
 namespace narrow::tune {
 namespace {
 
 constexpr std::string_view kFormat = "narrow-tune-trail";
 constexpr int64_t kVersion = 1;
-
-/// JSON has no infinity: equal outputs have no number.
-Json decibels(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
-
-double read_decibels(JsonObject& object, const std::string& key) {
-  if (object.raw(key).is_null()) return std::numeric_limits<double>::infinity();
-  return object.get<double>(key);
-}
 
 template <class T>
 void put(Json& json, const char* key, const std::optional<T>& value) {
@@ -34,7 +22,7 @@ Json trial_json(const Trail& trail, const Trial& trial) {
   const Quality& quality = trial.measurement.quality;
   Json json{{"step", trial.step},
             {"bytes", trial.measurement.bytes},
-            {"sqnr_db", decibels(quality.sqnr_db)},
+            {"sqnr_db", json_number(quality.sqnr_db)},
             {"cosine", quality.cosine},
             {"drop", quality.drop},
             {"expected_drop", quality.expected_drop},
@@ -50,7 +38,7 @@ Trial read_trial(JsonObject object, const std::vector<std::string>& nodes) {
   trial.step = object.get<std::string>("step");
   trial.measurement.bytes = object.get<int64_t>("bytes");
   Quality& quality = trial.measurement.quality;
-  quality.sqnr_db = read_decibels(object, "sqnr_db");
+  quality.sqnr_db = number_from_json(object.raw("sqnr_db"));
   quality.cosine = object.get<double>("cosine");
   quality.drop = object.get<double>("drop");
   quality.expected_drop = object.get<double>("expected_drop");
@@ -75,7 +63,7 @@ Json to_json(const Trail& trail) {
   if (trail.recovery) json["recovery"] = plan::to_json(*trail.recovery);
   Json& rows = json["sensitivity"] = Json::array();
   for (const auto& [key, effect] : trail.sensitivity) {
-    Json row{{"rounded", key}, {"noise", effect.noise}, {"sqnr_db", decibels(effect.sqnr_db())}};  // for people
+    Json row{{"rounded", key}, {"noise", effect.noise}, {"sqnr_db", json_number(effect.sqnr_db())}};  // for people
     put(row, "divergence", effect.divergence);
     put(row, "agreement", effect.agreement);
     rows.push_back(std::move(row));

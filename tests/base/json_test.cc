@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
+
+#include "lib/base/json_number.h"
 
 namespace narrow {
 namespace {
@@ -59,6 +62,17 @@ TEST(JsonTest, FloatsReadBackToTheSameBits) {
 TEST(JsonTest, ArraysOfNumbersStandOnOneLine) {
   EXPECT_EQ(json_text(parse_json(R"({"a":[1,2],"b":{"c":[]}})", "c")),
             "{\n  \"a\": [1,2],\n  \"b\": {\n    \"c\": []\n  }\n}\n");
+}
+
+TEST(JsonTest, WhatJsonHasNoWordForComesBack) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(json_number(kInfinity), "inf");
+  EXPECT_EQ(json_number(-kInfinity), "-inf");
+  EXPECT_TRUE(json_number(std::nan("")).is_null());
+  EXPECT_TRUE(json_number(std::optional<double>()).is_null());
+  for (const double value : {1.5, -0.25, kInfinity, -kInfinity}) EXPECT_EQ(number_from_json(json_number(value)), value);
+  EXPECT_TRUE(std::isnan(number_from_json(nullptr)));
+  EXPECT_THROW(number_from_json("infinite"), Error);
 }
 
 }  // namespace

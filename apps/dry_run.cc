@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "apps/pipeline.h"
 #include "lib/base/suggest.h"
 #include "lib/io/load.h"
 #include "lib/plan/scheme_json.h"
 #include "lib/report/format.h"
 #include "lib/report/report.h"
-#include "lib/rewrite/qdq.h"
 
 namespace narrow::apps {
 namespace {
@@ -66,9 +66,7 @@ DryRun dry_run(const graph::Model& model, const analyze::Analysis& analysis, con
              .file_bytes = 0,
              .macs = {},
              .plan = plan::make_plan(model, analysis, made_up_ranges(analysis), rules)};
-  graph::Model quantized = rewrite::rewrite_to_qdq(model, run.plan);
-  io::infer_shapes(quantized);
-  run.file_bytes = io::saved_bytes(quantized);
+  run.file_bytes = io::saved_bytes(quantized_model(model, run.plan));
   for (size_t i = 0; i < analysis.layers.size(); ++i) {
     const int64_t macs = analysis.layers[i].macs;
     if (macs > 0) run.macs[computed_in(run.plan.layers[i], run.plan)] += macs;

@@ -32,7 +32,7 @@ std::vector<calib::InputSpec> model_inputs(const graph::Model& model);
 /// Bytes of all initializers and Constant nodes of the main graph.
 int64_t weight_bytes(const graph::Model& model);
 
-/// Number of nodes of the type in the main graph.
+/// Number of nodes of the type, those in bodies too.
 int64_t count_nodes(const graph::Model& model, std::string_view op_type);
 
 /// The operator of the first node that makes or takes quantized numbers (QuantizeLinear, MatMulInteger, QLinearConv,

@@ -190,6 +190,12 @@ RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Mod
 
 }  // namespace
 
+graph::Model quantized_model(const graph::Model& model, const plan::PrecisionPlan& plan) {
+  graph::Model result = rewrite::rewrite_to_qdq(model, plan);
+  io::infer_shapes(result);
+  return result;
+}
+
 void refuse_quantized(const graph::Model& model) {
   const std::optional<std::string> op_type = quantized_operator(model);
   if (!op_type) return;
@@ -229,11 +235,8 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   RecoveryOutcome recovered = recovered_model(options, model, planned, data ? &*data : nullptr, stages);
   if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(recovered.written)));
 
-  const graph::Model quantized = stages.run("rewrite", [&] {
-    graph::Model result = rewrite::rewrite_to_qdq(recovered.model, recovered.applied);
-    io::infer_shapes(result);
-    return result;
-  });
+  const graph::Model quantized =
+      stages.run("rewrite", [&] { return quantized_model(recovered.model, recovered.applied); });
   const auto written_files = stages.run("save", [&] { return io::save_model(quantized, options.output); });
 
   report::Report report;

@@ -58,6 +58,9 @@ struct ValidateRun {
 /// The validation stage, also of its own.
 validate::Validation run_validation(ValidateRun run, Stages& stages);
 
+/// The plan applied to the (normalized) model it was made for, shapes inferred.
+graph::Model quantized_model(const graph::Model& model, const plan::PrecisionPlan& plan);
+
 /// Refuses a model that holds QuantizeLinear already.
 void refuse_quantized(const graph::Model& model);
 

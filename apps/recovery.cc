@@ -8,15 +8,14 @@
 
 #include "apps/calibration.h"
 #include "apps/judge.h"
+#include "apps/pipeline.h"
 #include "lib/analyze/analyze.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/base/spread.h"
-#include "lib/io/load.h"
 #include "lib/recover/channel_statistics.h"
 #include "lib/recover/equalize.h"
 #include "lib/recover/layerwise.h"
-#include "lib/rewrite/qdq.h"
 
 namespace narrow::apps {
 namespace {
@@ -238,8 +237,7 @@ class Recovery {
   }
 
   double measure(const Candidate& candidate) {
-    graph::Model quantized = rewrite::rewrite_to_qdq(candidate.model, candidate.applied);
-    io::infer_shapes(quantized);
+    const graph::Model quantized = quantized_model(candidate.model, candidate.applied);
     return stages_.run("judge", [&] {
       if (!judge_) {
         judge_.emplace(run_.model, *run_.data.reader, split_.held.empty() ? split_.fit : split_.held, run_.workers);

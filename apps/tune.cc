@@ -16,7 +16,6 @@
 #include "lib/base/log.h"
 #include "lib/base/spread.h"
 #include "lib/io/load.h"
-#include "lib/rewrite/qdq.h"
 #include "lib/tune/judge.h"
 #include "lib/tune/trail.h"
 
@@ -44,16 +43,6 @@ TuneSamples split_samples(int64_t size, int64_t wanted) {
   const int64_t judges = left >= 2 * kLeastJudges ? std::min(left / 2, kMostJudges) : left;
   for (const int64_t index : spread_indices(left, judges)) samples.judges.push_back(rest[static_cast<size_t>(index)]);
   return samples;
-}
-
-/// Of the file as save_model writes it: tensors that lie in the float model's file are embedded.
-int64_t file_bytes(const graph::Model& model) {
-  auto bytes = static_cast<int64_t>(model.proto().ByteSizeLong());
-  for (const onnx::TensorProto& tensor : model.graph().initializer()) {
-    if (tensor.data_location() != onnx::TensorProto::EXTERNAL) continue;
-    bytes += static_cast<int64_t>(model.tensor(tensor).byte_size());
-  }
-  return bytes;
 }
 
 bool rounds_products(const plan::PrecisionPlan& plan) {
@@ -263,22 +252,16 @@ class Tuner {
     return plan_of(tune::rules_for(rules(), nodes_, choices));
   }
 
-  graph::Model rewritten(const graph::Model& model, const plan::PrecisionPlan& plan) const {
-    graph::Model result = rewrite::rewrite_to_qdq(model, plan);
-    io::infer_shapes(result);
-    return result;
-  }
-
   tune::Measurement measure(const std::vector<tune::Choice>& choices) {
     plan::PrecisionPlan plan = plan_of(choices);
     graph::Model quantized = [&] {
-      if (after_.empty() || !rounds_products(plan)) return rewritten(model_, plan);
+      if (after_.empty() || !rounds_products(plan)) return quantized_model(model_, plan);
       plan.recovery = record(after_);
       const RecoveryOutcome outcome = repeat_recovery(recovery_run(model_, plan, options_.pipeline.config), stages_);
-      return rewritten(outcome.model, outcome.applied);
+      return quantized_model(outcome.model, outcome.applied);
     }();
     return {.quality = stages_.run("trial", [&] { return judge_->measure(quantized); }),
-            .bytes = file_bytes(quantized)};
+            .bytes = io::saved_bytes(quantized)};
   }
 
   tune::Goal goal() const {
@@ -292,7 +275,7 @@ class Tuner {
     tune::SearchHooks hooks;
     hooks.measure = [&](const std::vector<tune::Choice>& choices) { return measure(choices); };
     hooks.bytes = [&](const std::vector<tune::Choice>& choices) {
-      return file_bytes(rewritten(model_, plan_of(choices)));
+      return io::saved_bytes(quantized_model(model_, plan_of(choices)));
     };
     hooks.on_trial = [&](const tune::Trial& trial) {
       trail_.trials.push_back(trial);

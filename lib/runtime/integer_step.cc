@@ -71,10 +71,6 @@ constexpr LoweringRow kLowerings[] = {
     {"Unsqueeze", lower_movement},
 };
 
-bool is_op(const onnx::NodeProto& node, std::string_view op_type) {
-  return node.op_type() == op_type && graph::canonical_domain(node.domain()).empty();
-}
-
 // The constant vector that an Add puts on `value`, or nullptr.
 const Tensor* added_bias(const LowerContext& context, const onnx::NodeProto& node, const std::string& value,
                          int64_t columns) {

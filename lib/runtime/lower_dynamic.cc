@@ -14,10 +14,6 @@
 namespace narrow::runtime {
 namespace {
 
-bool is_op(const onnx::NodeProto& node, std::string_view op_type) {
-  return node.op_type() == op_type && graph::canonical_domain(node.domain()).empty();
-}
-
 std::string input_or_none(const onnx::NodeProto& node, int i) {
   return i < node.input_size() ? node.input(i) : std::string();
 }

@@ -82,7 +82,7 @@ struct ZerosBefore {
 std::optional<ZerosBefore> zeros_before(const LowerContext& context, const Quantized& x) {
   const onnx::NodeProto* quantize = context.quant.index().producer(x.integer);
   const onnx::NodeProto* pad = quantize == nullptr ? nullptr : context.quant.index().producer(quantize->input(0));
-  if (pad == nullptr || pad->op_type() != "Pad" || !graph::canonical_domain(pad->domain()).empty()) return std::nullopt;
+  if (pad == nullptr || !is_op(*pad, "Pad")) return std::nullopt;
   const Quantized* source = activation(context, *pad, 0);
   if (source == nullptr || !(source->params == x.params) || context.opset(*pad) < 11) return std::nullopt;
   if (graph::string_attribute(*pad, "mode", "constant") != "constant") return std::nullopt;

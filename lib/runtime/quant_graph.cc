@@ -11,10 +11,6 @@
 namespace narrow::runtime {
 namespace {
 
-bool is_onnx_op(const onnx::NodeProto& node, std::string_view op_type) {
-  return node.op_type() == op_type && graph::canonical_domain(node.domain()).empty();
-}
-
 [[noreturn]] void fail(const onnx::NodeProto& node, const std::string& what) {
   throw Error(ErrorKind::kModel, "node '{}' ({}): {}", graph::node_label(node), node.op_type(), what);
 }
@@ -98,11 +94,14 @@ bool Quantized::per_tensor8() const {
   return !params.axis && (params.type == quant::QuantType::kInt8 || params.type == quant::QuantType::kUint8);
 }
 
+bool is_op(const onnx::NodeProto& node, std::string_view op_type) {
+  return node.op_type() == op_type && graph::canonical_domain(node.domain()).empty();
+}
 bool is_quantize(const onnx::NodeProto& node) {
-  return is_onnx_op(node, "QuantizeLinear");
+  return is_op(node, "QuantizeLinear");
 }
 bool is_dequantize(const onnx::NodeProto& node) {
-  return is_onnx_op(node, "DequantizeLinear");
+  return is_op(node, "DequantizeLinear");
 }
 
 QuantGraph::QuantGraph(const graph::Model& model, const onnx::GraphProto& graph,
@@ -240,7 +239,7 @@ std::optional<Tensor> QuantGraph::load_constant(const std::string& value) const 
   if (const onnx::TensorProto* initializer = index_.initializer(value)) return model_.tensor(*initializer);
   const onnx::NodeProto* producer = index_.producer(value);
   if (producer == nullptr) return std::nullopt;
-  if (is_onnx_op(*producer, "Constant")) return constant_node_value(*producer, model_);
+  if (is_op(*producer, "Constant")) return constant_node_value(*producer, model_);
   if (is_quantize(*producer)) {
     const Quantized* params = linear(*producer);
     const Tensor* real = params == nullptr ? nullptr : constant(producer->input(0));

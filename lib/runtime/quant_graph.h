@@ -26,6 +26,8 @@ struct Quantized {
   bool per_tensor8() const;
 };
 
+/// The node is this operator of ONNX's own domain.
+bool is_op(const onnx::NodeProto& node, std::string_view op_type);
 bool is_quantize(const onnx::NodeProto& node);
 bool is_dequantize(const onnx::NodeProto& node);
 

@@ -1,4 +1,5 @@
-// A "no" that is an answer, not an error: why a node stays float, or why it does not run on an integer kernel.
+// A "no" that is an answer, not an error: why a node stays float, or why it does not run on an integer kernel, or why
+// integers do not make it faster.
 #pragma once
 
 #include <string>
@@ -22,6 +23,11 @@ enum class ReasonCode {
   kTargetCanNot,  // the runtime that will read the model can not run it
   kNotHalf,       // the operator or a constant does not go into float16 or bfloat16
   kNoWeight,      // weight-only: there is no constant weight to store in fewer bits
+  kConversion,    // not faster: it is not there in float
+  kShortStep,     // not faster: being called takes most of its time
+  kNoProducts,    // not faster: it multiplies nothing
+  kFewProducts,   // not faster: too few products for each element
+  kSlowKernel,    // not faster: the kernel gains nothing
 };
 
 /// Stable spelling in JSON, such as "kept_by_rule".

@@ -7,6 +7,7 @@
 
 #include "lib/report/format.h"
 #include "lib/report/report.h"
+#include "lib/report/speed.h"
 #include "lib/report/tuning.h"
 
 namespace narrow::report {
@@ -201,15 +202,6 @@ Section isas_section(const std::vector<IsaRun>& runs) {
   return {"other instruction sets", {std::move(table), std::move(lines)}};
 }
 
-Section speed_section(const validate::Speed& speed) {
-  Table table{.columns = {{""}, {"samples/s", Align::kRight}, {"ratio", Align::kRight}}, .rows = {}};
-  table.rows.push_back({"float", number_text(speed.float_samples_per_second, 1), "1.00"});
-  table.rows.push_back({"integer", number_text(speed.integer_samples_per_second, 1), number_text(speed.ratio, 2)});
-  return {fmt::format("speed (median of {} in turn, {})", plural(speed.repetitions, "run"),
-                      plural(speed.threads, "thread")),
-          {std::move(table)}};
-}
-
 Section worst_layers_section(const validate::Validation& validation) {
   std::vector<const validate::LayerComparison*> layers;
   for (const auto& layer : validation.layers) layers.push_back(&layer);
@@ -319,6 +311,7 @@ Document to_document(const Report& report) {
     sections.push_back(coverage_section(*report.validation));
     if (!report.isas.empty()) sections.push_back(isas_section(report.isas));
     if (!report.validation->checks.empty()) sections.push_back(checks_section(*report.validation));
+    if (!report.validation->latencies.empty()) sections.push_back(latency_section(report.validation->latencies));
     if (!report.validation->layers.empty()) sections.push_back(worst_layers_section(*report.validation));
   }
   if (!report.warnings.empty()) sections.push_back(lines_section("warnings", report.warnings));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/base/median.h"
 #include "lib/base/parallel.h"
 #include "lib/base/progress.h"
 
@@ -12,12 +13,6 @@ double samples_per_second(const exec::Program& program, const std::vector<exec::
   const Stopwatch watch;
   for (const exec::Feed& feed : feeds) program.run(feed, workspace);
   return static_cast<double>(feeds.size()) / std::max(watch.seconds(), 1e-9);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 }  // namespace

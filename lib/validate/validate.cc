@@ -15,6 +15,7 @@
 #include "lib/tensor/metrics.h"
 #include "lib/validate/compare.h"
 #include "lib/validate/labels.h"
+#include "lib/validate/latency.h"
 #include "lib/validate/layers.h"
 #include "lib/validate/scores.h"
 #include "lib/validate/speed.h"
@@ -84,7 +85,7 @@ class Comparison {
     }
     Validation validation = sum(results);
     if (options_.check_samples > 0) validation.checks = check_kernels();
-    if (options_.speed_repetitions > 0 && samples_.count > 0) validation.speed = time_programs();
+    if (options_.speed_repetitions > 0 && samples_.count > 0) time_programs(validation);
     return validation;
   }
 
@@ -194,7 +195,8 @@ class Comparison {
                           .isa = runtime::instruction_set(),
                           .saturates_pairs = runtime::saturates_pairs(),
                           .checks = {},
-                          .speed = std::nullopt};
+                          .speed = std::nullopt,
+                          .latencies = {}};
     if (!samples_.labels || samples_.count == 0) return validation;
     LabelHits hits;
     for (const SampleResult& result : results) hits.add(result.hits);
@@ -243,12 +245,14 @@ class Comparison {
     return layers_->summarize(sums);
   }
 
-  Speed time_programs() const {
+  void time_programs(Validation& validation) const {
     std::vector<exec::Feed> feeds;
     for (const int64_t index : spread(samples_.count, std::max<int64_t>(options_.speed_samples, 1))) {
       feeds.push_back(first_feed(index));
     }
-    return measure_speed(float_program_, lowered_.program, feeds, options_.speed_repetitions);
+    validation.speed = measure_speed(float_program_, lowered_.program, feeds, options_.speed_repetitions);
+    const StepTimes times = time_steps(float_program_, lowered_.program, feeds, options_.speed_repetitions);
+    validation.latencies = layer_latencies(times, lowered_);
   }
 
   const graph::Model& quantized_;

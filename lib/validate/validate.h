@@ -1,6 +1,7 @@
 // Compares a quantized model, on integer kernels, with the float model it was made from.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "lib/base/progress.h"
+#include "lib/base/reason.h"
 #include "lib/exec/state.h"
 #include "lib/graph/model.h"
 #include "lib/runtime/lower.h"
@@ -94,6 +96,22 @@ struct Speed {
   int threads = 0;
 };
 
+/// Nodes that float and integer program together compute in steps of their own.
+struct LayerLatency {
+  std::vector<std::string> nodes;  // labels, of both models
+  std::string node;                // the one with most multiply-accumulates
+  std::string op_type;
+  int64_t macs = 0;
+  double float_seconds = 0;  // of one run; 0: the float model has no such step
+  double integer_seconds = 0;
+  std::string float_implementation;  // of the costliest step
+  std::string implementation;
+  std::optional<Reason> reason;  // why it is not faster than in float
+
+  /// Above 1: integers are faster; infinite where they leave nothing to do.
+  double ratio() const { return integer_seconds > 0 ? float_seconds / integer_seconds : HUGE_VAL; }
+};
+
 struct Validation {
   int64_t samples = 0;
   std::vector<OutputComparison> outputs;  // in the model's order
@@ -104,6 +122,7 @@ struct Validation {
   bool saturates_pairs = false;              // u8 x s8 products saturate in int16 pairs on it
   std::vector<runtime::KernelCheck> checks;  // by kernel, when ValidateOptions::check_samples asks for them
   std::optional<Speed> speed;
+  std::vector<LayerLatency> latencies;  // in the order they run, when there is speed
 };
 
 /// Throws Error(kUsage) for labels of the wrong number or an unknown label output, Error(kModel) when the two models'

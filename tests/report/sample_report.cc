@@ -47,6 +47,24 @@ validate::Validation sample_validation() {
                                        .macs = 100});
   validation.isa = "avx512_core_vnni";
   validation.speed = validate::Speed{1000, 2500, 2.5, 5, 2};
+  validation.latencies.push_back({.nodes = {"conv_1", "relu_1"},
+                                  .node = "conv_1",
+                                  .op_type = "Conv",
+                                  .macs = 900,
+                                  .float_seconds = 0.003,
+                                  .integer_seconds = 0.001,
+                                  .float_implementation = "onednn:jit:avx512_core",
+                                  .implementation = "onednn:jit_int8:avx512_core_vnni",
+                                  .reason = std::nullopt});
+  validation.latencies.push_back({.nodes = {"head<1>"},
+                                  .node = "head<1>",
+                                  .op_type = "Gemm",
+                                  .macs = 100,
+                                  .float_seconds = 0.0005,
+                                  .integer_seconds = 0.0005,
+                                  .float_implementation = "onednn:gemm",
+                                  .implementation = "onednn:gemm",
+                                  .reason = Reason{ReasonCode::kKeptByRule, ""}});
   return validation;
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "lib/base/error.h"
@@ -75,6 +76,10 @@ TEST(Validate, ComparesOutputsLayersAndLabels) {
   EXPECT_FALSE(result.isa.empty());
   ASSERT_TRUE(result.speed);
   EXPECT_GT(result.speed->ratio, 0);
+  std::vector<std::string> timed;
+  for (const LayerLatency& layer : result.latencies) timed.insert(timed.end(), layer.nodes.begin(), layer.nodes.end());
+  EXPECT_NE(std::find(timed.begin(), timed.end(), "relu"), timed.end());
+  EXPECT_NE(std::find(timed.begin(), timed.end(), "fc"), timed.end());
 }
 
 TEST(Validate, WithoutLabelsAnOutputInTheFormOfAnInputHasNoAgreement) {

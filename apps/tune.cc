@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <limits>
 #include <set>
 
 #include "apps/calibration.h"
 #include "apps/model_source.h"
 #include "apps/recovery.h"
+#include "apps/tune_report.h"
 #include "lib/analyze/analyze.h"
 #include "lib/base/error.h"
 #include "lib/base/file.h"
@@ -288,82 +288,10 @@ class Tuner {
                         {.trials = options_.trials, .seconds = options_.seconds, .known = trail_.trials});
   }
 
-  std::string lost() const {
-    if (!options_.pipeline.labels.empty()) return "top-1";
-    return judge_->has_scores() ? "agreement" : "cosine similarity";
-  }
-
-  std::string limit_text() const {
-    switch (options_.limit) {
-      case tune::Limit::kDrop:
-        return fmt::format("at most {:g} points of {} lost", options_.value, lost());
-      case tune::Limit::kSqnr:
-        return fmt::format("SQNR at least {:g} dB", options_.value);
-      case tune::Limit::kBytes:
-        return fmt::format("file at most {:g} of the float model's", options_.value);
-    }
-    return "";
-  }
-
-  std::string nearest_text(const tune::Trial& trial) const {
-    const tune::Quality& quality = trial.measurement.quality;
-    switch (options_.limit) {
-      case tune::Limit::kDrop:
-        return fmt::format("{:.3g} points lost, {:.3g} expected (of which at most half the limit is let pass)",
-                           quality.drop, quality.expected_drop);
-      case tune::Limit::kSqnr:
-        return fmt::format("{:.2f} dB", quality.sqnr_db);
-      case tune::Limit::kBytes:
-        return fmt::format("{:.4f} of the float model's file", static_cast<double>(trial.measurement.bytes) /
-                                                                   static_cast<double>(source_.facts.file_bytes));
-    }
-    return "";
-  }
-
-  report::TuneTrial trial_facts(const tune::Space& space, const tune::Trial& trial) const {
-    report::TuneTrial facts{.step = trial.step,
-                            .file_bytes = trial.measurement.bytes,
-                            .integer_macs = 1,
-                            .sqnr_db = trial.measurement.quality.sqnr_db,
-                            .agreement = trial.measurement.quality.agreement,
-                            .drop = trial.measurement.quality.drop,
-                            .expected_drop = trial.measurement.quality.expected_drop,
-                            .changed = {},
-                            .kept = trial.kept};
-    double integer = 0;
-    for (size_t i = 0; i < space.items.size(); ++i) {
-      const tune::Item& item = space.items[i];
-      const tune::Choice choice = trial.choices[i];
-      if (choice != tune::Choice::kConfig) {
-        facts.changed.push_back(fmt::format("{}: {}", item.node, tune::choice_name(choice)));
-      }
-      const auto option = std::find_if(item.options.begin(), item.options.end(),
-                                       [&](const tune::Option& other) { return other.choice == choice; });
-      if (option != item.options.end() && option->on_integers) integer += item.macs;
-    }
-    if (space.macs > 0) facts.integer_macs = integer / space.macs;
-    return facts;
-  }
-
-  report::TuneFacts facts(const tune::Space& space, const tune::SearchResult& found) const {
-    report::TuneFacts facts{.limit = limit_text(),
-                            .lost = lost(),
-                            .kept = found.kept,
-                            .interrupted = found.interrupted,
-                            .samples = judge_->samples(),
-                            .trials = {},
-                            .chosen = found.best,
-                            .sensitivity = {}};
-    for (const tune::Trial& trial : found.trials) facts.trials.push_back(trial_facts(space, trial));
-    for (const auto& [key, effect] : trail_.sensitivity) {
-      facts.sensitivity.push_back({.rounded = key,
-                                   .sqnr_db = effect.sqnr_db(),
-                                   .divergence = effect.divergence,
-                                   .agreement = effect.agreement});
-    }
-    std::stable_sort(facts.sensitivity.begin(), facts.sensitivity.end(),
-                     [](const auto& a, const auto& b) { return a.sqnr_db < b.sqnr_db; });
-    return facts;
+  TuneLimit limit() const {
+    const bool labelled = !options_.pipeline.labels.empty();
+    const std::string scores = judge_->has_scores() ? "agreement" : "cosine similarity";
+    return {.limit = options_.limit, .value = options_.value, .lost = labelled ? "top-1" : scores};
   }
 
   TuneOutcome finish(const tune::Space& space, const tune::SearchResult& found) {
@@ -381,11 +309,15 @@ class Tuner {
     TuneOutcome outcome{.report = run_pipeline(pipeline, stages_),
                         .kept = found.kept,
                         .interrupted = found.interrupted,
-                        .nearest = nearest_text(best)};
+                        .nearest = nearest_text(limit(), best.measurement, source_.facts.file_bytes)};
     report::Report& report = outcome.report;
     report.command = "tune";
-    report.recipe = recipe_text(rules()) + fmt::format(", tuned: {}", limit_text());
-    report.tuning = facts(space, found);
+    report.recipe = recipe_text(rules()) + fmt::format(", tuned: {}", limit_text(limit()));
+    report.tuning = tune_facts({.limit = limit(),
+                                .space = space,
+                                .found = found,
+                                .sensitivity = trail_.sensitivity,
+                                .samples = judge_->samples()});
     report.warnings.insert(report.warnings.begin(), warnings_.begin(), warnings_.end());
     if (found.out_of_budget) report.notes.push_back("the search ended with its budget: more trials may find better");
     if (found.interrupted) report.notes.push_back("the search was interrupted: this is the best until then");

@@ -1,0 +1,83 @@
+#include "apps/tune_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace narrow::apps {
+namespace {
+
+report::TuneTrial trial_facts(const tune::Space& space, const tune::Trial& trial) {
+  report::TuneTrial facts{.step = trial.step,
+                          .file_bytes = trial.measurement.bytes,
+                          .integer_macs = 1,
+                          .sqnr_db = trial.measurement.quality.sqnr_db,
+                          .agreement = trial.measurement.quality.agreement,
+                          .drop = trial.measurement.quality.drop,
+                          .expected_drop = trial.measurement.quality.expected_drop,
+                          .changed = {},
+                          .kept = trial.kept};
+  double integer = 0;
+  for (size_t i = 0; i < space.items.size(); ++i) {
+    const tune::Item& item = space.items[i];
+    const tune::Choice choice = trial.choices[i];
+    if (choice != tune::Choice::kConfig) {
+      facts.changed.push_back(fmt::format("{}: {}", item.node, tune::choice_name(choice)));
+    }
+    const auto option = std::find_if(item.options.begin(), item.options.end(),
+                                     [&](const tune::Option& other) { return other.choice == choice; });
+    if (option != item.options.end() && option->on_integers) integer += item.macs;
+  }
+  if (space.macs > 0) facts.integer_macs = integer / space.macs;
+  return facts;
+}
+
+}  // namespace
+
+std::string limit_text(const TuneLimit& limit) {
+  switch (limit.limit) {
+    case tune::Limit::kDrop:
+      return fmt::format("at most {:g} points of {} lost", limit.value, limit.lost);
+    case tune::Limit::kSqnr:
+      return fmt::format("SQNR at least {:g} dB", limit.value);
+    case tune::Limit::kBytes:
+      return fmt::format("file at most {:g} of the float model's", limit.value);
+  }
+  return "";
+}
+
+std::string nearest_text(const TuneLimit& limit, const tune::Measurement& reached, int64_t float_bytes) {
+  const tune::Quality& quality = reached.quality;
+  switch (limit.limit) {
+    case tune::Limit::kDrop:
+      return fmt::format("{:.3g} points lost, {:.3g} expected (of which at most half the limit is let pass)",
+                         quality.drop, quality.expected_drop);
+    case tune::Limit::kSqnr:
+      return fmt::format("{:.2f} dB", quality.sqnr_db);
+    case tune::Limit::kBytes:
+      return fmt::format("{:.4f} of the float model's file",
+                         static_cast<double>(reached.bytes) / static_cast<double>(float_bytes));
+  }
+  return "";
+}
+
+report::TuneFacts tune_facts(const TuneResults& results) {
+  report::TuneFacts facts{.limit = limit_text(results.limit),
+                          .lost = results.limit.lost,
+                          .kept = results.found.kept,
+                          .interrupted = results.found.interrupted,
+                          .samples = results.samples,
+                          .trials = {},
+                          .chosen = results.found.best,
+                          .sensitivity = {}};
+  for (const tune::Trial& trial : results.found.trials) facts.trials.push_back(trial_facts(results.space, trial));
+  for (const auto& [key, effect] : results.sensitivity) {
+    facts.sensitivity.push_back(
+        {.rounded = key, .sqnr_db = effect.sqnr_db(), .divergence = effect.divergence, .agreement = effect.agreement});
+  }
+  std::stable_sort(facts.sensitivity.begin(), facts.sensitivity.end(),
+                   [](const auto& a, const auto& b) { return a.sqnr_db < b.sqnr_db; });
+  return facts;
+}
+
+}  // namespace narrow::apps

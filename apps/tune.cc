@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "apps/calibration.h"
@@ -16,6 +17,7 @@
 #include "lib/base/log.h"
 #include "lib/base/spread.h"
 #include "lib/io/load.h"
+#include "lib/tune/clock.h"
 #include "lib/tune/judge.h"
 #include "lib/tune/trail.h"
 
@@ -24,7 +26,8 @@ namespace {
 
 constexpr int64_t kSensitivitySamples = 16;
 constexpr int64_t kMostJudges = 200;
-constexpr int64_t kLeastJudges = 24;       // fewer can not tell half a point of agreement from none
+constexpr int64_t kLeastJudges = 24;  // fewer can not tell half a point of agreement from none
+constexpr int64_t kTimedSamples = 8;
 constexpr int64_t kRowsBetweenSaves = 25;  // of the sensitivity table
 
 struct TuneSamples {
@@ -65,12 +68,14 @@ std::vector<tune::Choice> choices_for(tune::Limit limit) {
   using tune::Choice;
   if (limit == tune::Limit::kBytes)
     return {Choice::kConfig, Choice::kInt4, Choice::kStoredInt8, Choice::kStoredInt4, Choice::kFloat};
+  if (limit == tune::Limit::kSeconds) return {Choice::kConfig, Choice::kFloat};
   return {Choice::kConfig, Choice::kStoredInt8, Choice::kFloat};
 }
 
-/// Bytes are all that counts where they are the limit; else what is saved is both, file and time.
+/// Bytes or time are all that counts where they are the limit; else what is saved is both.
 tune::CostWeights weights_for(tune::Limit limit) {
-  return {.bytes = 1, .time = limit == tune::Limit::kBytes ? 1e-3 : 1};
+  constexpr double kLittle = 1e-3;
+  return {.bytes = limit == tune::Limit::kSeconds ? kLittle : 1, .time = limit == tune::Limit::kBytes ? kLittle : 1};
 }
 
 class Tuner {
@@ -91,8 +96,9 @@ class Tuner {
     find_numbers();
     open_trail();
     choose_recovery();
-    const tune::Space space = make_space();
+    tune::Space space = make_space();
     check_nodes(space);
+    if (options_.limit == tune::Limit::kSeconds) time_layers(judges, space);
     measure_sensitivity(space);
     judge_.emplace(stages_.run("judges", [&] { return tune::Judge(source_.loaded, judges, workers()); }));
     const tune::SearchResult found = search(space);
@@ -215,6 +221,34 @@ class Tuner {
     return space;
   }
 
+  /// What a layer takes in float32 and on integers, each measured once.
+  void time_layers(const validate::Samples& judges, tune::Space& space) {
+    std::vector<exec::Feed> feeds;
+    for (const int64_t index : spread_indices(judges.count, kTimedSamples)) feeds.push_back(judges.read(index));
+    stages_.run("latencies", [&] {
+      clock_.emplace(source_.loaded, std::move(feeds));
+      clock_->time_options(quantized_model(model_, plan_of(rules())), space);
+    });
+    for (const tune::Trial& trial : trail_.trials) {
+      if (trial.measurement.seconds) seconds_.emplace(trial.choices, *trial.measurement.seconds);
+    }
+    if (!seconds_.empty()) warnings_.emplace_back("latencies of earlier trials are as they were measured then");
+  }
+
+  /// Recovery does not change it. Measured once for each mixture, so that a search does not contradict itself.
+  double seconds_of(const std::vector<tune::Choice>& choices) {
+    const auto [found, added] = seconds_.emplace(choices, 0.0);
+    if (added) {
+      found->second =
+          stages_.run("latencies", [&] { return clock_->seconds(quantized_model(model_, plan_of(choices))); });
+    }
+    return found->second;
+  }
+
+  double bytes_of(const std::vector<tune::Choice>& choices) const {
+    return static_cast<double>(io::saved_bytes(quantized_model(model_, plan_of(choices))));
+  }
+
   void check_nodes(const tune::Space& space) {
     nodes_ = space.nodes();
     tune::Trail now = trail_;
@@ -261,12 +295,14 @@ class Tuner {
       return quantized_model(outcome.model, outcome.applied);
     }();
     return {.quality = stages_.run("trial", [&] { return judge_->measure(quantized); }),
-            .bytes = io::saved_bytes(quantized)};
+            .bytes = io::saved_bytes(quantized),
+            .seconds = clock_ ? std::optional(seconds_of(choices)) : std::nullopt};
   }
 
   tune::Goal goal() const {
-    const bool bytes = options_.limit == tune::Limit::kBytes;
-    const double value = bytes ? options_.value * static_cast<double>(source_.facts.file_bytes) : options_.value;
+    double value = options_.value;
+    if (options_.limit == tune::Limit::kBytes) value *= static_cast<double>(source_.facts.file_bytes);
+    if (options_.limit == tune::Limit::kSeconds) value *= 1e-3;
     return {.limit = options_.limit, .value = value};
   }
 
@@ -274,8 +310,8 @@ class Tuner {
     const tune::NoiseModel noise(space, trail_.sensitivity, weights_for(options_.limit));
     tune::SearchHooks hooks;
     hooks.measure = [&](const std::vector<tune::Choice>& choices) { return measure(choices); };
-    hooks.bytes = [&](const std::vector<tune::Choice>& choices) {
-      return io::saved_bytes(quantized_model(model_, plan_of(choices)));
+    hooks.price = [&](const std::vector<tune::Choice>& choices) {
+      return clock_ ? seconds_of(choices) : bytes_of(choices);
     };
     hooks.on_trial = [&](const tune::Trial& trial) {
       trail_.trials.push_back(trial);
@@ -338,6 +374,8 @@ class Tuner {
   std::vector<std::string> nodes_;
   tune::Trail trail_;
   std::optional<tune::Judge> judge_;
+  std::optional<tune::Clock> clock_;  // with a limit of time
+  std::map<std::vector<tune::Choice>, double> seconds_;
   std::vector<std::string> warnings_;
 };
 

@@ -10,6 +10,7 @@ namespace {
 report::TuneTrial trial_facts(const tune::Space& space, const tune::Trial& trial) {
   report::TuneTrial facts{.step = trial.step,
                           .file_bytes = trial.measurement.bytes,
+                          .seconds = trial.measurement.seconds,
                           .integer_macs = 1,
                           .sqnr_db = trial.measurement.quality.sqnr_db,
                           .agreement = trial.measurement.quality.agreement,
@@ -42,6 +43,8 @@ std::string limit_text(const TuneLimit& limit) {
       return fmt::format("SQNR at least {:g} dB", limit.value);
     case tune::Limit::kBytes:
       return fmt::format("file at most {:g} of the float model's", limit.value);
+    case tune::Limit::kSeconds:
+      return fmt::format("one run in at most {:g} ms", limit.value);
   }
   return "";
 }
@@ -57,6 +60,8 @@ std::string nearest_text(const TuneLimit& limit, const tune::Measurement& reache
     case tune::Limit::kBytes:
       return fmt::format("{:.4f} of the float model's file",
                          static_cast<double>(reached.bytes) / static_cast<double>(float_bytes));
+    case tune::Limit::kSeconds:
+      return fmt::format("{:.4g} ms", 1e3 * reached.seconds.value());
   }
   return "";
 }

@@ -12,7 +12,7 @@ namespace narrow::apps {
 
 struct TuneLimit {
   tune::Limit limit = tune::Limit::kDrop;
-  double value = 0;  // points, dB, or the ratio of the file to the float model's
+  double value = 0;  // points, dB, milliseconds, or the ratio of the file to the float model's
   std::string lost;  // what points count: "top-1", "agreement", "cosine similarity"
 };
 

@@ -70,7 +70,8 @@ struct RecoveryFacts {
 struct TuneTrial {
   std::string step;  // why it was tried
   int64_t file_bytes = 0;
-  double integer_macs = 0;  // share of the multiply-accumulates that run on integers
+  std::optional<double> seconds;  // of one run, where the search measured it
+  double integer_macs = 0;        // share of the multiply-accumulates that run on integers
   double sqnr_db = 0;
   std::optional<double> agreement;
   double drop = 0;                   // percentage points, as measured

@@ -38,6 +38,7 @@ std::string ratio_text(int64_t bytes, int64_t float_bytes) {
 Json trial_json(const TuneFacts& tuning, const TuneTrial& trial) {
   return {{"step", trial.step},
           {"file_bytes", trial.file_bytes},
+          {"seconds", json_number(trial.seconds)},
           {"integer_macs", trial.integer_macs},
           {"sqnr_db", json_number(trial.sqnr_db)},
           {"agreement", json_number(trial.agreement)},
@@ -54,6 +55,7 @@ Section tuning_section(const TuneFacts& tuning, int64_t float_bytes) {
   Table table{.columns = {{"trial"},
                           {"file", Align::kRight},
                           {"ratio", Align::kRight},
+                          {"ms", Align::kRight},
                           {"integer MACs", Align::kRight},
                           {"SQNR dB", Align::kRight},
                           {"lost", Align::kRight},
@@ -64,11 +66,11 @@ Section tuning_section(const TuneFacts& tuning, int64_t float_bytes) {
   for (size_t i = 0; i < tuning.trials.size(); ++i) {
     const TuneTrial& trial = tuning.trials[i];
     const std::string front = on_front(tuning.trials, trial) ? "front" : "";
-    table.rows.push_back({trial.step, bytes_text(trial.file_bytes), ratio_text(trial.file_bytes, float_bytes),
-                          percent_text(trial.integer_macs), number_text(trial.sqnr_db, 2),
-                          fmt::format("{:.2f}", trial.drop), fmt::format("{:.2f}", trial.expected_drop),
-                          trial.kept ? Cell("kept", Mark::kGood) : Cell("broken", Mark::kBad),
-                          i == tuning.chosen ? "taken" : front});
+    table.rows.push_back(
+        {trial.step, bytes_text(trial.file_bytes), ratio_text(trial.file_bytes, float_bytes),
+         trial.seconds ? fmt::format("{:.3f}", 1e3 * *trial.seconds) : "-", percent_text(trial.integer_macs),
+         number_text(trial.sqnr_db, 2), fmt::format("{:.2f}", trial.drop), fmt::format("{:.2f}", trial.expected_drop),
+         trial.kept ? Cell("kept", Mark::kGood) : Cell("broken", Mark::kBad), i == tuning.chosen ? "taken" : front});
   }
   Lines changes;
   const auto& changed = tuning.trials.at(tuning.chosen).changed;

@@ -27,7 +27,9 @@ NoiseModel::NoiseModel(const Space& space, const Sensitivity& sensitivity, CostW
     for (const Option& option : item.options) {
       noise_.back().push_back(option.weight.empty() ? 0 : sensitivity.at(option.weight).noise);
       const double bytes = space.float_bytes > 0 ? option.bytes / space.float_bytes : 0;
-      cost_.back().push_back(weights.bytes * bytes + weights.time * (option.on_integers ? 0 : share));
+      const double counted = option.on_integers ? 0 : share;
+      const double time = space.float_seconds > 0 ? option.seconds / space.float_seconds : counted;
+      cost_.back().push_back(weights.bytes * bytes + weights.time * time);
     }
   }
   for (size_t v = 0; v < space.values.size(); ++v) {

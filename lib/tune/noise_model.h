@@ -11,7 +11,9 @@ namespace narrow::tune {
 /// Weights of what a search saves; each part is a share of the float model's.
 struct CostWeights {
   double bytes = 1;  // of the items' constants
-  double time = 1;   // multiply-accumulates that stay in float32; an item without any counts as kSmallItem of all
+  /// Measured seconds, if the space has them; else multiply-accumulates that stay in float32, where an item without
+  /// any counts as kSmallItem of all.
+  double time = 1;
 };
 
 inline constexpr double kSmallItem = 1e-3;

@@ -22,8 +22,15 @@ double excess(const Goal& goal, const Measurement& measurement) {
       return goal.value - quality.sqnr_db;
     case Limit::kBytes:
       return static_cast<double>(measurement.bytes) - goal.value;
+    case Limit::kSeconds:
+      return measurement.seconds.value() - goal.value;
   }
   return 0;
+}
+
+/// What a file or a run may cost, not what it may lose.
+bool limits_price(Limit limit) {
+  return limit == Limit::kBytes || limit == Limit::kSeconds;
 }
 
 class Searcher {
@@ -36,8 +43,8 @@ class Searcher {
 
   SearchResult run() {
     try {
-      if (goal_.limit == Limit::kBytes) {
-        fill_bytes();
+      if (limits_price(goal_.limit)) {
+        fill_price();
       } else {
         keep_quality();
       }
@@ -132,14 +139,16 @@ class Searcher {
     return items;
   }
 
-  int64_t bytes(const Assignment& assignment) const {
+  double price(const Assignment& assignment) const {
     check_interruption();
-    return hooks_.bytes(choices_of(space_, assignment));
+    return hooks_.price(choices_of(space_, assignment));
   }
 
-  bool fits(const Assignment& assignment) const { return static_cast<double>(bytes(assignment)) <= goal_.value; }
+  double price(const Option& option) const { return goal_.limit == Limit::kBytes ? option.bytes : option.seconds; }
 
-  void fill_bytes() {
+  bool fits(const Assignment& assignment) const { return price(assignment) <= goal_.value; }
+
+  void fill_price() {
     if (!fits(path_.front())) {
       try_path(0);
       return;
@@ -151,13 +160,14 @@ class Searcher {
       (fits(path_[middle]) ? holds : over) = middle;
     }
     try_path(holds);
+    if (!more()) return;
     const Assignment filled = filled_up(path_[holds]);
-    if (filled != path_[holds] && more()) trial(filled, "fill up");
+    if (filled != path_[holds]) trial(filled, "fill up");
   }
 
-  /// Better options of single items as long as they fit; those first that take away most noise for their bytes.
+  /// Better options of single items as long as they fit; those first that take away most noise for their price.
   Assignment filled_up(Assignment assignment) const {
-    auto room = static_cast<int64_t>(goal_.value) - bytes(assignment);
+    double room = goal_.value - price(assignment);
     std::vector<bool> refused(assignment.size(), false);
     for (;;) {
       double best_ratio = 0;
@@ -166,11 +176,11 @@ class Searcher {
       for (size_t i = 0; i < assignment.size(); ++i) {
         const auto& options = space_.items[i].options;
         for (size_t option = 0; option < options.size() && !refused[i]; ++option) {
-          const double more_bytes = options[option].bytes - options[assignment[i]].bytes;
-          if (more_bytes <= 0 || more_bytes > static_cast<double>(room)) continue;
+          const double paid = price(options[option]) - price(options[assignment[i]]);
+          if (paid <= 0 || paid > room) continue;
           Assignment next = assignment;
           next[i] = option;
-          const double ratio = (noise - model_.noise(next)) / more_bytes;
+          const double ratio = (noise - model_.noise(next)) / paid;
           if (ratio <= best_ratio) continue;
           best_ratio = ratio;
           best = {i, option};
@@ -179,7 +189,7 @@ class Searcher {
       if (!best) return assignment;
       Assignment next = assignment;
       next[best->first] = best->second;
-      const int64_t left = static_cast<int64_t>(goal_.value) - bytes(next);
+      const double left = goal_.value - price(next);
       if (left < 0) {
         refused[best->first] = true;
         continue;
@@ -194,7 +204,7 @@ class Searcher {
     const Trial& y = result_.trials[b];
     if (x.kept != y.kept) return x.kept;
     if (!x.kept) return excess(goal_, x.measurement) < excess(goal_, y.measurement);
-    if (goal_.limit == Limit::kBytes) return x.measurement.quality.sqnr_db > y.measurement.quality.sqnr_db;
+    if (limits_price(goal_.limit)) return x.measurement.quality.sqnr_db > y.measurement.quality.sqnr_db;
     return costs_[a] < costs_[b];
   }
 

@@ -14,9 +14,10 @@
 namespace narrow::tune {
 
 enum class Limit {
-  kDrop,   // Quality::drop at most, in percentage points
-  kSqnr,   // Quality::sqnr_db at least
-  kBytes,  // of the file, at most
+  kDrop,     // Quality::drop at most, in percentage points
+  kSqnr,     // Quality::sqnr_db at least
+  kBytes,    // of the file, at most
+  kSeconds,  // of one run, at most
 };
 
 struct Goal {
@@ -26,7 +27,8 @@ struct Goal {
 
 struct Measurement {
   Quality quality;
-  int64_t bytes = 0;  // of the model's file
+  int64_t bytes = 0;              // of the model's file
+  std::optional<double> seconds;  // of one run; with Limit::kSeconds
 };
 
 /// The drop expected from the noise must stay below this share of the limit: at the limit itself, half of all other
@@ -44,8 +46,8 @@ struct Trial {
 
 struct SearchHooks {
   std::function<Measurement(const std::vector<Choice>& choices)> measure;
-  /// Bytes of the file alone; cheap.
-  std::function<int64_t(const std::vector<Choice>& choices)> bytes;
+  /// What a limit of bytes or seconds counts, alone; cheap, and the same as in the measurement.
+  std::function<double(const std::vector<Choice>& choices)> price;
   /// Told of each trial when it is done.
   std::function<void(const Trial& trial)> on_trial;
 };
@@ -65,8 +67,8 @@ struct SearchResult {
 };
 
 /// Drop and SQNR: the cheapest assignment on the path that keeps the limit, by bisection, then narrowed back piece by
-/// piece. Bytes: the last on the path that fits, then filled up. An interruption ends it with the best so far, or
-/// leaves it as Error(kInterrupted) when there is no trial yet.
+/// piece. Bytes, seconds: the last on the path that fits, then filled up. An interruption ends it with the best so far,
+/// or leaves it as Error(kInterrupted) when there is no trial yet.
 SearchResult search(const Space& space, const NoiseModel& model, const Goal& goal, const SearchHooks& hooks,
                     const SearchOptions& options);
 

@@ -25,6 +25,7 @@ struct Option {
   std::string weight;        // component key; "": no rounded constant
   bool on_integers = false;  // its activations are quantized
   double bytes = 0;          // of its constants in the file
+  double seconds = 0;        // its share of one run; see Clock::time_options
 };
 
 struct Item {
@@ -44,8 +45,9 @@ struct Space {
   std::vector<Item> items;
   std::vector<ValueUse> values;
   std::vector<Component> components;
-  double macs = 0;         // of all items
-  double float_bytes = 0;  // of all items' constants in float32
+  double macs = 0;           // of all items
+  double float_bytes = 0;    // of all items' constants in float32
+  double float_seconds = 0;  // of one run of all items in float32; 0: not measured
 
   std::vector<std::string> nodes() const;
 };

@@ -28,6 +28,7 @@ Json trial_json(const Trail& trail, const Trial& trial) {
             {"expected_drop", quality.expected_drop},
             {"kept", trial.kept}};
   put(json, "agreement", quality.agreement);
+  put(json, "seconds", trial.measurement.seconds);
   Json& choices = json["choices"] = Json::object();
   for (size_t i = 0; i < trail.nodes.size(); ++i) choices[trail.nodes[i]] = choice_name(trial.choices[i]);
   return json;
@@ -43,6 +44,7 @@ Trial read_trial(JsonObject object, const std::vector<std::string>& nodes) {
   quality.drop = object.get<double>("drop");
   quality.expected_drop = object.get<double>("expected_drop");
   quality.agreement = read_number(object, "agreement");
+  trial.measurement.seconds = read_number(object, "seconds");
   trial.kept = object.get<bool>("kept");
   JsonObject choices = object.object("choices");
   for (const std::string& node : nodes) trial.choices.push_back(choice_from_name(choices.get<std::string>(node)));

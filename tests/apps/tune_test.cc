@@ -65,6 +65,16 @@ TEST(Tune, FillsTheSize) {
   EXPECT_TRUE(report["tuning"]["kept"].get<bool>());
 }
 
+TEST(Tune, KeepsALatencyAndKnowsWhichItCanNot) {
+  const TemporaryFolder folder;
+  const Json all = tune(folder, "a.onnx", "--max-latency 60000");
+  const Json& slowest = all["tuning"]["trials"][all["tuning"]["chosen"].get<size_t>()];
+  EXPECT_GT(slowest["seconds"].get<double>(), 0);
+  EXPECT_EQ(slowest["integer_macs"].get<double>(), 0);  // there is time for everything in float32
+  const Json none = tune(folder, "b.onnx", "--max-latency 0.00001", 1);
+  EXPECT_FALSE(none["tuning"]["kept"].get<bool>());
+}
+
 TEST(Tune, SaysHowNearItCame) {
   const TemporaryFolder folder;
   const Outcome outcome =

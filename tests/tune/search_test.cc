@@ -55,7 +55,7 @@ struct Row {
       result.bytes = hooks_bytes(choices);
       return result;
     };
-    hooks.bytes = [this](const std::vector<Choice>& choices) { return hooks_bytes(choices); };
+    hooks.price = [this](const std::vector<Choice>& choices) { return static_cast<double>(hooks_bytes(choices)); };
     return hooks;
   }
 
@@ -113,6 +113,36 @@ TEST(Search, SaysSoWhenTheSizeCanNotBe) {
   const SearchResult result = search(row.space, row.model(), {.limit = Limit::kBytes, .value = 500}, row.hooks(), {});
   EXPECT_FALSE(result.kept);
   EXPECT_EQ(result.trials[result.best].measurement.bytes, 600);
+}
+
+/// Float32 takes 10 ms for each layer, integers 4.
+TEST(Search, FillsTheTimeThatItMayTake) {
+  Row row;
+  for (Item& item : row.space.items) {
+    item.options[0].seconds = 0.004;
+    item.options[1].seconds = 0.010;
+  }
+  row.space.float_seconds = 0.060;
+  SearchHooks hooks = row.hooks();
+  hooks.price = [](const std::vector<Choice>& choices) {
+    double seconds = 0;
+    for (const Choice choice : choices) seconds += choice == Choice::kFloat ? 0.010 : 0.004;
+    return seconds;
+  };
+  hooks.measure = [&](const std::vector<Choice>& choices) {
+    Measurement measurement = row.hooks().measure(choices);
+    measurement.seconds = hooks.price(choices);
+    return measurement;
+  };
+  const SearchResult result = search(row.space, row.model(), {.limit = Limit::kSeconds, .value = 0.037}, hooks, {});
+  EXPECT_TRUE(result.kept);
+  const Trial& best = result.trials[result.best];
+  EXPECT_NEAR(best.measurement.seconds.value(), 0.036, 1e-9);  // two layers in float32
+  EXPECT_EQ(best.choices[3], Choice::kFloat);
+  EXPECT_EQ(best.choices[5], Choice::kFloat);  // of the others it makes most noise
+  const SearchResult never = search(row.space, row.model(), {.limit = Limit::kSeconds, .value = 0.02}, hooks, {});
+  EXPECT_FALSE(never.kept);
+  EXPECT_NEAR(never.trials[never.best].measurement.seconds.value(), 0.024, 1e-9);
 }
 
 TEST(Search, GoesOnFromKnownTrialsToTheSameResult) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -26,7 +27,8 @@ namespace {
 
 constexpr int64_t kSensitivitySamples = 16;
 constexpr int64_t kMostJudges = 200;
-constexpr int64_t kLeastJudges = 24;  // fewer can not tell half a point of agreement from none
+constexpr int64_t kLeastJudges = 24;     // fewer can not tell half a point of agreement from none
+constexpr double kHarmlessShare = 0.25;  // of the limit
 constexpr int64_t kTimedSamples = 8;
 constexpr int64_t kRowsBetweenSaves = 25;  // of the sensitivity table
 
@@ -66,10 +68,9 @@ plan::Ranges ranges_in(const plan::PrecisionPlan& plan, const analyze::Analysis&
 
 std::vector<tune::Choice> choices_for(tune::Limit limit) {
   using tune::Choice;
-  if (limit == tune::Limit::kBytes)
-    return {Choice::kConfig, Choice::kInt4, Choice::kStoredInt8, Choice::kStoredInt4, Choice::kFloat};
+  if (limit == tune::Limit::kBytes) return {tune::all_choices().begin(), tune::all_choices().end()};
   if (limit == tune::Limit::kSeconds) return {Choice::kConfig, Choice::kFloat};
-  return {Choice::kConfig, Choice::kStoredInt8, Choice::kFloat};
+  return {Choice::kConfig, Choice::kStoredInt16, Choice::kStoredInt8, Choice::kFloat};
 }
 
 /// Bytes or time are all that counts where they are the limit; else what is saved is both.
@@ -95,12 +96,12 @@ class Tuner {
     const validate::Samples judges = select_samples(data_, samples_.judges, options_.pipeline.labels);
     find_numbers();
     open_trail();
+    judge_.emplace(stages_.run("judges", [&] { return tune::Judge(source_.loaded, judges, workers()); }));
     choose_recovery();
     tune::Space space = make_space();
     check_nodes(space);
     if (options_.limit == tune::Limit::kSeconds) time_layers(judges, space);
     measure_sensitivity(space);
-    judge_.emplace(stages_.run("judges", [&] { return tune::Judge(source_.loaded, judges, workers()); }));
     const tune::SearchResult found = search(space);
     if (found.interrupted) acknowledge_interruption();
     return finish(space, found);
@@ -196,9 +197,30 @@ class Tuner {
     }
     if (before.recovery.steps.empty()) return;
     const RecoveryOutcome changed = recover(recovery_run(original_, plan, before), stages_);
+    if (!harmless(changed.model)) {
+      trail_.recovery = after_;
+      save_trail();
+      return;
+    }
     model_ = changed.model;
     analysis_ = analyze::analyze(model_);
     ranges_ = ranges_in(changed.written, analysis_);
+  }
+
+  /// Steps that change the float model hold on the data that chose them; on other data a clamp may cut elsewhere. Where
+  /// that alone takes much of the limit, no mixture could keep it.
+  bool harmless(const graph::Model& changed) {
+    const tune::Quality quality = stages_.run("trial", [&] { return judge_->measure(changed); });
+    switch (options_.limit) {
+      case tune::Limit::kDrop:
+        return std::max(quality.drop, quality.expected_drop / tune::kExpectedShare) <= kHarmlessShare * options_.value;
+      case tune::Limit::kSqnr:
+        return quality.sqnr_db >= options_.value - 10 * std::log10(kHarmlessShare);
+      case tune::Limit::kBytes:
+      case tune::Limit::kSeconds:
+        return true;
+    }
+    return true;
   }
 
   plan::RecoveryRecord record(const plan::RecoverySteps& steps) const {

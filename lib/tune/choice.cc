@@ -15,12 +15,16 @@ struct ChoiceRow {
 };
 
 constexpr std::array kRows{
-    ChoiceRow{Choice::kConfig, "config"},          ChoiceRow{Choice::kInt4, "int4"},
-    ChoiceRow{Choice::kStoredInt8, "stored int8"}, ChoiceRow{Choice::kStoredInt4, "stored int4"},
+    ChoiceRow{Choice::kConfig, "config"},
+    ChoiceRow{Choice::kInt4, "int4"},
+    ChoiceRow{Choice::kStoredInt16, "stored int16"},
+    ChoiceRow{Choice::kStoredInt8, "stored int8"},
+    ChoiceRow{Choice::kStoredInt4, "stored int4"},
     ChoiceRow{Choice::kFloat, "float32"},
 };
 
-constexpr std::array kChoices{Choice::kConfig, Choice::kInt4, Choice::kStoredInt8, Choice::kStoredInt4, Choice::kFloat};
+constexpr std::array kChoices{Choice::kConfig,     Choice::kInt4,       Choice::kStoredInt16,
+                              Choice::kStoredInt8, Choice::kStoredInt4, Choice::kFloat};
 
 /// A regular expression that matches the text and nothing else.
 std::string quoted(const std::string& text) {
@@ -41,9 +45,10 @@ plan::SchemePatch patch_of(Choice choice) {
     case Choice::kInt4:
       patch.weights = quant::QuantType::kInt4;
       break;
+    case Choice::kStoredInt16:
     case Choice::kStoredInt8:
       patch.mode = plan::Mode::kWeightOnly;
-      patch.weights = quant::QuantType::kInt8;
+      patch.weights = choice == Choice::kStoredInt8 ? quant::QuantType::kInt8 : quant::QuantType::kInt16;
       patch.granularity = plan::Granularity::kPerChannel;
       break;
     case Choice::kStoredInt4:
@@ -57,7 +62,7 @@ plan::SchemePatch patch_of(Choice choice) {
       patch.keep_reason = "chosen by tune";
       break;
   }
-  if (choice != Choice::kFloat && choice != Choice::kConfig) patch.keep_float = false;
+  if (choice == Choice::kInt4 || is_stored(choice)) patch.keep_float = false;
   return patch;
 }
 
@@ -75,6 +80,10 @@ Choice choice_from_name(std::string_view name) {
 
 std::span<const Choice> all_choices() {
   return kChoices;
+}
+
+bool is_stored(Choice choice) {
+  return choice == Choice::kStoredInt16 || choice == Choice::kStoredInt8 || choice == Choice::kStoredInt4;
 }
 
 plan::Rules rules_for(const plan::Rules& base, const std::vector<std::string>& nodes,

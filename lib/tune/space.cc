@@ -80,8 +80,7 @@ class SpaceMaker {
 
   /// nullopt if the layer does not become what the choice says.
   std::optional<Option> option_of(Choice choice, const LayerPlan& layer, const analyze::Layer& facts) {
-    const bool stored = choice == Choice::kStoredInt8 || choice == Choice::kStoredInt4;
-    if (stored && layer.decision != Decision::kWeightOnly) return std::nullopt;
+    if (is_stored(choice) && layer.decision != Decision::kWeightOnly) return std::nullopt;
     if (choice == Choice::kInt4 && (layer.decision != Decision::kQuantize || !layer.weight)) return std::nullopt;
     Option option{.choice = choice,
                   .weight = {},

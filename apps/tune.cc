@@ -68,7 +68,7 @@ plan::Ranges ranges_in(const plan::PrecisionPlan& plan, const analyze::Analysis&
 
 std::vector<tune::Choice> choices_for(tune::Limit limit) {
   using tune::Choice;
-  if (limit == tune::Limit::kBytes) return {tune::all_choices().begin(), tune::all_choices().end()};
+  if (limit == tune::Limit::kBytes) return tune::all_choices();
   if (limit == tune::Limit::kSeconds) return {Choice::kConfig, Choice::kFloat};
   return {Choice::kConfig, Choice::kStoredInt16, Choice::kStoredInt8, Choice::kFloat};
 }

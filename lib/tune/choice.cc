@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <optional>
 
 #include "lib/base/error.h"
 
@@ -12,19 +13,26 @@ namespace {
 struct ChoiceRow {
   Choice choice;
   std::string_view name;
+  /// Of a weight that is stored so and computed with in float32.
+  std::optional<quant::QuantType> stored = {};
+  plan::Granularity granularity = plan::Granularity::kPerChannel;
 };
+
+using quant::QuantType;
 
 constexpr std::array kRows{
     ChoiceRow{Choice::kConfig, "config"},
     ChoiceRow{Choice::kInt4, "int4"},
-    ChoiceRow{Choice::kStoredInt16, "stored int16"},
-    ChoiceRow{Choice::kStoredInt8, "stored int8"},
-    ChoiceRow{Choice::kStoredInt4, "stored int4"},
+    ChoiceRow{Choice::kStoredInt16, "stored int16", QuantType::kInt16},
+    ChoiceRow{Choice::kStoredInt8, "stored int8", QuantType::kInt8},
+    ChoiceRow{Choice::kStoredInt4, "stored int4", QuantType::kInt4, plan::Granularity::kPerBlock},
+    ChoiceRow{Choice::kStoredInt2, "stored int2", QuantType::kInt2},
     ChoiceRow{Choice::kFloat, "float32"},
 };
 
-constexpr std::array kChoices{Choice::kConfig,     Choice::kInt4,       Choice::kStoredInt16,
-                              Choice::kStoredInt8, Choice::kStoredInt4, Choice::kFloat};
+const ChoiceRow& row_of(Choice choice) {
+  return *std::find_if(kRows.begin(), kRows.end(), [&](const ChoiceRow& row) { return row.choice == choice; });
+}
 
 /// A regular expression that matches the text and nothing else.
 std::string quoted(const std::string& text) {
@@ -39,37 +47,23 @@ std::string quoted(const std::string& text) {
 
 plan::SchemePatch patch_of(Choice choice) {
   plan::SchemePatch patch;
-  switch (choice) {
-    case Choice::kConfig:
-      break;
-    case Choice::kInt4:
-      patch.weights = quant::QuantType::kInt4;
-      break;
-    case Choice::kStoredInt16:
-    case Choice::kStoredInt8:
-      patch.mode = plan::Mode::kWeightOnly;
-      patch.weights = choice == Choice::kStoredInt8 ? quant::QuantType::kInt8 : quant::QuantType::kInt16;
-      patch.granularity = plan::Granularity::kPerChannel;
-      break;
-    case Choice::kStoredInt4:
-      patch.mode = plan::Mode::kWeightOnly;
-      patch.weights = quant::QuantType::kInt4;
-      patch.granularity = plan::Granularity::kPerBlock;
-      patch.block = plan::kDefaultBlock;
-      break;
-    case Choice::kFloat:
-      patch.keep_float = true;
-      patch.keep_reason = "chosen by tune";
-      break;
-  }
-  if (choice == Choice::kInt4 || is_stored(choice)) patch.keep_float = false;
+  if (choice == Choice::kConfig) return patch;
+  patch.keep_float = choice == Choice::kFloat;
+  if (choice == Choice::kFloat) patch.keep_reason = "chosen by tune";
+  if (choice == Choice::kInt4) patch.weights = QuantType::kInt4;
+  const ChoiceRow& row = row_of(choice);
+  if (!row.stored) return patch;
+  patch.mode = plan::Mode::kWeightOnly;
+  patch.weights = row.stored;
+  patch.granularity = row.granularity;
+  patch.block = plan::kDefaultBlock;
   return patch;
 }
 
 }  // namespace
 
 std::string_view choice_name(Choice choice) {
-  return std::find_if(kRows.begin(), kRows.end(), [&](const ChoiceRow& row) { return row.choice == choice; })->name;
+  return row_of(choice).name;
 }
 
 Choice choice_from_name(std::string_view name) {
@@ -78,12 +72,14 @@ Choice choice_from_name(std::string_view name) {
   return found->choice;
 }
 
-std::span<const Choice> all_choices() {
-  return kChoices;
+std::vector<Choice> all_choices() {
+  std::vector<Choice> choices;
+  for (const ChoiceRow& row : kRows) choices.push_back(row.choice);
+  return choices;
 }
 
 bool is_stored(Choice choice) {
-  return choice == Choice::kStoredInt16 || choice == Choice::kStoredInt8 || choice == Choice::kStoredInt4;
+  return row_of(choice).stored.has_value();
 }
 
 plan::Rules rules_for(const plan::Rules& base, const std::vector<std::string>& nodes,

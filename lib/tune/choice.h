@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +16,7 @@ enum class Choice {
   kStoredInt16,  // computes in float32 on a weight stored as int16
   kStoredInt8,   // ... as int8
   kStoredInt4,   // ... as int4 in blocks
+  kStoredInt2,   // ... as int2, a scale for each channel
   kFloat,        // float32
 };
 
@@ -24,7 +24,7 @@ enum class Choice {
 std::string_view choice_name(Choice choice);
 /// Throws Error(kUsage) for an unknown name.
 Choice choice_from_name(std::string_view name);
-std::span<const Choice> all_choices();
+std::vector<Choice> all_choices();
 /// Computes in float32 on a weight in fewer bits.
 bool is_stored(Choice choice);
 

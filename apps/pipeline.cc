@@ -235,8 +235,7 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   RecoveryOutcome recovered = recovered_model(options, model, planned, data ? &*data : nullptr, stages);
   if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(recovered.written)));
 
-  const graph::Model quantized =
-      stages.run("rewrite", [&] { return quantized_model(recovered.model, recovered.applied); });
+  graph::Model quantized = stages.run("rewrite", [&] { return quantized_model(recovered.model, recovered.applied); });
   const auto written_files = stages.run("save", [&] { return io::save_model(quantized, options.output); });
 
   report::Report report;

@@ -125,6 +125,19 @@ class TopologicalOrder {
   std::vector<int> order_;
 };
 
+constexpr size_t kLongName = 64;
+
+/// Both ends of a long name. UTF-8 stays whole.
+std::string shortened(const std::string& name) {
+  if (name.size() <= kLongName) return name;
+  const auto inside = [&](size_t at) { return (static_cast<unsigned char>(name[at]) & 0xC0U) == 0x80; };
+  size_t head = kLongName / 2;
+  while (head > 0 && inside(head)) --head;
+  size_t tail = name.size() - kLongName / 2;
+  while (tail < name.size() && inside(tail)) ++tail;
+  return name.substr(0, head) + "..." + name.substr(tail);
+}
+
 }  // namespace
 
 GraphEditor::GraphEditor(Model& model) : model_(model), graph_(&model.mutable_graph()) {
@@ -132,8 +145,9 @@ GraphEditor::GraphEditor(Model& model) : model_(model), graph_(&model.mutable_gr
 }
 
 std::string GraphEditor::unique_name(const std::string& wanted) {
-  std::string name = wanted;
-  for (int i = 2; !names_.insert(name).second; ++i) name = fmt::format("{}_{}", wanted, i);
+  const std::string base = shortened(wanted);
+  std::string name = base;
+  for (int i = 2; !names_.insert(name).second; ++i) name = fmt::format("{}_{}", base, i);
   return name;
 }
 

@@ -21,7 +21,8 @@ class GraphEditor {
   /// What is added and redirected from now on is in this graph, the main one or a body. At first the main one.
   void edit(onnx::GraphProto& graph) { graph_ = &graph; }
 
-  /// `wanted`, or `wanted` with a number behind it if some value, node or initializer (subgraphs included) has it.
+  /// `wanted`, or `wanted` with a number behind it if some value, node or initializer (subgraphs included) has it. Of
+  /// more than 64 bytes only both ends are kept: a name stands in the file a dozen times.
   std::string unique_name(const std::string& wanted);
 
   onnx::NodeProto& add_node(std::string_view op_type, const std::string& name, const std::vector<std::string>& inputs,

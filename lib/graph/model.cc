@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "lib/base/error.h"
+#include "lib/graph/traverse.h"
 
 namespace narrow::graph {
 namespace {
@@ -50,6 +51,14 @@ Tensor Model::tensor(const onnx::TensorProto& proto) const {
   if (!external_)
     throw Error(ErrorKind::kModel, "tensor '{}' is in an external file, and the model in none", proto.name());
   return external_->tensor(proto);
+}
+
+void Model::declare_values() {
+  std::set<std::string> names;
+  for_each_graph(proto_.graph(), [&](const onnx::GraphProto& graph) {
+    for (const onnx::ValueInfoProto& value : graph.value_info()) names.insert(value.name());
+  });
+  declared_ = std::make_shared<const std::set<std::string>>(std::move(names));
 }
 
 void Model::release_weights() const {

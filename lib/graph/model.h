@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -28,12 +29,19 @@ class Model {
   /// Throws Error(kModel) naming the tensor if they do not fit its shape and type.
   Tensor tensor(const onnx::TensorProto& proto) const;
 
+  /// Names of the values whose types the model's file gives, in all its graphs: what is inferred besides is not saved.
+  /// nullptr for a model made in memory: all that are there are.
+  const std::set<std::string>* declared() const { return declared_.get(); }
+  /// Takes those that are there now.
+  void declare_values();
+
   /// Lets weights that lie in mapped files leave memory until they are read again: between passes over large models.
   void release_weights() const;
 
  private:
   onnx::ModelProto proto_;
   std::shared_ptr<const ExternalData> external_;
+  std::shared_ptr<const std::set<std::string>> declared_;
 };
 
 /// The same for a tensor known to be stored inside the proto.

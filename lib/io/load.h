@@ -23,9 +23,13 @@ graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& fo
 void infer_shapes(graph::Model& model);
 
 /// Writes the model; tensors still in external files are embedded while the file stays below 2 GB, and go to
-/// "<file name>.data" beside it otherwise. Appears under its name only when complete. The same model gives the same
-/// bytes. Returns the files it wrote, `path` first. Throws Error(kData).
-std::vector<std::filesystem::path> save_model(const graph::Model& model, const std::filesystem::path& path);
+/// "<file name>.data" beside it otherwise. Value infos that were inferred are left out, and put back afterwards.
+/// Appears under its name only when complete. The same model gives the same bytes. Returns the files it wrote, `path`
+/// first. Throws Error(kData).
+std::vector<std::filesystem::path> save_model(graph::Model& model, const std::filesystem::path& path);
+inline std::vector<std::filesystem::path> save_model(graph::Model&& model, const std::filesystem::path& path) {
+  return save_model(model, path);
+}
 
 /// Bytes of the files that save_model would write, within what the padding of a data file adds.
 int64_t saved_bytes(const graph::Model& model);

@@ -81,6 +81,47 @@ class FileStream : public google::protobuf::io::CopyingOutputStream {
   std::exception_ptr failure_;
 };
 
+bool is_saved(const graph::Model& model, const onnx::ValueInfoProto& value) {
+  return model.declared() == nullptr || model.declared()->contains(value.name());
+}
+
+/// A model without the value infos that inference added; they come back in the end.
+class WithoutInferred {
+ public:
+  explicit WithoutInferred(graph::Model& model) {
+    if (model.declared() == nullptr) return;
+    graph::for_each_graph(model.mutable_graph(), [&](onnx::GraphProto& graph) {
+      Values values;
+      values.Swap(graph.mutable_value_info());
+      for (const onnx::ValueInfoProto& value : values) {
+        if (is_saved(model, value)) *graph.add_value_info() = value;
+      }
+      taken_.emplace_back(&graph, std::move(values));
+    });
+  }
+  WithoutInferred(const WithoutInferred&) = delete;
+  WithoutInferred& operator=(const WithoutInferred&) = delete;
+  ~WithoutInferred() {
+    for (auto& [graph, values] : taken_) graph->mutable_value_info()->Swap(&values);
+  }
+
+ private:
+  using Values = google::protobuf::RepeatedPtrField<onnx::ValueInfoProto>;
+  std::vector<std::pair<onnx::GraphProto*, Values>> taken_;
+};
+
+/// Bytes of the value infos that are not saved.
+uint64_t inferred_size(const graph::Model& model) {
+  constexpr uint64_t kTagAndLength = 2;
+  uint64_t size = 0;
+  graph::for_each_graph(model.graph(), [&](const onnx::GraphProto& graph) {
+    for (const onnx::ValueInfoProto& value : graph.value_info()) {
+      if (!is_saved(model, value)) size += value.ByteSizeLong() + kTagAndLength;
+    }
+  });
+  return size;
+}
+
 void write_proto(const onnx::ModelProto& proto, AtomicFile& file, const std::filesystem::path& path) {
   FileStream stream(file);
   google::protobuf::io::CopyingOutputStreamAdaptor adaptor(&stream, 1 << 20);
@@ -93,10 +134,11 @@ void write_proto(const onnx::ModelProto& proto, AtomicFile& file, const std::fil
 }  // namespace
 
 int64_t saved_bytes(const graph::Model& model) {
-  return static_cast<int64_t>(model.proto().ByteSizeLong() + external_size(model.proto()));
+  return static_cast<int64_t>(model.proto().ByteSizeLong() - inferred_size(model) + external_size(model.proto()));
 }
 
-std::vector<std::filesystem::path> save_model(const graph::Model& model, const std::filesystem::path& path) {
+std::vector<std::filesystem::path> save_model(graph::Model& model, const std::filesystem::path& path) {
+  const WithoutInferred saved(model);
   AtomicFile file(path);
   const uint64_t external = external_size(model.proto());
   const bool large = model.proto().ByteSizeLong() + external > kLargestFile;

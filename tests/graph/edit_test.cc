@@ -17,6 +17,18 @@ TEST(GraphEditorTest, NamesNeverCollide) {
   EXPECT_EQ(editor.unique_name("new"), "new");
 }
 
+TEST(GraphEditorTest, LongNamesKeepTheirEndsAndWholeCharacters) {
+  Model model = test::graph_from_text("agraph (float[1] x) => (float[1] y) { y = Relu (x) }");
+  GraphEditor editor(model);
+  const std::string longest(64, 'a');
+  EXPECT_EQ(editor.unique_name(longest), longest);
+  const std::string a31(31, 'a');
+  const std::string z31(31, 'z');
+  // Both cuts would fall inside a letter of two bytes.
+  EXPECT_EQ(editor.unique_name(a31 + "\u00e9" + std::string(40, '-') + "\u00e9" + z31), a31 + "..." + z31);
+  EXPECT_EQ(editor.unique_name(a31 + "\u00e9" + std::string(50, '-') + "\u00e9" + z31), a31 + "..." + z31 + "_2");
+}
+
 TEST(GraphEditorTest, RedirectReachesIntoBodiesThatCapture) {
   Model model = test::graph_from_text(R"(
 agraph (float[1] x, bool c) => (float[1] y)

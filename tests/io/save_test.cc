@@ -48,6 +48,23 @@ TEST(SaveTest, UncommittedFilesVanish) {
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
+TEST(SaveTest, OnlyTheUsersOwnValueInfosAreSaved) {
+  const test::TempFolder folder;
+  const graph::Model text = test::graph_from_text(
+      "agraph (float[N,3] x) => (float[N,3] y) <float[N,3] told> { told = Relu (x) other = Relu (told) y = Neg (other) "
+      "}");
+  ASSERT_EQ(text.graph().value_info_size(), 1);
+  graph::Model model = io::check_model(text.proto());
+  EXPECT_EQ(model.graph().value_info_size(), 2);
+  io::save_model(model, folder / "m.onnx");
+  EXPECT_EQ(model.graph().value_info_size(), 2);
+  onnx::ModelProto saved;
+  ASSERT_TRUE(saved.ParseFromString(read_text(folder / "m.onnx")));
+  ASSERT_EQ(saved.graph().value_info_size(), 1);
+  EXPECT_EQ(saved.graph().value_info(0).name(), "told");
+  EXPECT_EQ(io::saved_bytes(model), static_cast<int64_t>(read_text(folder / "m.onnx").size()));
+}
+
 TEST(SaveTest, TheSameModelGivesTheSameBytes) {
   const test::TempFolder folder;
   io::save_model(small_model(), folder / "a.onnx");

@@ -14,6 +14,8 @@ namespace {
 using analyze::Layer;
 using ops::QuantRole;
 
+constexpr std::string_view kSum = "Add";
+
 bool is_byte(quant::QuantType type) {
   return quant::row(type).bits == 8 && !quant::row(type).is_float;
 }
@@ -26,6 +28,9 @@ class Decider {
     decided_.resolved = resolve_rules(analysis, rules);
     decided_.target = rules.target;
     target_ = &row(rules.target);
+    decided_.form = {.format = rules.format,
+                     .microsoft = target_->microsoft,
+                     .pair_per_reader = target_->pair_per_reader};
   }
 
   Decided run() {
@@ -38,6 +43,7 @@ class Decider {
       changed |= drop_floating_tails();
     }
     list_values();
+    note_adaptations();
     return std::move(decided_);
   }
 
@@ -83,6 +89,7 @@ class Decider {
     }
     if (scheme.mode != Mode::kStatic) {
       if (!layer.stored_weight) return Reason{ReasonCode::kNoWeight, {}};
+      if (auto reason = refusal(*target_, layer, scheme)) return reason;
       if (wished(layer, scheme.mode) == Decision::kDynamic) return dynamic_refusal(layer, scheme);
       return std::nullopt;
     }
@@ -207,18 +214,52 @@ class Decider {
     return folds ? analysis_.layers[found->second].outputs[0] : output;
   }
 
+  /// True for what never leaves a kernel of the target's: the result of a product that only a sum reads, or of either
+  /// that only a clamp reads. Of the operands of one sum that is the product made last; the other was there before.
+  bool inside_chain(const std::string& value) const {
+    if (!target_->fuses_chains || index_.is_output(value)) return false;
+    const onnx::NodeProto* maker = index_.producer(value);
+    const auto uses = index_.uses(value);
+    if (maker == nullptr || uses.size() != 1 || index_.graph_of(*uses[0].node) != index_.graph_of(*maker)) return false;
+    const Layer& made_by = layer_of(*maker);
+    const Layer& read_by = layer_of(*uses[0].node);
+    const bool product = made_by.role == QuantRole::kWeighted;
+    if (!is_quantized(number_of_.at(maker->name())) || !is_quantized(number_of_.at(read_by.node))) return false;
+    if (read_by.role == QuantRole::kClamp) return product || made_by.op_type == kSum;
+    if (read_by.op_type != kSum || !product) return false;
+    return std::none_of(read_by.activations.begin(), read_by.activations.end(), [&](const std::string& other) {
+      const onnx::NodeProto* other_maker = index_.producer(other);
+      return other_maker != nullptr && layer_of(*other_maker).role == QuantRole::kWeighted &&
+             index_.uses(other).size() == 1 && number_of_.at(other_maker->name()) > number_of_.at(maker->name());
+    });
+  }
+
+  const Layer& layer_of(const onnx::NodeProto& node) const { return analysis_.layers[number_of_.at(node.name())]; }
+
+  /// Kernels of the layer exist that write its result as float32.
+  bool can_end_in_float(const Layer& layer) const { return layer.float_output || target_->fuses_chains; }
+
+  void note_adaptations() {
+    for (size_t i = 0; i < decided_.layers.size(); ++i) {
+      const Decision decision = decided_.layers[i].decision;
+      const bool numbers = is_quantized(i) || decision == Decision::kDynamic || decision == Decision::kWeightOnly;
+      if (numbers) decided_.layers[i].adapted = decided_.resolved[i].adapted;
+    }
+  }
+
   void list_values() {
     for (size_t i = 0; i < analysis_.layers.size(); ++i) {
       LayerPlan& plan = decided_.layers[i];
       if (plan.decision != Decision::kQuantize) continue;
       const Layer& layer = analysis_.layers[i];
       for (const std::string& value : layer.activations) {
+        if (inside_chain(value)) continue;
         plan.activations.push_back(value);
         need_group(value, i);
       }
       for (const std::string& output : layer.outputs) {
         const std::string value = final_output(output);
-        if (layer.float_output && !read_on_integers(value)) continue;
+        if (inside_chain(value) || (can_end_in_float(layer) && !read_on_integers(value))) continue;
         plan.outputs.push_back(value);
         need_group(value, i);
       }

@@ -16,6 +16,7 @@ struct Decided {
   std::vector<LayerPlan> layers;   // without weight parameters
   std::vector<Resolved> resolved;  // by layer
   Target target = Target::kOnnxruntime;
+  FileForm form;
   /// Groups that are quantized, by index into Analysis::groups -> layer (index) whose scheme they take.
   std::map<size_t, size_t> groups;
 };

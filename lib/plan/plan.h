@@ -12,6 +12,7 @@
 #include "lib/graph/model.h"
 #include "lib/plan/recovery.h"
 #include "lib/plan/rules.h"
+#include "lib/plan/target.h"
 #include "lib/quant/quant_params.h"
 
 namespace narrow::plan {
@@ -61,14 +62,24 @@ struct LayerPlan {
   Decision decision = Decision::kFloat;
   std::string rule;                      // what decided: "defaults", "rules[1] (name head/*)", "structure"
   std::optional<Reason> reason;          // kFloat only
+  std::vector<std::string> adapted;      // why the target made something else of it than the rules say
   std::vector<std::string> activations;  // values read in quantized form; kQuantize only, as `outputs`
   std::vector<std::string> outputs;      // values made in quantized form
   std::optional<WeightPlan> weight;
   std::optional<int> bias_input;  // slot of a constant bias that becomes int32
 };
 
+/// What holds for the whole file.
+struct FileForm {
+  FileFormat format = FileFormat::kQdq;
+  bool microsoft = true;         // kQoperator: may use the operators of com.microsoft
+  bool pair_per_reader = false;  // each reader of a value has a Q/DQ pair of its own
+  bool operator==(const FileForm&) const = default;
+};
+
 struct PrecisionPlan {
   std::string model_sha256;
+  FileForm form;
   std::optional<RecoveryRecord> recovery;  // absent: the model's constants are as they were
   std::vector<LayerPlan> layers;           // every node, in order
   std::vector<ValuePlan> values;           // every quantized value, in graph order

@@ -64,6 +64,7 @@ Json layer_json(const LayerPlan& layer) {
     json["reason"] = {{"code", reason_code_name(layer.reason->code)}, {"text", layer.reason->text()}};
     if (!layer.reason->detail.empty()) json["reason"]["detail"] = layer.reason->detail;
   }
+  if (!layer.adapted.empty()) json["adapted"] = layer.adapted;
   if (stores_weight_alone(layer)) json["weights"] = weight_json(*layer.weight);
   if (layer.decision != Decision::kQuantize) return json;
   json["activations"] = layer.activations;
@@ -154,6 +155,25 @@ Decision read_decision(JsonObject& object) {
               fmt::format("'{}' is none of quantize, dynamic, fold, weight_only, float16, bfloat16, float32", name));
 }
 
+Json form_json(const FileForm& form) {
+  return {{"format", file_format_name(form.format)},
+          {"microsoft_operators", form.microsoft},
+          {"pair_per_reader", form.pair_per_reader}};
+}
+
+FileForm read_form(JsonObject object) {
+  FileForm form;
+  const std::string format = object.get<std::string>("format");
+  if (format != file_format_name(FileFormat::kQdq) && format != file_format_name(FileFormat::kQoperator)) {
+    object.fail("format", fmt::format("'{}' is none of qdq, qoperator", format));
+  }
+  if (format == file_format_name(FileFormat::kQoperator)) form.format = FileFormat::kQoperator;
+  form.microsoft = object.get_or<bool>("microsoft_operators", form.microsoft);
+  form.pair_per_reader = object.get_or<bool>("pair_per_reader", form.pair_per_reader);
+  object.finish();
+  return form;
+}
+
 LayerPlan read_layer(JsonObject& object) {
   LayerPlan layer;
   layer.node = object.get<std::string>("node");
@@ -161,6 +181,7 @@ LayerPlan read_layer(JsonObject& object) {
   layer.decision = read_decision(object);
   layer.rule = object.get<std::string>("rule");
   if (object.has("reason")) layer.reason = read_reason(object.object("reason"));
+  if (object.has("adapted")) layer.adapted = object.get<std::vector<std::string>>("adapted");
   if (stores_weight_alone(layer)) layer.weight = read_weight(object.object("weights"));
   if (layer.decision == Decision::kQuantize) {
     layer.activations = object.get<std::vector<std::string>>("activations");
@@ -168,7 +189,7 @@ LayerPlan read_layer(JsonObject& object) {
     if (object.has("weights")) layer.weight = read_weight(object.object("weights"));
     if (object.has("bias_input")) layer.bias_input = object.get<int>("bias_input");
   }
-  object.allow({"reason", "weights", "bias_input"});
+  object.allow({"reason", "adapted", "weights", "bias_input"});
   object.finish();
   return layer;
 }
@@ -180,6 +201,7 @@ Json to_json(const PrecisionPlan& plan) {
   json["format"] = kFormat;
   json["version"] = kVersion;
   json["model_sha256"] = plan.model_sha256;
+  if (plan.form != FileForm{}) json["form"] = form_json(plan.form);
   if (plan.recovery) json["recovery"] = to_json(*plan.recovery);
   json["layers"] = Json::array();
   for (const LayerPlan& layer : plan.layers) json["layers"].push_back(layer_json(layer));
@@ -193,10 +215,11 @@ PrecisionPlan plan_from_json(const Json& json) {
   object.expect_format(kFormat, kVersion);
   PrecisionPlan plan;
   plan.model_sha256 = object.get<std::string>("model_sha256");
+  if (object.has("form")) plan.form = read_form(object.object("form"));
   if (object.has("recovery")) plan.recovery = read_recovery_record(object.object("recovery"));
   for (JsonObject& layer : object.objects("layers")) plan.layers.push_back(read_layer(layer));
   for (JsonObject& value : object.objects("values")) plan.values.push_back(read_value(value));
-  object.allow({"recovery"});
+  object.allow({"form", "recovery"});
   object.finish();
   return plan;
 }

@@ -16,7 +16,7 @@ void apply(const std::optional<T>& from, T& to) {
   if (from) to = *from;
 }
 
-/// What a rule changed, by comparing the schemes as configs spell them.
+/// What a rule or the target changed, by comparing the schemes as configs spell them.
 void add_trail(const LayerScheme& before, const std::string& rule, Resolved& resolved) {
   const Json was = scheme_json(before).flatten();
   const Json is = scheme_json(resolved.scheme).flatten();
@@ -115,6 +115,12 @@ std::vector<Resolved> resolve_rules(const analyze::Analysis& analysis, const Rul
       resolved[i].rule = rule.text;
     }
     if (!matched && !rule.optional) fail_unmatched(analysis, rules, rule);
+  }
+  const TargetRow& target = row(rules.target);
+  for (size_t i = 0; i < resolved.size(); ++i) {
+    const LayerScheme before = resolved[i].scheme;
+    resolved[i].adapted = adapt(target, analysis.layers[i], resolved[i].scheme);
+    add_trail(before, fmt::format("target {}", target.name), resolved[i]);
   }
   return resolved;
 }

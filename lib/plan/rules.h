@@ -80,22 +80,25 @@ struct Rule {
 
 struct Rules {
   Target target = Target::kOnnxruntime;
+  FileFormat format = FileFormat::kQdq;
   LayerScheme defaults;
   std::vector<Rule> rules;
   std::string source;  // the config's name, for messages; "" if there is none
 };
 
-/// Reads "target", "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with the path of what is
+/// Reads "target", "format", "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with the path of what is
 /// wrong.
 Rules read_rules(JsonObject& config);
 /// The effective rules, for the report.
 Json to_json(const Rules& rules);
 
-/// A layer's scheme and the rule that decided it ("defaults" if none matched).
+/// A layer's scheme, adapted to the target, and the rule that decided it ("defaults" if none matched).
 struct Resolved {
   LayerScheme scheme;
   std::string rule;
-  std::vector<std::string> trail;  // what each matching rule set: "weights.type: int8 -> int4 by rules[0] (op Gemm)"
+  // What each matching rule and the target set: "weights.type: int8 -> int4 by rules[0] (op Gemm)".
+  std::vector<std::string> trail;
+  std::vector<std::string> adapted;  // why the target made something else of it; see adapt()
 };
 
 /// One entry per layer of the analysis. Throws Error(kUsage) for a rule that matches no node, with a suggestion.

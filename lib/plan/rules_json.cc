@@ -18,11 +18,24 @@ Target read_target(JsonObject& config) {
                                                        : suggestion));
 }
 
+FileFormat read_format(JsonObject& config, const TargetRow& target) {
+  const std::string name = config.get<std::string>("format");
+  for (const FileFormat format : {FileFormat::kQdq, FileFormat::kQoperator}) {
+    if (file_format_name(format) != name) continue;
+    if (format == FileFormat::kQoperator && !target.qoperator) {
+      config.fail("format", fmt::format("{} reads qdq files only", target.name));
+    }
+    return format;
+  }
+  config.fail("format", fmt::format("'{}' is none of qdq, qoperator", name));
+}
+
 }  // namespace
 
 Rules read_rules(JsonObject& config) {
   Rules rules;
   if (config.has("target")) rules.target = read_target(config);
+  if (config.has("format")) rules.format = read_format(config, row(rules.target));
   if (config.has("calibration")) {
     JsonObject calibration = config.object("calibration");
     rules.defaults.calibrator = read_calibrator(calibration);
@@ -53,6 +66,7 @@ Rules read_rules(JsonObject& config) {
 Json to_json(const Rules& rules) {
   Json json;
   json["target"] = row(rules.target).name;
+  if (rules.format != FileFormat::kQdq) json["format"] = file_format_name(rules.format);
   json["defaults"] = scheme_json(rules.defaults);
   json["rules"] = Json::array();
   for (const Rule& rule : rules.rules) json["rules"].push_back(rule.text);

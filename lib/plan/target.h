@@ -15,14 +15,41 @@ namespace narrow::plan {
 
 struct LayerScheme;
 
-enum class Target { kOnnxruntime, kGeneric };
+enum class Target { kOnnxruntime, kOpenvino, kTensorrt, kX86Avx2, kGeneric };
+
+/// How a file says that a layer computes on integers.
+enum class FileFormat {
+  kQdq,        // QuantizeLinear and DequantizeLinear around the float operator
+  kQoperator,  // QLinearConv and its like
+};
+
+std::string_view file_format_name(FileFormat format);
+
+/// A list in the table; absent: everything.
+template <class T>
+using Known = std::optional<std::span<const T>>;
 
 struct TargetRow {
-  Target target;
+  Target target = Target::kGeneric;
   std::string_view name;
-  std::span<const quant::QuantType> weights;        // of layers on integers; empty: all
-  std::span<const quant::QuantType> block_weights;  // ... with a scale for each block; empty: all
-  std::span<const quant::QuantType> activations;    // empty: all
+  Known<quant::QuantType> weights;         // of layers on integers
+  Known<quant::QuantType> block_weights;   // ... with a scale for each block
+  Known<quant::QuantType> activations;     // of layers on integers
+  Known<quant::QuantType> stored_weights;  // of float layers whose weight is stored in fewer bits
+  Known<std::string_view> integer_ops;     // arithmetic that has integer kernels; movement and clamps always have
+  bool symmetric_weights = false;                    // zero points of weights are 0
+  bool symmetric_activations = false;                // zero points of activations are 0
+  /// Products of 8 bits are added in pairs in 16 bits, which saturate; 7-bit weights can not make them.
+  bool sums_pairs_in_16_bits = false;
+  bool integer_bias = true;  // a bias is int32 in steps of the products; else it stays float32
+  /// A product, the sum behind it and the clamp behind that are one kernel with a result of either kind: nothing is
+  /// quantized between them, nor behind them where nothing on integers reads it.
+  bool fuses_chains = false;
+  bool pair_per_reader = false;  // each reader of a value has a Q/DQ pair of its own
+  bool whole_blocks = false;     // blocks must divide the axis
+  bool dynamic = true;           // reads DynamicQuantizeLinear and integer products
+  bool qoperator = false;        // reads FileFormat::kQoperator
+  bool microsoft = false;        // knows the operators of com.microsoft
   /// Products with 2-bit weights in blocks of a power of two go to a kernel that reads them wrongly.
   bool misreads_two_bit_products = false;
 };
@@ -31,7 +58,11 @@ std::span<const TargetRow> targets();
 const TargetRow& row(Target target);
 std::vector<std::string> target_names();
 
-/// Why the target can not run this layer on integers with this scheme; nullopt if it can.
+/// Changes the layer's scheme to what the target can run where something near to it exists: the type of the same width,
+/// no zero points, 7 bits, stored weights. Returns why, a sentence for each reason that is about this layer.
+std::vector<std::string> adapt(const TargetRow& target, const analyze::Layer& layer, LayerScheme& scheme);
+
+/// Why the target can not run this layer with this (adapted) scheme; nullopt if it can.
 std::optional<Reason> refusal(const TargetRow& target, const analyze::Layer& layer, const LayerScheme& scheme);
 
 /// The groups of a weight that only is stored in fewer bits, as the target reads them rightly: what was asked, or other

@@ -135,6 +135,7 @@ class QdqWriter {
       }
       return;
     }
+    if (plan_.form.pair_per_reader) return pair_each_reader(plan, readers);
     const size_t home = owners_.at(value);
     const bool at_home = readers.contains(home) || made_quantized_.contains(value);
     const std::string seen = at_home ? dequantize_at_home(plan, home) : value;
@@ -145,6 +146,18 @@ class QdqWriter {
       const std::string inside = editor_.unique_name(value + "_dequantized");
       read_instead(nodes, value, inside);
       pairs_.push_back({&plan, all_graphs_[graph], seen, inside});
+    }
+  }
+
+  // Before:  x = Conv (...);  y = Conv (x, ...);  z = Add (x, ...);  ... x
+  // After:   x = Conv (...);  y = Conv (DQ (Q (x)), ...);  z = Add (DQ (Q (x)), ...);  ... x
+  void pair_each_reader(const plan::ValuePlan& plan, const Readers& readers) {
+    for (const auto& [graph, nodes] : readers) {
+      for (onnx::NodeProto* reader : nodes) {
+        const std::string inside = editor_.unique_name(plan.value + "_dequantized");
+        read_instead({reader}, plan.value, inside);
+        pairs_.push_back({&plan, all_graphs_[graph], plan.value, inside});
+      }
     }
   }
 

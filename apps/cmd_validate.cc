@@ -6,6 +6,7 @@
 #include "apps/pipeline.h"
 #include "apps/report_output.h"
 #include "apps/versions.h"
+#include "lib/rewrite/integer_io.h"
 
 namespace narrow::apps {
 namespace {
@@ -51,6 +52,7 @@ report::Report validate_files(const Options& options, const Config& config) {
   const std::vector<NamedPath> outputs = named_paths("--report", options.reports);
   const ModelSource original = open_model(options.float_model, outputs, stages);
   const ModelSource quantized = open_model(options.quantized_model, outputs, stages);
+  const graph::Model with_float_io = rewrite::with_float_io(quantized.loaded);
   const DataSource data = open_source(options.data, {model_inputs(original.loaded), config.inputs, outputs}, stages);
   report::Report report;
   report.command = "validate";
@@ -60,7 +62,7 @@ report::Report validate_files(const Options& options, const Config& config) {
   report.options = to_json(config);
   report.evaluation = data.facts(data.reader->size());
   report.validation = run_validation({.float_model = original.loaded,
-                                      .quantized = quantized.loaded,
+                                      .quantized = with_float_io,
                                       .data = data,
                                       .samples = remaining_samples(data.reader->size(), {}),
                                       .labels = options.labels,

@@ -66,7 +66,7 @@ DryRun dry_run(const graph::Model& model, const analyze::Analysis& analysis, con
              .file_bytes = 0,
              .macs = {},
              .plan = plan::make_plan(model, analysis, made_up_ranges(analysis), rules)};
-  run.file_bytes = io::saved_bytes(quantized_model(model, run.plan));
+  run.file_bytes = io::saved_bytes(written_model(model, run.plan).model);
   for (size_t i = 0; i < analysis.layers.size(); ++i) {
     const int64_t macs = analysis.layers[i].macs;
     if (macs > 0) run.macs[computed_in(run.plan.layers[i], run.plan)] += macs;

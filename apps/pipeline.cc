@@ -1,6 +1,7 @@
 #include "apps/pipeline.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
@@ -14,6 +15,8 @@
 #include "lib/base/log.h"
 #include "lib/io/load.h"
 #include "lib/report/format.h"
+#include "lib/rewrite/form.h"
+#include "lib/rewrite/integer_io.h"
 #include "lib/rewrite/qdq.h"
 
 namespace narrow::apps {
@@ -104,7 +107,8 @@ void evaluate(const PipelineOptions& options, const ModelSource& source, const D
   } else if (!used.empty()) {
     report.notes.push_back(fmt::format("evaluated on the {} samples that calibration left", samples.size()));
   }
-  const graph::Model written = stages.run("read back", [&] { return io::load_model(options.output); });
+  const graph::Model written =
+      stages.run("read back", [&] { return rewrite::with_float_io(io::load_model(options.output)); });
   report.evaluation = data.facts(static_cast<int64_t>(samples.size()));
   report.validation =
       run_validation({source.loaded, written, data, samples, options.labels, options.workers, options.speed}, stages);
@@ -129,6 +133,31 @@ void warn_if_nothing_quantized(const plan::PrecisionPlan& plan, std::vector<std:
   if (most != reasons.end()) text += fmt::format("; the reason for {}: {}", most->second, most->first);
   spdlog::warn("{}", text);
   warnings.insert(warnings.begin(), std::move(text));
+}
+
+/// "'image' is uint8 in the file, scale 0.0078, zero point 128".
+std::vector<std::string> integer_io_notes(const plan::PrecisionPlan& plan) {
+  std::vector<std::string> notes;
+  for (const plan::ValuePlan& value : plan.values) {
+    const auto& names = plan.form.integer_io;
+    if (std::find(names.begin(), names.end(), value.value) == names.end()) continue;
+    notes.push_back(fmt::format("'{}' is {} in the file, scale {}, zero point {}", value.value,
+                                quant::name(value.params.type), value.params.scales[0], value.params.zero_points[0]));
+  }
+  return notes;
+}
+
+/// One line for each reason for which the target made something else of what the rules say.
+std::vector<std::string> adaptation_notes(const plan::PrecisionPlan& plan) {
+  std::map<std::string, int64_t> reasons;
+  for (const plan::LayerPlan& layer : plan.layers) {
+    for (const std::string& reason : layer.adapted) ++reasons[reason];
+  }
+  std::vector<std::string> notes;
+  for (const auto& [reason, count] : reasons) {
+    notes.push_back(fmt::format("adapted, {}: {}", report::plural(count, "node"), reason));
+  }
+  return notes;
 }
 
 report::ModelFacts written_facts(const std::string& path, const graph::Model& model,
@@ -196,6 +225,28 @@ graph::Model quantized_model(const graph::Model& model, const plan::PrecisionPla
   return result;
 }
 
+namespace {
+
+/// "format qoperator, 3 nodes left behind DequantizeLinear: 2 MatMul: its result is float32, ...; 1 Tanh: ..."
+std::string kept_text(const std::vector<rewrite::KeptNode>& kept) {
+  std::map<std::string, int64_t> reasons;
+  for (const rewrite::KeptNode& node : kept) ++reasons[fmt::format("{}: {}", node.op_type, node.why)];
+  std::vector<std::string> parts;
+  for (const auto& [reason, count] : reasons) parts.push_back(fmt::format("{} {}", count, reason));
+  return fmt::format("format qoperator, {} left behind DequantizeLinear: {}",
+                     report::plural(static_cast<int64_t>(kept.size()), "node"), fmt::join(parts, "; "));
+}
+
+}  // namespace
+
+WrittenModel written_model(const graph::Model& model, const plan::PrecisionPlan& plan) {
+  rewrite::QoperatorModel formed = rewrite::in_form(rewrite::rewrite_to_qdq(model, plan), plan);
+  WrittenModel written{std::move(formed.model), {}};
+  if (!formed.kept.empty()) written.notes.push_back(kept_text(formed.kept));
+  io::infer_shapes(written.model);
+  return written;
+}
+
 void refuse_quantized(const graph::Model& model) {
   const std::optional<std::string> op_type = quantized_operator(model);
   if (!op_type) return;
@@ -235,7 +286,8 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   RecoveryOutcome recovered = recovered_model(options, model, planned, data ? &*data : nullptr, stages);
   if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(recovered.written)));
 
-  graph::Model quantized = stages.run("rewrite", [&] { return quantized_model(recovered.model, recovered.applied); });
+  WrittenModel written = stages.run("rewrite", [&] { return written_model(recovered.model, recovered.applied); });
+  graph::Model& quantized = written.model;
   const auto written_files = stages.run("save", [&] { return io::save_model(quantized, options.output); });
 
   report::Report report;
@@ -264,6 +316,9 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
         "equalization gives inner channels other scales: activations differ from the float model's by these factors, "
         "outputs do not");
   }
+  for (const std::string& note : written.notes) report.notes.push_back(note);
+  for (std::string& note : adaptation_notes(recovered.written)) report.notes.push_back(std::move(note));
+  for (std::string& note : integer_io_notes(recovered.written)) report.notes.push_back(std::move(note));
   report.calibration = std::move(planned.calibration);
   report.plan = std::move(recovered.written);
   report.stages = stages.times();

@@ -58,8 +58,16 @@ struct ValidateRun {
 /// The validation stage, also of its own.
 validate::Validation run_validation(ValidateRun run, Stages& stages);
 
-/// The plan applied to the (normalized) model it was made for, shapes inferred.
+/// The plan applied to the (normalized) model it was made for, shapes inferred: with Q/DQ pairs, and inputs and outputs
+/// as the float model has them.
 graph::Model quantized_model(const graph::Model& model, const plan::PrecisionPlan& plan);
+
+/// The same in the form that the plan wants of the file.
+struct WrittenModel {
+  graph::Model model;
+  std::vector<std::string> notes;  // what is not in that form, for people
+};
+WrittenModel written_model(const graph::Model& model, const plan::PrecisionPlan& plan);
 
 /// Refuses a model that holds QuantizeLinear already.
 void refuse_quantized(const graph::Model& model);

@@ -238,6 +238,7 @@ constexpr KernelRow kRows[] = {
     {"com.microsoft", "FusedConv", make_fused_conv},
     {"com.microsoft", "FusedGemm", make_fused_gemm},
     {"com.microsoft", "FusedMatMul", make_fused_matmul},
+    {"com.microsoft", "GatherBlockQuantized", make_gather_block_quantized},
     {"com.microsoft", "Gelu", make_contrib_gelu},
     {"com.microsoft", "Inverse", make_inverse},
     {"com.microsoft", "MatMulIntegerToFloat", make_matmul_integer_to_float},

@@ -8,6 +8,7 @@
 #include "lib/base/suggest.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/traverse.h"
+#include "lib/plan/block_operators.h"
 #include "lib/plan/clamp.h"
 #include "lib/plan/half.h"
 #include "lib/plan/plan.h"
@@ -33,6 +34,7 @@ class Checker {
       check_type(fmt::format("plan: value '{}'", value.value), value.params.type);
     }
     for (const LayerPlan& layer : plan_.layers) check_layer(layer);
+    for (const std::string& value : plan_.form.integer_io) check_integer_io(value);
   }
 
  private:
@@ -56,6 +58,13 @@ class Checker {
     if (plan_.layers.size() != names.size()) {
       throw Error(ErrorKind::kUsage, "plan: it has {} nodes, the model {}", plan_.layers.size(), names.size());
     }
+  }
+
+  void check_integer_io(const std::string& value) const {
+    if (!index_.is_input(value) && !index_.is_output(value)) {
+      throw Error(ErrorKind::kUsage, "plan: integer_io: the model has no input or output '{}'", value);
+    }
+    if (!values_.contains(value)) throw Error(ErrorKind::kUsage, "plan: integer_io: '{}' is not quantized", value);
   }
 
   void check_layer(const LayerPlan& layer) const {
@@ -96,6 +105,10 @@ class Checker {
     const auto wanted = static_cast<size_t>(element_count(quant::scale_shape(shape, weight.params.grouping())));
     if (weight.params.scales.size() != wanted || weight.params.zero_points.size() != wanted) {
       fail(layer, fmt::format("the weight needs {} scales and zero points", wanted));
+    }
+    if (weight.operators == Operators::kMicrosoft) {
+      if (layer.decision != Decision::kWeightOnly) fail(layer, "operators of com.microsoft are for weight_only layers");
+      if (const auto refused = block_operator_refusal(index_, node, weight, shape)) fail(layer, *refused);
     }
     if (layer.decision == Decision::kQuantize && layer.activations.empty())
       fail(layer, "a layer with a weight reads an activation");

@@ -7,6 +7,7 @@
 
 #include "lib/base/error.h"
 #include "lib/graph/graph_index.h"
+#include "lib/plan/block_operators.h"
 #include "lib/plan/clamp.h"
 #include "lib/plan/decide.h"
 #include "lib/plan/half.h"
@@ -62,8 +63,7 @@ class Numberer {
       const analyze::Layer& facts = analysis_.layers[i];
       const LayerScheme& scheme = decided.resolved[i].scheme;
       if (layer.decision == Decision::kWeightOnly) {
-        layer.weight =
-            plan_stored_weight(facts, initializer(facts.stored_weight->initializer), scheme, row(decided.target));
+        store_weight(facts, scheme, row(decided.target), layer);
         model_.release_weights();
       }
       if (layer.decision == Decision::kDynamic) {
@@ -83,6 +83,17 @@ class Numberer {
   }
 
  private:
+  void store_weight(const analyze::Layer& facts, const LayerScheme& scheme, const TargetRow& target,
+                    LayerPlan& layer) const {
+    const Tensor weight = initializer(facts.stored_weight->initializer);
+    layer.weight = plan_stored_weight(facts, weight, scheme, target);
+    if (scheme.operators == Operators::kStandard) return;
+    const onnx::NodeProto& node = *index_.node(layer.node);
+    const auto refused = block_operator_refusal(index_, node, *layer.weight, weight.shape());
+    if (refused) layer.adapted.push_back(*refused);
+    if (!refused) layer.weight->operators = scheme.operators;
+  }
+
   Tensor initializer(const std::string& name) const { return model_.tensor(*index_.initializer(name)); }
 
   /// The widest bounds of the clamps that fold into each group.
@@ -168,9 +179,14 @@ FormatNeeds format_needs(const PrecisionPlan& plan) {
     add(quant::row(params.type).min_opset, quant::row(params.type).min_ir);
     if (params.block > 0) add(quant::kBlockOpset, quant::kBlockIr);
   };
+  // MatMulNBits has its codes in bytes; GatherBlockQuantized has them in their own type, which is the file format's.
+  const auto add_weight = [&](const LayerPlan& layer, const WeightPlan& weight) {
+    if (weight.operators == Operators::kStandard) return add_params(weight.params);
+    if (layer.op_type == "Gather") add(0, quant::row(weight.params.type).min_ir);
+  };
   for (const ValuePlan& value : plan.values) add_params(value.params);
   for (const LayerPlan& layer : plan.layers) {
-    if (layer.weight) add_params(layer.weight->params);
+    if (layer.weight) add_weight(layer, *layer.weight);
     if (layer.decision == Decision::kBfloat16) add(kBfloat16Opset, quant::kBlockIr);
   }
   return needs;

@@ -54,6 +54,7 @@ struct WeightPlan {
   std::string initializer;
   quant::QuantParams params;
   int64_t enlarged_channels = 0;  // channels whose scale was enlarged so that the int32 bias fits
+  Operators operators = Operators::kStandard;
 };
 
 struct LayerPlan {
@@ -74,6 +75,7 @@ struct FileForm {
   FileFormat format = FileFormat::kQdq;
   bool microsoft = true;         // kQoperator: may use the operators of com.microsoft
   bool pair_per_reader = false;  // each reader of a value has a Q/DQ pair of its own
+  std::vector<std::string> integer_io;  // inputs and outputs of the model that are integers in the file
   bool operator==(const FileForm&) const = default;
 };
 

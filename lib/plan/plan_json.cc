@@ -47,6 +47,7 @@ Json weight_json(const WeightPlan& weight) {
   const bool once = weight.params.block > 0 && std::set(zero_points.begin(), zero_points.end()).size() == 1;
   json["zero_points"] = once ? std::vector<int32_t>{zero_points[0]} : zero_points;
   if (weight.enlarged_channels > 0) json["enlarged_channels"] = weight.enlarged_channels;
+  if (weight.operators != Operators::kStandard) json["operators"] = operators_name(weight.operators);
   return json;
 }
 
@@ -134,6 +135,12 @@ WeightPlan read_weight(JsonObject object) {
     weight.params.zero_points.assign(weight.params.scales.size(), weight.params.zero_points[0]);
   }
   weight.enlarged_channels = object.get_or<int64_t>("enlarged_channels", 0);
+  const auto operators = object.get_or<std::string>("operators", std::string(operators_name(Operators::kStandard)));
+  if (operators == operators_name(Operators::kMicrosoft)) {
+    weight.operators = Operators::kMicrosoft;
+  } else if (operators != operators_name(Operators::kStandard)) {
+    object.fail("operators", fmt::format("'{}' is none of standard, com.microsoft", operators));
+  }
   object.finish();
   return weight;
 }
@@ -158,7 +165,8 @@ Decision read_decision(JsonObject& object) {
 Json form_json(const FileForm& form) {
   return {{"format", file_format_name(form.format)},
           {"microsoft_operators", form.microsoft},
-          {"pair_per_reader", form.pair_per_reader}};
+          {"pair_per_reader", form.pair_per_reader},
+          {"integer_io", form.integer_io}};
 }
 
 FileForm read_form(JsonObject object) {
@@ -170,6 +178,7 @@ FileForm read_form(JsonObject object) {
   if (format == file_format_name(FileFormat::kQoperator)) form.format = FileFormat::kQoperator;
   form.microsoft = object.get_or<bool>("microsoft_operators", form.microsoft);
   form.pair_per_reader = object.get_or<bool>("pair_per_reader", form.pair_per_reader);
+  if (object.has("integer_io")) form.integer_io = object.get<std::vector<std::string>>("integer_io");
   object.finish();
   return form;
 }

@@ -55,6 +55,7 @@ void apply_patch(const SchemePatch& patch, LayerScheme& scheme) {
   if (patch.weight_fit) scheme.weight_fit = patch.weight_fit;
   apply(patch.granularity, scheme.granularity);
   apply(patch.block, scheme.block);
+  apply(patch.operators, scheme.operators);
   apply(patch.activations, scheme.activations);
   apply(patch.activations_symmetric, scheme.activations_symmetric);
   apply(patch.calibrator, scheme.calibrator);
@@ -72,6 +73,10 @@ std::string_view granularity_name(Granularity granularity) {
       return "per_block";
   }
   return "";
+}
+
+std::string_view operators_name(Operators operators) {
+  return operators == Operators::kStandard ? "standard" : "com.microsoft";
 }
 
 std::string_view weight_fit_name(quant::WeightFit fit) {

@@ -34,6 +34,21 @@ std::string_view weight_fit_name(quant::WeightFit fit);
 
 inline constexpr int64_t kDefaultBlock = 32;
 
+/// Which operators read a weight that only is stored in fewer bits.
+enum class Operators {
+  kStandard,   // DequantizeLinear in front of the float operator
+  kMicrosoft,  // MatMulNBits and GatherBlockQuantized of com.microsoft, where they can
+};
+
+std::string_view operators_name(Operators operators);
+
+/// Which inputs and outputs of the model are integers in the file.
+struct IntegerIo {
+  bool inputs = false;
+  bool outputs = false;
+  std::vector<std::string> names;  // these, or an error if one can not
+};
+
 /// What a layer becomes unless it stays float.
 struct LayerScheme {
   Mode mode = Mode::kStatic;
@@ -43,6 +58,7 @@ struct LayerScheme {
   std::optional<quant::WeightFit> weight_fit;  // absent: by squared error where the type has 4 bits or less
   Granularity granularity = Granularity::kPerChannel;
   int64_t block = kDefaultBlock;  // kPerBlock: neighbours along the summed axis that share a scale
+  Operators operators = Operators::kStandard;
   quant::QuantType activations = quant::QuantType::kUint8;
   bool activations_symmetric = false;
   quant::CalibratorSpec calibrator;
@@ -62,6 +78,7 @@ struct SchemePatch {
   std::optional<quant::WeightFit> weight_fit;
   std::optional<Granularity> granularity;
   std::optional<int64_t> block;
+  std::optional<Operators> operators;
   std::optional<quant::QuantType> activations;
   std::optional<bool> activations_symmetric;
   std::optional<quant::CalibratorSpec> calibrator;
@@ -81,12 +98,13 @@ struct Rule {
 struct Rules {
   Target target = Target::kOnnxruntime;
   FileFormat format = FileFormat::kQdq;
+  IntegerIo integer_io;
   LayerScheme defaults;
   std::vector<Rule> rules;
   std::string source;  // the config's name, for messages; "" if there is none
 };
 
-/// Reads "target", "format", "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with the path of what is
+/// Reads "target", "format", "integer_io", "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with the path of what is
 /// wrong.
 Rules read_rules(JsonObject& config);
 /// The effective rules, for the report.

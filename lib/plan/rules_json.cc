@@ -30,12 +30,33 @@ FileFormat read_format(JsonObject& config, const TargetRow& target) {
   config.fail("format", fmt::format("'{}' is none of qdq, qoperator", name));
 }
 
+constexpr std::string_view kIoChoices = "none, inputs, outputs, all or an array of names";
+
+IntegerIo read_integer_io(JsonObject& config) {
+  if (config.raw("integer_io").is_array()) {
+    return {.inputs = false, .outputs = false, .names = config.get<std::vector<std::string>>("integer_io")};
+  }
+  const std::string name = config.get<std::string>("integer_io");
+  const bool all = name == "all";
+  if (!all && name != "none" && name != "inputs" && name != "outputs") {
+    config.fail("integer_io", fmt::format("'{}' is none of {}", name, kIoChoices));
+  }
+  return {.inputs = all || name == "inputs", .outputs = all || name == "outputs", .names = {}};
+}
+
+Json to_json(const IntegerIo& io) {
+  if (!io.names.empty()) return io.names;
+  if (io.inputs && io.outputs) return "all";
+  return io.inputs ? "inputs" : io.outputs ? "outputs" : "none";
+}
+
 }  // namespace
 
 Rules read_rules(JsonObject& config) {
   Rules rules;
   if (config.has("target")) rules.target = read_target(config);
   if (config.has("format")) rules.format = read_format(config, row(rules.target));
+  if (config.has("integer_io")) rules.integer_io = read_integer_io(config);
   if (config.has("calibration")) {
     JsonObject calibration = config.object("calibration");
     rules.defaults.calibrator = read_calibrator(calibration);
@@ -67,6 +88,7 @@ Json to_json(const Rules& rules) {
   Json json;
   json["target"] = row(rules.target).name;
   if (rules.format != FileFormat::kQdq) json["format"] = file_format_name(rules.format);
+  if (const Json io = to_json(rules.integer_io); io != "none") json["integer_io"] = io;
   json["defaults"] = scheme_json(rules.defaults);
   json["rules"] = Json::array();
   for (const Rule& rule : rules.rules) json["rules"].push_back(rule.text);

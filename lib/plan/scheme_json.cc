@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::array kGranularities{Granularity::kPerTensor, Granularity::kPerChannel, Granularity::kPerBlock};
 constexpr std::array kWeightFits{quant::WeightFit::kExtremes, quant::WeightFit::kSquaredError};
+constexpr std::array kOperators{Operators::kStandard, Operators::kMicrosoft};
 constexpr std::array kModes{Mode::kStatic, Mode::kDynamic, Mode::kWeightOnly, Mode::kFloat16, Mode::kBfloat16};
 
 /// One of `choices`, by name.
@@ -39,7 +40,8 @@ void read_weight_options(JsonObject& object, SchemePatch& patch) {
     patch.granularity = Granularity::kPerBlock;
   }
   if (object.has("calibrator")) patch.weight_fit = read_choice(object, "calibrator", kWeightFits, weight_fit_name);
-  object.allow({"reduce_range", "block", "calibrator"});
+  if (object.has("operators")) patch.operators = read_choice(object, "operators", kOperators, operators_name);
+  object.allow({"reduce_range", "block", "calibrator", "operators"});
 }
 
 /// "weights" and "activations" are a type's name, or an object of "type" and "symmetric".
@@ -111,6 +113,7 @@ Json scheme_json(const LayerScheme& scheme) {
   json["granularity"] = granularity_name(scheme.granularity);
   if (scheme.weight_fit) json["weights"]["calibrator"] = weight_fit_name(*scheme.weight_fit);
   if (scheme.granularity == Granularity::kPerBlock) json["weights"]["block"] = scheme.block;
+  if (scheme.operators != Operators::kStandard) json["weights"]["operators"] = operators_name(scheme.operators);
   json["calibrator"] = calibrator_text(scheme.calibrator);
   if (scheme.keep_float) json["keep"] = "float32";
   return json;

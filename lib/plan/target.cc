@@ -144,6 +144,10 @@ class Adaptation {
     if (!weight) return std::move(reasons_);
     if (integers) take_nearest(target_.weights, "weights", scheme_.weights);
     if (stores) take_nearest(target_.stored_weights, "stored weights", scheme_.weights);
+    if (stores && scheme_.operators == Operators::kMicrosoft && !target_.microsoft) {
+      scheme_.operators = Operators::kStandard;
+      add("knows no operators of com.microsoft");
+    }
     if (integers || stores) take_out_zero_points(target_.symmetric_weights, "weights", scheme_.weights_symmetric);
     const bool whole_byte = quant::row(scheme_.weights).bits == 8 && !quant::row(scheme_.weights).is_float;
     if (integers && target_.sums_pairs_in_16_bits && whole_byte && !scheme_.reduce_range) {
@@ -235,11 +239,12 @@ int64_t whole_block(int64_t size, int64_t block) {
 }  // namespace
 
 quant::Grouping adapted(const TargetRow& target, const analyze::Layer& layer, const Shape& weight,
-                        const quant::Grouping& asked, QuantType type) {
+                        const quant::Grouping& asked, const LayerScheme& scheme) {
   if (target.whole_blocks && asked.block > 0) {
     return {.axis = asked.axis, .block = whole_block(weight[static_cast<size_t>(*asked.axis)], asked.block)};
   }
-  const bool misread = target.misreads_two_bit_products && quant::row(type).bits == 2 && layer.op_type == "MatMul";
+  const bool misread = target.misreads_two_bit_products && quant::row(scheme.weights).bits == 2 &&
+                       layer.op_type == "MatMul" && scheme.operators == Operators::kStandard;
   if (!misread || weight.size() != 2 || !layer.stored_weight->block_axis) return asked;
   const int64_t axis = *layer.stored_weight->block_axis;
   const int64_t block = asked.block > 0 ? asked.block : weight[static_cast<size_t>(axis)];

@@ -50,7 +50,7 @@ struct TargetRow {
   bool dynamic = true;           // reads DynamicQuantizeLinear and integer products
   bool qoperator = false;        // reads FileFormat::kQoperator
   bool microsoft = false;        // knows the operators of com.microsoft
-  /// Products with 2-bit weights in blocks of a power of two go to a kernel that reads them wrongly.
+  /// Products with 2-bit weights behind DequantizeLinear, in blocks of a power of two, are read wrongly.
   bool misreads_two_bit_products = false;
 };
 
@@ -68,6 +68,6 @@ std::optional<Reason> refusal(const TargetRow& target, const analyze::Layer& lay
 /// The groups of a weight that only is stored in fewer bits, as the target reads them rightly: what was asked, or other
 /// blocks of nearly the same size.
 quant::Grouping adapted(const TargetRow& target, const analyze::Layer& layer, const Shape& weight,
-                        const quant::Grouping& asked, quant::QuantType type);
+                        const quant::Grouping& asked, const LayerScheme& scheme);
 
 }  // namespace narrow::plan

@@ -83,7 +83,7 @@ WeightPlan plan_stored_weight(const analyze::Layer& layer, const Tensor& weight,
                               const TargetRow& target) {
   const analyze::ConstantSlot& slot = *layer.stored_weight;
   const quant::Grouping asked = grouping_of(slot, weight.shape(), scheme);
-  return weight_plan(slot, weight, scheme, adapted(target, layer, weight.shape(), asked, scheme.weights));
+  return weight_plan(slot, weight, scheme, adapted(target, layer, weight.shape(), asked, scheme));
 }
 
 WeightPlan plan_weight(const analyze::ConstantSlot& slot, const Tensor& weight, const Tensor& bias, float input_scale,

@@ -12,10 +12,12 @@
 #include "lib/graph/graph_index.h"
 #include "lib/graph/traverse.h"
 #include "lib/quant/quant_params.h"
+#include "lib/rewrite/block_operators.h"
 #include "lib/rewrite/constant_writer.h"
 #include "lib/rewrite/dynamic.h"
 #include "lib/rewrite/half.h"
 #include "lib/rewrite/normalize.h"
+#include "lib/rewrite/opset_imports.h"
 
 namespace narrow::rewrite {
 namespace {
@@ -25,9 +27,11 @@ class QdqWriter {
   QdqWriter(const graph::Model& original, graph::Model& model, const plan::PrecisionPlan& plan)
       : index_(original.graph(), graph::Depth::kBodies),
         plan_(plan),
+        model_(model),
         editor_(model),
         constants_(original, index_, editor_),
-        dynamic_(editor_, constants_) {
+        dynamic_(editor_, constants_),
+        blocks_(editor_, constants_) {
     for (const plan::ValuePlan& value : plan.values) values_[value.value] = &value;
     graph::for_each_graph(model.mutable_graph(), [&](onnx::GraphProto& graph) { note_graph(graph); });
     for (const plan::LayerPlan& layer : plan.layers) {
@@ -56,6 +60,7 @@ class QdqWriter {
     }
     for (const PendingPair& pair : pairs_) add_pair(pair);
     editor_.finish();
+    if (blocks_.used()) import_microsoft(model_);
   }
 
  private:
@@ -99,6 +104,7 @@ class QdqWriter {
     onnx::NodeProto& node = *nodes_.at(layer.node);
     const plan::WeightPlan& weight = *layer.weight;
     onnx::GraphProto& graph = *all_graphs_[graphs_.at(layer.node)];
+    if (weight.operators == plan::Operators::kMicrosoft) return blocks_.replace(graph, layer, node);
     node.set_input(weight.input, constants_.dequantized(graph, weight.initializer, weight.params, zeros_of(layer)));
     if (!layer.bias_input) return;
     const std::string bias = node.input(*layer.bias_input);
@@ -135,8 +141,14 @@ class QdqWriter {
       }
       return;
     }
-    if (plan_.form.pair_per_reader) return pair_each_reader(plan, readers);
     const size_t home = owners_.at(value);
+    if (plan_.form.pair_per_reader) {
+      pair_each_reader(plan, readers);
+      const auto& integer_io = plan_.form.integer_io;
+      const bool ends_in_integers = std::find(integer_io.begin(), integer_io.end(), value) != integer_io.end();
+      if (ends_in_integers && !index_.is_input(value)) dequantize_at_home(plan, home);
+      return;
+    }
     const bool at_home = readers.contains(home) || made_quantized_.contains(value);
     const std::string seen = at_home ? dequantize_at_home(plan, home) : value;
     // Bodies that read it from around them have a pair of their own, because only what stands in one graph fuses. To
@@ -213,6 +225,7 @@ class QdqWriter {
 
   graph::GraphIndex index_;  // of the original
   const plan::PrecisionPlan& plan_;
+  graph::Model& model_;
   graph::GraphEditor editor_;
   std::unordered_map<std::string, const plan::ValuePlan*> values_;
   std::unordered_map<std::string, onnx::NodeProto*> nodes_;
@@ -226,6 +239,7 @@ class QdqWriter {
   std::vector<PendingPair> pairs_;
   ConstantWriter constants_;
   DynamicWriter dynamic_;
+  BlockWriter blocks_;
 };
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include "lib/exec/float_program.h"
 #include "lib/graph/print.h"
 #include "lib/io/load.h"
+#include "lib/rewrite/form.h"
+#include "lib/rewrite/integer_io.h"
 #include "lib/rewrite/normalize.h"
 #include "lib/rewrite/qdq.h"
 #include "tests/support/golden.h"
@@ -91,17 +93,25 @@ TEST(GoldenTest, Qdq) {
     const plan::Rules rules = plan::read_rules(object);
     const analyze::Analysis analysis = analyze::analyze(model);
     const plan::PrecisionPlan plan = plan::make_plan(model, analysis, read_ranges(golden.at("ranges")), rules);
-    graph::Model quantized = rewrite::rewrite_to_qdq(model, plan);
+    const auto written = [&](const plan::PrecisionPlan& each) {
+      return rewrite::in_form(rewrite::rewrite_to_qdq(model, each), each);
+    };
+    const rewrite::QoperatorModel formed = written(plan);
+    graph::Model quantized = formed.model;
     io::infer_shapes(quantized);
-    const graph::Model again = rewrite::rewrite_to_qdq(model, plan::plan_from_json(plan::to_json(plan)));
+    const graph::Model again = written(plan::plan_from_json(plan::to_json(plan))).model;
     EXPECT_EQ(graph::print(quantized), graph::print(again)) << "a plan fed back gives the same model";
     const float tolerance = golden.contains("tolerance") ? std::stof(golden.at("tolerance")) : 0.2F;
-    expect_near(run(loaded), run(quantized), tolerance);
+    expect_near(run(loaded), run(rewrite::with_float_io(quantized)), tolerance);
     std::string decisions;
     for (const plan::LayerPlan& layer : plan.layers) {
       decisions += fmt::format("{} {}: {}", layer.op_type, layer.node, plan::decision_name(layer.decision));
       if (layer.reason) decisions += fmt::format(" ({})", layer.reason->text());
       decisions += fmt::format(" by {}\n", layer.rule);
+      for (const std::string& reason : layer.adapted) decisions += fmt::format("  adapted: {}\n", reason);
+    }
+    for (const rewrite::KeptNode& kept : formed.kept) {
+      decisions += fmt::format("{} {} is left behind DequantizeLinear: {}\n", kept.op_type, kept.node, kept.why);
     }
     return decisions + graph::print(quantized);
   });

@@ -25,6 +25,7 @@ KernelPtr make_contrib_unique(const KernelRequest& request);
 KernelPtr make_skip_layer_normalization(const KernelRequest& request);
 KernelPtr make_embed_layer_normalization(const KernelRequest& request);
 // block_quantized.cc
+KernelPtr make_gather_block_quantized(const KernelRequest& request);
 KernelPtr make_matmul_nbits(const KernelRequest& request);
 // attention.cc
 KernelPtr make_contrib_attention(const KernelRequest& request);

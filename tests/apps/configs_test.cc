@@ -24,7 +24,7 @@ TEST(Configs, EachConfigIsRead) {
     flags.config_path = entry.path().string();
     EXPECT_NO_THROW(read_config(flags)) << entry.path();
   }
-  EXPECT_GE(configs, 9);
+  EXPECT_GE(configs, 13);
 }
 
 TEST(Configs, TheDefaultSpelledOutIsTheDefault) {
@@ -52,6 +52,8 @@ TEST(Configs, TheSchemaKnowsTheKeysThatTheReaderKnows) {
   const Json sample{{"$schema", ""},
                     {"extends", ""},
                     {"target", "onnxruntime"},
+                    {"format", "qoperator"},
+                    {"integer_io", "all"},
                     {"inputs", Json::object()},
                     {"calibration", Json::object()},
                     {"defaults", Json::object()},

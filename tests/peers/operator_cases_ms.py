@@ -2,6 +2,7 @@
 
 import itertools
 
+import ml_dtypes
 import numpy as np
 
 from operator_case import case, codes, numbers
@@ -58,13 +59,37 @@ def quantized_cases():
     yield ms_case("integer_to_float", "MatMulIntegerToFloat",
                   [codes(4, 6), weights, scale(0.02), numbers(5, low=0.01, high=0.1), np.array(7, np.uint8),
                    np.zeros(5, np.int8), numbers(5, seed=3)])
-    for bits, zeros in itertools.product([4, 8], [False, True]):
+    for bits, zeros in itertools.product([2, 4, 8], [False, True]):
         blocks = 3
         packed = codes(5, blocks, 16 * bits // 8)
         inputs = [numbers(2, 3, 40), packed, numbers(5 * blocks, low=0.01, high=0.1)]
         inputs += [codes(5 * ((blocks * bits + 7) // 8), seed=4)] if zeros else []
         yield ms_case(f"nbits_{bits}_{int(zeros)}", "MatMulNBits", inputs, constants=(1, 2, 3), K=40, N=5, bits=bits,
                       block_size=16)
+
+
+def four_bits(*shape, lowest):
+    return codes(*shape).astype(np.int32) % 16 + lowest
+
+
+def lookup_cases():
+    """Blocks along either axis of a table in 4-bit types, and along the last one of a table in bytes."""
+    indices = np.array([[3, 0, 47], [-1, 20, 21]], np.int64)
+    for kind, zeros, (gather, quantize) in itertools.product(
+            [ml_dtypes.int4, ml_dtypes.uint4], [False, True], itertools.product([0, 1], repeat=2)):
+        shape, name = [48, 40], np.dtype(kind).name
+        lowest = -8 if kind is ml_dtypes.int4 else 0
+        scales_shape = [size if axis != quantize else -(-size // 16) for axis, size in enumerate(shape)]
+        inputs = [four_bits(*shape, lowest=lowest).astype(kind), np.clip(indices, -1, shape[gather] - 1),
+                  numbers(*scales_shape, low=0.01, high=0.1)]
+        inputs += [four_bits(*scales_shape, lowest=lowest).astype(kind)] if zeros else []
+        yield ms_case(f"lookup_{name}_{int(zeros)}_{gather}{quantize}", "GatherBlockQuantized", inputs,
+                      constants=(0, 2, 3), gather_axis=gather, quantize_axis=quantize, block_size=16)
+    for bits, zeros in itertools.product([2, 4, 8], [False, True]):
+        inputs = [codes(48, 40 * bits // 8), indices, numbers(48, 3, low=0.01, high=0.1)]
+        inputs += [codes(48, (3 * bits + 7) // 8, seed=4)] if zeros else []
+        yield ms_case(f"lookup_bytes_{bits}_{int(zeros)}", "GatherBlockQuantized", inputs, constants=(0, 2, 3), bits=bits,
+                      gather_axis=0, quantize_axis=1, block_size=16)
 
 
 def fused_cases():
@@ -129,4 +154,4 @@ def attention_cases():
                       rotary_embedding_dim=6)
 
 
-MAKERS = [region_cases, quantized_cases, fused_cases, attention_cases]
+MAKERS = [region_cases, quantized_cases, lookup_cases, fused_cases, attention_cases]

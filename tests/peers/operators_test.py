@@ -40,7 +40,7 @@ def make_model(case):
     opsets = [helper.make_opsetid(case.domain, case.opset)]
     if case.domain:
         opsets.append(helper.make_opsetid("", 17))
-    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
 def run_onnxruntime(model, case):

@@ -7,6 +7,7 @@
 #include "lib/graph/graph_index.h"
 #include "lib/plan/clamp.h"
 #include "lib/plan/half.h"
+#include "lib/plan/integer_io.h"
 
 namespace narrow::plan {
 namespace {
@@ -24,7 +25,11 @@ class Decider {
  public:
   Decider(const graph::Model& model, const analyze::Analysis& analysis, const Rules& rules,
           const std::map<std::string, Reason>& unusable)
-      : model_(model), index_(model.graph(), graph::Depth::kBodies), analysis_(analysis), unusable_(unusable), integer_io_(rules.integer_io) {
+      : model_(model),
+        index_(model.graph(), graph::Depth::kBodies),
+        analysis_(analysis),
+        unusable_(unusable),
+        wanted_io_(model, index_, rules.integer_io) {
     decided_.resolved = resolve_rules(analysis, rules);
     decided_.target = rules.target;
     target_ = &row(rules.target);
@@ -32,7 +37,6 @@ class Decider {
                      .microsoft = target_->microsoft,
                      .pair_per_reader = target_->pair_per_reader,
                      .integer_io = {}};
-    find_integer_io(rules.integer_io);
   }
 
   Decided run() {
@@ -45,49 +49,12 @@ class Decider {
       changed |= drop_floating_tails();
     }
     list_values();
-    list_integer_io(integer_io_);
+    decided_.form.integer_io = wanted_io_.found(decided_.layers);
     note_adaptations();
     return std::move(decided_);
   }
 
  private:
-  void find_integer_io(const IntegerIo& wanted) {
-    const auto add = [&](const auto& infos, bool all, std::set<std::string>& found) {
-      for (const onnx::ValueInfoProto& info : infos) {
-        const bool named = std::find(wanted.names.begin(), wanted.names.end(), info.name()) != wanted.names.end();
-        if ((all || named) && index_.initializer(info.name()) == nullptr) found.insert(info.name());
-      }
-    };
-    add(model_.graph().input(), wanted.inputs, integer_inputs_);
-    add(model_.graph().output(), wanted.outputs, integer_outputs_);
-    for (const std::string& name : wanted.names) {
-      if (integer_inputs_.contains(name) || integer_outputs_.contains(name)) continue;
-      throw Error(ErrorKind::kUsage, "integer_io: the model has no input or output '{}'", name);
-    }
-  }
-
-  /// Those of the wanted values that turned out to be quantized. Throws Error(kUsage) for a named one that did not.
-  void list_integer_io(const IntegerIo& wanted) {
-    const auto quantized = [&](const std::string& value, bool output) {
-      return std::any_of(decided_.layers.begin(), decided_.layers.end(), [&](const LayerPlan& layer) {
-        const auto& values = output ? layer.outputs : layer.activations;
-        return std::find(values.begin(), values.end(), value) != values.end();
-      });
-    };
-    for (const std::string& value : integer_inputs_) {
-      if (quantized(value, false)) decided_.form.integer_io.push_back(value);
-    }
-    for (const std::string& value : integer_outputs_) {
-      if (!integer_inputs_.contains(value) && quantized(value, true)) decided_.form.integer_io.push_back(value);
-    }
-    for (const std::string& name : wanted.names) {
-      const auto& found = decided_.form.integer_io;
-      if (std::find(found.begin(), found.end(), name) != found.end()) continue;
-      throw Error(ErrorKind::kUsage, "integer_io: nothing on integers {} '{}'",
-                  integer_inputs_.contains(name) ? "reads" : "makes", name);
-    }
-  }
-
   void start_layers() {
     for (size_t i = 0; i < analysis_.layers.size(); ++i) {
       const Layer& layer = analysis_.layers[i];
@@ -218,7 +185,7 @@ class Decider {
   }
 
   bool read_on_integers(const std::string& value) const {
-    if (integer_outputs_.contains(value)) return true;
+    if (wanted_io_.output(value)) return true;
     const auto uses = index_.uses(value);
     return std::any_of(uses.begin(), uses.end(), [&](const graph::Use& use) {
       const auto found = number_of_.find(use.node->name());
@@ -316,10 +283,8 @@ class Decider {
   graph::GraphIndex index_;
   const analyze::Analysis& analysis_;
   const std::map<std::string, Reason>& unusable_;
+  WantedIo wanted_io_;
   const TargetRow* target_ = nullptr;
-  const IntegerIo& integer_io_;
-  std::set<std::string> integer_inputs_;  // wanted ones
-  std::set<std::string> integer_outputs_;
   std::map<std::string, size_t> number_of_;
   Decided decided_;
 };

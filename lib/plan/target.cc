@@ -139,7 +139,8 @@ class Adaptation {
     const bool stores = scheme_.mode == Mode::kWeightOnly;
     if (scheme_.mode == Mode::kStatic) {
       take_nearest(target_.activations, "activations", scheme_.activations);
-      take_out_zero_points(target_.symmetric_activations, "activations", scheme_.activations_symmetric);
+      take_out_zero_points(target_.symmetric_activations, "activations", scheme_.activations,
+                           scheme_.activations_symmetric);
     }
     if (!weight) return std::move(reasons_);
     if (integers) take_nearest(target_.weights, "weights", scheme_.weights);
@@ -148,7 +149,9 @@ class Adaptation {
       scheme_.operators = Operators::kStandard;
       add("knows no operators of com.microsoft");
     }
-    if (integers || stores) take_out_zero_points(target_.symmetric_weights, "weights", scheme_.weights_symmetric);
+    if (integers || stores) {
+      take_out_zero_points(target_.symmetric_weights, "weights", scheme_.weights, scheme_.weights_symmetric);
+    }
     const bool whole_byte = quant::row(scheme_.weights).bits == 8 && !quant::row(scheme_.weights).is_float;
     if (integers && target_.sums_pairs_in_16_bits && whole_byte && !scheme_.reduce_range) {
       scheme_.reduce_range = true;
@@ -167,8 +170,9 @@ class Adaptation {
     type = *other;
   }
 
-  void take_out_zero_points(bool wanted, std::string_view what, bool& symmetric) {
-    if (!wanted || symmetric) return;
+  /// Floating-point types have none.
+  void take_out_zero_points(bool wanted, std::string_view what, QuantType type, bool& symmetric) {
+    if (!wanted || symmetric || quant::row(type).is_float) return;
     symmetric = true;
     add(fmt::format("takes no zero points of {}", what));
   }

@@ -280,8 +280,26 @@ class QoperatorWriter {
     node.clear_input();
     for (const std::string& input : made.inputs) node.add_input(input);
     while (node.input_size() > 0 && node.input(node.input_size() - 1).empty()) node.mutable_input()->RemoveLast();
-    for (int i = 0; i < node.output_size(); ++i) node.set_output(i, made.outputs[static_cast<size_t>(i)]);
+    for (int i = 0; i < node.output_size(); ++i) {
+      declare(made.outputs[static_cast<size_t>(i)], node.output(i));
+      node.set_output(i, made.outputs[static_cast<size_t>(i)]);
+    }
     for (const onnx::NodeProto* quantize : made.vanished) vanished_.insert(quantize->output(0));
+  }
+
+  /// Shapes behind operators of com.microsoft are not inferred: integers have that of the real value.
+  void declare(const std::string& integers, const std::string& real) {
+    const graph::ValueType type = index_.type(real);
+    const auto quantize = quantized(real);
+    if (integers == real || !type.shape || !quantize || index_.is_output(integers)) return;
+    onnx::ValueInfoProto& info = *result_.model.mutable_graph().add_value_info();
+    info.set_name(integers);
+    info.mutable_type()->mutable_tensor_type()->set_elem_type(static_cast<int>(quantize->type));
+    auto& shape = *info.mutable_type()->mutable_tensor_type()->mutable_shape();
+    for (const int64_t dimension : *type.shape) {
+      auto& added = *shape.add_dim();
+      if (dimension >= 0) added.set_dim_value(dimension);
+    }
   }
 
   static void drop_attribute(onnx::NodeProto& node, std::string_view name) {

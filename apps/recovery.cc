@@ -16,6 +16,7 @@
 #include "lib/recover/channel_statistics.h"
 #include "lib/recover/equalize.h"
 #include "lib/recover/layerwise.h"
+#include "lib/recover/smooth.h"
 
 namespace narrow::apps {
 namespace {
@@ -55,7 +56,8 @@ class Recovery {
 
   RecoveryOutcome automatic() {
     keep(plain(), Take::kIfBetter);
-    std::optional<plan::RecoverySteps> steps = choose_steps();
+    const plan::RecoverySteps first = choose_smoothing();
+    std::optional<plan::RecoverySteps> steps = choose_steps(first);
     if (steps) {
       auto candidate = make(*steps, {.samples = split_.fit});
       if (candidate) keep(std::move(*candidate), Take::kIfBetter);
@@ -108,26 +110,41 @@ class Recovery {
             }};
   }
 
-  /// What does best with a part of the samples; nullopt where time was over before.
-  std::optional<plan::RecoverySteps> choose_steps() {
-    std::vector<plan::RecoverySteps> tries{{{.method = plan::RecoveryMethod::kRound}}};
+  bool time_is_over(const plan::RecoverySteps& steps) {
+    if (!run_.config.recovery.seconds || watch_.seconds() <= *run_.config.recovery.seconds) return false;
+    warnings_.push_back(
+        fmt::format("recovery: '{}' was not tried: recovery_seconds were over", plan::recovery_text(steps)));
+    return true;
+  }
+
+  /// Smoothing with what its search finds, where nearest rounding gains from it; else no step.
+  plan::RecoverySteps choose_smoothing() {
+    const plan::RecoverySteps steps{{.method = plan::RecoveryMethod::kSmooth, .values = {}}};
+    if (!run_.own_ranges || recover::smoothable(run_.model, run_.plan).empty() || time_is_over(steps)) return {};
+    auto candidate = make(steps, {.samples = split_.fit});
+    if (!candidate) return {};
+    plan::RecoverySteps found = candidate->steps;
+    keep(std::move(*candidate), Take::kIfBetter);
+    return facts_.chosen == facts_.trials.size() - 1 ? found : plan::RecoverySteps{};
+  }
+
+  /// What does best behind `first` with a part of the samples; nullopt where time was over before.
+  std::optional<plan::RecoverySteps> choose_steps(const plan::RecoverySteps& first) {
+    std::vector<plan::RecoverySteps> tries{{{.method = plan::RecoveryMethod::kRound, .values = {}}}};
     if (run_.own_ranges) {
       for (const double weight_noise : kWeightNoises) {
-        tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise},
-                         {.method = plan::RecoveryMethod::kRound}});
+        tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise, .values = {}},
+                         {.method = plan::RecoveryMethod::kRound, .values = {}}});
       }
     }
     std::erase_if(tries, [&](const plan::RecoverySteps& steps) { return !changes(steps.front()); });
+    for (plan::RecoverySteps& steps : tries) steps.insert(steps.begin(), first.begin(), first.end());
     if (tries.size() == 1) return tries.front();
     const MakeOptions few{.samples = part_of(split_.fit)};
     std::optional<plan::RecoverySteps> best;
     double most = -std::numeric_limits<double>::infinity();
     for (const plan::RecoverySteps& steps : tries) {
-      if (run_.config.recovery.seconds && watch_.seconds() > *run_.config.recovery.seconds) {
-        warnings_.push_back(
-            fmt::format("recovery: '{}' was not tried: recovery_seconds were over", plan::recovery_text(steps)));
-        continue;
-      }
+      if (time_is_over(steps)) continue;
       auto candidate = make(steps, few);
       if (!candidate) continue;
       const double sqnr = measure(*candidate);
@@ -174,12 +191,42 @@ class Recovery {
     trial_.restart();
     Candidate candidate = plain();
     candidate.steps = steps;
-    for (const plan::RecoveryStep& step : steps) {
-      const bool done = step.method == plan::RecoveryMethod::kEqualize ? equalize(step, candidate, options)
-                                                                       : round(candidate, options);
-      if (!done) return std::nullopt;
+    for (plan::RecoveryStep& step : candidate.steps) {
+      if (!run_step(step, candidate, options)) return std::nullopt;
     }
     return candidate;
+  }
+
+  bool run_step(plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
+    switch (step.method) {
+      case plan::RecoveryMethod::kSmooth:
+        return smooth(step, candidate, options);
+      case plan::RecoveryMethod::kEqualize:
+        return equalize(step, candidate, options);
+      case plan::RecoveryMethod::kRound:
+        return round(candidate, options);
+    }
+    return false;
+  }
+
+  /// Powers and factors come from all samples that choose, in trials on a part of them too.
+  bool smooth(plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
+    return stages_.run("smooth", [&] {
+      if (step.values.empty()) {
+        step.values = recover::search_smoothing(candidate.model, candidate.applied, feeds(split_.fit),
+                                                {.workers = run_.workers, .progress = stages_.progress()});
+      }
+      if (step.values.empty()) return false;
+      candidate.model = recover::smooth(candidate.model, step.values, feeds(split_.fit), run_.workers);
+      return replan(candidate, options);
+    });
+  }
+
+  /// Ranges and scales anew, where they are not given.
+  bool replan(Candidate& candidate, const MakeOptions& options) {
+    if (!options.numbers_given) candidate.written = new_plan(candidate.model);
+    candidate.applied = candidate.written;
+    return true;
   }
 
   bool equalize(const plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
@@ -187,9 +234,7 @@ class Recovery {
         recover::equalize(candidate.model, channels(), {.weight_noise = step.weight_noise});
     if (result.channels == 0) return false;
     candidate.model = std::move(result.model);
-    if (!options.numbers_given) candidate.written = new_plan(candidate.model);
-    candidate.applied = candidate.written;
-    return true;
+    return replan(candidate, options);
   }
 
   /// Ranges and scales of a model whose constants have changed.

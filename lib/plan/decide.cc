@@ -154,10 +154,12 @@ class Decider {
     return producer != nullptr && is_quantized(number_of_.at(producer->name()));
   }
 
-  /// Made by a product that can leave its sums in float32.
+  /// Float32 already, or made by a product that can leave its sums so, perhaps moved since.
   bool float_if_wanted(const std::string& value) const {
     const onnx::NodeProto* producer = index_.producer(value);
-    return producer != nullptr && analysis_.layers[number_of_.at(producer->name())].float_output;
+    if (producer == nullptr || !is_quantized(number_of_.at(producer->name()))) return true;
+    const Layer& layer = analysis_.layers[number_of_.at(producer->name())];
+    return layer.float_output || (layer.role == QuantRole::kPassThrough && float_if_wanted(layer.activations[0]));
   }
 
   /// Arithmetic on nothing but float values gains no speed from quantizing them first, and loses accuracy: a bias
@@ -170,8 +172,7 @@ class Decider {
       const bool folds = decided_.layers[i].decision == Decision::kFold;
       if (!is_quantized(i) || folds || layer.role == QuantRole::kWeighted || moves) continue;
       const auto& reads = layer.activations;
-      const auto fed = [&](const std::string& value) { return made_on_integers(value) && !float_if_wanted(value); };
-      if (std::any_of(reads.begin(), reads.end(), fed)) continue;
+      if (!std::all_of(reads.begin(), reads.end(), [&](const auto& value) { return float_if_wanted(value); })) continue;
       const bool behind_product =
           std::any_of(reads.begin(), reads.end(), [&](const std::string& value) { return made_on_integers(value); });
       turn_float(i, behind_product ? "it reads the float result of a product" : "nothing it reads is made on integers");

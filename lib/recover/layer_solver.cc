@@ -7,6 +7,7 @@
 #include "lib/base/parallel.h"
 #include "lib/base/spread.h"
 #include "lib/recover/vector_math.h"
+#include "lib/recover/weight_scheme.h"
 
 namespace narrow::recover {
 namespace {
@@ -38,29 +39,6 @@ std::vector<int64_t> spread_positions(int64_t all, int64_t wanted, int64_t sampl
   return positions;
 }
 
-/// The integers that the scheme uses; a plan does not say it, so what nearest rounding uses tells.
-struct Limits {
-  double qmin = 0;
-  double qmax = 0;
-};
-
-Limits used_limits(const Tensor& weight, const quant::QuantParams& params) {
-  const auto& zeros = params.zero_points;
-  const quant::QuantTypeRow& row = quant::row(params.type);
-  const auto centre = static_cast<int32_t>(row.is_signed ? 0 : (row.qmax + 1) / 2);
-  const bool symmetric = std::all_of(zeros.begin(), zeros.end(), [&](int32_t zero) { return zero == centre; });
-  const Tensor integers = to_float32(quant::quantize(weight, params));
-  const auto values = integers.data<float>();
-  const auto [low, high] = std::minmax_element(values.begin(), values.end());
-  const auto limits = [&](bool reduced) {
-    return quant::integer_limits(params.type, {.symmetric = symmetric, .reduce_range = reduced});
-  };
-  const quant::IntegerLimits half = limits(true);
-  const bool reduced = *low >= static_cast<float>(half.qmin) && *high <= static_cast<float>(half.qmax);
-  const quant::IntegerLimits used = limits(reduced);
-  return {static_cast<double>(used.qmin), static_cast<double>(used.qmax)};
-}
-
 }  // namespace
 
 std::unique_ptr<LayerSolver> LayerSolver::of(const graph::Model& model, const graph::GraphIndex& index,
@@ -80,9 +58,11 @@ std::unique_ptr<LayerSolver> LayerSolver::of(const graph::Model& model, const gr
   solver->weight_ = weight;
   solver->params_ = layer.weight->params;
   if (has_bias) solver->bias_ = model.tensor(*index.initializer(node.input(*layer.bias_input)));
-  const Limits limits = used_limits(weight, solver->params_);
-  solver->qmin_ = limits.qmin;
-  solver->qmax_ = limits.qmax;
+  const quant::Scheme scheme = weight_scheme(weight, solver->params_);
+  const quant::IntegerLimits limits =
+      quant::integer_limits(scheme.type, {.symmetric = scheme.symmetric, .reduce_range = scheme.reduce_range});
+  solver->qmin_ = static_cast<double>(limits.qmin);
+  solver->qmax_ = static_cast<double>(limits.qmax);
   for (auto& fold : solver->sums_) {
     fold.assign(static_cast<size_t>(columns->groups()), Sums(columns->columns(), columns->outputs()));
   }

@@ -23,8 +23,10 @@ namespace {
 
 constexpr int64_t kHeldShare = 8;  // one sample of so many judges
 constexpr std::array kWeightNoises{1.0, 1000.0};
-constexpr size_t kLeastToHold = 24;     // fewer samples judge what they chose
-constexpr size_t kLeastSamples = 16;    // fewer tell too little about a layer's inputs
+constexpr size_t kLeastToHold = 24;   // fewer samples judge what they chose
+constexpr size_t kLeastSamples = 16;  // fewer tell too little about a layer's inputs
+constexpr int64_t kTrialShare = 5;    // trials round with one sample of so many
+constexpr recover::LayerRowLimits kTrialRows{.least = 4000, .per_column = 8};
 constexpr double kOverfitRatio = 1.25;  // of the error on samples that did not choose to that of nearest rounding
 
 struct Split {
@@ -101,6 +103,7 @@ class Recovery {
 
   struct MakeOptions {
     std::vector<int64_t> samples;  // that choose weights
+    bool trial = false;            // quickly: what it shows is which steps do better
     bool numbers_given = false;    // the plan's ranges and scales are those of the steps' result already
   };
 
@@ -140,7 +143,7 @@ class Recovery {
     std::erase_if(tries, [&](const plan::RecoverySteps& steps) { return !changes(steps.front()); });
     for (plan::RecoverySteps& steps : tries) steps.insert(steps.begin(), first.begin(), first.end());
     if (tries.size() == 1) return tries.front();
-    const MakeOptions few{.samples = part_of(split_.fit)};
+    const MakeOptions few{.samples = part_of(split_.fit), .trial = true};
     std::optional<plan::RecoverySteps> best;
     double most = -std::numeric_limits<double>::infinity();
     for (const plan::RecoverySteps& steps : tries) {
@@ -155,11 +158,12 @@ class Recovery {
     return best;
   }
 
-  /// Every third, and no fewer than tell something.
+  /// A few of them, and no fewer than tell something.
   static std::vector<int64_t> part_of(const std::vector<int64_t>& samples) {
     std::vector<int64_t> part;
-    for (const int64_t index : spread_indices(static_cast<int64_t>(samples.size()),
-                                              std::max<int64_t>(static_cast<int64_t>(samples.size()) / 3, 16))) {
+    for (const int64_t index :
+         spread_indices(static_cast<int64_t>(samples.size()),
+                        std::max<int64_t>(static_cast<int64_t>(samples.size()) / kTrialShare, 16))) {
       part.push_back(samples[static_cast<size_t>(index)]);
     }
     return part;
@@ -224,7 +228,8 @@ class Recovery {
 
   /// Ranges and scales anew, where they are not given.
   bool replan(Candidate& candidate, const MakeOptions& options) {
-    if (!options.numbers_given) candidate.written = new_plan(candidate.model);
+    if (!options.numbers_given)
+      candidate.written = new_plan(candidate.model, options.trial ? options.samples : run_.samples);
     candidate.applied = candidate.written;
     return true;
   }
@@ -238,13 +243,13 @@ class Recovery {
   }
 
   /// Ranges and scales of a model whose constants have changed.
-  plan::PrecisionPlan new_plan(const graph::Model& model) {
+  plan::PrecisionPlan new_plan(const graph::Model& model, const std::vector<int64_t>& samples) {
     const analyze::Analysis analysis = analyze::analyze(model);
     const Needs needs = plan::calibration_needs(model, analysis, run_.config.rules);
     const calib::CalibrationTable table = calibrate({.model = model,
                                                      .needs = needs,
                                                      .data = &run_.data,
-                                                     .samples = run_.samples,
+                                                     .samples = samples,
                                                      .model_sha256 = run_.plan.model_sha256,
                                                      .workers = run_.workers},
                                                     stages_);
@@ -257,7 +262,10 @@ class Recovery {
     return stages_.run("round", [&] {
       recover::LayerwiseResult result =
           recover::recover_layerwise(candidate.model, candidate.applied, feeds(options.samples),
-                                     {.workers = run_.workers, .progress = stages_.progress()});
+                                     {.workers = run_.workers,
+                                      .search_pull = !options.trial,
+                                      .rows = options.trial ? kTrialRows : recover::LayerRowLimits{},
+                                      .progress = stages_.progress()});
       candidate.model = std::move(result.model);
       candidate.applied = std::move(result.plan);
       candidate.layers = std::move(result.layers);

@@ -5,16 +5,25 @@
 #include <algorithm>
 #include <numeric>
 
+#include "calib/kept_feeds.h"
 #include "lib/base/error.h"
 
 namespace narrow::apps {
+namespace {
+
+constexpr int64_t kKeptBytes = int64_t{96} << 20;  // 160 images of 224 x 224
+
+}  // namespace
+
 DataSource open_source(const std::string& path, const DataUse& use, Stages& stages) {
   auto reader = stages.run("open data", [&] { return calib::open_data(path, use.inputs, use.config); });
   refuse_overwriting(use.outputs, fmt::format("a file of the data '{}'", path), reader->files());
   if (reader->size() == 0) throw Error(ErrorKind::kData, "'{}' holds no samples", path);
   std::string hash = stages.run("hash data", [&] { return hash_files(reader->files()); });
-  return {
-      .path = path, .reader = std::move(reader), .sha256 = std::move(hash), .state = calib::state_links(use.config)};
+  return {.path = path,
+          .reader = calib::keep_feeds(std::move(reader), kKeptBytes),
+          .sha256 = std::move(hash),
+          .state = calib::state_links(use.config)};
 }
 
 std::vector<int64_t> remaining_samples(int64_t size, const std::vector<int64_t>& used) {

@@ -14,6 +14,7 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/io/load.h"
+#include "lib/recover/smooth.h"
 #include "lib/report/format.h"
 #include "lib/rewrite/form.h"
 #include "lib/rewrite/integer_io.h"
@@ -30,6 +31,14 @@ struct Planned {
   std::vector<std::string> warnings;
 };
 
+/// Against the model behind the recovery steps that add nodes.
+void check_against(const plan::PrecisionPlan& plan, const graph::Model& model) {
+  const plan::RecoveryStep* smooth = nullptr;
+  if (plan.recovery && !plan.recovery->steps.empty()) smooth = &plan.recovery->steps.front();
+  const bool adds = smooth != nullptr && smooth->method == plan::RecoveryMethod::kSmooth;
+  plan::check_plan(plan, adds ? recover::smooth_nodes(model, smooth->values) : model);
+}
+
 Planned plan_from_file(const PipelineOptions& options, const graph::Model& model, const std::string& model_sha256,
                        Stages& stages) {
   return stages.run("read plan", [&] {
@@ -40,7 +49,7 @@ Planned plan_from_file(const PipelineOptions& options, const graph::Model& model
         throw Error(ErrorKind::kUsage, "it was made for another model (sha256 {}..., this one has {}...)",
                     planned.plan.model_sha256.substr(0, 12), model_sha256.substr(0, 12));
       }
-      plan::check_plan(planned.plan, model);
+      check_against(planned.plan, model);
       planned.calibration.source = "plan " + options.plan;
       return planned;
     });
@@ -74,7 +83,7 @@ calib::CalibrationTable find_ranges(const PipelineOptions& options, const Calibr
 }
 
 Planned plan_as_decided(const DecidedPlan& decided, const graph::Model& model) {
-  plan::check_plan(decided.plan, model);
+  check_against(decided.plan, model);
   Planned planned{.plan = decided.plan, .calibration = {}, .used_samples = decided.calibration, .warnings = {}};
   planned.calibration.source = "data";
   planned.calibration.samples = static_cast<int64_t>(decided.calibration.size());
@@ -116,7 +125,7 @@ void evaluate(const PipelineOptions& options, const ModelSource& source, const D
 
 bool rescales_activations(const plan::PrecisionPlan& plan) {
   return plan.recovery && std::any_of(plan.recovery->steps.begin(), plan.recovery->steps.end(),
-                                      [](const auto& step) { return step.method == plan::RecoveryMethod::kEqualize; });
+                                      [](const auto& step) { return step.method != plan::RecoveryMethod::kRound; });
 }
 
 /// Said aloud: a model that came out as it went in may pass every other gate.
@@ -313,7 +322,7 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   }
   if (rescales_activations(recovered.written)) {
     report.notes.push_back(
-        "equalization gives inner channels other scales: activations differ from the float model's by these factors, "
+        "recovery gives inner channels other scales: activations differ from the float model's by these factors, "
         "outputs do not");
   }
   for (const std::string& note : written.notes) report.notes.push_back(note);

@@ -16,14 +16,17 @@
 #include "lib/recover/channel_statistics.h"
 #include "lib/recover/equalize.h"
 #include "lib/recover/layerwise.h"
+#include "lib/recover/smooth.h"
 
 namespace narrow::apps {
 namespace {
 
 constexpr int64_t kHeldShare = 8;  // one sample of so many judges
 constexpr std::array kWeightNoises{1.0, 1000.0};
-constexpr size_t kLeastToHold = 24;     // fewer samples judge what they chose
-constexpr size_t kLeastSamples = 16;    // fewer tell too little about a layer's inputs
+constexpr size_t kLeastToHold = 24;   // fewer samples judge what they chose
+constexpr size_t kLeastSamples = 16;  // fewer tell too little about a layer's inputs
+constexpr int64_t kTrialShare = 5;    // trials round with one sample of so many
+constexpr recover::LayerRowLimits kTrialRows{.least = 4000, .per_column = 8};
 constexpr double kOverfitRatio = 1.25;  // of the error on samples that did not choose to that of nearest rounding
 
 struct Split {
@@ -55,7 +58,8 @@ class Recovery {
 
   RecoveryOutcome automatic() {
     keep(plain(), Take::kIfBetter);
-    std::optional<plan::RecoverySteps> steps = choose_steps();
+    const plan::RecoverySteps first = choose_smoothing();
+    std::optional<plan::RecoverySteps> steps = choose_steps(first);
     if (steps) {
       auto candidate = make(*steps, {.samples = split_.fit});
       if (candidate) keep(std::move(*candidate), Take::kIfBetter);
@@ -99,6 +103,7 @@ class Recovery {
 
   struct MakeOptions {
     std::vector<int64_t> samples;  // that choose weights
+    bool trial = false;            // quickly: what it shows is which steps do better
     bool numbers_given = false;    // the plan's ranges and scales are those of the steps' result already
   };
 
@@ -108,26 +113,41 @@ class Recovery {
             }};
   }
 
-  /// What does best with a part of the samples; nullopt where time was over before.
-  std::optional<plan::RecoverySteps> choose_steps() {
-    std::vector<plan::RecoverySteps> tries{{{.method = plan::RecoveryMethod::kRound}}};
+  bool time_is_over(const plan::RecoverySteps& steps) {
+    if (!run_.config.recovery.seconds || watch_.seconds() <= *run_.config.recovery.seconds) return false;
+    warnings_.push_back(
+        fmt::format("recovery: '{}' was not tried: recovery_seconds were over", plan::recovery_text(steps)));
+    return true;
+  }
+
+  /// Smoothing with what its search finds, where nearest rounding gains from it; else no step.
+  plan::RecoverySteps choose_smoothing() {
+    const plan::RecoverySteps steps{{.method = plan::RecoveryMethod::kSmooth, .values = {}}};
+    if (!run_.own_ranges || recover::smoothable(run_.model, run_.plan).empty() || time_is_over(steps)) return {};
+    auto candidate = make(steps, {.samples = split_.fit});
+    if (!candidate) return {};
+    plan::RecoverySteps found = candidate->steps;
+    keep(std::move(*candidate), Take::kIfBetter);
+    return facts_.chosen == facts_.trials.size() - 1 ? found : plan::RecoverySteps{};
+  }
+
+  /// What does best behind `first` with a part of the samples; nullopt where time was over before.
+  std::optional<plan::RecoverySteps> choose_steps(const plan::RecoverySteps& first) {
+    std::vector<plan::RecoverySteps> tries{{{.method = plan::RecoveryMethod::kRound, .values = {}}}};
     if (run_.own_ranges) {
       for (const double weight_noise : kWeightNoises) {
-        tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise},
-                         {.method = plan::RecoveryMethod::kRound}});
+        tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise, .values = {}},
+                         {.method = plan::RecoveryMethod::kRound, .values = {}}});
       }
     }
     std::erase_if(tries, [&](const plan::RecoverySteps& steps) { return !changes(steps.front()); });
+    for (plan::RecoverySteps& steps : tries) steps.insert(steps.begin(), first.begin(), first.end());
     if (tries.size() == 1) return tries.front();
-    const MakeOptions few{.samples = part_of(split_.fit)};
+    const MakeOptions few{.samples = part_of(split_.fit), .trial = true};
     std::optional<plan::RecoverySteps> best;
     double most = -std::numeric_limits<double>::infinity();
     for (const plan::RecoverySteps& steps : tries) {
-      if (run_.config.recovery.seconds && watch_.seconds() > *run_.config.recovery.seconds) {
-        warnings_.push_back(
-            fmt::format("recovery: '{}' was not tried: recovery_seconds were over", plan::recovery_text(steps)));
-        continue;
-      }
+      if (time_is_over(steps)) continue;
       auto candidate = make(steps, few);
       if (!candidate) continue;
       const double sqnr = measure(*candidate);
@@ -138,11 +158,12 @@ class Recovery {
     return best;
   }
 
-  /// Every third, and no fewer than tell something.
+  /// A few of them, and no fewer than tell something.
   static std::vector<int64_t> part_of(const std::vector<int64_t>& samples) {
     std::vector<int64_t> part;
-    for (const int64_t index : spread_indices(static_cast<int64_t>(samples.size()),
-                                              std::max<int64_t>(static_cast<int64_t>(samples.size()) / 3, 16))) {
+    for (const int64_t index :
+         spread_indices(static_cast<int64_t>(samples.size()),
+                        std::max<int64_t>(static_cast<int64_t>(samples.size()) / kTrialShare, 16))) {
       part.push_back(samples[static_cast<size_t>(index)]);
     }
     return part;
@@ -174,12 +195,43 @@ class Recovery {
     trial_.restart();
     Candidate candidate = plain();
     candidate.steps = steps;
-    for (const plan::RecoveryStep& step : steps) {
-      const bool done = step.method == plan::RecoveryMethod::kEqualize ? equalize(step, candidate, options)
-                                                                       : round(candidate, options);
-      if (!done) return std::nullopt;
+    for (plan::RecoveryStep& step : candidate.steps) {
+      if (!run_step(step, candidate, options)) return std::nullopt;
     }
     return candidate;
+  }
+
+  bool run_step(plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
+    switch (step.method) {
+      case plan::RecoveryMethod::kSmooth:
+        return smooth(step, candidate, options);
+      case plan::RecoveryMethod::kEqualize:
+        return equalize(step, candidate, options);
+      case plan::RecoveryMethod::kRound:
+        return round(candidate, options);
+    }
+    return false;
+  }
+
+  /// Powers and factors come from all samples that choose, in trials on a part of them too.
+  bool smooth(plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
+    return stages_.run("smooth", [&] {
+      if (step.values.empty()) {
+        step.values = recover::search_smoothing(candidate.model, candidate.applied, feeds(split_.fit),
+                                                {.workers = run_.workers, .progress = stages_.progress()});
+      }
+      if (step.values.empty()) return false;
+      candidate.model = recover::smooth(candidate.model, step.values, feeds(split_.fit), run_.workers);
+      return replan(candidate, options);
+    });
+  }
+
+  /// Ranges and scales anew, where they are not given.
+  bool replan(Candidate& candidate, const MakeOptions& options) {
+    if (!options.numbers_given)
+      candidate.written = new_plan(candidate.model, options.trial ? options.samples : run_.samples);
+    candidate.applied = candidate.written;
+    return true;
   }
 
   bool equalize(const plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
@@ -187,19 +239,17 @@ class Recovery {
         recover::equalize(candidate.model, channels(), {.weight_noise = step.weight_noise});
     if (result.channels == 0) return false;
     candidate.model = std::move(result.model);
-    if (!options.numbers_given) candidate.written = new_plan(candidate.model);
-    candidate.applied = candidate.written;
-    return true;
+    return replan(candidate, options);
   }
 
   /// Ranges and scales of a model whose constants have changed.
-  plan::PrecisionPlan new_plan(const graph::Model& model) {
+  plan::PrecisionPlan new_plan(const graph::Model& model, const std::vector<int64_t>& samples) {
     const analyze::Analysis analysis = analyze::analyze(model);
     const Needs needs = plan::calibration_needs(model, analysis, run_.config.rules);
     const calib::CalibrationTable table = calibrate({.model = model,
                                                      .needs = needs,
                                                      .data = &run_.data,
-                                                     .samples = run_.samples,
+                                                     .samples = samples,
                                                      .model_sha256 = run_.plan.model_sha256,
                                                      .workers = run_.workers},
                                                     stages_);
@@ -212,7 +262,10 @@ class Recovery {
     return stages_.run("round", [&] {
       recover::LayerwiseResult result =
           recover::recover_layerwise(candidate.model, candidate.applied, feeds(options.samples),
-                                     {.workers = run_.workers, .progress = stages_.progress()});
+                                     {.workers = run_.workers,
+                                      .search_pull = !options.trial,
+                                      .rows = options.trial ? kTrialRows : recover::LayerRowLimits{},
+                                      .progress = stages_.progress()});
       candidate.model = std::move(result.model);
       candidate.applied = std::move(result.plan);
       candidate.layers = std::move(result.layers);

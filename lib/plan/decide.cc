@@ -168,17 +168,28 @@ class Decider {
     return producer != nullptr && is_quantized(number_of_.at(producer->name()));
   }
 
-  /// Arithmetic on nothing but float values gains no speed from quantizing them first, and loses accuracy.
+  /// Float32 already, or made by a product that can leave its sums so, perhaps moved since.
+  bool float_if_wanted(const std::string& value) const {
+    const onnx::NodeProto* producer = index_.producer(value);
+    if (producer == nullptr || !is_quantized(number_of_.at(producer->name()))) return true;
+    const Layer& layer = analysis_.layers[number_of_.at(producer->name())];
+    return layer.float_output || (layer.role == QuantRole::kPassThrough && float_if_wanted(layer.activations[0]));
+  }
+
+  /// Arithmetic on nothing but float values gains no speed from quantizing them first, and loses accuracy: a bias
+  /// behind a MatMul, a Gelu spelled out.
   bool drop_floating_heads() {
     bool changed = false;
     for (size_t i = 0; i < analysis_.layers.size(); ++i) {
       const Layer& layer = analysis_.layers[i];
       const bool moves = layer.role == QuantRole::kPassThrough || layer.role == QuantRole::kConcat;
-      if (!is_quantized(i) || layer.role == QuantRole::kWeighted || moves) continue;
-      const bool fed = std::any_of(layer.activations.begin(), layer.activations.end(),
-                                   [&](const std::string& value) { return made_on_integers(value); });
-      if (fed) continue;
-      turn_float(i, "nothing it reads is made on integers");
+      const bool folds = decided_.layers[i].decision == Decision::kFold;
+      if (!is_quantized(i) || folds || layer.role == QuantRole::kWeighted || moves) continue;
+      const auto& reads = layer.activations;
+      if (!std::all_of(reads.begin(), reads.end(), [&](const auto& value) { return float_if_wanted(value); })) continue;
+      const bool behind_product =
+          std::any_of(reads.begin(), reads.end(), [&](const std::string& value) { return made_on_integers(value); });
+      turn_float(i, behind_product ? "it reads the float result of a product" : "nothing it reads is made on integers");
       changed = true;
     }
     return changed;

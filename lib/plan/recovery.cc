@@ -1,37 +1,91 @@
 #include "lib/plan/recovery.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 
 namespace narrow::plan {
 namespace {
 
-constexpr std::string_view kEqualizeName = "equalize";
-constexpr std::string_view kRoundName = "round";
+constexpr double kMostWeightNoise = 1000;
 
-RecoveryStep read_step(const JsonObject& object, const std::string& key, const std::string& name, double weight_noise) {
-  if (name == kRoundName) return {.method = RecoveryMethod::kRound};
-  if (name == kEqualizeName) return {.method = RecoveryMethod::kEqualize, .weight_noise = weight_noise};
-  const std::string hint =
-      did_you_mean(name, std::vector<std::string>{std::string(kEqualizeName), std::string(kRoundName)});
-  object.fail(key, fmt::format("unknown method '{}'{}", name, hint.empty() ? "; known: equalize, round" : hint));
+/// In the order in which steps may stand.
+struct MethodRow {
+  RecoveryMethod method;
+  std::string_view name;
+};
+constexpr std::array kMethods{MethodRow{RecoveryMethod::kSmooth, "smooth"},
+                              MethodRow{RecoveryMethod::kEqualize, "equalize"},
+                              MethodRow{RecoveryMethod::kRound, "round"}};
+
+size_t place_of(RecoveryMethod method) {
+  const auto found =
+      std::find_if(kMethods.begin(), kMethods.end(), [&](const auto& row) { return row.method == method; });
+  return static_cast<size_t>(found - kMethods.begin());
+}
+
+RecoveryMethod read_method(const JsonObject& object, const std::string& key, const std::string& name) {
+  std::vector<std::string> names;
+  for (const MethodRow& row : kMethods) {
+    if (row.name == name) return row.method;
+    names.emplace_back(row.name);
+  }
+  const std::string hint = did_you_mean(name, names);
+  object.fail(key, fmt::format("unknown method '{}'{}", name,
+                               hint.empty() ? fmt::format("; known: {}", fmt::join(names, ", ")) : hint));
+}
+
+double read_share(JsonObject& object, const std::string& key, double most) {
+  const auto number = object.get<double>(key);
+  if (!(number >= 0 && number <= most)) object.fail(key, fmt::format("must be from 0 to {}", most));
+  return number;
+}
+
+std::vector<SmoothedValue> read_values(JsonObject& step, const std::string& path) {
+  const Json& array = step.raw("values");
+  if (!array.is_array()) step.fail("values", "expected an array");
+  std::vector<SmoothedValue> values;
+  for (const Json& element : array) {
+    JsonObject value(element, path + ".values");
+    values.push_back({.value = value.get<std::string>("value"),
+                      .activation_power = read_share(value, "activation_power", 1),
+                      .weight_power = read_share(value, "weight_power", 1)});
+    value.finish();
+  }
+  return values;
 }
 
 RecoveryStep read_element(const JsonObject& object, const std::string& key, const Json& element) {
-  if (element.is_string()) return read_step(object, key, element.get<std::string>(), 1);
-  JsonObject step(element, object.path_of(key));
-  const auto name = step.get<std::string>("method");
-  const auto weight_noise = step.get_or<double>("weight_noise", 1);
-  if (!(weight_noise >= 0 && weight_noise <= 1000)) step.fail("weight_noise", "must be from 0 to 1000");
-  step.finish();
-  return read_step(object, key, name, weight_noise);
+  if (element.is_string()) return {.method = read_method(object, key, element.get<std::string>()), .values = {}};
+  JsonObject json(element, object.path_of(key));
+  RecoveryStep step{.method = read_method(object, key, json.get<std::string>("method")), .values = {}};
+  if (step.method == RecoveryMethod::kEqualize && json.has("weight_noise")) {
+    step.weight_noise = read_share(json, "weight_noise", kMostWeightNoise);
+  }
+  if (step.method == RecoveryMethod::kSmooth && json.has("values")) {
+    step.values = read_values(json, object.path_of(key));
+  }
+  json.finish();
+  return step;
+}
+
+Json step_json(const RecoveryStep& step) {
+  Json json{{"method", recovery_method_name(step.method)}};
+  if (step.method == RecoveryMethod::kEqualize) json["weight_noise"] = step.weight_noise;
+  if (step.method != RecoveryMethod::kSmooth || step.values.empty()) return json;
+  for (const SmoothedValue& value : step.values) {
+    json["values"].push_back(
+        {{"value", value.value}, {"activation_power", value.activation_power}, {"weight_power", value.weight_power}});
+  }
+  return json;
 }
 
 }  // namespace
 
 std::string_view recovery_method_name(RecoveryMethod method) {
-  return method == RecoveryMethod::kEqualize ? kEqualizeName : kRoundName;
+  return kMethods.at(place_of(method)).name;
 }
 
 std::string recovery_text(const RecoverySteps& steps) {
@@ -46,11 +100,7 @@ std::string recovery_text(const RecoverySteps& steps) {
 
 Json to_json(const RecoverySteps& steps) {
   Json json = Json::array();
-  for (const RecoveryStep& step : steps) {
-    Json entry{{"method", recovery_method_name(step.method)}};
-    if (step.method == RecoveryMethod::kEqualize) entry["weight_noise"] = step.weight_noise;
-    json.push_back(std::move(entry));
-  }
+  for (const RecoveryStep& step : steps) json.push_back(step_json(step));
   return json;
 }
 
@@ -59,12 +109,11 @@ RecoverySteps read_recovery_steps(JsonObject& object, const std::string& key) {
   if (!array.is_array()) object.fail(key, "expected an array of steps");
   RecoverySteps steps;
   for (const Json& element : array) {
-    const RecoveryStep step = read_element(object, key, element);
-    const bool repeated = std::any_of(steps.begin(), steps.end(), [&](const RecoveryStep& earlier) {
-      return earlier.method == step.method || earlier.method == RecoveryMethod::kRound;
-    });
-    if (repeated) object.fail(key, "each method once, and 'round' last");
-    steps.push_back(step);
+    RecoveryStep step = read_element(object, key, element);
+    if (!steps.empty() && place_of(step.method) <= place_of(steps.back().method)) {
+      object.fail(key, "each method once, 'smooth' first and 'round' last");
+    }
+    steps.push_back(std::move(step));
   }
   return steps;
 }

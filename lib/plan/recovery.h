@@ -11,14 +11,25 @@ namespace narrow::plan {
 
 enum class RecoveryMethod {
   kEqualize,  // activations' channels brought to one range, the weights on both sides take the factors
+  kSmooth,    // channels of what products read divided by factors, which their weights take
   kRound,     // weights rounded by the layers' output error, biases corrected, layer after layer
 };
 
 std::string_view recovery_method_name(RecoveryMethod method);
 
+/// Channels of a value divided by their largest magnitude to one power, times the largest magnitude of the weights
+/// that read them to the other.
+struct SmoothedValue {
+  std::string value;
+  double activation_power = 0;  // 0 to 1
+  double weight_power = 0;      // 0 to 1
+  bool operator==(const SmoothedValue&) const = default;
+};
+
 struct RecoveryStep {
   RecoveryMethod method = RecoveryMethod::kRound;
-  double weight_noise = 1;  // kEqualize: what rounded weights count against rounded activations, 0 to 1000
+  double weight_noise = 1;            // kEqualize: what rounded weights count against rounded activations, 0 to 1000
+  std::vector<SmoothedValue> values;  // kSmooth; empty: as a search finds them
   bool operator==(const RecoveryStep&) const = default;
 };
 
@@ -28,8 +39,8 @@ using RecoverySteps = std::vector<RecoveryStep>;
 std::string recovery_text(const RecoverySteps& steps);
 
 Json to_json(const RecoverySteps& steps);
-/// Reads the array `key`: names, or objects with "method" and "weight_noise". Throws Error(kUsage) with the path of
-/// what is wrong; a method stands at most once, "round" last.
+/// Reads the array `key`: names, or objects with "method" and "weight_noise" or "values". Throws Error(kUsage) with the
+/// path of what is wrong; a method stands at most once, "smooth" first, "round" last.
 RecoverySteps read_recovery_steps(JsonObject& object, const std::string& key);
 
 /// Steps as they were run; empty steps: none were.

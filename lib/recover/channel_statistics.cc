@@ -1,6 +1,7 @@
 #include "lib/recover/channel_statistics.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "lib/exec/float_program.h"
@@ -29,18 +30,43 @@ struct ChannelSums {
   void add_values(std::span<const float> values, size_t channels, size_t inner) {
     maxima.resize(channels, 0);
     squares.resize(channels, 0);
-    for (size_t i = 0; i < values.size(); i += inner) {
-      const size_t channel = i / inner % channels;
-      float most = 0;
-      double sum = 0;
-      for (size_t j = i; j < i + inner; ++j) {
-        most = std::max(most, std::abs(values[j]));
-        sum += static_cast<double>(values[j]) * values[j];
-      }
-      maxima[channel] = std::max(maxima[channel], static_cast<double>(most));
-      squares[channel] += sum;
+    if (inner == 1) {
+      add_rows(values);
+    } else {
+      for (size_t i = 0; i < values.size(); i += inner) add_run(i / inner % channels, values.subspan(i, inner));
     }
     count += static_cast<double>(values.size() / channels);
+  }
+
+  /// Rows of an element for each channel.
+  void add_rows(std::span<const float> values) {
+    const size_t channels = maxima.size();
+    std::vector<float> most(channels, 0);
+    for (size_t row = 0; row < values.size(); row += channels) {
+      const float* const from = values.data() + row;
+      for (size_t i = 0; i < channels; ++i) most[i] = std::max(most[i], std::abs(from[i]));
+      for (size_t i = 0; i < channels; ++i) squares[i] += static_cast<double>(from[i]) * from[i];
+    }
+    for (size_t i = 0; i < channels; ++i) maxima[i] = std::max(maxima[i], static_cast<double>(most[i]));
+  }
+
+  void add_run(size_t channel, std::span<const float> values) {
+    constexpr size_t kParts = 8;  // sums that do not wait for each other
+    std::array<float, kParts> most{};
+    std::array<double, kParts> sums{};
+    const size_t whole = values.size() / kParts * kParts;
+    for (size_t i = 0; i < whole; i += kParts) {
+      for (size_t k = 0; k < kParts; ++k) {
+        most[k] = std::max(most[k], std::abs(values[i + k]));
+        sums[k] += static_cast<double>(values[i + k]) * values[i + k];
+      }
+    }
+    for (size_t i = whole; i < values.size(); ++i) {
+      most[0] = std::max(most[0], std::abs(values[i]));
+      sums[0] += static_cast<double>(values[i]) * values[i];
+    }
+    for (const float part : most) maxima[channel] = std::max(maxima[channel], static_cast<double>(part));
+    for (const double part : sums) squares[channel] += part;
   }
 };
 

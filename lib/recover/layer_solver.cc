@@ -7,15 +7,15 @@
 #include "lib/base/parallel.h"
 #include "lib/base/spread.h"
 #include "lib/recover/vector_math.h"
+#include "lib/recover/weight_scheme.h"
 
 namespace narrow::recover {
 namespace {
 
 constexpr int64_t kMostColumns = 2400;  // 46 MB of moments each
-constexpr int64_t kLeastRows = 10'000;  // of all samples together
-constexpr int64_t kRowsPerColumn = 32;
 constexpr std::array kRidges{1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0};
-constexpr int64_t kMostJudged = 64;                            // outputs of a group that choose the ridge
+constexpr double kJudgingRowsPerColumn = 8;
+constexpr int64_t kMostJudged = 48;                            // outputs of a group that choose the ridge
 constexpr double kLargestBias = static_cast<double>(1 << 30);  // as plan/weights.cc leaves room
 
 /// Deterministic numbers in [0, 1): splitmix64 (Steele, Lea, Flood 2014).
@@ -38,34 +38,11 @@ std::vector<int64_t> spread_positions(int64_t all, int64_t wanted, int64_t sampl
   return positions;
 }
 
-/// The integers that the scheme uses; a plan does not say it, so what nearest rounding uses tells.
-struct Limits {
-  double qmin = 0;
-  double qmax = 0;
-};
-
-Limits used_limits(const Tensor& weight, const quant::QuantParams& params) {
-  const auto& zeros = params.zero_points;
-  const quant::QuantTypeRow& row = quant::row(params.type);
-  const auto centre = static_cast<int32_t>(row.is_signed ? 0 : (row.qmax + 1) / 2);
-  const bool symmetric = std::all_of(zeros.begin(), zeros.end(), [&](int32_t zero) { return zero == centre; });
-  const Tensor integers = to_float32(quant::quantize(weight, params));
-  const auto values = integers.data<float>();
-  const auto [low, high] = std::minmax_element(values.begin(), values.end());
-  const auto limits = [&](bool reduced) {
-    return quant::integer_limits(params.type, {.symmetric = symmetric, .reduce_range = reduced});
-  };
-  const quant::IntegerLimits half = limits(true);
-  const bool reduced = *low >= static_cast<float>(half.qmin) && *high <= static_cast<float>(half.qmax);
-  const quant::IntegerLimits used = limits(reduced);
-  return {static_cast<double>(used.qmin), static_cast<double>(used.qmax)};
-}
-
 }  // namespace
 
 std::unique_ptr<LayerSolver> LayerSolver::of(const graph::Model& model, const graph::GraphIndex& index,
                                              const onnx::NodeProto& node, const plan::LayerPlan& layer,
-                                             float input_scale) {
+                                             float input_scale, const LayerRowLimits& row_limits) {
   const onnx::TensorProto& initializer = *index.initializer(layer.weight->initializer);
   const Tensor weight = model.tensor(initializer);
   auto columns = layer.weight->input == 1 ? Columns::of(node, weight.shape()) : std::nullopt;
@@ -75,14 +52,17 @@ std::unique_ptr<LayerSolver> LayerSolver::of(const graph::Model& model, const gr
   if (float_bias) return nullptr;
   auto solver = std::unique_ptr<LayerSolver>(new LayerSolver);
   solver->node_ = node.name();
+  solver->limits_ = row_limits;
   solver->input_scale_ = input_scale;
   solver->columns_ = columns;
   solver->weight_ = weight;
   solver->params_ = layer.weight->params;
   if (has_bias) solver->bias_ = model.tensor(*index.initializer(node.input(*layer.bias_input)));
-  const Limits limits = used_limits(weight, solver->params_);
-  solver->qmin_ = limits.qmin;
-  solver->qmax_ = limits.qmax;
+  const quant::Scheme scheme = weight_scheme(weight, solver->params_);
+  const quant::IntegerLimits limits =
+      quant::integer_limits(scheme.type, {.symmetric = scheme.symmetric, .reduce_range = scheme.reduce_range});
+  solver->qmin_ = static_cast<double>(limits.qmin);
+  solver->qmax_ = static_cast<double>(limits.qmax);
   for (auto& fold : solver->sums_) {
     fold.assign(static_cast<size_t>(columns->groups()), Sums(columns->columns(), columns->outputs()));
   }
@@ -91,7 +71,7 @@ std::unique_ptr<LayerSolver> LayerSolver::of(const graph::Model& model, const gr
 
 LayerRows LayerSolver::read(int64_t sample, int64_t samples, const Tensor& x, const Tensor& y) const {
   const Columns& columns = *columns_;
-  const int64_t wanted = std::max(kLeastRows, kRowsPerColumn * columns.columns()) / samples + 1;
+  const int64_t wanted = std::max(limits_.least, limits_.per_column * columns.columns()) / samples + 1;
   const std::vector<int64_t> positions = spread_positions(columns.positions(y.shape()), wanted, sample);
   std::vector<float> inputs(positions.size() * static_cast<size_t>(columns.columns()));
   std::vector<float> outputs(positions.size() * static_cast<size_t>(columns.outputs()));
@@ -130,6 +110,14 @@ Grid LayerSolver::grid(int64_t group, int64_t output) const {
 
 namespace {
 
+/// Within another such loop it runs on one thread.
+template <class Body>
+void for_each_piece(int64_t count, Body body) {
+  parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) body(i);
+  });
+}
+
 std::vector<double> weights_of(const std::vector<double>& integers, const Grid& grid) {
   std::vector<double> weights;
   for (const double q : integers) weights.push_back(grid.weight(q));
@@ -146,33 +134,44 @@ Moments LayerSolver::moments_without(size_t fold, int64_t group) const {
   return Moments(all);
 }
 
+size_t LayerSolver::judging_folds() const {
+  const double rows = sums_[0].front().rows;
+  return rows >= kJudgingRowsPerColumn * static_cast<double>(columns_->columns()) ? 1 : kFolds;
+}
+
 double LayerSolver::held_error(double ridge) const {
-  double total = 0;
-  for (size_t fold = 0; fold < kFolds; ++fold) {
-    for (int64_t group = 0; group < columns_->groups(); ++group) {
-      const Moments own = moments_without(fold, group);
-      const Moments other(sums_[fold][static_cast<size_t>(group)]);
-      const RoundingProblem problem(own, group_weights(group), ridge);
-      std::vector<double> errors(static_cast<size_t>(columns_->outputs()));
-      const std::vector<int64_t> judged = spread_indices(columns_->outputs(), kMostJudged);
-      parallel_for(static_cast<int64_t>(judged.size()), 1, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t output = judged[static_cast<size_t>(i)];
-          const Grid numbers = grid(group, output);
-          errors[static_cast<size_t>(output)] =
-              output_error(other, output, weights_of(problem.nearest_plane(output, numbers), numbers));
-        }
-      });
-      for (const double error : errors) total += error;
-    }
+  const std::vector<int64_t> judged = spread_indices(columns_->outputs(), kMostJudged);
+  const auto groups = static_cast<size_t>(columns_->groups());
+  std::vector<double> errors(judging_folds() * groups);
+  const auto judge_group = [&](size_t at) {
+    const size_t fold = at / groups;
+    const auto group = static_cast<int64_t>(at % groups);
+    const Moments other(sums_[fold][static_cast<size_t>(group)]);
+    const RoundingProblem problem(moments_without(fold, group), group_weights(group), ridge);
+    std::vector<double> found(judged.size());
+    for_each_piece(static_cast<int64_t>(judged.size()), [&](int64_t i) {
+      const int64_t output = judged[static_cast<size_t>(i)];
+      const Grid numbers = grid(group, output);
+      found[static_cast<size_t>(i)] =
+          output_error(other, output, weights_of(problem.nearest_plane(output, numbers), numbers));
+    });
+    for (const double error : found) errors[at] += error;
+  };
+  // One group has threads for its outputs, many share the threads.
+  if (groups == 1) {
+    for (size_t at = 0; at < errors.size(); ++at) judge_group(at);
+  } else {
+    for_each_piece(static_cast<int64_t>(errors.size()), [&](int64_t at) { judge_group(static_cast<size_t>(at)); });
   }
+  double total = 0;
+  for (const double error : errors) total += error;
   return total;
 }
 
 double LayerSolver::judged_energy() const {
   double total = 0;
-  for (const std::vector<Sums>& fold : sums_) {
-    for (const Sums& sums : fold) {
+  for (size_t fold = 0; fold < judging_folds(); ++fold) {
+    for (const Sums& sums : sums_[fold]) {
       const Moments moments(sums);
       for (const int64_t output : spread_indices(columns_->outputs(), kMostJudged)) {
         total += moments.variance_y[static_cast<size_t>(output)];
@@ -182,9 +181,9 @@ double LayerSolver::judged_energy() const {
   return total;
 }
 
-LayerSolver::Ridge LayerSolver::choose_ridge() const {
-  // The error on samples left out falls and rises again: from the middle, downhill.
-  size_t at = kRidges.size() / 2;
+LayerSolver::Ridge LayerSolver::choose_ridge(double start) const {
+  // The error on samples left out falls and rises again: downhill from where the layer before ended.
+  auto at = static_cast<size_t>(std::lower_bound(kRidges.begin(), kRidges.end() - 1, start) - kRidges.begin());
   std::array<std::optional<double>, kRidges.size()> errors;
   const auto error_of = [&](size_t i) {
     if (!errors[i]) errors[i] = held_error(kRidges[i]);
@@ -201,55 +200,66 @@ LayerSolver::Ridge LayerSolver::choose_ridge() const {
   }
 }
 
-void LayerSolver::solve_group(int64_t group, double ridge, LayerSolution& solution, std::vector<double>& errors) const {
+LayerSolver::Errors LayerSolver::solve_group(int64_t group, double ridge, LayerSolution& solution) const {
   const Moments moments = moments_without(kFolds, group);
   const Matrix weights = group_weights(group);
   const RoundingProblem problem(moments, weights, ridge);
   const auto chosen = solution.weight.mutable_data<float>();
   const auto biases = solution.bias.defined() ? solution.bias.mutable_data<float>() : std::span<float>();
-  std::vector<std::array<double, 3>> found(static_cast<size_t>(columns_->outputs()));
-  parallel_for(columns_->outputs(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t output = begin; output < end; ++output) {
-      const Grid numbers = grid(group, output);
-      const auto real = weights.row(output);
-      std::vector<double> nearest;
-      for (const double weight : real) nearest.push_back(numbers.nearest(weight));
-      std::vector<double> integers = problem.nearest_plane(output, numbers);
-      if (problem.cost(output, weights_of(nearest, numbers)) < problem.cost(output, weights_of(integers, numbers))) {
-        integers = nearest;
-      }
-      problem.descend(output, numbers, integers);
-      const std::vector<double> rounded = weights_of(integers, numbers);
-      for (int64_t column = 0; column < columns_->columns(); ++column) {
-        chosen[columns_->weight_index(group, output, column)] =
-            static_cast<float>(rounded[static_cast<size_t>(column)]);
-      }
-      const auto channel = static_cast<size_t>(group * columns_->outputs() + output);
-      const auto at = static_cast<size_t>(output);
-      if (!biases.empty()) {
-        // mean_y holds the float bias already.
-        const double wanted = moments.mean_y[at] - dot(rounded, moments.mean_x);
-        const double limit = kLargestBias * numbers.scale * static_cast<double>(input_scale_);
-        if (std::abs(wanted) < limit) biases[channel] = static_cast<float>(wanted);
-      }
-      found[at] = {output_error(moments, output, weights_of(nearest, numbers)), output_error(moments, output, rounded),
-                   moments.variance_y[at]};
+  std::vector<Errors> found(static_cast<size_t>(columns_->outputs()));
+  for_each_piece(columns_->outputs(), [&](int64_t output) {
+    const Grid numbers = grid(group, output);
+    std::vector<double> nearest;
+    for (const double weight : weights.row(output)) nearest.push_back(numbers.nearest(weight));
+    RoundingProblem::Start start(problem, output, numbers, std::move(nearest));
+    RoundingProblem::Start plane(problem, output, numbers, problem.nearest_plane(output, numbers));
+    const double nearest_error = start.error(moments.variance_y[static_cast<size_t>(output)]);
+    RoundingProblem::Start& better = start.cost() < plane.cost() ? start : plane;
+    better.descend();
+    const std::vector<double> rounded = weights_of(better.integers(), numbers);
+    for (int64_t column = 0; column < columns_->columns(); ++column) {
+      chosen[columns_->weight_index(group, output, column)] = static_cast<float>(rounded[static_cast<size_t>(column)]);
     }
+    const auto channel = static_cast<size_t>(group * columns_->outputs() + output);
+    const auto at = static_cast<size_t>(output);
+    if (!biases.empty()) {
+      // mean_y holds the float bias already.
+      const double wanted = moments.mean_y[at] - dot(rounded, moments.mean_x);
+      const double limit = kLargestBias * numbers.scale * static_cast<double>(input_scale_);
+      if (std::abs(wanted) < limit) biases[channel] = static_cast<float>(wanted);
+    }
+    found[at] = {nearest_error, better.error(moments.variance_y[at]), moments.variance_y[at]};
   });
-  for (const auto& values : found) {
+  Errors errors{};
+  for (const Errors& values : found) {
     for (size_t i = 0; i < values.size(); ++i) errors[i] += values[i];
   }
+  return errors;
 }
 
-LayerSolution LayerSolver::solve() const {
+LayerSolution LayerSolver::solve(const Pull& pull) const {
   LayerSolution solution{.weight = weight_, .params = params_, .bias = bias_, .outcome = {.node = node_}};
-  const auto [ridge, held] = choose_ridge();
-  std::vector<double> errors(3);
-  for (int64_t group = 0; group < columns_->groups(); ++group) solve_group(group, ridge, solution, errors);
+  // Made writable before threads write to them.
+  solution.weight.mutable_bytes();
+  if (solution.bias.defined()) solution.bias.mutable_bytes();
+  const auto [ridge, held] = pull.search ? choose_ridge(pull.ridge) : Ridge{.ridge = pull.ridge, .held_error = 0};
+  std::vector<Errors> found(static_cast<size_t>(columns_->groups()));
+  const auto solve_one = [&, ridge = ridge](int64_t group) {
+    found[static_cast<size_t>(group)] = solve_group(group, ridge, solution);
+  };
+  if (columns_->groups() == 1) {
+    solve_one(0);
+  } else {
+    for_each_piece(columns_->groups(), solve_one);
+  }
+  Errors errors{};
+  for (const Errors& values : found) {
+    for (size_t i = 0; i < values.size(); ++i) errors[i] += values[i];
+  }
   const double energy = errors[2] > 0 ? errors[2] : 1;
   solution.outcome.nearest_error = errors[0] / energy;
   solution.outcome.recovered_error = errors[1] / energy;
-  const double judged = judged_energy();
+  const double judged = pull.search ? judged_energy() : 0;
   solution.outcome.held_error = judged > 0 ? held / judged : 0;
   solution.outcome.ridge = ridge;
   return solution;

@@ -26,18 +26,25 @@ struct LayerSolution {
   LayerOutcome outcome;
 };
 
+/// How strongly the integers are drawn towards the float weights (see RoundingProblem).
+struct Pull {
+  double ridge = 1;
+  bool search = true;  // from `ridge` on, by the error on samples left out
+};
+
 class LayerSolver {
  public:
   /// nullptr where the layer is no product that Columns knows, or its sums are too long for a matrix of moments.
   static std::unique_ptr<LayerSolver> of(const graph::Model& model, const graph::GraphIndex& index,
-                                         const onnx::NodeProto& node, const plan::LayerPlan& layer, float input_scale);
+                                         const onnx::NodeProto& node, const plan::LayerPlan& layer, float input_scale,
+                                         const LayerRowLimits& limits);
 
   /// Sums over some of the sample's positions, spread over all of them: `x` as the quantized layer reads it, `y` as the
   /// float layer makes it. Thread-safe.
   LayerRows read(int64_t sample, int64_t samples, const Tensor& x, const Tensor& y) const;
   void add(int64_t sample, const LayerRows& rows);
 
-  LayerSolution solve() const;
+  LayerSolution solve(const Pull& pull) const;
 
  private:
   /// Samples in turn: what is chosen on the others is judged on one.
@@ -48,16 +55,21 @@ class LayerSolver {
     double ridge = 0;
     double held_error = 0;
   };
-  Ridge choose_ridge() const;
+  Ridge choose_ridge(double start) const;
+  /// Folds that judge: one where it alone tells enough, else each in turn.
+  size_t judging_folds() const;
   double judged_energy() const;
   /// kFolds: without none.
   Moments moments_without(size_t fold, int64_t group) const;
   double held_error(double ridge) const;
   Matrix group_weights(int64_t group) const;
   Grid grid(int64_t group, int64_t output) const;
-  void solve_group(int64_t group, double ridge, LayerSolution& solution, std::vector<double>& errors) const;
+  /// Errors of nearest rounding and of the result, and the energy.
+  using Errors = std::array<double, 3>;
+  Errors solve_group(int64_t group, double ridge, LayerSolution& solution) const;
 
   std::string node_;
+  LayerRowLimits limits_;
   std::optional<Columns> columns_;
   Tensor weight_;
   Tensor bias_;

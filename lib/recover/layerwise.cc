@@ -18,6 +18,8 @@
 namespace narrow::recover {
 namespace {
 
+constexpr double kUsualPull = 1;
+
 /// Nodes in order, each with the clamp that folds into it.
 std::vector<Unit> units_of(const graph::Model& model, const graph::GraphIndex& index, const plan::PrecisionPlan& plan) {
   std::set<std::string> folded;
@@ -122,9 +124,9 @@ class Layerwise {
   void run_unit(const Unit& unit, size_t at) {
     const std::vector<std::string> outputs = outputs_of(unit);
     plan::LayerPlan& layer = *layers_.at(unit.first().name());
-    auto solver = takes_integers(layer)
-                      ? LayerSolver::of(model_, index_, unit.first(), layer, values_.scale(layer.activations.at(0)))
-                      : nullptr;
+    auto solver = takes_integers(layer) ? LayerSolver::of(model_, index_, unit.first(), layer,
+                                                          values_.scale(layer.activations.at(0)), options_.rows)
+                                        : nullptr;
     if (outputs.empty() && solver == nullptr) return drop_dead(values_, at);
     run_float(unit, outputs, solver.get());
     ConstantOverrides constants = values_.quantized_constants(model_, layer);
@@ -133,7 +135,11 @@ class Layerwise {
       constants[layer.weight->initializer] =
           quant::dequantize(quant::quantize(weight, layer.weight->params), layer.weight->params);
     }
-    if (solver) apply(solver->solve(), unit, layer, constants);
+    if (solver) {
+      const LayerSolution solution = solver->solve({.ridge = pull_, .search = options_.search_pull});
+      pull_ = solution.outcome.ridge;
+      apply(solution, unit, layer, constants);
+    }
     if (!outputs.empty()) run_quantized(unit, layer, outputs, constants);
     drop_dead(values_, at);
   }
@@ -210,6 +216,7 @@ class Layerwise {
   graph::GraphEditor editor_;
   std::vector<Unit> units_;
   SampleValues values_;
+  double pull_ = kUsualPull;  // of the layer before
   std::unordered_map<std::string, plan::LayerPlan*> layers_;
   std::unordered_map<std::string, onnx::NodeProto*> nodes_;
   std::unordered_map<std::string, size_t> last_use_;  // value -> last unit that reads it

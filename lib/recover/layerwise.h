@@ -13,9 +13,19 @@
 
 namespace narrow::recover {
 
+/// How many rows of a layer's inputs its moments are gathered from, over all samples.
+struct LayerRowLimits {
+  int64_t least = 10'000;
+  int64_t per_column = 24;
+};
+
 struct LayerwiseOptions {
   int workers = 1;                            // the result does not depend on it
   int64_t memory_bytes = int64_t{512} << 20;  // of kept activations; fewer samples are used where all do not fit
+  /// How strongly each layer's weights are drawn towards the float ones is searched on samples left out; else it is the
+  /// usual strength: for trials.
+  bool search_pull = true;
+  LayerRowLimits rows = {};
   Progress progress;
 };
 

@@ -24,10 +24,11 @@ double Grid::nearest(double weight) const {
 }
 
 RoundingProblem::RoundingProblem(const Moments& moments, const Matrix& weights, double ridge)
-    : order_(static_cast<size_t>(moments.inner.rows)), inner_(moments.inner), cross_(moments.cross) {
+    : order_(static_cast<size_t>(moments.inner.rows)), inner_(moments.inner), cross_(moments.cross), weights_(weights) {
   // Inputs that never vary leave the weights free: then the pull alone decides.
   const double variance = mean_diagonal(inner_);
   const double pull = variance > 0 ? ridge * variance : 1;
+  pull_ = pull;
   for (int64_t i = 0; i < inner_.rows; ++i) inner_.at(i, i) = std::max(inner_.at(i, i), 0.0) + pull;
   add_scaled(cross_.values, pull, weights.values);
   std::iota(order_.begin(), order_.end(), 0);
@@ -64,36 +65,51 @@ std::vector<double> RoundingProblem::nearest_plane(int64_t output, const Grid& g
   return integers;
 }
 
-void RoundingProblem::descend(int64_t output, const Grid& grid, std::span<double> integers) const {
-  const auto cross = cross_.row(output);
-  std::vector<double> gradient(integers.size());  // half the derivative by each weight
-  for (size_t i = 0; i < integers.size(); ++i) {
-    gradient[i] -= cross[i];
-    const double weight = grid.weight(integers[i]);
-    if (weight != 0) add_scaled(gradient, weight, inner_.row(static_cast<int64_t>(i)));
+RoundingProblem::Start::Start(const RoundingProblem& problem, int64_t output, const Grid& grid,
+                              std::vector<double> integers)
+    : problem_(problem), output_(output), grid_(grid), integers_(std::move(integers)), gradient_(integers_.size()) {
+  const auto cross = problem_.cross_.row(output_);
+  for (size_t i = 0; i < integers_.size(); ++i) {
+    gradient_[i] -= cross[i];
+    const double weight = grid_.weight(integers_[i]);
+    if (weight != 0) add_scaled(gradient_, weight, problem_.inner_.row(static_cast<int64_t>(i)));
   }
+}
+
+void RoundingProblem::Start::descend() {
   for (int sweep = 0; sweep < kMostSweeps; ++sweep) {
     bool changed = false;
-    for (size_t i = 0; i < integers.size(); ++i) {
-      const auto row = inner_.row(static_cast<int64_t>(i));
-      const double wanted = integers[i] - gradient[i] / (row[i] * grid.scale);
-      const double q = std::clamp(std::nearbyint(wanted), grid.qmin, grid.qmax);
+    for (size_t i = 0; i < integers_.size(); ++i) {
+      const auto row = problem_.inner_.row(static_cast<int64_t>(i));
+      const double wanted = integers_[i] - gradient_[i] / (row[i] * grid_.scale);
+      const double q = std::clamp(std::nearbyint(wanted), grid_.qmin, grid_.qmax);
       // A step must gain more than its own rounding: ties would go round in circles.
-      if (std::abs(q - wanted) + 1e-9 >= std::abs(integers[i] - wanted)) continue;
-      add_scaled(gradient, (q - integers[i]) * grid.scale, row);
-      integers[i] = q;
+      if (std::abs(q - wanted) + 1e-9 >= std::abs(integers_[i] - wanted)) continue;
+      add_scaled(gradient_, (q - integers_[i]) * grid_.scale, row);
+      integers_[i] = q;
       changed = true;
     }
     if (!changed) break;
   }
 }
 
-double RoundingProblem::cost(int64_t output, std::span<const double> weights) const {
-  double total = -2 * dot(cross_.row(output), weights);
-  for (size_t i = 0; i < weights.size(); ++i) {
-    if (weights[i] != 0) total += weights[i] * dot(inner_.row(static_cast<int64_t>(i)), weights);
-  }
+double RoundingProblem::Start::cost() const {
+  // w A w - 2 c w, where the gradient is A w - c.
+  const auto cross = problem_.cross_.row(output_);
+  double total = 0;
+  for (size_t i = 0; i < integers_.size(); ++i) total += grid_.weight(integers_[i]) * (gradient_[i] - cross[i]);
   return total;
+}
+
+double RoundingProblem::Start::error(double variance_y) const {
+  // Without the pull the quadratic is w (A - p) w - 2 (c - p w0) w.
+  const auto real = problem_.weights_.row(output_);
+  double total = 0;
+  for (size_t i = 0; i < integers_.size(); ++i) {
+    const double weight = grid_.weight(integers_[i]);
+    total += weight * (weight - 2 * real[i]);
+  }
+  return variance_y + cost() - problem_.pull_ * total;
 }
 
 }  // namespace narrow::recover

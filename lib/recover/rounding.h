@@ -35,16 +35,36 @@ class RoundingProblem {
 
   /// Nearest plane: columns of large variance are rounded first, those that follow make up for the error.
   std::vector<double> nearest_plane(int64_t output, const Grid& grid) const;
-  /// Steps of whole integers, one weight after the other, until none helps. Never makes the quadratic larger.
-  void descend(int64_t output, const Grid& grid, std::span<double> integers) const;
-  /// The quadratic up to a constant.
-  double cost(int64_t output, std::span<const double> weights) const;
+
+  /// Integers of one output, and the gradient of the quadratic there.
+  class Start {
+   public:
+    /// `problem` must outlive it.
+    Start(const RoundingProblem& problem, int64_t output, const Grid& grid, std::vector<double> integers);
+
+    /// Steps of whole integers, one weight after the other, until none helps. Never makes the quadratic larger.
+    void descend();
+    const std::vector<double>& integers() const { return integers_; }
+    /// The quadratic up to a constant.
+    double cost() const;
+    /// E|y - w^ x^|^2, without the pull.
+    double error(double variance_y) const;
+
+   private:
+    const RoundingProblem& problem_;
+    int64_t output_;
+    Grid grid_;
+    std::vector<double> integers_;
+    std::vector<double> gradient_;  // half the derivative by each weight
+  };
 
  private:
   std::vector<int64_t> order_;  // columns, ascending variance
   Matrix inner_;                // with the ridge, columns as given
   Matrix factor_;               // Cholesky, columns in order_
-  Matrix cross_;
+  Matrix cross_;                // with the pull
+  Matrix weights_;              // float
+  double pull_ = 0;             // ridge in units of the quadratic
 };
 
 }  // namespace narrow::recover

@@ -2,9 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "lib/base/file.h"
 #include "lib/base/json.h"
+#include "lib/io/load.h"
 #include "tests/apps/program.h"
+#include "tests/support/model_text.h"
 
 namespace narrow::test {
 namespace {
@@ -42,6 +46,40 @@ TEST(Recovery, ItsPlanRepeatsItAtAnyThreadCountAndNeedsTheData) {
   expect_error(
       run_narrow("quantize " + kModel + " --quiet -o " + folder.path("c.onnx") + " --plan " + folder.path("p.json")), 2,
       HasSubstr("need the calibration data: give --data"));
+}
+
+/// Rows of 8 channels, two of them far wider than the others, that a product reads and a residual sum too.
+void write_wide_channels(const TemporaryFolder& folder) {
+  graph::Model model = graph_from_text(R"(g (float[N,8] x) => (float[N,4] y)
+    <float[8,4] w = {1, 2, 3, 4, -1, 2, -3, 4, 1, -2, 3, -4, 2, 1, 4, 3, -2, 1, 4, -3, 1, 1, 1, 1,
+                     0.02, 0.01, 0.04, -0.03, -0.02, 0.01, 0.04, 0.03}> {
+      t = Softsign (x)
+      s = Mul (t, x)
+      y = MatMul (s, w) })");
+  io::save_model(model, folder.path("m.onnx"));
+  std::string elements;
+  for (int i = 0; i < 40 * 8; ++i) {
+    const float x = std::sin(static_cast<float>(i * i)) * (i % 8 >= 6 ? 100.0F : 1.0F);
+    elements.append(reinterpret_cast<const char*>(&x), sizeof(x));
+  }
+  folder.write("x.npy", npy("<f4", "40, 8", elements));
+}
+
+TEST(Recovery, SmoothingIsFoundByItselfAndRepeatedByItsPlan) {
+  const TemporaryFolder folder;
+  write_wide_channels(folder);
+  const std::string base = "quantize " + folder.path("m.onnx") + " --data " + folder.path("x.npy") +
+                           " --samples 32 --no-speed --quiet --format json -o ";
+  const Outcome first = run_narrow(base + folder.path("a.onnx") + " --threads 1 --plan-out " + folder.path("p.json"));
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const Json trials = parse_json(first.out, "stdout")["recovery"]["trials"];
+  EXPECT_EQ(trials[1]["steps"], "smooth");
+  EXPECT_GT(trials[1]["sqnr_db"].get<double>(), trials[0]["sqnr_db"].get<double>() + 3);
+  const Json plan = read_json(folder.path("p.json"));
+  EXPECT_EQ(plan["recovery"]["steps"][0]["values"][0]["value"], "s");
+  const Outcome again = run_narrow(base + folder.path("b.onnx") + " --threads 3 --plan " + folder.path("p.json"));
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx")));
 }
 
 TEST(Recovery, NoneRoundsToTheNearest) {

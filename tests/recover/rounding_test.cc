@@ -58,8 +58,11 @@ TEST(Rounding, CorrelatedInputsLoseMostOfTheError) {
   double error_chosen = 0;
   for (int64_t row = 0; row < 4; ++row) {
     const std::vector<double> plain = nearest(weights, row, grid);
-    std::vector<double> chosen = problem.nearest_plane(row, grid);
-    problem.descend(row, grid, chosen);
+    RoundingProblem::Start start(problem, row, grid, problem.nearest_plane(row, grid));
+    start.descend();
+    const std::vector<double>& chosen = start.integers();
+    const double error = output_error(moments, row, dequantized(chosen, grid));
+    EXPECT_NEAR(start.error(moments.variance_y[static_cast<size_t>(row)]), error, 1e-9);
     for (const double q : chosen) {
       EXPECT_EQ(q, std::nearbyint(q));
       EXPECT_LE(std::abs(q), 7);
@@ -77,9 +80,9 @@ TEST(Rounding, WeightsOnTheGridStay) {
   const Grid grid{.scale = 1.0 / 7, .zero_point = 0, .qmin = -7, .qmax = 7};
   const Moments moments = correlated(weights, 2);
   const RoundingProblem problem(moments, weights, 1e-2);
-  std::vector<double> chosen = problem.nearest_plane(0, grid);
-  problem.descend(0, grid, chosen);
-  EXPECT_EQ(chosen, (std::vector<double>{-7, 3, 0, 2, 7, -1}));
+  RoundingProblem::Start start(problem, 0, grid, problem.nearest_plane(0, grid));
+  start.descend();
+  EXPECT_EQ(start.integers(), (std::vector<double>{-7, 3, 0, 2, 7, -1}));
 }
 
 TEST(Rounding, UncorrelatedInputsAndAStrongPullGiveTheNearest) {
@@ -99,10 +102,10 @@ TEST(Rounding, DescentNeverMakesTheQuadraticLarger) {
   const RoundingProblem problem(moments, weights, 1e-2);
   double gain = 0;
   for (int64_t row = 0; row < 3; ++row) {
-    std::vector<double> integers = nearest(weights, row, grid);
-    const double before = problem.cost(row, dequantized(integers, grid));
-    problem.descend(row, grid, integers);
-    const double after = problem.cost(row, dequantized(integers, grid));
+    RoundingProblem::Start start(problem, row, grid, nearest(weights, row, grid));
+    const double before = start.cost();
+    start.descend();
+    const double after = start.cost();
     EXPECT_LE(after, before);
     gain += before - after;
   }

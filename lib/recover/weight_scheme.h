@@ -1,0 +1,13 @@
+// How a plan's weight came to its parameters; plans say the parameters alone.
+#pragma once
+
+#include "lib/quant/quant_params.h"
+#include "lib/tensor/tensor.h"
+
+namespace narrow::recover {
+
+/// The scheme that makes such parameters from the weight. Reduced range is told by the integers that nearest rounding
+/// uses.
+quant::Scheme weight_scheme(const Tensor& weight, const quant::QuantParams& params);
+
+}  // namespace narrow::recover

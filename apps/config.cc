@@ -113,9 +113,9 @@ void check_method_flag(const ConfigFlags& flags) {
 }  // namespace
 
 const std::vector<std::string>& config_keys() {
-  static const std::vector<std::string> keys{"$schema", "extends",    "inputs",   "calibration",      "target",
-                                             "format",  "integer_io", "recovery", "recovery_seconds", "defaults",
-                                             "rules",   "gates"};
+  static const std::vector<std::string> keys{"$schema",          "extends",  "inputs",     "calibration",
+                                             "target",           "format",   "integer_io", "recovery",
+                                             "recovery_seconds", "defaults", "rules",      "gates"};
   return keys;
 }
 

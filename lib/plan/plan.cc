@@ -72,8 +72,7 @@ class Numberer {
       }
       if (layer.decision != Decision::kQuantize || !facts.weight) continue;
       const quant::QuantParams& input = plan.values[value_at.at(layer.activations[0])].params;
-      const bool integer_bias =
-          facts.bias && row(decided.target).integer_bias && has_integer_bias(scheme, input.type);
+      const bool integer_bias = facts.bias && row(decided.target).integer_bias && has_integer_bias(scheme, input.type);
       const Tensor bias = integer_bias ? initializer(facts.bias->initializer) : Tensor();
       layer.weight = plan_weight(*facts.weight, initializer(facts.weight->initializer), bias, input.scales[0], scheme);
       if (integer_bias) layer.bias_input = facts.bias->input;

@@ -73,8 +73,8 @@ struct LayerPlan {
 /// What holds for the whole file.
 struct FileForm {
   FileFormat format = FileFormat::kQdq;
-  bool microsoft = true;         // kQoperator: may use the operators of com.microsoft
-  bool pair_per_reader = false;  // each reader of a value has a Q/DQ pair of its own
+  bool microsoft = true;                // kQoperator: may use the operators of com.microsoft
+  bool pair_per_reader = false;         // each reader of a value has a Q/DQ pair of its own
   std::vector<std::string> integer_io;  // inputs and outputs of the model that are integers in the file
   bool operator==(const FileForm&) const = default;
 };

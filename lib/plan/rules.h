@@ -104,8 +104,8 @@ struct Rules {
   std::string source;  // the config's name, for messages; "" if there is none
 };
 
-/// Reads "target", "format", "integer_io", "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with the path of what is
-/// wrong.
+/// Reads "target", "format", "integer_io", "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with
+/// the path of what is wrong.
 Rules read_rules(JsonObject& config);
 /// The effective rules, for the report.
 Json to_json(const Rules& rules);

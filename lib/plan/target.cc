@@ -26,9 +26,9 @@ constexpr std::array kEightAndSixteenBits{QuantType::kInt8, QuantType::kUint8, Q
 constexpr std::array kAvx2Weights{QuantType::kInt8, QuantType::kInt16, QuantType::kUint16, QuantType::kInt4,
                                   QuantType::kUint4};
 
-// OpenVINO 2026.4 as its runtime model and its results on small models showed (tests/peers/targets_test.py). It computes
-// wrong results from 16-bit activations and from uint8 weights, does not
-// read 2 bits, and computes dynamic products and fewer bits than 8 in float32.
+// OpenVINO 2026.4 as its runtime model and its results on small models showed (tests/peers/targets_test.py). It
+// computes wrong results from 16-bit activations and from uint8 weights, does not read 2 bits, and computes dynamic
+// products and fewer bits than 8 in float32.
 constexpr std::array kInt8{QuantType::kInt8};
 constexpr std::array kEightBits{QuantType::kUint8, QuantType::kInt8};
 constexpr std::array kOpenvinoStored{QuantType::kInt8,         QuantType::kUint8,      QuantType::kInt16,
@@ -42,8 +42,8 @@ constexpr std::array<std::string_view, 9> kOpenvinoOps{
 // Where Q/DQ pairs stand, and biases in float: the same folder, "quantized-types-explicit-quantization.html".
 constexpr std::array kTensorrtTypes{QuantType::kInt8, QuantType::kFloat8e4m3fn};
 constexpr std::array kTensorrtStored{QuantType::kInt4};
-constexpr std::array<std::string_view, 7> kTensorrtOps{
-    "Add", "AveragePool", "Conv", "ConvTranspose", "Gemm", "GlobalAveragePool", "MatMul"};
+constexpr std::array<std::string_view, 7> kTensorrtOps{"Add",  "AveragePool",       "Conv",  "ConvTranspose",
+                                                       "Gemm", "GlobalAveragePool", "MatMul"};
 
 constexpr std::span<const QuantType> kNoTypes;
 

@@ -37,8 +37,8 @@ struct TargetRow {
   Known<quant::QuantType> activations;     // of layers on integers
   Known<quant::QuantType> stored_weights;  // of float layers whose weight is stored in fewer bits
   Known<std::string_view> integer_ops;     // arithmetic that has integer kernels; movement and clamps always have
-  bool symmetric_weights = false;                    // zero points of weights are 0
-  bool symmetric_activations = false;                // zero points of activations are 0
+  bool symmetric_weights = false;          // zero points of weights are 0
+  bool symmetric_activations = false;      // zero points of activations are 0
   /// Products of 8 bits are added in pairs in 16 bits, which saturate; 7-bit weights can not make them.
   bool sums_pairs_in_16_bits = false;
   bool integer_bias = true;  // a bias is int32 in steps of the products; else it stays float32

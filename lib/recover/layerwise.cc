@@ -121,12 +121,17 @@ class Layerwise {
     }
   }
 
+  /// A weight that several layers share keeps nearest rounding: integers for each of them would be a copy for each.
+  bool is_solved(const plan::LayerPlan& layer) const {
+    return takes_integers(layer) && index_.uses(layer.weight->initializer).size() == 1;
+  }
+
   void run_unit(const Unit& unit, size_t at) {
     const std::vector<std::string> outputs = outputs_of(unit);
     plan::LayerPlan& layer = *layers_.at(unit.first().name());
-    auto solver = takes_integers(layer) ? LayerSolver::of(model_, index_, unit.first(), layer,
-                                                          values_.scale(layer.activations.at(0)), options_.rows)
-                                        : nullptr;
+    auto solver = is_solved(layer) ? LayerSolver::of(model_, index_, unit.first(), layer,
+                                                     values_.scale(layer.activations.at(0)), options_.rows)
+                                   : nullptr;
     if (outputs.empty() && solver == nullptr) return drop_dead(values_, at);
     run_float(unit, outputs, solver.get());
     ConstantOverrides constants = values_.quantized_constants(model_, layer);

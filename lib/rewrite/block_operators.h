@@ -16,8 +16,8 @@ class BlockWriter {
   /// Both must outlive this.
   BlockWriter(graph::GraphEditor& editor, ConstantWriter& constants) : editor_(editor), constants_(constants) {}
 
-  /// Makes a MatMul or Gemm of `graph` a MatMulNBits and a Gather a GatherBlockQuantized, with the same codes and scales
-  /// that DequantizeLinear would have.
+  /// Makes a MatMul or Gemm of `graph` a MatMulNBits and a Gather a GatherBlockQuantized, with the same codes and
+  /// scales that DequantizeLinear would have.
   void replace(onnx::GraphProto& graph, const plan::LayerPlan& layer, onnx::NodeProto& node);
 
   /// True if something was replaced.

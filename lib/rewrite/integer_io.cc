@@ -164,9 +164,9 @@ graph::Model with_float_io(const graph::Model& model) {
   }
   editor.finish();
   auto& metadata = *result.mutable_proto().mutable_metadata_props();
-  metadata.erase(std::remove_if(metadata.begin(), metadata.end(),
-                                [](const auto& entry) { return entry.key() == kIntegerIoKey; }),
-                 metadata.end());
+  metadata.erase(
+      std::remove_if(metadata.begin(), metadata.end(), [](const auto& entry) { return entry.key() == kIntegerIoKey; }),
+      metadata.end());
   return result;
 }
 

@@ -313,8 +313,8 @@ class QoperatorWriter {
     const graph::GraphIndex after(graph);
     for (const onnx::NodeProto& node : graph.node()) {
       const bool quantizes = is_op(&node, "QuantizeLinear") && vanished_.contains(node.output(0));
-      const bool unread = is_op(&node, "DequantizeLinear") && after.uses(node.output(0)).empty() &&
-                          !after.is_output(node.output(0));
+      const bool unread =
+          is_op(&node, "DequantizeLinear") && after.uses(node.output(0)).empty() && !after.is_output(node.output(0));
       if (quantizes || unread) editor_.remove_node(&node);
     }
   }

@@ -59,7 +59,8 @@ TEST(Config, MistakesNameFileAndPath) {
   EXPECT_EQ(error_of(R"({"calibration": {"samples": 0}})"), "c.json: calibration.samples: must be at least 1");
   EXPECT_EQ(error_of(R"({"calibration": 5})"), "c.json: calibration: expected an object");
   EXPECT_EQ(error_of(R"([1, 2])"), "c.json: document: expected an object");
-  EXPECT_EQ(error_of(R"({"target": "gpu"})"), "c.json: target: unknown target 'gpu'; known: onnxruntime, openvino, tensorrt, x86-avx2, generic");
+  EXPECT_EQ(error_of(R"({"target": "gpu"})"),
+            "c.json: target: unknown target 'gpu'; known: onnxruntime, openvino, tensorrt, x86-avx2, generic");
   ConfigFlags flags;
   flags.samples = 3;
   EXPECT_EQ(error_of(R"({"calibration": 5})", flags), "c.json: calibration: expected an object");

@@ -22,7 +22,8 @@ PrecisionPlan plan_of(const std::string& config_text) {
   const Json config = parse_json(config_text, "config");
   JsonObject object(config, "");
   const Rules rules = read_rules(object);
-  const Ranges ranges{{"x", {.range = {-1, 1}, .calibrator = "given"}}, {"y", {.range = {-2, 2}, .calibrator = "given"}}};
+  const Ranges ranges{{"x", {.range = {-1, 1}, .calibrator = "given"}},
+                      {"y", {.range = {-2, 2}, .calibrator = "given"}}};
   return make_plan(model, analyze::analyze(model), ranges, rules);
 }
 

@@ -123,6 +123,24 @@ TEST(Layerwise, ExactWeightsStayAsTheyAre) {
   EXPECT_GT(sqnr(result.model, result.plan, model), sqnr(model, plan, model) - 0.5);
 }
 
+TEST(Layerwise, AWeightThatLayersShareStaysOne) {
+  graph::Model model = test::graph_from_text(R"(g (float[1,4,6,6] x) => (float[1,4,6,6] y)
+    <float[4] b = {0.1, 0.2, -0.1, 0}, float[4] d = {0, 0, 0.1, 0}> {
+      [n0] a = Conv (x, w, b)
+      [n1] c = Relu (a)
+      [n2] y = Conv (c, w, d) })");
+  *model.mutable_graph().add_initializer() =
+      graph::tensor_proto("w", Tensor::of<float>({4, 4, 1, 1}, std::span<const float>(random_values(16, 3, -1, 1))));
+  io::infer_shapes(model);
+  const plan::PrecisionPlan plan = plan_of(model, 16);
+  const LayerwiseResult result = recover_layerwise(model, plan, smooth_samples(20, 100), {});
+  EXPECT_TRUE(result.layers.empty());
+  for (const plan::LayerPlan& layer : result.plan.layers) {
+    if (!layer.weight) continue;
+    EXPECT_EQ(layer.weight->initializer, "w");
+  }
+}
+
 TEST(Layerwise, SameResultAtAnyNumberOfWorkers) {
   const graph::Model model = two_convolutions();
   const plan::PrecisionPlan plan = plan_of(model, 16);

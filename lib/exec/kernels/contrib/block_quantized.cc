@@ -120,8 +120,7 @@ Tensor dequantized(const LookupTable& table, const Tensor& codes, const Tensor& 
   int64_t inner = 1;
   for (size_t i = table.axis + 1; i < table.shape.size(); ++i) inner *= table.shape[i];
   const std::vector<int32_t> numbers = codes_of(codes, table, table.shape.back());
-  std::vector<int32_t> points(static_cast<size_t>(scales.size()),
-                              table.in_bytes ? int32_t{1} << (table.bits - 1) : 0);
+  std::vector<int32_t> points(static_cast<size_t>(scales.size()), table.in_bytes ? int32_t{1} << (table.bits - 1) : 0);
   if (zeros.defined()) points = codes_of(zeros, table, scales.shape().back());
   Tensor result(DataType::kFloat32, table.shape);
   const auto to = result.mutable_data<float>();

@@ -4,7 +4,7 @@
 
 #include "lib/graph/attributes.h"
 #include "lib/plan/block_operators.h"
-#include "lib/rewrite/opset_imports.h"
+#include "lib/rewrite/microsoft.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/packed.h"
 

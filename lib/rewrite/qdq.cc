@@ -16,8 +16,8 @@
 #include "lib/rewrite/constant_writer.h"
 #include "lib/rewrite/dynamic.h"
 #include "lib/rewrite/half.h"
+#include "lib/rewrite/microsoft.h"
 #include "lib/rewrite/normalize.h"
-#include "lib/rewrite/opset_imports.h"
 
 namespace narrow::rewrite {
 namespace {

@@ -1,7 +1,6 @@
 #include "lib/rewrite/qoperator.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -11,62 +10,11 @@
 #include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
-#include "lib/rewrite/opset_imports.h"
+#include "lib/rewrite/microsoft.h"
+#include "lib/rewrite/qoperator_rows.h"
 
 namespace narrow::rewrite {
 namespace {
-
-/// How an operator's inputs are laid out.
-enum class Form {
-  kProduct,  // x, w and a result; then a bias, if the operator has one
-  kSums,     // x, w, a bias and a result, which may be absent: then it is float32
-  kPair,     // two operands and a result
-  kOne,      // one operand and a result
-  kJoin,     // a result, then all operands
-  kMove,     // the float operator itself, on integers
-};
-
-struct Row {
-  std::string_view real;  // the float operator
-  std::string_view op_type;
-  bool microsoft;  // of the domain com.microsoft
-  Form form;
-};
-
-// Sorted by the float operator. Those of ONNX's own domain take int8 and uint8 from opset 13 on, the least there is.
-constexpr std::array kRows{
-    Row{"Add", "QLinearAdd", true, Form::kPair},
-    Row{"AveragePool", "QLinearAveragePool", true, Form::kOne},
-    Row{"Concat", "QLinearConcat", true, Form::kJoin},
-    Row{"Conv", "QLinearConv", false, Form::kProduct},
-    Row{"DepthToSpace", "DepthToSpace", false, Form::kMove},
-    Row{"Flatten", "Flatten", false, Form::kMove},
-    Row{"Gather", "Gather", false, Form::kMove},
-    Row{"Gemm", "QGemm", true, Form::kSums},
-    Row{"GlobalAveragePool", "QLinearGlobalAveragePool", true, Form::kOne},
-    Row{"Identity", "Identity", false, Form::kMove},
-    Row{"LeakyRelu", "QLinearLeakyRelu", true, Form::kOne},
-    Row{"MatMul", "QLinearMatMul", false, Form::kProduct},
-    Row{"MaxPool", "MaxPool", false, Form::kMove},
-    Row{"Mul", "QLinearMul", true, Form::kPair},
-    Row{"Pad", "Pad", false, Form::kMove},
-    Row{"Reshape", "Reshape", false, Form::kMove},
-    Row{"Resize", "Resize", false, Form::kMove},
-    Row{"Sigmoid", "QLinearSigmoid", true, Form::kOne},
-    Row{"Slice", "Slice", false, Form::kMove},
-    Row{"SpaceToDepth", "SpaceToDepth", false, Form::kMove},
-    Row{"Split", "Split", false, Form::kMove},
-    Row{"Squeeze", "Squeeze", false, Form::kMove},
-    Row{"Transpose", "Transpose", false, Form::kMove},
-    Row{"Unsqueeze", "Unsqueeze", false, Form::kMove},
-};
-static_assert(std::is_sorted(kRows.begin(), kRows.end(), [](const Row& a, const Row& b) { return a.real < b.real; }));
-
-const Row* find_row(const onnx::NodeProto& node) {
-  if (!graph::canonical_domain(node.domain()).empty()) return nullptr;
-  const auto* row = std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return r.real == node.op_type(); });
-  return row == kRows.end() ? nullptr : row;
-}
 
 bool is_op(const onnx::NodeProto* node, std::string_view op_type) {
   return node != nullptr && node->op_type() == op_type && graph::canonical_domain(node->domain()).empty();
@@ -104,7 +52,7 @@ class QoperatorWriter {
       if (auto* why = std::get_if<std::string>(&made)) {
         result_.kept.push_back({graph::node_label(node), node.op_type(), std::move(*why)});
       } else {
-        replace(std::get<Replacement>(made), *find_row(node), *graph.mutable_node(i));
+        replace(std::get<Replacement>(made), *find_qoperator(node), *graph.mutable_node(i));
       }
     }
     drop_quantize_nodes(graph);
@@ -153,15 +101,15 @@ class QoperatorWriter {
   }
 
   ReplacementOrWhy replacement(const onnx::NodeProto& node) const {
-    const Row* row = find_row(node);
+    const QoperatorRow* row = find_qoperator(node);
     if (row == nullptr) return "there is no such operator on integers";
-    if (row->form == Form::kMove || moves_alone(node)) return move(node);
+    if (row->form == QoperatorForm::kMove || moves_alone(node)) return move(node);
     if (row->microsoft && !microsoft_) return "ONNX has no such operator on integers";
-    if (row->form == Form::kSums && index_.uses(node.output(0)).empty() && !index_.is_output(node.output(0))) {
+    if (row->form == QoperatorForm::kSums && index_.uses(node.output(0)).empty() && !index_.is_output(node.output(0))) {
       return "nothing reads it";
     }
     const auto result = quantized(node.output(0));
-    if (!result && row->form != Form::kSums) return "its result is float32, or read by several";
+    if (!result && row->form != QoperatorForm::kSums) return "its result is float32, or read by several";
     Replacement made;
     if (auto why = add_operands(*row, node, result, made)) return *why;
     if (result) made.vanished.push_back(index_.uses(node.output(0))[0].node);
@@ -169,15 +117,15 @@ class QoperatorWriter {
     return made;
   }
 
-  std::optional<std::string> add_operands(const Row& row, const onnx::NodeProto& node,
+  std::optional<std::string> add_operands(const QoperatorRow& row, const onnx::NodeProto& node,
                                           const std::optional<Integers>& result, Replacement& made) const {
-    const int operands = row.form == Form::kJoin ? node.input_size() : row.form == Form::kOne ? 1 : 2;
+    const int operands = row.form == QoperatorForm::kJoin ? node.input_size() : row.form == QoperatorForm::kOne ? 1 : 2;
     const auto add = [&](const Integers& integers) {
       made.inputs.insert(made.inputs.end(), {integers.value, integers.scale, integers.zero_point});
     };
     const auto add_result = [&] { made.inputs.insert(made.inputs.end(), {result->scale, result->zero_point}); };
-    if (row.form == Form::kJoin) add_result();
-    const bool product = row.form == Form::kProduct || row.form == Form::kSums;
+    if (row.form == QoperatorForm::kJoin) add_result();
+    const bool product = row.form == QoperatorForm::kProduct || row.form == QoperatorForm::kSums;
     for (int i = 0; i < operands; ++i) {
       const auto integers = integers_of(node.input(i));
       if (!integers) return "it reads a float32 value, or one of another width";
@@ -189,16 +137,17 @@ class QoperatorWriter {
       if (!product && !same_type) return "it reads or makes values of several types";
       add(*integers);
     }
-    if (row.form == Form::kProduct || row.form == Form::kPair || row.form == Form::kOne) add_result();
+    if (row.form == QoperatorForm::kProduct || row.form == QoperatorForm::kPair || row.form == QoperatorForm::kOne)
+      add_result();
     if (product) {
       if (auto why = add_bias(row, node, made)) return why;
     }
-    if (row.form == Form::kSums && result) add_result();
+    if (row.form == QoperatorForm::kSums && result) add_result();
     return other_attributes(row, node);
   }
 
   /// The kernels take one zero point for all channels of a convolution, and scales along the columns of a matrix.
-  bool is_product_weight(const Row& row, const Integers& weight) const {
+  bool is_product_weight(const QoperatorRow& row, const Integers& weight) const {
     if (has_one_scale(weight)) return true;
     const onnx::TensorProto* scale = index_.initializer(weight.scale);
     if (scale == nullptr || scale->dims_size() != 1) return false;
@@ -209,10 +158,10 @@ class QoperatorWriter {
   }
 
   /// The int32 constant behind the DequantizeLinear of a bias. Where there is none, QGemm still has a place for it.
-  std::optional<std::string> add_bias(const Row& row, const onnx::NodeProto& node, Replacement& made) const {
+  std::optional<std::string> add_bias(const QoperatorRow& row, const onnx::NodeProto& node, Replacement& made) const {
     const bool has_bias = node.input_size() > 2 && !node.input(2).empty();
     if (!has_bias) {
-      if (row.form == Form::kSums) made.inputs.emplace_back();
+      if (row.form == QoperatorForm::kSums) made.inputs.emplace_back();
       return std::nullopt;
     }
     const onnx::NodeProto* bias = index_.producer(node.input(2));
@@ -223,7 +172,7 @@ class QoperatorWriter {
   }
 
   /// The operators of com.microsoft know fewer attributes than ONNX's newest.
-  static std::optional<std::string> other_attributes(const Row& row, const onnx::NodeProto& node) {
+  static std::optional<std::string> other_attributes(const QoperatorRow& row, const onnx::NodeProto& node) {
     if (!row.microsoft) return std::nullopt;
     const std::vector<int64_t> dilations = graph::ints_attribute(node, "dilations");
     const bool dilated = std::any_of(dilations.begin(), dilations.end(), [](int64_t d) { return d != 1; });
@@ -268,14 +217,14 @@ class QoperatorWriter {
     return made;
   }
 
-  void replace(const Replacement& made, const Row& row, onnx::NodeProto& node) {
-    const bool moves = row.form == Form::kMove || moves_alone(node);
+  void replace(const Replacement& made, const QoperatorRow& row, onnx::NodeProto& node) {
+    const bool moves = row.form == QoperatorForm::kMove || moves_alone(node);
     if (!moves) {
       node.set_op_type(std::string(row.op_type));
       if (row.microsoft) node.set_domain(std::string(kMicrosoftDomain));
       uses_microsoft_ |= row.microsoft;
     }
-    if (row.form == Form::kSums) drop_attribute(node, "beta");
+    if (row.form == QoperatorForm::kSums) drop_attribute(node, "beta");
     if (row.microsoft) drop_attribute(node, "dilations");
     node.clear_input();
     for (const std::string& input : made.inputs) node.add_input(input);

@@ -51,7 +51,7 @@ std::string ConstantWriter::dequantized(onnx::GraphProto& graph, const std::stri
   if (quant::needs_decoder(params.type)) {
     Decoder decoder(*this, editor_, graph, ++decoders_);
     value = params.codebooks ? decoder.codebook(name, integers, shape_of(name), params)
-                             : add_dequantize(graph, name, decoder.binary(integers, shape_of(name)), params, zeros);
+                             : decoder.binary(name, integers, shape_of(name), params);
   } else {
     value = add_dequantize(graph, name, integers, params, zeros);
   }

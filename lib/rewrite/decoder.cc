@@ -75,9 +75,28 @@ std::string Decoder::add(std::string_view op_type, const std::vector<std::string
   return value;
 }
 
-std::string Decoder::to_int32(const std::string& value) {
+std::string Decoder::cast(const std::string& value, onnx::TensorProto::DataType type) {
   std::string result = add("Cast", {value});
-  graph::set_int_attribute(*graph_.mutable_node()->rbegin(), "to", onnx::TensorProto::INT32);
+  graph::set_int_attribute(*graph_.mutable_node()->rbegin(), "to", type);
+  return result;
+}
+
+std::string Decoder::scales(const std::string& name, const Shape& shape, const quant::QuantParams& params) {
+  const auto initializer = [&](const Shape& of) {
+    return constants_.shared_initializer(graph_, name + "_scale",
+                                         Tensor::of<float>(of, std::span<const float>(params.scales)));
+  };
+  if (!params.axis) return initializer({});
+  if (params.block == 0) return initializer(along(*params.axis, shape));
+  // The scale of each element along the axis, whether blocks divide it or not.
+  const int64_t size = shape[static_cast<size_t>(*params.axis)];
+  Tensor block_of(DataType::kInt32, {size});
+  for (int64_t i = 0; i < size; ++i) {
+    block_of.mutable_data<int32_t>()[static_cast<size_t>(i)] = static_cast<int32_t>(i / params.block);
+  }
+  const std::string places = constants_.shared_initializer(editor_.main_graph(), "block_of", block_of);
+  std::string result = add("Gather", {initializer(quant::scale_shape(shape, params.grouping())), places});
+  graph::set_int_attribute(*graph_.mutable_node()->rbegin(), "axis", *params.axis);
   return result;
 }
 
@@ -88,7 +107,7 @@ std::string Decoder::integers(const std::string& name, const std::vector<int64_t
 
 std::string Decoder::unpacked(const std::string& codes, const std::string& table, const Shape& shape,
                               int64_t codes_per_byte) {
-  std::string value = add("Gather", {table, to_int32(codes)});
+  std::string value = add("Gather", {table, cast(codes, onnx::TensorProto::INT32)});
   const int64_t count = element_count(shape);
   if (count % codes_per_byte != 0) {  // the last byte holds codes of nothing
     value = add("Reshape", {value, integers("flat", {-1})});
@@ -97,10 +116,12 @@ std::string Decoder::unpacked(const std::string& codes, const std::string& table
   return add("Reshape", {value, integers(fmt::format("shape_{}", fmt::join(shape, "x")), shape)});
 }
 
-std::string Decoder::binary(const std::string& codes, const Shape& shape) {
+std::string Decoder::binary(const std::string& name, const std::string& codes, const Shape& shape,
+                            const quant::QuantParams& params) {
   const Tensor table = unpacking_table<int8_t>(1, [](unsigned bit) { return static_cast<int8_t>(bit == 0 ? -1 : 1); });
-  const std::string name = constants_.shared_initializer(editor_.main_graph(), "signs_of_bytes", table);
-  return unpacked(codes, name, shape, 8);
+  const std::string signs = constants_.shared_initializer(editor_.main_graph(), "signs_of_bytes", table);
+  const std::string real = cast(unpacked(codes, signs, shape, 8), onnx::TensorProto::FLOAT);
+  return add("Mul", {real, scales(name, shape, params)}, name + "_decoded");
 }
 
 std::string Decoder::codebook(const std::string& name, const std::string& codes, const Shape& shape,
@@ -108,7 +129,7 @@ std::string Decoder::codebook(const std::string& name, const std::string& codes,
   const int bits = quant::stored_bits(params);
   std::string value;
   if (bits == 8) {
-    value = to_int32(codes);
+    value = cast(codes, onnx::TensorProto::INT32);
   } else {
     const Tensor table = unpacking_table<int32_t>(bits, [](unsigned code) { return static_cast<int32_t>(code); });
     const std::string table_name =
@@ -129,8 +150,7 @@ std::string Decoder::codebook(const std::string& name, const std::string& codes,
   const std::string result = name + "_decoded";
   if (!params.axis) return add("Gather", {table_name, value}, result);
   value = add("Gather", {table_name, value});
-  const Tensor scales = Tensor::of<float>(along(*params.axis, shape), std::span<const float>(params.scales));
-  return add("Mul", {value, constants_.shared_initializer(graph_, name + "_scale", scales)}, result);
+  return add("Mul", {value, scales(name, shape, params)}, result);
 }
 
 }  // namespace narrow::rewrite

@@ -20,11 +20,13 @@ class Decoder {
   /// All must outlive this. `number`: each decoder of a model has another.
   Decoder(ConstantWriter& constants, graph::GraphEditor& editor, onnx::GraphProto& graph, size_t number);
 
-  /// -1 and 1 as int8 in the weight's shape:
-  /// Reshape (Gather (table [256, 8], Cast (codes)), shape)
-  std::string binary(const std::string& codes, const Shape& shape);
-
   /// The weight `name` as float32:
+  /// Mul (Cast (Reshape (Gather (table [256, 8], Cast (codes)), shape)), scales)
+  /// Not DequantizeLinear: onnxruntime takes that and a MatMul together and then rounds the activations to 8 bits, and
+  /// OpenVINO wants blocks that divide the axis.
+  std::string binary(const std::string& name, const std::string& codes, const Shape& shape,
+                     const quant::QuantParams& params);
+
   /// Mul (Gather (codebooks, Add (Reshape (Gather (table [256, codes a byte], Cast (codes)), shape), first entry of
   /// each channel's codebook)), scales), without what it does not need.
   std::string codebook(const std::string& name, const std::string& codes, const Shape& shape,
@@ -33,7 +35,8 @@ class Decoder {
  private:
   std::string unpacked(const std::string& codes, const std::string& table, const Shape& shape, int64_t codes_per_byte);
   std::string add(std::string_view op_type, const std::vector<std::string>& inputs, const std::string& output = "");
-  std::string to_int32(const std::string& value);
+  std::string cast(const std::string& value, onnx::TensorProto::DataType type);
+  std::string scales(const std::string& name, const Shape& shape, const quant::QuantParams& params);
   std::string integers(const std::string& name, const std::vector<int64_t>& values);
 
   ConstantWriter& constants_;

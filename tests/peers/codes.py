@@ -29,15 +29,6 @@ def bits_of(entries):
     return next(bits for bits in (1, 2, 4, 8) if entries <= 1 << bits)
 
 
-def spread(values, axis, block, shape):
-    """Scales of channels or blocks as an array that broadcasts over the weight."""
-    if values.size == 1:
-        return values.reshape(())
-    if block:
-        return np.repeat(values, block, axis)[tuple(slice(0, size) for size in shape)]
-    return values.reshape([-1 if i == axis else 1 for i in range(len(shape))])
-
-
 def coded_weights(path, shapes, channels=0):
     """{name: Coded} of the weights {name: shape} whose codes are in the file; `channels`: as many share a codebook."""
     graph = onnx.load(path).graph
@@ -46,14 +37,19 @@ def coded_weights(path, shapes, channels=0):
     result = {}
     for name, shape in shapes.items():
         if name + "_binary" in constants:
-            node = inputs[name + "_dequantized"]
-            attributes = {attribute.name: attribute.i for attribute in node.attribute}
-            scale = spread(constants[node.input[1]], attributes.get("axis"), attributes.get("block_size", 0), shape)
+            source = inputs[name + "_decoded"].input[1]
+            scale = constants[source] if source in constants else block_scales(constants, inputs[source])
             codes = unpack(constants[name + "_binary"], 1, shape)
             result[name] = Coded(codes, np.array([[-1.0, 1.0]], np.float32), np.zeros((), int), scale)
         elif name + "_codebook" in constants:
             result[name] = codebook_weight(constants, inputs, name, shape, channels)
     return result
+
+
+def block_scales(constants, gather):
+    """The scale of each element along the axis."""
+    axis = next(attribute.i for attribute in gather.attribute if attribute.name == "axis")
+    return np.take(constants[gather.input[0]], constants[gather.input[1]], axis)
 
 
 def codebook_weight(constants, makers, name, shape, channels):

@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 #include "apps/pipeline.h"
 #include "lib/base/suggest.h"
+#include "lib/graph/graph_index.h"
 #include "lib/io/load.h"
 #include "lib/plan/scheme_json.h"
 #include "lib/report/format.h"
@@ -42,6 +46,47 @@ std::string computed_in(const plan::LayerPlan& layer, const plan::PrecisionPlan&
   }
 }
 
+/// A weight that several layers share counts once.
+std::map<std::string, WeightSizes> weight_sizes(const graph::Model& model, const plan::PrecisionPlan& plan) {
+  const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
+  std::set<std::pair<std::string, std::string>> counted;
+  std::map<std::string, WeightSizes> sizes;
+  for (const plan::LayerPlan& layer : plan.layers) {
+    if (!layer.weight) continue;
+    const quant::QuantParams& params = layer.weight->params;
+    const std::string type(quant::name(params.type));
+    WeightSizes& size = sizes[type];
+    ++size.layers;
+    if (!counted.emplace(layer.weight->initializer, type).second) continue;
+    const onnx::TensorProto& weight = *index.initializer(layer.weight->initializer);
+    const int64_t elements = element_count(Shape(weight.dims().begin(), weight.dims().end()));
+    const auto groups = static_cast<int64_t>(params.scales.size());
+    const bool zeros =
+        std::any_of(params.zero_points.begin(), params.zero_points.end(), [](int32_t z) { return z != 0; });
+    const int64_t codes = elements + (zeros ? groups : 0);
+    size.float_bytes += 4 * elements;
+    size.bytes += (codes * quant::stored_bits(params) + 7) / 8 + 4 * groups;
+    if (params.codebooks) size.bytes += 4 * static_cast<int64_t>(params.codebooks->values.size());
+  }
+  return sizes;
+}
+
+report::Table weights_table(const std::map<std::string, WeightSizes>& weights) {
+  using report::Align;
+  report::Table table{.columns = {{"weights stored as"},
+                                  {"layers", Align::kRight},
+                                  {"float", Align::kRight},
+                                  {"predicted", Align::kRight},
+                                  {"ratio", Align::kRight}},
+                      .rows = {}};
+  for (const auto& [type, size] : weights) {
+    const double ratio = static_cast<double>(size.bytes) / static_cast<double>(std::max<int64_t>(size.float_bytes, 1));
+    table.rows.push_back({type, report::count_text(size.layers), report::count_text(size.float_bytes),
+                          report::count_text(size.bytes), fmt::format("{:.3f}", ratio)});
+  }
+  return table;
+}
+
 Json layer_json(const plan::LayerPlan& layer) {
   Json json{{"node", layer.node}, {"op", layer.op_type}, {"decision", plan::decision_name(layer.decision)}};
   json["rule"] = layer.rule;
@@ -65,8 +110,10 @@ DryRun dry_run(const graph::Model& model, const analyze::Analysis& analysis, con
   DryRun run{.float_bytes = float_bytes,
              .file_bytes = 0,
              .macs = {},
+             .weights = {},
              .plan = plan::make_plan(model, analysis, made_up_ranges(analysis), rules)};
   run.file_bytes = io::saved_bytes(written_model(model, run.plan).model);
+  run.weights = weight_sizes(model, run.plan);
   for (size_t i = 0; i < analysis.layers.size(); ++i) {
     const int64_t macs = analysis.layers[i].macs;
     if (macs > 0) run.macs[computed_in(run.plan.layers[i], run.plan)] += macs;
@@ -78,6 +125,10 @@ Json to_json(const DryRun& run) {
   Json json{{"float_bytes", run.float_bytes}, {"file_bytes", run.file_bytes}};
   json["macs"] = Json::object();
   for (const auto& [type, macs] : run.macs) json["macs"][type] = macs;
+  json["weights"] = Json::object();
+  for (const auto& [type, size] : run.weights) {
+    json["weights"][type] = {{"layers", size.layers}, {"float_bytes", size.float_bytes}, {"bytes", size.bytes}};
+  }
   json["layers"] = Json::array();
   for (const plan::LayerPlan& layer : run.plan.layers) json["layers"].push_back(layer_json(layer));
   return json;
@@ -95,7 +146,9 @@ report::Document to_document(const DryRun& run, const std::string& model) {
                                  {"ratio", report::Align::kRight}},
                      .rows = {{"file", report::count_text(run.float_bytes), report::count_text(run.file_bytes),
                                fmt::format("{:.3f}", ratio)}}};
-  document.sections.push_back({"size in bytes", {std::move(size)}});
+  report::Section sizes{"size in bytes", {std::move(size)}};
+  if (!run.weights.empty()) sizes.blocks.emplace_back(weights_table(run.weights));
+  document.sections.push_back(std::move(sizes));
   report::Table macs{.columns = {{"computed in"}, {"MACs", report::Align::kRight}}, .rows = {}};
   for (const auto& [type, count] : run.macs) macs.rows.push_back({type, report::count_text(count)});
   if (!macs.rows.empty()) document.sections.push_back({"products per sample", {std::move(macs)}});

@@ -13,11 +13,19 @@
 
 namespace narrow::apps {
 
+/// Weights of one type.
+struct WeightSizes {
+  int64_t layers = 0;
+  int64_t float_bytes = 0;
+  int64_t bytes = 0;  // with scales, zero points and codebooks
+};
+
 struct DryRun {
-  int64_t float_bytes = 0;              // of the user's file
-  int64_t file_bytes = 0;               // predicted
-  std::map<std::string, int64_t> macs;  // by how they are computed: "int8 x uint8", "float32"; per sample
-  plan::PrecisionPlan plan;             // its ranges are made up; decisions and reasons are as they will be
+  int64_t float_bytes = 0;                     // of the user's file
+  int64_t file_bytes = 0;                      // predicted
+  std::map<std::string, int64_t> macs;         // by how they are computed: "int8 x uint8", "float32"; per sample
+  std::map<std::string, WeightSizes> weights;  // by the type that they are stored in
+  plan::PrecisionPlan plan;                    // its ranges are made up; decisions and reasons are as they will be
 };
 
 /// Plans and rewrites the normalized model in memory with ranges that are made up: the size of a file does not depend

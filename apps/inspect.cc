@@ -16,17 +16,40 @@ ValueFacts value_facts(const graph::GraphIndex& index, const std::string& name) 
   return {name, std::string(data_type_name(type.type)), type.shape ? shape_text(*type.shape) : "?"};
 }
 
-void count_tensor(const onnx::TensorProto& tensor, Inspection& inspection) {
+/// What bytes stand for that operators of the graph decode (lib/rewrite/decoder.h), by the initializer's name: a Cast
+/// makes them the places in a table that Gather looks up.
+std::map<std::string, std::string> coded_types(const onnx::GraphProto& graph, const graph::GraphIndex& index) {
+  std::map<std::string, std::string> types;
+  for (const onnx::NodeProto& node : graph.node()) {
+    const onnx::TensorProto* bytes = node.op_type() == "Cast" ? index.initializer(node.input(0)) : nullptr;
+    if (bytes == nullptr || bytes->data_type() != onnx::TensorProto::UINT8) continue;
+    for (const graph::Use& use : index.uses(node.output(0))) {
+      const onnx::TensorProto* table =
+          use.node->op_type() == "Gather" ? index.initializer(use.node->input(0)) : nullptr;
+      const bool of_bytes = table != nullptr && table->dims_size() == 2 && table->dims(0) == 256;
+      if (use.node->op_type() != "Add" && table == nullptr) continue;
+      types[bytes->name()] = of_bytes && table->data_type() == onnx::TensorProto::INT8 ? "binary" : "codebook";
+    }
+  }
+  return types;
+}
+
+void count_tensor(const onnx::TensorProto& tensor, const std::map<std::string, std::string>& coded,
+                  Inspection& inspection) {
   int64_t count = 1;
   for (const int64_t size : tensor.dims()) count *= size;
   const auto type = static_cast<DataType>(tensor.data_type());
+  const auto known = coded.find(tensor.name());
   inspection.parameters += count;
-  inspection.bytes_by_type[std::string(data_type_name(type))] += static_cast<int64_t>(storage_bytes(type, count));
+  inspection.bytes_by_type[known == coded.end() ? std::string(data_type_name(type)) : known->second] +=
+      static_cast<int64_t>(storage_bytes(type, count));
 }
 
 void count_graph(const graph::Model& model, Inspection& inspection) {
+  const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
   graph::for_each_graph(model.graph(), [&](const onnx::GraphProto& graph) {
-    for (const onnx::TensorProto& tensor : graph.initializer()) count_tensor(tensor, inspection);
+    const auto coded = coded_types(graph, index);
+    for (const onnx::TensorProto& tensor : graph.initializer()) count_tensor(tensor, coded, inspection);
   });
   graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
     ++inspection.nodes;
@@ -34,7 +57,7 @@ void count_graph(const graph::Model& model, Inspection& inspection) {
     ++inspection.operators[domain.empty() ? node.op_type() : domain + "." + node.op_type()];
     if (node.op_type() != "Constant") return;
     for (const onnx::AttributeProto& attribute : node.attribute()) {
-      if (attribute.has_t()) count_tensor(attribute.t(), inspection);
+      if (attribute.has_t()) count_tensor(attribute.t(), {}, inspection);
     }
   });
   inspection.quantize_nodes = count_nodes(model, "QuantizeLinear");

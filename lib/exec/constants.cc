@@ -69,6 +69,15 @@ void Constants::fold(const onnx::NodeProto& node, int opset) {
   }
 }
 
+void Constants::forget_inputs(const onnx::NodeProto& node, const graph::GraphIndex& index,
+                              const std::set<std::string>& kept) {
+  for (const std::string& value : graph::reads_of(node)) {
+    const auto uses = index.uses(value);
+    const bool only_here = std::all_of(uses.begin(), uses.end(), [&](const auto& use) { return use.node == &node; });
+    if (only_here && !index.is_output(value) && !kept.contains(value)) values_.erase(value);
+  }
+}
+
 KernelRequest request_for(const onnx::NodeProto& node, int opset, const Constants& constants) {
   const auto constant = [reads = graph::reads_of(node), &constants](int input) {
     const std::string& value = reads.at(static_cast<size_t>(input));

@@ -3,9 +3,11 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include "lib/exec/float_program.h"
+#include "lib/graph/graph_index.h"
 #include "lib/graph/model.h"
 #include "lib/tensor/tensor.h"
 
@@ -29,6 +31,9 @@ class Constants {
   bool can_fold(const onnx::NodeProto& node) const;
   /// Computes the node and keeps its outputs. Throws what its kernel throws.
   void fold(const onnx::NodeProto& node, int opset);
+  /// Lets go of what only this folded node has read: steps of a weight's decoder are as large as the weight. `kept`:
+  /// values that somebody wants beside the nodes of the graph.
+  void forget_inputs(const onnx::NodeProto& node, const graph::GraphIndex& index, const std::set<std::string>& kept);
 
  private:
   const graph::Model& model_;

@@ -102,6 +102,7 @@ class Compiler {
     constants_.fold(node, model_.opset(node.domain()));
     folded_.insert(&node);
     add_observed_constants(node);
+    constants_.forget_inputs(node, index_, observed_);
   }
 
   void select_groups() {

@@ -20,6 +20,7 @@ class GraphEditor {
 
   /// What is added and redirected from now on is in this graph, the main one or a body. At first the main one.
   void edit(onnx::GraphProto& graph) { graph_ = &graph; }
+  onnx::GraphProto& main_graph() { return model_.mutable_graph(); }
 
   /// `wanted`, or `wanted` with a number behind it if some value, node or initializer (subgraphs included) has it. Of
   /// more than 64 bytes only both ends are kept: a name stands in the file a dozen times.

@@ -12,6 +12,7 @@
 #include "lib/plan/clamp.h"
 #include "lib/plan/half.h"
 #include "lib/plan/plan.h"
+#include "lib/quant/codebook.h"
 
 namespace narrow::plan {
 namespace {
@@ -113,6 +114,34 @@ class Checker {
     if (layer.decision == Decision::kQuantize && layer.activations.empty())
       fail(layer, "a layer with a weight reads an activation");
     check_type(fmt::format("plan: node '{}'", layer.node), weight.params.type);
+    if (quant::needs_decoder(weight.params.type)) check_decoded(layer, shape);
+    if (weight.params.codebooks.has_value() != (weight.params.type == quant::QuantType::kCodebook)) {
+      fail(layer, "\"codebooks\" belong to weights of type codebook");
+    }
+  }
+
+  /// Weights of types that operators in the file decode.
+  static void check_decoded(const LayerPlan& layer, const Shape& shape) {
+    const quant::QuantParams& params = layer.weight->params;
+    const std::string_view type = quant::name(params.type);
+    if (layer.decision != Decision::kWeightOnly) fail(layer, fmt::format("{} weights are weight_only", type));
+    const auto& zeros = params.zero_points;
+    if (std::any_of(zeros.begin(), zeros.end(), [](int32_t zero) { return zero != 0; })) {
+      fail(layer, fmt::format("{} weights have no zero points but 0", type));
+    }
+    if (!params.codebooks) return;
+    const quant::Codebooks& books = *params.codebooks;
+    if (params.block > 0) fail(layer, "codebooks have no blocks");
+    const auto rank = static_cast<int64_t>(shape.size());
+    if (books.axis && (*books.axis < 0 || *books.axis >= rank || (params.axis && params.axis != books.axis))) {
+      fail(layer, "the codebooks' axis is not that of the weight's channels");
+    }
+    const auto wanted = static_cast<size_t>(quant::CodebookLayout(shape, params).count() * books.entries);
+    if (books.values.size() != wanted) fail(layer, fmt::format("the codebooks need {} values", wanted));
+    for (size_t i = 1; i < wanted; ++i) {
+      const bool same = static_cast<int64_t>(i) % books.entries != 0;
+      if (same && books.values[i] < books.values[i - 1]) fail(layer, "the values of a codebook ascend");
+    }
   }
 
   void check_dynamic(const LayerPlan& layer, const onnx::NodeProto& node) const {

@@ -1,5 +1,7 @@
 #include "lib/plan/decide.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -79,6 +81,13 @@ class Decider {
     return mode == Mode::kDynamic && integer ? Decision::kDynamic : Decision::kWeightOnly;
   }
 
+  static std::optional<Reason> stored_refusal(const LayerScheme& scheme) {
+    const bool blocks = scheme.granularity == Granularity::kPerBlock;
+    if (scheme.weights != quant::QuantType::kCodebook || !blocks) return std::nullopt;
+    return Reason{ReasonCode::kTargetCanNot,
+                  "codebooks have scales for each channel, or none (per_tensor), not blocks"};
+  }
+
   static std::optional<Reason> dynamic_refusal(const Layer& layer, const LayerScheme& scheme) {
     const bool many_zero_points = scheme.granularity == Granularity::kPerChannel && !scheme.weights_symmetric;
     if (layer.op_type == "Conv" && many_zero_points) {
@@ -98,9 +107,14 @@ class Decider {
       if (!layer.stored_weight) return Reason{ReasonCode::kNoWeight, {}};
       if (auto reason = refusal(*target_, layer, scheme)) return reason;
       if (wished(layer, scheme.mode) == Decision::kDynamic) return dynamic_refusal(layer, scheme);
-      return std::nullopt;
+      return stored_refusal(scheme);
     }
     if (layer.reason) return layer.reason;
+    if (layer.weight && quant::needs_decoder(scheme.weights)) {
+      return Reason{
+          ReasonCode::kTargetCanNot,
+          fmt::format("{} weights are floats when the model runs: mode weight_only", quant::name(scheme.weights))};
+    }
     if (auto reason = refusal(*target_, layer, scheme)) return reason;
     for (const auto* values : {&layer.activations, &layer.outputs}) {
       for (const std::string& value : *values) {

@@ -176,7 +176,8 @@ FormatNeeds format_needs(const PrecisionPlan& plan) {
   };
   const auto add_params = [&](const quant::QuantParams& params) {
     add(quant::row(params.type).min_opset, quant::row(params.type).min_ir);
-    if (params.block > 0) add(quant::kBlockOpset, quant::kBlockIr);
+    // Decoders are made of older operators.
+    if (params.block > 0 && !quant::needs_decoder(params.type)) add(quant::kBlockOpset, quant::kBlockIr);
   };
   // MatMulNBits has its codes in bytes; GatherBlockQuantized has them in their own type, which is the file format's.
   const auto add_weight = [&](const LayerPlan& layer, const WeightPlan& weight) {

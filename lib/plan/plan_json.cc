@@ -3,6 +3,7 @@
 #include <set>
 
 #include "lib/plan/plan.h"
+#include "lib/quant/codebook.h"
 
 namespace narrow::plan {
 namespace {
@@ -33,6 +34,17 @@ Granularity granularity_of(const quant::QuantParams& params) {
   return params.axis ? Granularity::kPerChannel : Granularity::kPerTensor;
 }
 
+Json codebooks_json(const quant::Codebooks& books) {
+  Json json;
+  json["entries"] = books.entries;
+  if (books.axis) {
+    json["axis"] = *books.axis;
+    json["channels"] = books.channels;
+  }
+  json["values"] = floats_json(books.values);
+  return json;
+}
+
 Json weight_json(const WeightPlan& weight) {
   Json json;
   json["input"] = weight.input;
@@ -46,6 +58,11 @@ Json weight_json(const WeightPlan& weight) {
   // Blocks are many: equal zero points stand there once.
   const bool once = weight.params.block > 0 && std::set(zero_points.begin(), zero_points.end()).size() == 1;
   json["zero_points"] = once ? std::vector<int32_t>{zero_points[0]} : zero_points;
+  if (weight.params.codebooks) json["codebooks"] = codebooks_json(*weight.params.codebooks);
+  if (weight.params.noise) {
+    json["rounding"] = rounding_name(Rounding::kStochastic);
+    json["seed"] = weight.params.noise->seed();
+  }
   if (weight.enlarged_channels > 0) json["enlarged_channels"] = weight.enlarged_channels;
   if (weight.operators != Operators::kStandard) json["operators"] = operators_name(weight.operators);
   return json;
@@ -111,6 +128,33 @@ ValuePlan read_value(JsonObject& object) {
   return value;
 }
 
+quant::Codebooks read_codebooks(JsonObject object) {
+  quant::Codebooks books{.entries = object.get<int64_t>("entries")};
+  if (object.has("axis")) {
+    books.axis = object.get<int64_t>("axis");
+    books.channels = object.get<int64_t>("channels");
+    if (books.channels < 1) object.fail("channels", "must be at least 1");
+  }
+  if (books.entries < quant::kFewestEntries || books.entries > quant::kMostEntries) {
+    object.fail("entries", fmt::format("must be from {} to {}", quant::kFewestEntries, quant::kMostEntries));
+  }
+  books.values = object.get<std::vector<float>>("values");
+  object.allow({"axis", "channels"});
+  object.finish();
+  return books;
+}
+
+void read_rounding(JsonObject& object, WeightPlan& weight) {
+  const std::string rounding = object.get_or<std::string>("rounding", std::string(rounding_name(Rounding::kHalfEven)));
+  if (rounding == rounding_name(Rounding::kStochastic)) {
+    const auto seed = object.get<int64_t>("seed");
+    if (seed < 0) object.fail("seed", "must be at least 0");
+    weight.params.noise = quant::RoundingNoise(static_cast<uint64_t>(seed), weight.initializer);
+  } else if (rounding != rounding_name(Rounding::kHalfEven)) {
+    object.fail("rounding", fmt::format("'{}' is none of half_even, stochastic", rounding));
+  }
+}
+
 WeightPlan read_weight(JsonObject object) {
   WeightPlan weight;
   weight.input = object.get<int>("input");
@@ -134,6 +178,9 @@ WeightPlan read_weight(JsonObject object) {
   if (weight.params.block > 0 && weight.params.zero_points.size() == 1) {
     weight.params.zero_points.assign(weight.params.scales.size(), weight.params.zero_points[0]);
   }
+  if (object.has("codebooks")) weight.params.codebooks = read_codebooks(object.object("codebooks"));
+  read_rounding(object, weight);
+  object.allow({"codebooks", "seed"});
   weight.enlarged_channels = object.get_or<int64_t>("enlarged_channels", 0);
   const auto operators = object.get_or<std::string>("operators", std::string(operators_name(Operators::kStandard)));
   if (operators == operators_name(Operators::kMicrosoft)) {

@@ -56,6 +56,10 @@ void apply_patch(const SchemePatch& patch, LayerScheme& scheme) {
   apply(patch.granularity, scheme.granularity);
   apply(patch.block, scheme.block);
   apply(patch.operators, scheme.operators);
+  apply(patch.entries, scheme.entries);
+  apply(patch.codebook_channels, scheme.codebook_channels);
+  apply(patch.rounding, scheme.rounding);
+  apply(patch.seed, scheme.seed);
   apply(patch.activations, scheme.activations);
   apply(patch.activations_symmetric, scheme.activations_symmetric);
   apply(patch.calibrator, scheme.calibrator);
@@ -81,6 +85,10 @@ std::string_view operators_name(Operators operators) {
 
 std::string_view weight_fit_name(quant::WeightFit fit) {
   return fit == quant::WeightFit::kExtremes ? "minmax" : "mse";
+}
+
+std::string_view rounding_name(Rounding rounding) {
+  return rounding == Rounding::kHalfEven ? "half_even" : "stochastic";
 }
 
 std::string granularity_text(const LayerScheme& scheme) {

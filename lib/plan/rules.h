@@ -32,7 +32,16 @@ std::string_view mode_name(Mode mode);
 /// "minmax", "mse": as the calibrators of activations are called.
 std::string_view weight_fit_name(quant::WeightFit fit);
 
+/// How weights become codes; "half_even", "stochastic".
+enum class Rounding {
+  kHalfEven,    // to the nearest
+  kStochastic,  // to one of the two around it, at random, so that the mean is right
+};
+
+std::string_view rounding_name(Rounding rounding);
+
 inline constexpr int64_t kDefaultBlock = 32;
+inline constexpr int64_t kDefaultEntries = 16;
 
 /// Which operators read a weight that only is stored in fewer bits.
 enum class Operators {
@@ -57,8 +66,12 @@ struct LayerScheme {
   bool reduce_range = false;                   // 7-bit weights, for CPUs whose int16 pair sums saturate
   std::optional<quant::WeightFit> weight_fit;  // absent: by squared error where the type has 4 bits or less
   Granularity granularity = Granularity::kPerChannel;
-  int64_t block = kDefaultBlock;  // kPerBlock: neighbours along the summed axis that share a scale
   Operators operators = Operators::kStandard;
+  int64_t block = kDefaultBlock;      // kPerBlock: neighbours along the summed axis that share a scale
+  int64_t entries = kDefaultEntries;  // of a codebook
+  int64_t codebook_channels = 0;      // channels that share a codebook; 0: all
+  Rounding rounding = Rounding::kHalfEven;
+  int64_t seed = 0;  // kStochastic
   quant::QuantType activations = quant::QuantType::kUint8;
   bool activations_symmetric = false;
   quant::CalibratorSpec calibrator;
@@ -79,6 +92,10 @@ struct SchemePatch {
   std::optional<Granularity> granularity;
   std::optional<int64_t> block;
   std::optional<Operators> operators;
+  std::optional<int64_t> entries;
+  std::optional<int64_t> codebook_channels;
+  std::optional<Rounding> rounding;
+  std::optional<int64_t> seed;
   std::optional<quant::QuantType> activations;
   std::optional<bool> activations_symmetric;
   std::optional<quant::CalibratorSpec> calibrator;

@@ -5,12 +5,15 @@
 
 #include <array>
 
+#include "lib/quant/codebook.h"
+
 namespace narrow::plan {
 namespace {
 
 constexpr std::array kGranularities{Granularity::kPerTensor, Granularity::kPerChannel, Granularity::kPerBlock};
 constexpr std::array kWeightFits{quant::WeightFit::kExtremes, quant::WeightFit::kSquaredError};
 constexpr std::array kOperators{Operators::kStandard, Operators::kMicrosoft};
+constexpr std::array kRoundings{Rounding::kHalfEven, Rounding::kStochastic};
 constexpr std::array kModes{Mode::kStatic, Mode::kDynamic, Mode::kWeightOnly, Mode::kFloat16, Mode::kBfloat16};
 
 /// One of `choices`, by name.
@@ -25,10 +28,33 @@ auto read_choice(JsonObject& object, const std::string& key, const Choices& choi
   object.fail(key, fmt::format("'{}' is none of {}{}", name, fmt::join(names, ", "), did_you_mean(name, names)));
 }
 
-quant::QuantType read_layer_type(JsonObject& object, const std::string& key) {
+quant::QuantType read_type_name(JsonObject& object, const std::string& key, const std::vector<std::string>& names) {
   std::vector<quant::QuantType> types;
-  for (const std::string& name : quant::layer_type_names()) types.push_back(quant::quant_type_from_name(name));
+  for (const std::string& name : names) types.push_back(quant::quant_type_from_name(name));
   return read_choice(object, key, types, quant::name);
+}
+
+void read_codebook_options(JsonObject& object, SchemePatch& patch) {
+  if (object.has("entries")) {
+    patch.entries = object.get<int64_t>("entries");
+    if (*patch.entries < quant::kFewestEntries || *patch.entries > quant::kMostEntries) {
+      object.fail("entries", fmt::format("must be from {} to {}", quant::kFewestEntries, quant::kMostEntries));
+    }
+  }
+  if (object.has("channels")) {
+    patch.codebook_channels = object.get<int64_t>("channels");
+    if (*patch.codebook_channels < 1) object.fail("channels", "must be at least 1");
+  }
+  object.allow({"entries", "channels"});
+}
+
+void read_rounding(JsonObject& object, SchemePatch& patch) {
+  if (object.has("rounding")) patch.rounding = read_choice(object, "rounding", kRoundings, rounding_name);
+  if (object.has("seed")) {
+    patch.seed = object.get<int64_t>("seed");
+    if (*patch.seed < 0) object.fail("seed", "must be at least 0");
+  }
+  object.allow({"rounding", "seed"});
 }
 
 /// What stands in an object under "weights" beside type and symmetric.
@@ -42,18 +68,21 @@ void read_weight_options(JsonObject& object, SchemePatch& patch) {
   if (object.has("calibrator")) patch.weight_fit = read_choice(object, "calibrator", kWeightFits, weight_fit_name);
   if (object.has("operators")) patch.operators = read_choice(object, "operators", kOperators, operators_name);
   object.allow({"reduce_range", "block", "calibrator", "operators"});
+  read_codebook_options(object, patch);
+  read_rounding(object, patch);
 }
 
 /// "weights" and "activations" are a type's name, or an object of "type" and "symmetric".
 void read_type(JsonObject& object, const std::string& key, std::optional<quant::QuantType>& type,
                std::optional<bool>& symmetric, SchemePatch* weights) {
   if (!object.has(key)) return;
+  const auto names = weights != nullptr ? quant::weight_type_names() : quant::activation_type_names();
   if (!object.raw(key).is_object()) {
-    type = read_layer_type(object, key);
+    type = read_type_name(object, key, names);
     return;
   }
   JsonObject inner = object.object(key);
-  if (inner.has("type")) type = read_layer_type(inner, "type");
+  if (inner.has("type")) type = read_type_name(inner, "type", names);
   if (inner.has("symmetric")) symmetric = inner.get<bool>("symmetric");
   if (weights != nullptr) read_weight_options(inner, *weights);
   inner.allow({"type", "symmetric"});
@@ -114,6 +143,14 @@ Json scheme_json(const LayerScheme& scheme) {
   if (scheme.weight_fit) json["weights"]["calibrator"] = weight_fit_name(*scheme.weight_fit);
   if (scheme.granularity == Granularity::kPerBlock) json["weights"]["block"] = scheme.block;
   if (scheme.operators != Operators::kStandard) json["weights"]["operators"] = operators_name(scheme.operators);
+  if (scheme.weights == quant::QuantType::kCodebook) {
+    json["weights"]["entries"] = scheme.entries;
+    if (scheme.codebook_channels > 0) json["weights"]["channels"] = scheme.codebook_channels;
+  }
+  if (scheme.rounding == Rounding::kStochastic) {
+    json["weights"]["rounding"] = rounding_name(scheme.rounding);
+    json["weights"]["seed"] = scheme.seed;
+  }
   json["calibrator"] = calibrator_text(scheme.calibrator);
   if (scheme.keep_float) json["keep"] = "float32";
   return json;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "lib/quant/codebook.h"
+
 namespace narrow::plan {
 namespace {
 
@@ -59,17 +61,31 @@ quant::Grouping grouping_of(const analyze::ConstantSlot& slot, const Shape& shap
   return {.axis = slot.channel_axis};
 }
 
-WeightPlan weight_plan(const analyze::ConstantSlot& slot, const Tensor& weight, const LayerScheme& scheme,
-                       const quant::Grouping& grouping) {
+quant::QuantParams weight_params(const analyze::ConstantSlot& slot, const Tensor& weight, const LayerScheme& scheme,
+                                 const quant::Grouping& grouping) {
+  if (scheme.weights == quant::QuantType::kCodebook) {
+    return quant::choose_codebook_params(weight, {.entries = scheme.entries,
+                                                  .axis = slot.channel_axis,
+                                                  .channels = scheme.codebook_channels,
+                                                  .scaled = grouping.axis.has_value()});
+  }
   const bool few_levels = quant::row(scheme.weights).bits <= 4;
   const quant::WeightFit own = few_levels ? quant::WeightFit::kSquaredError : quant::WeightFit::kExtremes;
   const quant::Scheme numbers{.type = scheme.weights,
                               .symmetric = scheme.weights_symmetric,
                               .reduce_range = scheme.reduce_range,
                               .fit = scheme.weight_fit.value_or(own)};
-  return {.input = slot.input,
-          .initializer = slot.initializer,
-          .params = quant::choose_weight_params(weight, numbers, grouping)};
+  return quant::choose_weight_params(weight, numbers, grouping);
+}
+
+WeightPlan weight_plan(const analyze::ConstantSlot& slot, const Tensor& weight, const LayerScheme& scheme,
+                       const quant::Grouping& grouping) {
+  WeightPlan plan{.input = slot.input, .initializer = slot.initializer, .params = {}};
+  plan.params = weight_params(slot, weight, scheme, grouping);
+  if (scheme.rounding == Rounding::kStochastic) {
+    plan.params.noise = quant::RoundingNoise(static_cast<uint64_t>(scheme.seed), slot.initializer);
+  }
+  return plan;
 }
 
 }  // namespace

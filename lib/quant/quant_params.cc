@@ -20,6 +20,12 @@ ElementGroups::ElementGroups(const Shape& shape, const Grouping& grouping) : blo
   for (size_t i = 0; i < shape.size(); ++i) (i < at ? outer_ : i == at ? size_ : inner_) *= shape[i];
 }
 
+int stored_bits(const QuantParams& params) {
+  if (!params.codebooks) return row(params.type).bits;
+  const int64_t entries = params.codebooks->entries;
+  return entries <= 2 ? 1 : entries <= 4 ? 2 : entries <= 16 ? 4 : 8;
+}
+
 Shape scale_shape(const Shape& shape, const Grouping& grouping) {
   if (!grouping.axis) return {};
   const auto at = static_cast<size_t>(normalize_axis(*grouping.axis, shape.size()));
@@ -61,7 +67,33 @@ int32_t quantize_value(float x, float scale, int32_t zero_point, QuantType type)
   return static_cast<int32_t>(std::clamp(q, static_cast<double>(limits.qmin), static_cast<double>(limits.qmax)));
 }
 
+namespace {
+
+QuantParams choose_binary_params(const Tensor& weight, const Grouping& grouping) {
+  const ElementGroups groups(weight.shape(), grouping);
+  std::vector<double> sums(groups.count(), 0);
+  std::vector<int64_t> counts(groups.count(), 0);
+  const auto values = weight.data<float>();
+  groups.for_each_run([&](const Run& run) {
+    for (size_t i = run.begin, group = run.group; i < run.end; ++i, group += run.step) {
+      sums[group] += std::abs(values[i]);
+      ++counts[group];
+    }
+  });
+  QuantParams params{
+      .type = QuantType::kBinary, .axis = grouping.axis, .block = grouping.block, .scales = {}, .zero_points = {}};
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const auto mean = static_cast<float>(sums[i] / static_cast<double>(std::max<int64_t>(counts[i], 1)));
+    params.scales.push_back(std::max(mean, std::numeric_limits<float>::min()));
+  }
+  params.zero_points.assign(params.scales.size(), 0);
+  return params;
+}
+
+}  // namespace
+
 QuantParams choose_weight_params(const Tensor& weight, Scheme scheme, const Grouping& grouping) {
+  if (scheme.type == QuantType::kBinary) return choose_binary_params(weight, grouping);
   const ElementGroups groups(weight.shape(), grouping);
   std::vector<Range> ranges(groups.count());
   const auto values = weight.data<float>();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/quant/quant_type.h"
+#include "lib/quant/rounding_noise.h"
 #include "lib/tensor/tensor.h"
 
 namespace narrow::quant {
@@ -25,6 +26,15 @@ struct Grouping {
   int64_t block = 0;            // 0: no blocks
 };
 
+/// The tables of a tensor of type kCodebook.
+struct Codebooks {
+  int64_t entries = 0;
+  std::optional<int64_t> axis = {};  // absent: one codebook for the tensor
+  int64_t channels = 0;              // so many neighbours along the axis share one; the last group may be smaller
+  std::vector<float> values = {};    // codebook after codebook, each in ascending order
+  bool operator==(const Codebooks&) const = default;
+};
+
 /// Parameters of one tensor: one pair of scale and zero point for each group of elements.
 struct QuantParams {
   QuantType type = QuantType::kUint8;
@@ -32,10 +42,15 @@ struct QuantParams {
   int64_t block = 0;            // see Grouping
   std::vector<float> scales;
   std::vector<int32_t> zero_points;
+  std::optional<Codebooks> codebooks = {};  // type kCodebook: an entry times the scale is the value
+  std::optional<RoundingNoise> noise = {};  // absent: to the nearest, half to even
   bool operator==(const QuantParams&) const = default;
 
   Grouping grouping() const { return {.axis = axis, .block = block}; }
 };
+
+/// Bits of one code in a file: of codebooks 1, 2, 4 or 8, the fewest that hold the numbers of the entries.
+int stored_bits(const QuantParams& params);
 
 /// Shape of the tensor that holds the scales of a tensor of shape `shape`, as DequantizeLinear wants it: a scalar, a
 /// vector with an element per channel, or `shape` with ceil(size / block) in place of the axis.
@@ -76,7 +91,9 @@ inline float dequantize_value(int32_t q, float scale, int32_t zero_point) {
 }
 
 /// The tensor (float32, plain layout) in the storage type of params.type (4 and 2 bits: packed), element by element as
-/// quantize_value; of floating-point types the nearest code to x / scale, saturated.
+/// quantize_value; of floating-point types the nearest code to x / scale, saturated. Of type kBinary -1 below 0, else
+/// 1; for codebooks see codebook.h. With params.noise one of the two codes next to x / scale, at random so that the
+/// mean is x / scale where it lies between the type's limits.
 Tensor quantize(const Tensor& real, const QuantParams& params);
 
 /// The inverse of quantize, float32. `quantized` has the storage type of params.type; any layout for per-tensor
@@ -84,7 +101,9 @@ Tensor quantize(const Tensor& real, const QuantParams& params);
 Tensor dequantize(const Tensor& quantized, const QuantParams& params);
 
 /// Symmetric or affine parameters for a constant tensor from the extremes of each group, or a fraction of them as
-/// scheme.fit says. A group that is all zero gets scale 1.
+/// scheme.fit says. A group that is all zero gets scale 1. Of type kBinary the mean absolute value of each group, which
+/// has the least squared error (Rastegari et al., "XNOR-Net", arXiv:1603.05279, section 3.1), and at least the smallest
+/// normal float32.
 QuantParams choose_weight_params(const Tensor& weight, Scheme scheme, const Grouping& grouping);
 
 }  // namespace narrow::quant

@@ -22,6 +22,8 @@ constexpr std::array kQuantTypes{
     QuantTypeRow{QuantType::kFloat8e4m3fn, "float8e4m3fn", DataType::kFloat8e4m3fn, -448, 448, true, true, 8, 19, 9},
     QuantTypeRow{QuantType::kFloat8e5m2, "float8e5m2", DataType::kFloat8e5m2, -57344, 57344, true, true, 8, 19, 9},
     QuantTypeRow{QuantType::kFloat4e2m1, "float4e2m1", DataType::kFloat4e2m1, -6, 6, true, true, 4, 23, 11},
+    QuantTypeRow{QuantType::kBinary, "binary", DataType::kInt8, -1, 1, true, true, 1, 10, 3},
+    QuantTypeRow{QuantType::kCodebook, "codebook", DataType::kUint8, 0, 255, false, true, 8, 10, 3},
 };
 
 }  // namespace
@@ -38,11 +40,21 @@ std::string_view name(QuantType type) {
   return row(type).name;
 }
 
-std::vector<std::string> layer_type_names() {
+bool needs_decoder(QuantType type) {
+  return type == QuantType::kBinary || type == QuantType::kCodebook;
+}
+
+std::vector<std::string> weight_type_names() {
   std::vector<std::string> names;
   for (const QuantTypeRow& r : kQuantTypes) {
     if (r.type != QuantType::kInt32) names.emplace_back(r.name);
   }
+  return names;
+}
+
+std::vector<std::string> activation_type_names() {
+  std::vector<std::string> names = weight_type_names();
+  std::erase_if(names, [](const std::string& name) { return needs_decoder(quant_type_from_name(name)); });
   return names;
 }
 

@@ -24,16 +24,18 @@ enum class QuantType {
   kFloat8e4m3fn,
   kFloat8e5m2,
   kFloat4e2m1,
+  kBinary,    // -1 or 1
+  kCodebook,  // a number of an entry in a table of floats
 };
 
 struct QuantTypeRow {
   QuantType type;
   std::string_view name;  // as plans, configs and reports spell it
-  DataType storage;
-  int64_t qmin;  // of a floating-point type: the lowest finite value
+  DataType storage;       // of kBinary and kCodebook in memory; files have 8 and fewer codes to a byte
+  int64_t qmin;           // of a floating-point type: the lowest finite value
   int64_t qmax;
   bool is_signed;
-  bool is_float;  // codes are numbers of a small floating-point format: symmetric, zero point 0
+  bool is_float;  // codes are no integers to multiply but stand for real numbers: symmetric, zero point 0
   int bits;
   int min_opset;  // first opset whose QuantizeLinear and DequantizeLinear take it
   int min_ir;     // first version of the file format that has it
@@ -46,8 +48,12 @@ inline constexpr int kBlockIr = 10;
 std::span<const QuantTypeRow> quant_types();
 const QuantTypeRow& row(QuantType type);
 std::string_view name(QuantType type);
-/// Types that weights and activations may have, as configs spell them: all but int32, which is for biases.
-std::vector<std::string> layer_type_names();
+/// kBinary and kCodebook: types of weights that ONNX does not have, which operators in the file decode.
+bool needs_decoder(QuantType type);
+/// Types that weights may have, as configs spell them: all but int32, which is for biases.
+std::vector<std::string> weight_type_names();
+/// Types that activations may have: those of weights that need no decoder.
+std::vector<std::string> activation_type_names();
 /// Throws Error(kUsage) with a suggestion for an unknown name.
 QuantType quant_type_from_name(std::string_view name);
 /// The type stored as `storage`; throws Error(kUnsupported) if there is none.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "lib/base/error.h"
+#include "lib/quant/codebook.h"
 #include "lib/quant/element_groups.h"
 #include "lib/quant/quant_params.h"
 #include "lib/tensor/convert.h"
@@ -28,18 +29,57 @@ ElementGroups groups_of(const Tensor& tensor, const QuantParams& params) {
 /// The integer of one element, with the limits of its type at hand.
 class Rounder {
  public:
-  explicit Rounder(QuantType type)
-      : qmin_(static_cast<double>(row(type).qmin)), qmax_(static_cast<double>(row(type).qmax)) {}
+  explicit Rounder(const QuantParams& params)
+      : qmin_(static_cast<double>(row(params.type).qmin)),
+        qmax_(static_cast<double>(row(params.type).qmax)),
+        noise_(params.noise) {}
 
-  int32_t operator()(float x, float scale, int32_t zero_point) const {
+  int32_t operator()(size_t element, float x, float scale, int32_t zero_point) const {
     if (std::isnan(x)) return zero_point;
-    return static_cast<int32_t>(std::clamp(static_cast<double>(std::nearbyintf(x / scale)) + zero_point, qmin_, qmax_));
+    // Not rounded to float32 before it is at random: that would prefer one side.
+    const double q = noise_ ? std::floor(static_cast<double>(x) / scale + noise_->at(element))
+                            : static_cast<double>(std::nearbyintf(x / scale));
+    return static_cast<int32_t>(std::clamp(q + zero_point, qmin_, qmax_));
   }
 
  private:
   double qmin_;
   double qmax_;
+  std::optional<RoundingNoise> noise_;
 };
+
+/// The number of a small floating-point format that stands for one element. To the nearest is the encoder's work.
+class FloatRounder {
+ public:
+  explicit FloatRounder(const QuantParams& params) : noise_(params.noise) {
+    if (!noise_ || !row(params.type).is_float) return;
+    std::vector<std::byte> codes(size_t{1} << row(params.type).bits);
+    for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::byte>(i);
+    numbers_.resize(codes.size());
+    decode_floats(row(params.type).storage, codes.data(), numbers_);
+    std::erase_if(numbers_, [](float number) { return !std::isfinite(number); });
+    std::sort(numbers_.begin(), numbers_.end());
+  }
+
+  float operator()(size_t element, float x, float scale) const {
+    const float value = x / scale;
+    if (!noise_ || std::isnan(value)) return value;
+    const auto above = std::lower_bound(numbers_.begin(), numbers_.end(), value);
+    if (above == numbers_.begin() || above == numbers_.end()) return value;
+    const float low = *(above - 1);
+    return noise_->at(element) * (static_cast<double>(*above) - low) < static_cast<double>(value) - low ? *above : low;
+  }
+
+ private:
+  std::optional<RoundingNoise> noise_;
+  std::vector<float> numbers_ = {};  // all finite ones, ascending
+};
+
+/// -1 below 0, else 1; at random 1 the more often the larger x is, always from the scale on.
+int8_t binary_code(const QuantParams& params, size_t element, float x, float scale) {
+  const bool negative = params.noise ? params.noise->at(element) * 2 >= static_cast<double>(x) / scale + 1 : x < 0;
+  return negative ? -1 : 1;
+}
 
 /// Collects codes of a type that lies in memory otherwise than one element a byte or more, and writes them by the
 /// chunk.
@@ -135,27 +175,38 @@ void for_each_element(const ElementGroups& groups, const QuantParams& params, Bo
 }  // namespace
 
 Tensor quantize(const Tensor& real, const QuantParams& params) {
+  if (params.codebooks) return quantize_to_codebook(real, params);
   const ElementGroups groups = groups_of(real, params);
   const QuantTypeRow& type = row(params.type);
   Tensor result(type.storage, real.shape(), real.layout());
   const auto source = real.data<float>();
-  const Rounder round(params.type);
+  if (params.type == QuantType::kBinary) {
+    const auto target = result.mutable_data<int8_t>();
+    for_each_element(groups, params, [&](size_t i, float scale, int32_t /*zero_point*/) {
+      target[i] = binary_code(params, i, source[i], scale);
+    });
+    return result;
+  }
+  const Rounder round(params);
   const bool plain = visit_type(StoredTypes{}, type.storage, [&]<class Q>() {
     const auto target = result.mutable_data<Q>();
     for_each_element(groups, params, [&](size_t i, float scale, int32_t zero_point) {
-      target[i] = static_cast<Q>(round(source[i], scale, zero_point));
+      target[i] = static_cast<Q>(round(i, source[i], scale, zero_point));
     });
   });
   if (plain) return result;
+  const FloatRounder round_float(params);
   CodeWriter writer(type.storage, result.mutable_bytes());
   for_each_element(groups, params, [&](size_t i, float scale, int32_t zero_point) {
-    writer.add(type.is_float ? source[i] / scale : static_cast<float>(round(source[i], scale, zero_point)));
+    writer.add(type.is_float ? round_float(i, source[i], scale)
+                             : static_cast<float>(round(i, source[i], scale, zero_point)));
   });
   writer.flush();
   return result;
 }
 
 Tensor dequantize(const Tensor& quantized, const QuantParams& params) {
+  if (params.codebooks) return dequantize_from_codebook(quantized, params);
   const ElementGroups groups = groups_of(quantized, params);
   Tensor result(DataType::kFloat32, quantized.shape(), quantized.layout());
   const auto target = result.mutable_data<float>();

@@ -41,10 +41,11 @@ std::vector<Unit> units_of(const graph::Model& model, const graph::GraphIndex& i
 }
 
 /// Integer activations times integer weights with a scale for each output or one for all. Weights in blocks, in small
-/// floating-point formats or beside float activations keep nearest rounding.
+/// floating-point formats or beside float activations keep nearest rounding, and what is rounded at random stays so.
 bool takes_integers(const plan::LayerPlan& layer) {
   return layer.decision == plan::Decision::kQuantize && layer.weight && !layer.activations.empty() &&
-         layer.weight->params.block == 0 && !quant::row(layer.weight->params.type).is_float;
+         layer.weight->params.block == 0 && !layer.weight->params.noise &&
+         !quant::row(layer.weight->params.type).is_float;
 }
 
 class Layerwise {

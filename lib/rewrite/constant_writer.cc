@@ -1,8 +1,11 @@
 #include "lib/rewrite/constant_writer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "lib/graph/attributes.h"
+#include "lib/rewrite/decoder.h"
 #include "lib/tensor/packed.h"
 
 namespace narrow::rewrite {
@@ -44,8 +47,26 @@ std::string ConstantWriter::dequantized(onnx::GraphProto& graph, const std::stri
     if (known.zeros == zeros && known.graph == &graph) return known.value;
   }
   if (integers.empty()) integers = add_integers(graph, name, params);
-  const Shape shape(index_.initializer(name)->dims().begin(), index_.initializer(name)->dims().end());
-  const ParameterNames names = add_parameters(graph, name, params, shape, zeros);
+  std::string value;
+  if (quant::needs_decoder(params.type)) {
+    Decoder decoder(*this, editor_, graph, ++decoders_);
+    value = params.codebooks ? decoder.codebook(name, integers, shape_of(name), params)
+                             : decoder.binary(name, integers, shape_of(name), params);
+  } else {
+    value = add_dequantize(graph, name, integers, params, zeros);
+  }
+  made.push_back({&graph, params, zeros, integers, value});
+  return value;
+}
+
+Shape ConstantWriter::shape_of(const std::string& name) const {
+  const auto& dims = index_.initializer(name)->dims();
+  return {dims.begin(), dims.end()};
+}
+
+std::string ConstantWriter::add_dequantize(onnx::GraphProto& graph, const std::string& name,
+                                           const std::string& integers, const quant::QuantParams& params, Zeros zeros) {
+  const ParameterNames names = add_parameters(graph, name, params, shape_of(name), zeros);
   std::vector<std::string> inputs{integers, names.scale};
   if (!names.zero_point.empty()) inputs.push_back(names.zero_point);
   std::string value = editor_.unique_name(name + "_dequantized");
@@ -53,8 +74,12 @@ std::string ConstantWriter::dequantized(onnx::GraphProto& graph, const std::stri
   onnx::NodeProto& node = editor_.add_node("DequantizeLinear", name + "_DequantizeLinear", inputs, {value});
   if (params.axis) graph::set_int_attribute(node, "axis", *params.axis);
   if (params.block > 0) graph::set_int_attribute(node, "block_size", params.block);
-  made.push_back({&graph, params, zeros, integers, value});
   return value;
+}
+
+Tensor ConstantWriter::stored_codes(const std::string& name, const quant::QuantParams& params) const {
+  Tensor codes = quant::quantize(float_constant(name), params);
+  return quant::needs_decoder(params.type) ? packed_codes(codes, params) : codes;
 }
 
 std::string ConstantWriter::add_integers(onnx::GraphProto& graph, const std::string& name,
@@ -64,13 +89,14 @@ std::string ConstantWriter::add_integers(onnx::GraphProto& graph, const std::str
   const onnx::GraphProto* reader = index_.graph_of(*uses[0].node);
   const bool shared = std::any_of(uses.begin(), uses.end(),
                                   [&](const graph::Use& use) { return index_.graph_of(*use.node) != reader; });
-  std::string integers;
+  const std::string_view kind = quant::needs_decoder(params.type) ? quant::name(params.type) : "quantized";
+  std::string integers = fmt::format("{}_{}", name, kind);
   if (shared) {
-    integers = editor_.unique_name(name + "_quantized");
-    editor_.add_initializer_beside(name, graph::tensor_proto(integers, quant::quantize(float_constant(name), params)));
+    integers = editor_.unique_name(integers);
+    editor_.add_initializer_beside(name, graph::tensor_proto(integers, stored_codes(name, params)));
   } else {
     editor_.edit(graph);
-    integers = editor_.add_initializer(name + "_quantized", quant::quantize(float_constant(name), params));
+    integers = editor_.add_initializer(integers, stored_codes(name, params));
   }
   original_.release_weights();
   return integers;

@@ -31,8 +31,8 @@ class ConstantWriter {
   ConstantWriter(const graph::Model& original, const graph::GraphIndex& index, graph::GraphEditor& editor)
       : original_(original), index_(index), editor_(editor) {}
 
-  /// The value behind DequantizeLinear, in `graph`, for a float initializer that a node of that graph reads; readers in
-  /// one graph that agree on the parameters share it, those in others share the integers.
+  /// The value behind DequantizeLinear or a decoder, in `graph`, for a float initializer that a node of that graph
+  /// reads; readers in one graph that agree on the parameters share it, those in others share the integers.
   std::string dequantized(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params,
                           Zeros zeros);
 
@@ -51,6 +51,7 @@ class ConstantWriter {
   ParameterNames add_parameters(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params,
                                 const Shape& shape, Zeros zeros);
 
+  Shape shape_of(const std::string& name) const;
   Tensor float_constant(const std::string& name) const { return original_.tensor(*index_.initializer(name)); }
 
  private:
@@ -63,11 +64,16 @@ class ConstantWriter {
   };
 
   std::string add_integers(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params);
+  /// Codes as the file has them: those that need a decoder in bytes.
+  Tensor stored_codes(const std::string& name, const quant::QuantParams& params) const;
+  std::string add_dequantize(onnx::GraphProto& graph, const std::string& name, const std::string& integers,
+                             const quant::QuantParams& params, Zeros zeros);
 
   const graph::Model& original_;
   const graph::GraphIndex& index_;
   graph::GraphEditor& editor_;
   std::unordered_map<std::string, std::vector<Made>> made_;
+  size_t decoders_ = 0;
   std::map<std::tuple<const onnx::GraphProto*, DataType, Shape, std::string>, std::string> parameters_;
 };
 

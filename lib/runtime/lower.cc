@@ -65,6 +65,7 @@ class Lowering {
     if (quant_.linear(node) != nullptr) return;
     if (constants_.can_fold(node)) {
       constants_.fold(node, context_.opset(node));
+      constants_.forget_inputs(node, quant_.index(), {});
     } else if (auto moved = move_constant(context_, node)) {
       note_moved(node, *std::move(moved));
     } else {

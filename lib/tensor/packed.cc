@@ -20,7 +20,11 @@ void unpack(DataType type, const std::byte* packed, std::span<uint8_t> to) {
 }
 
 void pack(DataType type, std::span<const uint8_t> from, std::byte* packed) {
-  const auto bits = static_cast<size_t>(data_type_bits(type));
+  pack_codes(data_type_bits(type), from, packed);
+}
+
+void pack_codes(int bits_of_one, std::span<const uint8_t> from, std::byte* packed) {
+  const auto bits = static_cast<size_t>(bits_of_one);
   const size_t per_byte = 8 / bits;
   const unsigned mask = (1U << bits) - 1;
   for (size_t begin = 0; begin < from.size(); begin += per_byte) {

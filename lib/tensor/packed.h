@@ -18,5 +18,7 @@ void unpack(DataType type, const std::byte* packed, std::span<uint8_t> to);
 
 /// The low bits of each byte, put together; the last byte's unused bits are 0.
 void pack(DataType type, std::span<const uint8_t> from, std::byte* packed);
+/// The same for codes of 1, 2, 4 or 8 bits, whatever they mean.
+void pack_codes(int bits, std::span<const uint8_t> from, std::byte* packed);
 
 }  // namespace narrow

@@ -89,11 +89,12 @@ class SpaceMaker {
     if (!layer.weight) return option;
     const quant::QuantParams& params = layer.weight->params;
     option.weight = add_weight(layer.weight->initializer, layer.node, params);
-    const auto& row = quant::row(params.type);
+    const int bits = quant::stored_bits(params);
     const auto groups = static_cast<double>(params.scales.size());
+    const size_t entries = params.codebooks ? params.codebooks->values.size() : 0;
     const bool zeros = option.on_integers;  // in front of float operators zeros are left out
-    option.bytes = static_cast<double>(elements(layer.weight->initializer)) * row.bits / 8 +
-                   groups * (4 + (zeros ? row.bits / 8.0 : 0.0));
+    option.bytes = static_cast<double>(elements(layer.weight->initializer)) * bits / 8 +
+                   groups * (4 + (zeros ? bits / 8.0 : 0.0)) + 4.0 * static_cast<double>(entries);
     return option;
   }
 

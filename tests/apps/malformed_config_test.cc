@@ -55,7 +55,7 @@ const Malformed kMalformed[] = {
     {R"({"defaults": {"weights": 8}})", "c.json: defaults.weights: expected a string"},
     {R"({"defaults": {"weights": {"type": "in8"}}})",
      "c.json: defaults.weights.type: 'in8' is none of int8, uint8, int16, uint16, int4, uint4, int2, uint2, "
-     "float8e4m3fn, float8e5m2, float4e2m1; did you mean 'int8'?"},
+     "float8e4m3fn, float8e5m2, float4e2m1, binary, codebook; did you mean 'int8'?"},
     {R"({"defaults": {"weights": {"blocks": 32}}})",
      "c.json: defaults.weights.blocks: unknown key; did you mean 'block'?"},
     {R"({"defaults": {"weights": {"block": 1}}})", "c.json: defaults.weights.block: must be at least 2"},

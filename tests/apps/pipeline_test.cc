@@ -201,7 +201,11 @@ TEST(Pipeline, EveryNodeThatStaysFloatHasItsReason) {
 TEST(Pipeline, WeightOnlyNeedsNoDataAndFeedsBackTheSameBytes) {
   const TemporaryFolder folder;
   const std::string modes[] = {"--set mode=weight_only --set weights.type=int4 --set weights.block=16",
-                               "--set mode=dynamic", "--set mode=float16"};
+                               "--set mode=dynamic",
+                               "--set mode=float16",
+                               "--set mode=weight_only --set weights.type=binary",
+                               "--set mode=weight_only --set weights.type=codebook --set weights.channels=3",
+                               "--set mode=weight_only --set weights.rounding=stochastic --set weights.seed=3"};
   for (const std::string& mode : modes) {
     const Outcome first = run_narrow("quantize " + kModel + " -o " + folder.path("a.onnx") + " --plan-out " +
                                      folder.path("plan.json") + " --quiet " + mode);
@@ -210,6 +214,28 @@ TEST(Pipeline, WeightOnlyNeedsNoDataAndFeedsBackTheSameBytes) {
                                       folder.path("plan.json"));
     ASSERT_EQ(second.exit_code, 0) << mode << second.err;
     EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx"))) << mode;
+  }
+}
+
+TEST(Pipeline, StochasticRoundingFollowsTheSeedAlone) {
+  const TemporaryFolder folder;
+  const auto bytes = [&](const std::string& seed, const std::string& threads) {
+    const Outcome outcome =
+        run_narrow("quantize " + kModel + " -o " + folder.path("a.onnx") + " --quiet --threads " + threads +
+                   " --set mode=weight_only --set weights.rounding=stochastic" + " --set weights.seed=" + seed);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return read_text(folder.path("a.onnx"));
+  };
+  const std::string first = bytes("1", "1");
+  EXPECT_EQ(bytes("1", "2"), first);
+  EXPECT_NE(bytes("2", "1"), first);
+}
+
+TEST(Pipeline, BinaryAndCodebookWeightsAreForFloatOperators) {
+  for (const std::string type : {"binary", "codebook"}) {
+    const Outcome outcome = run_narrow("plan " + kModel + " --quiet --explain /classifier --set weights=" + type);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr(type + " weights are floats when the model runs"));
   }
 }
 
@@ -222,8 +248,12 @@ TEST(Pipeline, StaticWithoutDataNamesWhatNeedsARange) {
 
 TEST(Pipeline, ADryRunPredictsTheFileWithinAPercent) {
   const TemporaryFolder folder;
-  const std::string sets[] = {"", " --set mode=weight_only --set weights=int8", " --set mode=dynamic",
-                              " --set mode=float16"};
+  const std::string sets[] = {"",
+                              " --set mode=weight_only --set weights=int8",
+                              " --set mode=dynamic",
+                              " --set mode=float16",
+                              " --set mode=weight_only --set weights=binary",
+                              " --set mode=weight_only --set weights=codebook"};
   for (const std::string& set : sets) {
     const Outcome dry = run_narrow("plan " + kModel + " --dry-run --format json --quiet" + set);
     ASSERT_EQ(dry.exit_code, 0) << dry.err;

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import peers
 
-CONFIGS = ("int8", "dynamic-int8", "weight-only-int4", "fp16", "mixed")
+CONFIGS = ("int8", "dynamic-int8", "weight-only-int4", "fp16", "mixed", "extreme")
 SAMPLES = 4
 # Random inputs are far from what the models were trained on: accuracy is measured elsewhere, but float16 must hold.
 MIN_FLOAT16_SQNR_DB = 30

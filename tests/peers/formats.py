@@ -34,6 +34,8 @@ TYPES = {
     "float8e5m2": (ml_dtypes.float8_e5m2, -57344, 57344),
     "float4e2m1": (ml_dtypes.float4_e2m1fn, -6, 6),
 }
+CODED = {"binary": 2, "codebook2": 2, "codebook3": 3, "codebook16": 16, "codebook256": 256}  # entries
+CHANNELS = 4  # that share a codebook where several do
 BLOCK = 16
 
 
@@ -51,8 +53,13 @@ class Row:
         sets = [f"target={self.target()}", f"mode={self.mode}"]
         if self.is_half():
             return [part for setting in sets for part in ("--set", setting)]
-        sets.append(f"weights.type={self.weights}")
-        if self.granularity == "per_block":
+        if self.weights.startswith("codebook"):
+            sets += ["weights.type=codebook", f"weights.entries={CODED[self.weights]}"]
+        else:
+            sets.append(f"weights.type={self.weights}")
+        if self.granularity == "per_channel_group":
+            sets += [f"weights.channels={CHANNELS}", "granularity=per_tensor"]
+        elif self.granularity == "per_block":
             sets.append(f"weights.block={BLOCK}")
         else:
             sets.append(f"granularity={self.granularity}")
@@ -72,6 +79,9 @@ class Row:
     def is_half(self):
         return self.mode in ("float16", "bfloat16")
 
+    def is_coded(self):
+        return self.weights in CODED
+
     def needs_data(self):
         return self.mode == "static"
 
@@ -79,6 +89,13 @@ class Row:
 def rows():
     """Every format that the documentation calls supported."""
     found = [Row("weight_only", w, granularity=g) for w in TYPES for g in ("per_tensor", "per_channel", "per_block")]
+    found += [Row("weight_only", "binary", granularity=g) for g in ("per_tensor", "per_channel", "per_block")]
+    found += [
+        Row("weight_only", w, granularity=g)
+        for w in CODED
+        for g in ("per_tensor", "per_channel", "per_channel_group")
+        if w != "binary"
+    ]
     found += [Row("static", w, a) for w in TYPES for a in ("uint8", "int8", "uint16", "int16")]
     found += [Row("static", "int8", a) for a in TYPES if a not in ("uint8", "int8", "uint16", "int16")]
     found += [Row("static", w, w) for w in ("float8e4m3fn", "float8e5m2")]
@@ -177,6 +194,19 @@ def dequantized_weights(path):
         scale, zero = spread(scales), spread(zeros.astype(np.float32))
         values = (codes.astype(np.float32) - zero) * scale
         result[readers[node.output[0]]] = (codes, scale, zero, values)
+    return result
+
+
+def dequantized_initializers(path):
+    """{name: values} by the names of the float initializers that DequantizeLinear nodes stand for."""
+    graph = onnx.load(path).graph
+    makers = {node.name: node.output[0] for node in graph.node}
+    readers = {name: node.name for node in graph.node for name in node.input}
+    values = dequantized_weights(path)
+    result = {}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.name in makers and readers.get(node.output[0]) in values:
+            result[node.name.removesuffix("_DequantizeLinear")] = values[readers[node.output[0]]][3]
     return result
 
 

@@ -3,6 +3,7 @@
 import tempfile
 import unittest
 
+import codes
 import formats
 import metrics
 import narrow_cli
@@ -29,6 +30,8 @@ class FormatsTest(unittest.TestCase):
         onnx.checker.check_model(str(path), full_check=True)
         if row.is_half():
             self.check_halves(row, path)
+        elif row.is_coded():
+            self.check_codes(row, path)
         else:
             self.check_weights(row, path)
         ours = self.bench.run_ours(path)
@@ -56,6 +59,52 @@ class FormatsTest(unittest.TestCase):
             self.assertTrue(np.array_equal(codes.astype(np.float32), nearest.astype(storage).astype(np.float32)), node)
             if row.weights in ("int8", "uint8", "int16", "uint16"):  # nothing is clipped; float32 rounds 16 bits
                 self.assertLessEqual(np.abs(values - weight).max(), np.max(scale) * 0.502, node)
+
+    def check_codes(self, row, path):
+        """Codes, scales and entries against numpy; OpenVINO decodes them as onnxruntime and we do."""
+        weights = {name: weight for name, weight in self.bench.weights.items() if weight.ndim > 1}
+        shapes = {name: weight.shape for name, weight in weights.items()}
+        found = codes.coded_weights(path, shapes, formats.CHANNELS)
+        self.assertEqual(found.keys(), weights.keys())
+        for name, coded in found.items():
+            weight = weights[name]
+            if row.weights == "binary":
+                self.check_binary(row, name, coded, weight)
+                continue
+            nearest, taken = codes.nearest_distance(coded, weight)
+            self.assertLessEqual(np.max(taken - nearest), 1e-5, name)
+            self.check_means(coded, weight, name)
+            # Never worse than as many equal steps between the extremes.
+            step = (weight.max() - weight.min()) / (coded.entries.shape[1] - 1)
+            even = np.rint((weight - weight.min()) / step) * step + weight.min()
+            self.assertLess(np.sum((coded.values() - weight) ** 2), np.sum((even - weight) ** 2), name)
+        theirs = peers.run_onnxruntime(path, self.bench.samples)
+        openvino = peers.run_openvino(path, self.bench.samples)
+        self.assertGreaterEqual(metrics.sqnr_db(openvino, theirs), 80)
+        self.assertGreaterEqual(metrics.sqnr_db(self.bench.run_ours(path), theirs), 80)
+
+    def check_binary(self, row, name, coded, weight):
+        self.assertTrue(np.array_equal(coded.codes, (weight >= 0).astype(int)), name)
+        magnitude = np.abs(weight.astype(np.float64))
+        if row.granularity == "per_tensor":
+            self.assertAlmostEqual(float(coded.scale), float(np.mean(magnitude)), places=6)
+            return
+        # Elements of one scale: its mean magnitude.
+        scales = np.broadcast_to(coded.scale, weight.shape)
+        for scale in np.unique(scales):
+            self.assertAlmostEqual(float(np.mean(magnitude[scales == scale])), float(scale), places=6)
+
+    def check_means(self, coded, weight, name):
+        """Each entry is the mean of its elements, as the best clusters have it, an element counting by its scale squared."""
+        scale = np.broadcast_to(coded.scale, weight.shape).astype(np.float64)
+        books = np.broadcast_to(coded.codebook, weight.shape)
+        for book in range(len(coded.entries)):
+            for k, entry in enumerate(coded.entries[book]):
+                chosen = (coded.codes == k) & (books == book)
+                if not chosen.any():
+                    continue
+                mean = np.sum((weight * scale)[chosen]) / np.sum((scale**2)[chosen])
+                self.assertAlmostEqual(mean, float(entry), delta=2e-3 * np.abs(coded.entries).max(), msg=name)
 
     def check_dynamic(self, row, path, products):
         graph = onnx.load(path).graph

@@ -41,6 +41,48 @@ TEST(PlanJsonTest, ReadsBackToTheSameText) {
   EXPECT_EQ(again.layers[1].reason, small_plan().layers[1].reason);
 }
 
+/// A weight of type codebook, rounded at random.
+PrecisionPlan coded_plan() {
+  PrecisionPlan plan{.model_sha256 = "abc"};
+  plan.layers.push_back({.node = "gemm", .op_type = "Gemm", .decision = Decision::kWeightOnly, .rule = "defaults"});
+  plan.layers[0].weight = WeightPlan{
+      .input = 1,
+      .initializer = "w",
+      .params = {
+          .type = quant::QuantType::kCodebook,
+          .axis = 0,
+          .scales = {0.5F, 2, 3},
+          .zero_points = {0, 0, 0},
+          .codebooks = quant::Codebooks{.entries = 2, .axis = 0, .channels = 2, .values = {-0.1F, 1.0F / 3, -2, 7}},
+          .noise = quant::RoundingNoise(7, "w")}};
+  return plan;
+}
+
+TEST(PlanJsonTest, CodebooksAndRoundingAreReadBack) {
+  const Json json = to_json(coded_plan());
+  EXPECT_EQ(json["layers"][0]["weights"]["codebooks"]["channels"], 2);
+  EXPECT_EQ(json["layers"][0]["weights"]["rounding"], "stochastic");
+  EXPECT_EQ(json["layers"][0]["weights"]["seed"], 7);
+  EXPECT_EQ(plan_from_json(json).layers[0].weight->params, coded_plan().layers[0].weight->params);
+}
+
+TEST(PlanJsonTest, DamagedCodebooksAreNamedByTheirPath) {
+  const auto failure = [](const char* key, const Json& value) {
+    Json json = to_json(coded_plan());
+    json["layers"][0]["weights"][Json::json_pointer(key)] = value;
+    try {
+      plan_from_json(json);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(failure("/codebooks/entries", 257), "layers[0].weights.codebooks.entries: must be from 2 to 256");
+  EXPECT_EQ(failure("/codebooks/channels", 0), "layers[0].weights.codebooks.channels: must be at least 1");
+  EXPECT_EQ(failure("/rounding", "up"), "layers[0].weights.rounding: 'up' is none of half_even, stochastic");
+  EXPECT_EQ(failure("/seed", -1), "layers[0].weights.seed: must be at least 0");
+}
+
 std::string failure_of(const std::function<void(Json&)>& damage) {
   Json json = to_json(small_plan());
   damage(json);

@@ -30,6 +30,24 @@ analyze::Analysis analysis_of(const std::vector<std::pair<std::string, std::stri
   return analysis;
 }
 
+TEST(RulesTest, CodebooksAndRounding) {
+  const Rules rules = rules_from(R"({ "defaults": { "mode": "weight_only", "weights": {
+      "type": "codebook", "entries": 8, "channels": 4, "rounding": "stochastic", "seed": 3 } } })");
+  EXPECT_EQ(rules.defaults.weights, quant::QuantType::kCodebook);
+  EXPECT_EQ(rules.defaults.entries, 8);
+  EXPECT_EQ(rules.defaults.codebook_channels, 4);
+  EXPECT_EQ(rules.defaults.rounding, Rounding::kStochastic);
+  EXPECT_EQ(rules.defaults.seed, 3);
+  EXPECT_THAT(failure_of(R"({ "defaults": { "weights": { "entries": 1 } } })"),
+              testing::HasSubstr("defaults.weights.entries: must be from 2 to 256"));
+  EXPECT_THAT(failure_of(R"({ "defaults": { "weights": { "channels": 0 } } })"),
+              testing::HasSubstr("defaults.weights.channels: must be at least 1"));
+  EXPECT_THAT(failure_of(R"({ "defaults": { "weights": { "rounding": "stochastik" } } })"),
+              testing::HasSubstr("'stochastik' is none of half_even, stochastic; did you mean 'stochastic'?"));
+  EXPECT_THAT(failure_of(R"({ "defaults": { "activations": "binary" } })"),
+              testing::HasSubstr("defaults.activations: 'binary' is none of int8"));
+}
+
 TEST(RulesTest, TheLastMatchWins) {
   const Rules rules = rules_from(R"({
     "defaults": { "weights": "uint8" },
@@ -83,7 +101,7 @@ TEST(RulesTest, AnOptionalRuleMayMatchNothing) {
 TEST(RulesTest, WhatIsWrongIsNamedByItsPath) {
   EXPECT_EQ(failure_of(R"({"defaults": {"weights": "int9"}})"),
             "defaults.weights: 'int9' is none of int8, uint8, int16, uint16, int4, uint4, int2, uint2, float8e4m3fn, "
-            "float8e5m2, float4e2m1; did you mean 'int8'?");
+            "float8e5m2, float4e2m1, binary, codebook; did you mean 'int8'?");
   EXPECT_EQ(failure_of(R"({"defaults": {"granularty": "per_tensor"}})"),
             "defaults.granularty: unknown key; did you mean 'granularity'?");
   EXPECT_EQ(failure_of(R"({"defaults": {"granularity": "per_row"}})"),

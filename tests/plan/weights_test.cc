@@ -46,5 +46,25 @@ TEST(PlanWeightTest, ReducedRangeUsesSevenBits) {
   EXPECT_THAT(plan.params.scales, ElementsAre(1));
 }
 
+TEST(PlanWeightTest, CodebooksHaveScalesWhereTheSchemeHasChannels) {
+  const Tensor w = Tensor::of<float>({2, 2}, {1, 2, 10, 20});
+  LayerScheme scheme{.mode = Mode::kWeightOnly, .weights = quant::QuantType::kCodebook, .entries = 2};
+  const quant::QuantParams scaled = plan_weight(kSlot, w, Tensor(), 1, scheme).params;
+  EXPECT_EQ(scaled.axis, 0);
+  EXPECT_EQ(scaled.scales.size(), 2U);
+  EXPECT_EQ(scaled.codebooks->values.size(), 2U);
+  scheme.granularity = Granularity::kPerTensor;
+  EXPECT_THAT(plan_weight(kSlot, w, Tensor(), 1, scheme).params.codebooks->values, ElementsAre(13.0F / 3, 20));
+  scheme.codebook_channels = 1;
+  EXPECT_THAT(plan_weight(kSlot, w, Tensor(), 1, scheme).params.codebooks->values, ElementsAre(1, 2, 10, 20));
+}
+
+TEST(PlanWeightTest, StochasticRoundingIsKeyedBySeedAndWeight) {
+  const Tensor w = Tensor::of<float>({2, 1}, {127, 254});
+  const LayerScheme scheme{.rounding = Rounding::kStochastic, .seed = 5};
+  EXPECT_EQ(plan_weight(kSlot, w, Tensor(), 1, scheme).params.noise, quant::RoundingNoise(5, "w"));
+  EXPECT_FALSE(plan_weight(kSlot, w, Tensor(), 1, LayerScheme{}).params.noise);
+}
+
 }  // namespace
 }  // namespace narrow::plan

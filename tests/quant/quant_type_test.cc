@@ -13,20 +13,29 @@ namespace {
 
 TEST(QuantTypeTest, RowsHoldWhatTheirBitsSay) {
   for (const QuantTypeRow& r : quant_types()) {
+    EXPECT_EQ(r.is_signed, r.qmin < 0) << r.name;
+    EXPECT_EQ(quant_type_from_name(r.name), r.type);
+    if (needs_decoder(r.type)) continue;  // in memory otherwise than in files
     if (!r.is_float) {
       EXPECT_EQ(r.qmax - r.qmin, (int64_t{1} << r.bits) - 1) << r.name;
     }
     EXPECT_EQ(data_type_bits(r.storage), r.bits) << r.name;
-    EXPECT_EQ(r.is_signed, r.qmin < 0) << r.name;
     EXPECT_EQ(data_type_name(r.storage), r.name);
-    EXPECT_EQ(quant_type_from_name(r.name), r.type);
     EXPECT_EQ(quant_type_of_storage(r.storage), r.type);
   }
 }
 
+TEST(QuantTypeTest, OnlyWeightsHaveTypesThatNeedADecoder) {
+  EXPECT_THAT(weight_type_names(), testing::IsSupersetOf({"int8", "float8e4m3fn", "binary", "codebook"}));
+  EXPECT_THAT(activation_type_names(), testing::Contains("int8"));
+  EXPECT_THAT(activation_type_names(),
+              testing::Not(testing::AnyOf(testing::Contains("binary"), testing::Contains("codebook"),
+                                          testing::Contains("int32"))));
+}
+
 TEST(QuantTypeTest, FloatingPointTypesEndAtTheirLargestFiniteValue) {
   for (const QuantTypeRow& r : quant_types()) {
-    if (!r.is_float) continue;
+    if (!r.is_float || needs_decoder(r.type)) continue;
     const Tensor largest = Tensor::of<float>({2}, {static_cast<float>(r.qmin), static_cast<float>(r.qmax)});
     const QuantParams params{.type = r.type, .scales = {1}, .zero_points = {0}};
     EXPECT_THAT(dequantize(quantize(largest, params), params).data<float>(),

@@ -16,10 +16,9 @@ namespace {
 constexpr int64_t kMostSamples = 8;
 // Real models on the data they were made for have 0.6 to 1.2; normalized twice or not at all, below 0.01 or above 8.
 constexpr double kMostPower = 16;
-// Where BatchNormalization was folded, biases are of the order of what they are added to.
+// Where BatchNormalization was folded, biases are of the order of what the layer answers to inputs of mean square 1.
 constexpr double kPixelsReach = 64;
-constexpr double kLeastBias = 0.1;
-constexpr double kLargeResponse = 20;
+constexpr double kLeastBias = 0.15;  // of that answer; 0.2 to 1.5 in models trained on normalized data
 constexpr double kLeastBiasShare = 0.03;
 
 double median(std::vector<double> values) {
@@ -144,9 +143,9 @@ class Checker {
       responses.push_back(std::sqrt(found[i]));
       if (found[i] > 0) shares.push_back(sizes.back() / responses.back());
     }
-    const bool sure = median(sizes) > kLeastBias && median(responses) > kLargeResponse && !shares.empty() &&
-                      median(shares) < kLeastBiasShare;
-    if (!sure) return std::nullopt;
+    const double root_mean_square = std::hypot(seen.mean, seen.deviation);
+    const bool matters = median(sizes) * root_mean_square > kLeastBias * median(responses);
+    if (!matters || shares.empty() || median(shares) >= kLeastBiasShare) return std::nullopt;
     return fmt::format(
         "the first convolution answers with {:.3g} where its bias is {:.3g}: it looks trained on "
         "normalized data",

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <set>
 
@@ -13,6 +15,8 @@
 
 namespace narrow::apps {
 namespace {
+
+constexpr size_t kLeastToHalve = 8;
 
 struct WantedValues {
   std::set<std::string> all;
@@ -31,18 +35,26 @@ WantedValues wanted_values(const Needs& needs) {
 }
 
 /// The program lives only as long as this call: its weights are gone before the next stage.
-calib::Observations observe(const CalibrationRun& run, Stages& stages) {
+/// One entry for each set of samples.
+std::vector<calib::Observations> observe(const CalibrationRun& run, const std::vector<std::vector<int64_t>>& sets,
+                                         Stages& stages) {
   const WantedValues wanted = wanted_values(run.needs);
   calib::ObserveOptions options;
   options.values.assign(wanted.all.begin(), wanted.all.end());
   options.with_histogram.assign(wanted.with_histogram.begin(), wanted.with_histogram.end());
-  options.samples = run.samples;
   options.state = run.data->state;
   options.workers = run.workers;
   options.progress = stages.progress();
   const exec::Program program =
       stages.run("compile", [&] { return exec::compile_float(run.model, {.observed = options.values}); });
-  return stages.run("observe", [&] { return calib::observe(program, *run.data->reader, options); });
+  return stages.run("observe", [&] {
+    std::vector<calib::Observations> seen;
+    for (const std::vector<int64_t>& samples : sets) {
+      options.samples = samples;
+      seen.push_back(calib::observe(program, *run.data->reader, options));
+    }
+    return seen;
+  });
 }
 
 calib::Observations merge_groups(const calib::Observations& seen, const Needs& needs) {
@@ -72,12 +84,45 @@ std::vector<int64_t> calibration_samples(const DataSource& data, int64_t count) 
   return first;
 }
 
-calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages) {
-  const calib::Observations merged = merge_groups(observe(run, stages), run.needs);
-  std::map<std::string, calib::CalibratorChoice> choices;
-  for (const auto& [representative, need] : run.needs) {
+namespace {
+
+using Choices = std::map<std::string, calib::CalibratorChoice>;
+
+Choices choices_of(const Needs& needs) {
+  Choices choices;
+  for (const auto& [representative, need] : needs) {
     choices[representative] = {.calibrator = need.calibrator, .scheme = need.scheme};
   }
+  return choices;
+}
+
+std::optional<RangeShift> shift_between(const std::vector<calib::Observations>& halves, const Choices& choices) {
+  const auto one = calib::choose_ranges(halves[0], choices);
+  const auto other = calib::choose_ranges(halves[1], choices);
+  RangeShift shift;
+  std::vector<double> shares;
+  for (const auto& [name, a] : one) {
+    const quant::Range& first = a.range;
+    const quant::Range& second = other.at(name).range;
+    const double width =
+        std::max(static_cast<double>(first.rmax) - first.rmin, static_cast<double>(second.rmax) - second.rmin);
+    if (!(width > 0)) continue;
+    const double moved = std::abs(static_cast<double>(first.rmax) - second.rmax) +
+                         std::abs(static_cast<double>(first.rmin) - second.rmin);
+    shares.push_back(moved / width);
+    if (shares.back() <= shift.largest) continue;
+    shift.largest = shares.back();
+    shift.value = name;
+  }
+  if (shares.empty()) return std::nullopt;
+  const auto middle = shares.begin() + static_cast<std::ptrdiff_t>(shares.size() / 2);
+  std::nth_element(shares.begin(), middle, shares.end());
+  shift.median = *middle;
+  return shift;
+}
+
+calib::CalibrationTable table_of(const CalibrationRun& run, const calib::Observations& merged, const Choices& choices,
+                                 Stages& stages) {
   calib::CalibrationTable table;
   table.model_sha256 = run.model_sha256;
   table.data = fmt::format("{} of {} samples of {}, sha256 {}", run.samples.size(), run.data->reader->size(),
@@ -85,6 +130,35 @@ calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages) {
   table.samples = merged.samples;
   table.values = stages.run("choose ranges", [&] { return calib::choose_ranges(merged, choices); });
   return table;
+}
+
+}  // namespace
+
+calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages) {
+  const calib::Observations merged = merge_groups(observe(run, {run.samples}, stages).front(), run.needs);
+  return table_of(run, merged, choices_of(run.needs), stages);
+}
+
+calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages, std::optional<RangeShift>& shift) {
+  if (run.samples.size() < kLeastToHalve || !run.data->state.empty()) return calibrate(run, stages);
+  std::vector<std::vector<int64_t>> sets(2);
+  for (size_t i = 0; i < run.samples.size(); ++i) sets[i % 2].push_back(run.samples[i]);
+  std::vector<calib::Observations> halves;
+  for (const calib::Observations& seen : observe(run, sets, stages)) halves.push_back(merge_groups(seen, run.needs));
+  const Choices choices = choices_of(run.needs);
+  shift = stages.run("halves", [&] { return shift_between(halves, choices); });
+  // Merging is exact: the same statistics as of all samples at once.
+  for (auto& [name, seen] : halves[0].values) seen.merge(halves[1].values.at(name));
+  halves[0].samples += halves[1].samples;
+  return table_of(run, halves[0], choices, stages);
+}
+
+std::string shift_text(const RangeShift& shift, int64_t samples) {
+  return fmt::format(
+      "ranges of the one and the other half of the {} calibration samples differ by {:.0f} % in the median, by {:.0f} "
+      "% "
+      "at most ('{}')",
+      samples, 100 * shift.median, 100 * shift.largest, shift.value);
 }
 
 void check_table(const calib::CalibrationTable& table, const Needs& needs, const std::string& model_sha256) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,20 @@ std::vector<int64_t> calibration_samples(const DataSource& data, int64_t count);
 
 /// Runs the float model over the samples; statistics of a group's sources are merged under its representative.
 calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages);
+
+/// How far the ranges that every other sample gives are from those of the rest: what more samples would still change.
+struct RangeShift {
+  double median = 0;  // of the values, as shares of their ranges
+  double largest = 0;
+  std::string value;  // with the largest
+};
+
+/// The same, and how far ranges move between the halves; absent for fewer than 8 samples or where state goes from each
+/// to the next.
+calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages, std::optional<RangeShift>& shift);
+
+/// A note of it, for reports.
+std::string shift_text(const RangeShift& shift, int64_t samples);
 
 /// Throws Error(kUsage) if the table was made from another model, lacks a value or holds a range that another
 /// calibrator chose than the rules want, or the same one for a scheme in which it would have chosen otherwise.

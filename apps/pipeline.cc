@@ -7,6 +7,7 @@
 #include <map>
 
 #include "apps/calibration.h"
+#include "apps/input_check.h"
 #include "apps/model_source.h"
 #include "apps/recovery.h"
 #include "apps/versions.h"
@@ -29,7 +30,10 @@ struct Planned {
   report::CalibrationFacts calibration;
   std::vector<int64_t> used_samples;  // of the data, by calibration
   std::vector<std::string> warnings;
+  std::vector<std::string> notes;
 };
+
+constexpr double kRangesMoveMuch = 0.25;  // median over the values, between the halves of the samples
 
 /// Against the model behind the recovery steps that add nodes.
 void check_against(const plan::PrecisionPlan& plan, const graph::Model& model) {
@@ -44,7 +48,8 @@ Planned plan_from_file(const PipelineOptions& options, const graph::Model& model
   return stages.run("read plan", [&] {
     const Json json = read_json(options.plan);
     return in_context(options.plan, [&] {
-      Planned planned{.plan = plan::plan_from_json(json), .calibration = {}, .used_samples = {}, .warnings = {}};
+      Planned planned{
+          .plan = plan::plan_from_json(json), .calibration = {}, .used_samples = {}, .warnings = {}, .notes = {}};
       if (planned.plan.model_sha256 != model_sha256) {
         throw Error(ErrorKind::kUsage, "it was made for another model (sha256 {}..., this one has {}...)",
                     planned.plan.model_sha256.substr(0, 12), model_sha256.substr(0, 12));
@@ -76,7 +81,13 @@ calib::CalibrationTable find_ranges(const PipelineOptions& options, const Calibr
   }
   planned.used_samples = run.samples;
   const Stopwatch watch;
-  calib::CalibrationTable table = calibrate(run, stages);
+  std::optional<RangeShift> shift;
+  calib::CalibrationTable table = calibrate(run, stages, shift);
+  if (shift && shift->median > kRangesMoveMuch) {
+    planned.warnings.push_back("calibration: " + shift_text(*shift, table.samples) + ": give more samples");
+  } else if (shift) {
+    planned.notes.push_back(shift_text(*shift, table.samples));
+  }
   planned.calibration = {
       .data = run.data->facts(table.samples), .source = "data", .samples = 0, .seconds = watch.seconds()};
   return table;
@@ -84,7 +95,8 @@ calib::CalibrationTable find_ranges(const PipelineOptions& options, const Calibr
 
 Planned plan_as_decided(const DecidedPlan& decided, const graph::Model& model) {
   check_against(decided.plan, model);
-  Planned planned{.plan = decided.plan, .calibration = {}, .used_samples = decided.calibration, .warnings = {}};
+  Planned planned{
+      .plan = decided.plan, .calibration = {}, .used_samples = decided.calibration, .warnings = {}, .notes = {}};
   planned.calibration.source = "data";
   planned.calibration.samples = static_cast<int64_t>(decided.calibration.size());
   return planned;
@@ -99,7 +111,7 @@ Planned plan_from_ranges(const PipelineOptions& options, const graph::Model& mod
   Planned planned;
   const calib::CalibrationTable table = find_ranges(options, run, stages, planned);
   planned.calibration.samples = table.samples;
-  planned.warnings = calibration_warnings(table);
+  for (std::string& warning : calibration_warnings(table)) planned.warnings.push_back(std::move(warning));
   if (!options.calibration_out.empty()) write_file(options.calibration_out, json_text(calib::to_json(table)));
   planned.plan =
       stages.run("plan", [&] { return plan::make_plan(model, analysis, ranges_of(table), options.config.rules); });
@@ -292,6 +304,18 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
                     : options.plan.empty()
                         ? plan_from_ranges(options, model, source.facts.sha256, data ? &*data : nullptr, stages)
                         : plan_from_file(options, model, source.facts.sha256, stages);
+  if (data && !planned.used_samples.empty()) {
+    for (std::string& warning : stages.run("check inputs", [&] {
+           return input_warnings({.loaded = source.loaded,
+                                  .normalized = model,
+                                  .data = *data,
+                                  .samples = planned.used_samples,
+                                  .workers = options.workers});
+         })) {
+      spdlog::warn("{}", warning);
+      planned.warnings.push_back(std::move(warning));
+    }
+  }
   RecoveryOutcome recovered = recovered_model(options, model, planned, data ? &*data : nullptr, stages);
   if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(recovered.written)));
 
@@ -311,6 +335,7 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   }
   report.warnings = std::move(planned.warnings);
   report.warnings.insert(report.warnings.end(), recovered.warnings.begin(), recovered.warnings.end());
+  report.notes = std::move(planned.notes);
   report.recovery = std::move(recovered.facts);
   warn_if_nothing_quantized(recovered.written, report.warnings);
   if (evaluation != nullptr) {

@@ -49,6 +49,23 @@ void transpose_8x8(const uint8_t* source, int64_t source_step, uint8_t* target, 
   for (size_t i = 0; i < 8; ++i) std::memcpy(target + static_cast<int64_t>(i) * target_step, &rows[i], 8);
 }
 
+// Elements of four bytes, two by two in registers.
+template <int64_t kSize, class Element>
+void transpose_tile(const Element* source, int64_t source_step, Element* target, int64_t target_step) {
+  static_assert(sizeof(Element) == 4);
+  for (int64_t r = 0; r < kSize; r += 2) {
+    for (int64_t c = 0; c < kSize; c += 2) {
+      uint64_t even = 0;
+      uint64_t odd = 0;
+      std::memcpy(&even, source + r * source_step + c, 8);
+      std::memcpy(&odd, source + (r + 1) * source_step + c, 8);
+      swap_blocks<32>(even, odd, 0x00000000FFFFFFFFU);
+      std::memcpy(target + c * target_step + r, &even, 8);
+      std::memcpy(target + (c + 1) * target_step + r, &odd, 8);
+    }
+  }
+}
+
 // Columns [begin, end) of a transpose from [rows, columns] to [columns, rows].
 template <class Element>
 void transpose_columns(const Element* source, Element* target, int64_t rows, int64_t columns, int64_t begin,
@@ -70,6 +87,12 @@ void transpose_columns(const Element* source, Element* target, int64_t rows, int
   constexpr int64_t kTile = 16;  // keeps both sides in cache
   for (int64_t c0 = begin; c0 < end; c0 += kTile) {
     for (int64_t r0 = 0; r0 < rows; r0 += kTile) {
+      if constexpr (sizeof(Element) == 4) {
+        if (r0 + kTile <= rows && c0 + kTile <= end) {
+          transpose_tile<kTile>(source + r0 * columns + c0, columns, target + c0 * rows + r0, rows);
+          continue;
+        }
+      }
       for (int64_t r = r0; r < std::min(r0 + kTile, rows); ++r) {
         for (int64_t c = c0; c < std::min(c0 + kTile, end); ++c) target[c * rows + r] = source[r * columns + c];
       }

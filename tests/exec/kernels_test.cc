@@ -32,6 +32,22 @@ TEST(Clip, BoundsAreAttributesThenInputs) {
       ElementsAre(-2, 0, 1));
 }
 
+TEST(Erf, IsTheErrorFunctionFromTinyToLarge) {
+  Tensor x(DataType::kFloat32, {4001});
+  for (int i = 0; i <= 4000; ++i) x.mutable_data<float>()[static_cast<size_t>(i)] = static_cast<float>(i - 2000) / 400;
+  const Tensor y = run_text("g (float[4001] x) => (float[4001] y) { y = Erf (x) }", {{"x", x}})[0];
+  for (size_t i = 0; i <= 4000; ++i) {
+    const double wanted = std::erf(static_cast<double>(x.data<float>()[i]));
+    EXPECT_NEAR(y.data<float>()[i], wanted, 5e-7 * std::abs(wanted)) << x.data<float>()[i];
+  }
+  const Feed ends{{"x", floats({4}, {INFINITY, -INFINITY, NAN, 1e-30F})}};
+  const Tensor far = run_text("g (float[4] x) => (float[4] y) { y = Erf (x) }", ends)[0];
+  EXPECT_EQ(far.data<float>()[0], 1);
+  EXPECT_EQ(far.data<float>()[1], -1);
+  EXPECT_TRUE(std::isnan(far.data<float>()[2]));
+  EXPECT_NEAR(far.data<float>()[3], 1.1283792e-30F, 1e-36);
+}
+
 TEST(Add, BroadcastsFromAnAxisUpToOpset6) {
   const Feed feed{{"x", floats({1, 2, 2}, {1, 2, 3, 4})}, {"b", floats({2}, {10, 20})}};
   const auto sum = [&](const std::string& attributes) {

@@ -3,12 +3,36 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 namespace narrow::exec {
 
 template <class T>
 T sigmoid(T x) {
   return T{1} / (T{1} + std::exp(-x));
+}
+
+/// The error function. Of float32 x P(x^2) / Q(x^2), within 4e-7 of itself: fitted by least squares with weights that
+/// even out the largest errors; beyond 3.9 it is 1. A loop over it vectorizes, unlike std::erf, and every CPU gives the
+/// same.
+template <class T>
+T error_function(T x) {
+  if constexpr (!std::is_same_v<T, float>) {
+    return std::erf(x);
+  } else {
+    constexpr float kEnd = 3.9F;
+    const float y = std::min(std::max(x, -kEnd), kEnd);
+    const float u = y * y;
+    const float p = 1.128378987312317F +
+                    u * (0.19193239510059357F +
+                         u * (0.05296562239527702F + u * (0.0038364562205970287F +
+                                                          u * (0.0002874393539968878F + u * 2.0503475752775557e-06F))));
+    const float q =
+        1.0F + u * (0.5034274458885193F +
+                    u * (0.11475449055433273F +
+                         u * (0.0151083804666996F + u * (0.0011816162150353193F + u * 3.822938379016705e-05F))));
+    return std::min(std::max(y * p / q, -1.0F), 1.0F);
+  }
 }
 
 /// ln(1 + e^x) without overflow.

@@ -68,7 +68,7 @@ T gelu_tanh(T x) {
 
 template <class T>
 T gelu_exact(T x) {
-  return T{0.5} * x * (T{1} + std::erf(x * static_cast<T>(std::numbers::sqrt2 / 2)));
+  return T{0.5} * x * (T{1} + error_function(x * static_cast<T>(std::numbers::sqrt2 / 2)));
 }
 
 struct PlainRow {
@@ -89,7 +89,7 @@ const PlainRow kPlainRows[] = {
     {"Ceil", [] { return unary<FloatTypes>([](auto x) { return std::ceil(x); }); }},
     {"Cos", [] { return unary<FloatTypes>([](auto x) { return std::cos(x); }); }},
     {"Cosh", [] { return unary<FloatTypes>([](auto x) { return std::cosh(x); }); }},
-    {"Erf", [] { return unary<FloatTypes>([](auto x) { return std::erf(x); }); }},
+    {"Erf", [] { return unary<FloatTypes>([](auto x) { return error_function(x); }); }},
     {"Exp", [] { return unary<FloatTypes>([](auto x) { return std::exp(x); }); }},
     {"Floor", [] { return unary<FloatTypes>([](auto x) { return std::floor(x); }); }},
     {"HardSwish",

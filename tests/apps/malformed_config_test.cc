@@ -36,10 +36,9 @@ const Malformed kMalformed[] = {
     {R"({"target": "tensorrt", "format": "qoperator"})", "c.json: format: tensorrt reads qdq files only"},
     {R"({"integer_io": "some"})",
      "c.json: integer_io: 'some' is none of none, inputs, outputs, all or an array of names"},
-    {R"({"integer_io": [1]})", "c.json: integer_io: expected an array of strings"},
+    {R"({"integer_io": [1]})", "c.json: integer_io: an element has the wrong type"},
     {R"({"defaults": {"weights": {"operators": "microsoft"}}})",
-     "c.json: defaults.weights.operators: 'microsoft' is none of standard, com.microsoft; did you mean "
-     "'com.microsoft'?"},
+     "c.json: defaults.weights.operators: 'microsoft' is none of standard, com.microsoft"},
     {R"({"calibration": []})", "c.json: calibration: expected an object"},
     {R"({"calibration": {"samples": 0}})", "c.json: calibration.samples: must be at least 1"},
     {R"({"calibration": {"samples": 1.5}})", "c.json: calibration.samples: expected an integer"},

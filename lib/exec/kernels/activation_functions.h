@@ -31,7 +31,8 @@ T error_function(T x) {
         1.0F + u * (0.5034274458885193F +
                     u * (0.11475449055433273F +
                          u * (0.0151083804666996F + u * (0.0011816162150353193F + u * 3.822938379016705e-05F))));
-    return std::min(std::max(y * p / q, -1.0F), 1.0F);
+    const float inner = std::min(std::max(y * p / q, -1.0F), 1.0F);
+    return std::abs(x) >= kEnd ? std::copysign(1.0F, x) : inner;
   }
 }
 

@@ -63,7 +63,7 @@ TEST(Configs, TheSchemaKnowsTheKeysThatTheReaderKnows) {
                     {"gates", Json::object()}};
   EXPECT_EQ(schema["properties"].size(), sample.size());
   for (const auto& item : schema["properties"].items()) EXPECT_TRUE(sample.contains(item.key())) << item.key();
-  EXPECT_NO_THROW(make_config(sample, "", {}));
+  EXPECT_NO_THROW(make_config(ConfigSource("c.json", sample.dump()), {}));
   const Json& gates = schema["properties"]["gates"]["properties"];
   EXPECT_EQ(gates.size(), report::gate_table().size());
   for (const report::GateRow& row : report::gate_table()) EXPECT_TRUE(gates.contains(std::string(row.name)));

@@ -28,8 +28,8 @@ std::string failure_of(const std::string& text) {
 const Malformed kMalformed[] = {
     {"[]", "c.json:1: expected an object"},
     {R"({"modes": 1})",
-     "c.json:1: modes: unknown key; known: $schema, extends, recovery, inputs, calibration, target, recovery_seconds, "
-     "defaults, rules, gates"},
+     "c.json:1: modes: unknown key; known: $schema, extends, recovery, inputs, calibration, target, format, integer_io, "
+     "recovery_seconds, defaults, rules, gates"},
     {R"({"default": {}})", "c.json:1: default: unknown key; did you mean 'defaults'?"},
     {R"({"target": "onnxrutime"})", "c.json:1: target: unknown target 'onnxrutime'; did you mean 'onnxruntime'?"},
     {R"({"target": "tpu"})",

@@ -182,8 +182,7 @@ void check_table(const calib::CalibrationTable& table, const Needs& needs, const
 }
 
 calib::CalibrationTable read_table(const std::string& path) {
-  const Json json = read_json(path);
-  return in_context(path, [&] { return calib::calibration_table_from_json(json); });
+  return read_json_as(path, calib::calibration_table_from_json);
 }
 
 plan::Ranges ranges_of(const calib::CalibrationTable& table) {

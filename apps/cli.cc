@@ -20,6 +20,8 @@ constexpr std::array kCommands{
     Command{"validate", "compare a quantized model, on integer kernels, with its float model", run_validate},
     Command{"run", "run a model over data, write its outputs", run_run},
     Command{"inspect", "show what a model holds and what would be quantized", run_inspect},
+    Command{"diff", "say what differs between two plans, tables, reports or models", run_diff},
+    Command{"import", "read onnxruntime's settings as a config and a calibration table", run_import},
     Command{"bench", "measure speed and latency of models, in turn", run_bench},
 };
 

@@ -4,11 +4,13 @@
 #include "apps/commands.h"
 #include "apps/common_options.h"
 #include "apps/config.h"
+#include "apps/data_source.h"
 #include "apps/dry_run.h"
 #include "apps/model_source.h"
 #include "apps/output.h"
 #include "apps/paths.h"
 #include "apps/pipeline.h"
+#include "apps/random_feed.h"
 #include "lib/base/file.h"
 #include "lib/report/format.h"
 #include "lib/report/report.h"
@@ -23,6 +25,7 @@ const CommandHelp kHelp{
                  "plan model.onnx --calibration ranges.json --config narrow.json -o plan.json",
                  "quantize model.onnx -o model.int8.onnx --plan plan.json --eval eval.npy",
                  "plan model.onnx --config narrow.json --dry-run",
+                 "plan model.onnx --config narrow.json --dry-run --measure --threads 1",
                  "plan model.onnx --config narrow.json --explain /encoder/layer.0/MatMul"},
     .usage = "plan MODEL --calibration RANGES.json -o PLAN.json [options]"};
 
@@ -32,6 +35,8 @@ struct Options {
   std::string output;
   std::string explained;  // node
   bool dry_run = false;
+  bool measure = false;
+  std::string data;  // to measure on
   ConfigFlags flags;
   CommonOptions common;
 };
@@ -73,6 +78,24 @@ plan::PrecisionPlan run(const Options& options, const Config& config, Stages& st
   return plan;
 }
 
+MeasuredSpeed measure(const Options& options, const Config& config, const Analyzed& read,
+                      const plan::PrecisionPlan& plan, Stages& stages) {
+  constexpr int64_t kFeeds = 4;
+  const std::vector<calib::InputSpec> inputs = model_inputs(read.source.loaded);
+  std::vector<exec::Feed> feeds;
+  if (options.data.empty()) {
+    feeds.push_back(random_feed(inputs, 1));
+  } else {
+    const DataSource data = open_source(options.data, {inputs, config.inputs, {}}, stages);
+    for (const int64_t sample : calibration_samples(data, kFeeds)) feeds.push_back(data.reader->read(sample));
+  }
+  MeasuredSpeed speed =
+      stages.run("measure", [&] { return measure_layers(read.source.loaded, read.model, plan, feeds); });
+  speed.threads = options.common.threads;
+  speed.random = options.data.empty();
+  return speed;
+}
+
 /// Nothing is written: what the plan will cost, or why one node becomes what it becomes.
 void show(const Options& options, const Config& config, Stages& stages) {
   const Analyzed read = read_model(options, stages);
@@ -80,8 +103,9 @@ void show(const Options& options, const Config& config, Stages& stages) {
     print_result(report::render_text(explain(read.model, read.analysis, config.rules, options.explained)));
     return;
   }
-  const DryRun dry = stages.run(
+  DryRun dry = stages.run(
       "plan", [&] { return dry_run(read.model, read.analysis, config.rules, read.source.facts.file_bytes); });
+  if (options.measure) dry.speed = measure(options, config, read, dry.plan, stages);
   print_result(options.common.json() ? json_text(to_json(dry)) : report::render_text(to_document(dry, options.model)));
 }
 
@@ -107,6 +131,9 @@ int run_plan(const Arguments& arguments) {
   line.option("-o,--output", options.output, {"PLAN.json", "plan to write"});
   line.flag("--dry-run", options.dry_run,
             {"", "write nothing: predict size and products, say what stays float; needs no data"});
+  line.flag("--measure", options.measure,
+            {"", "with --dry-run: predict the speed on this machine, by timing each layer"});
+  line.option("--data", options.data, {"DATA", "samples to measure on (random numbers)"});
   line.option("--explain", options.explained, {"NODE", "write nothing: say which rules decide about the node"});
   add_config_option(line, options.flags);
   add_calibrator_options(line, options.flags);
@@ -114,6 +141,8 @@ int run_plan(const Arguments& arguments) {
   if (!line.parse(arguments)) return 0;
   const bool shows = options.dry_run || !options.explained.empty();
   if (!shows) line.require("--output");
+  if (options.measure && !options.dry_run) throw Error(ErrorKind::kUsage, "plan: --measure needs --dry-run");
+  if (!options.data.empty() && !options.measure) throw Error(ErrorKind::kUsage, "plan: --data needs --measure");
   apply_common_options(options.common);
   check_outputs(
       {{"the model", options.model}, {"--calibration", options.calibration}, {"--config", options.flags.config_path}},

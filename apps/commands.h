@@ -18,6 +18,8 @@ int run_validate(const Arguments& arguments);
 int run_run(const Arguments& arguments);
 int run_inspect(const Arguments& arguments);
 int run_bench(const Arguments& arguments);
+int run_diff(const Arguments& arguments);
+int run_import(const Arguments& arguments);
 
 struct Command {
   std::string_view name;

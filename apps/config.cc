@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "apps/config_extends.h"
 #include "apps/config_set.h"
 #include "lib/base/error.h"
 #include "lib/quant/calibrator_spec.h"
@@ -74,7 +73,7 @@ Config read_checked(Json json, const ConfigFlags& flags) {
   config.samples = read_samples(json);
   JsonObject root(json, "");
   root.get_or<std::string>("$schema", "");
-  root.get_or<std::string>("extends", "");  // put below by read_extended
+  root.get_or<std::string>("extends", "");  // put below by ConfigSource
   if (root.has("inputs")) {
     JsonObject inputs = root.object("inputs");
     config.inputs = calib::read_input_config(inputs);
@@ -84,7 +83,6 @@ Config read_checked(Json json, const ConfigFlags& flags) {
     config.gates = report::read_gates(gates);
   }
   config.gates = merged(config.gates, flags.gates);
-  report::check_limits(config.gates);
   config.recovery = read_recovery(root);
   config.rules = plan::read_rules(root);
   // Makes the keys known that are not there, so that a misspelt one gets a suggestion.
@@ -95,7 +93,7 @@ Config read_checked(Json json, const ConfigFlags& flags) {
   return config;
 }
 
-void check_method_flag(const ConfigFlags& flags) {
+void check_flags(const ConfigFlags& flags) {
   if (flags.method) in_context("--method", [&] { quant::calibration_method_from_name(*flags.method); });
   if (flags.percentile && flags.method && *flags.method != "percentile") {
     throw Error(ErrorKind::kUsage, "--percentile has no meaning with --method {}", *flags.method);
@@ -106,6 +104,11 @@ void check_method_flag(const ConfigFlags& flags) {
   if (flags.recovery && *flags.recovery != "auto" && *flags.recovery != "none") {
     throw Error(ErrorKind::kUsage, "--recovery: '{}' is none of auto, none; steps stand in the config",
                 *flags.recovery);
+  }
+  for (const report::GateRow& gate : report::gate_table()) {
+    const std::optional<double>& limit = flags.gates.*gate.limit;
+    const auto problem = limit ? report::limit_problem(gate, *limit) : std::nullopt;
+    if (problem) throw Error(ErrorKind::kUsage, "{}: {}", gate.flag, *problem);
   }
   if (flags.samples && *flags.samples < 1) throw Error(ErrorKind::kUsage, "--samples: must be at least 1");
 }
@@ -149,25 +152,25 @@ void add_gate_options(CommandLine& line, ConfigFlags& flags) {
   }
 }
 
-Config make_config(const Json& json, const std::string& name, const ConfigFlags& flags) {
-  const auto named = [&](auto body) { return name.empty() ? body() : in_context(name, body); };
-  named([&] { return read_checked(json, {}); });  // a flag must not hide what is wrong in the file
-  Json set = json;
+Config make_config(const ConfigSource& source, const ConfigFlags& flags) {
+  source.locate([&] { return read_checked(source.json(), {}); });  // a flag must not hide what is wrong in the file
+  Json set = source.json();
   for (const std::string& assignment : flags.sets) {
     in_context("--set " + assignment, [&] {
       apply_set(set, assignment);
       read_checked(set, {});
     });
   }
-  Config config = named([&] { return read_checked(set, flags); });
-  config.rules.source = name;
+  Config config = source.locate([&] { return read_checked(set, flags); });
+  for (size_t i = 0; i < config.rules.rules.size(); ++i) {
+    config.rules.rules[i].place = source.place(fmt::format("rules[{}]", i));
+  }
   return config;
 }
 
 Config read_config(const ConfigFlags& flags) {
-  check_method_flag(flags);
-  if (flags.config_path.empty()) return make_config(Json::object(), "", flags);
-  return make_config(read_extended(flags.config_path), flags.config_path, flags);
+  check_flags(flags);
+  return make_config(flags.config_path.empty() ? ConfigSource() : ConfigSource::read(flags.config_path), flags);
 }
 
 Json to_json(const Config& config) {

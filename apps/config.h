@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apps/command_line.h"
+#include "apps/config_extends.h"
 #include "calib/data_reader.h"
 #include "lib/base/json.h"
 #include "lib/plan/recovery.h"
@@ -55,8 +56,8 @@ void add_gate_options(CommandLine& line, ConfigFlags& flags);
 /// A flag beats the config, the config beats the default. Throws Error(kUsage) with the path of what is wrong.
 Config read_config(const ConfigFlags& flags);
 
-/// The same from a parsed config; `name` stands in front of error messages.
-Config make_config(const Json& json, const std::string& name, const ConfigFlags& flags);
+/// The same from a config that was read.
+Config make_config(const ConfigSource& source, const ConfigFlags& flags);
 
 /// The effective options, for reports.
 Json to_json(const Config& config);

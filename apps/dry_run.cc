@@ -7,11 +7,16 @@
 
 #include "apps/pipeline.h"
 #include "lib/base/suggest.h"
+#include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
 #include "lib/io/load.h"
 #include "lib/plan/scheme_json.h"
 #include "lib/report/format.h"
 #include "lib/report/report.h"
+#include "lib/report/speed.h"
+#include "lib/runtime/instruction_set.h"
+#include "lib/runtime/lower.h"
+#include "lib/validate/latency.h"
 
 namespace narrow::apps {
 namespace {
@@ -94,6 +99,30 @@ Json layer_json(const plan::LayerPlan& layer) {
   return json;
 }
 
+Json speed_json(const MeasuredSpeed& speed) {
+  Json json{{"float_ms", 1e3 * speed.float_seconds()},
+            {"predicted_ms", 1e3 * speed.integer_seconds()},
+            {"isa", speed.isa},
+            {"threads", speed.threads},
+            {"random_inputs", speed.random}};
+  json["layers"] = Json::array();
+  for (const validate::LayerLatency& layer : speed.layers) json["layers"].push_back(report::to_json(layer));
+  return json;
+}
+
+report::Section speed_section(const MeasuredSpeed& speed) {
+  report::Table table{.columns = {{""}, {"ms a run", report::Align::kRight}, {"runs/s", report::Align::kRight}},
+                      .rows = {}};
+  const auto add = [&](const char* what, double seconds) {
+    table.rows.push_back({what, fmt::format("{:.3f}", 1e3 * seconds), fmt::format("{:.1f}", 1 / seconds)});
+  };
+  add("float", speed.float_seconds());
+  add("predicted", speed.integer_seconds());
+  return {fmt::format("predicted speed: sums of layers as measured on this machine ({}, {}, {})", speed.isa,
+                      report::plural(speed.threads, "thread"), speed.random ? "random inputs" : "your data"),
+          {std::move(table)}};
+}
+
 report::Table float_table(const plan::PrecisionPlan& plan) {
   report::Table floats{.columns = {{"in float"}, {"operator"}, {"decided by"}, {"reason"}}, .rows = {}};
   for (const plan::LayerPlan& layer : plan.layers) {
@@ -121,6 +150,28 @@ DryRun dry_run(const graph::Model& model, const analyze::Analysis& analysis, con
   return run;
 }
 
+double MeasuredSpeed::float_seconds() const {
+  double sum = 0;
+  for (const validate::LayerLatency& layer : layers) sum += layer.float_seconds;
+  return sum;
+}
+
+double MeasuredSpeed::integer_seconds() const {
+  double sum = 0;
+  for (const validate::LayerLatency& layer : layers) sum += layer.integer_seconds;
+  return sum;
+}
+
+MeasuredSpeed measure_layers(const graph::Model& loaded, const graph::Model& model, const plan::PrecisionPlan& plan,
+                             const std::vector<exec::Feed>& feeds) {
+  constexpr int kRepetitions = 15;
+  const exec::Program reference = exec::compile_float(loaded);
+  runtime::LoweredModel lowered = runtime::lower(quantized_model(model, plan));
+  runtime::count_macs(lowered, feeds.front());
+  const validate::StepTimes times = validate::time_steps(reference, lowered.program, feeds, kRepetitions);
+  return {.isa = runtime::instruction_set(), .layers = validate::layer_latencies(times, lowered)};
+}
+
 Json to_json(const DryRun& run) {
   Json json{{"float_bytes", run.float_bytes}, {"file_bytes", run.file_bytes}};
   json["macs"] = Json::object();
@@ -129,6 +180,7 @@ Json to_json(const DryRun& run) {
   for (const auto& [type, size] : run.weights) {
     json["weights"][type] = {{"layers", size.layers}, {"float_bytes", size.float_bytes}, {"bytes", size.bytes}};
   }
+  if (run.speed) json["speed"] = speed_json(*run.speed);
   json["layers"] = Json::array();
   for (const plan::LayerPlan& layer : run.plan.layers) json["layers"].push_back(layer_json(layer));
   return json;
@@ -152,6 +204,10 @@ report::Document to_document(const DryRun& run, const std::string& model) {
   report::Table macs{.columns = {{"computed in"}, {"MACs", report::Align::kRight}}, .rows = {}};
   for (const auto& [type, count] : run.macs) macs.rows.push_back({type, report::count_text(count)});
   if (!macs.rows.empty()) document.sections.push_back({"products per sample", {std::move(macs)}});
+  if (run.speed) {
+    document.sections.push_back(speed_section(*run.speed));
+    document.sections.push_back(report::latency_section(run.speed->layers));
+  }
   report::Table floats = float_table(run.plan);
   if (!floats.rows.empty()) document.sections.push_back({"", {std::move(floats)}});
   return document;

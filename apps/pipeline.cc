@@ -46,8 +46,7 @@ void check_against(const plan::PrecisionPlan& plan, const graph::Model& model) {
 Planned plan_from_file(const PipelineOptions& options, const graph::Model& model, const std::string& model_sha256,
                        Stages& stages) {
   return stages.run("read plan", [&] {
-    const Json json = read_json(options.plan);
-    return in_context(options.plan, [&] {
+    return read_json_as(options.plan, [&](const Json& json) {
       Planned planned{
           .plan = plan::plan_from_json(json), .calibration = {}, .used_samples = {}, .warnings = {}, .notes = {}};
       if (planned.plan.model_sha256 != model_sha256) {

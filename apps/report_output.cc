@@ -12,11 +12,15 @@ void add_report_option(CommandLine& line, std::vector<std::string>& files) {
   line.repeated("--report", files, {"FILE", "also write the report: .json .md .html .txt or .xml (JUnit); repeatable"});
 }
 
-void check_report_options(const ReportOptions& options) {
-  for (const std::string& file : options.files) {
+void check_report_files(const std::vector<std::string>& files) {
+  for (const std::string& file : files) {
     report::report_format_of(file);
     check_writable(file);
   }
+}
+
+void check_report_options(const ReportOptions& options) {
+  check_report_files(options.files);
   for (const report::GateRow& row : report::gate_table()) {
     if (!(options.gates.*row.limit)) continue;
     if (row.needs_labels && options.labels.empty()) {
@@ -35,13 +39,17 @@ int finish_report(report::Report& report, const ReportOptions& options, const Co
   }
   const auto format = common.json() ? report::ReportFormat::kJson : report::ReportFormat::kText;
   print_result(report::render(report, format));
-  for (const report::Gate& gate : report.gates) {
+  return finish_gates(report.gates, common);
+}
+
+int finish_gates(const std::vector<report::Gate>& gates, const CommonOptions& common) {
+  for (const report::Gate& gate : gates) {
     if (gate.passed || common.quiet) continue;
     const std::string got = gate.got ? fmt::format("{:.4g}", *gate.got) : "not measured";
     print_error_text(fmt::format("narrow: gate failed: {} is {}, wanted at {} {:.6g}\n", gate.name, got,
                                  gate.at_most ? "most" : "least", gate.wanted));
   }
-  return report::all_passed(report.gates) ? 0 : kGateFailed;
+  return report::all_passed(gates) ? 0 : kGateFailed;
 }
 
 }  // namespace narrow::apps

@@ -150,8 +150,7 @@ class Tuner {
   }
 
   tune::Trail read_trail(const std::string& path) const {
-    const Json json = read_json(path);
-    return in_context(path, [&] {
+    return read_json_as(path, [&](const Json& json) {
       tune::Trail trail = tune::trail_from_json(json);
       tune::Trail now = trail_;
       now.nodes = trail.nodes;

@@ -54,7 +54,7 @@ int64_t read_count(JsonObject& object, const std::string& key) {
 void read_calibrator(JsonObject object, CalibratedValue& value) {
   quant::CalibratorSpec& calibrator = value.calibrator;
   const auto method = object.get<std::string>("method");
-  calibrator.method = in_context(object.path_of("method"), [&] { return quant::calibration_method_from_name(method); });
+  calibrator.method = object.checked("method", [&] { return quant::calibration_method_from_name(method); });
   if (calibrator.method == quant::CalibrationMethod::kPercentile) {
     calibrator.percentile = object.get<double>("percentile");
     if (!(calibrator.percentile > 0 && calibrator.percentile <= 100)) {
@@ -63,7 +63,7 @@ void read_calibrator(JsonObject object, CalibratedValue& value) {
   }
   if (looks_at_type(calibrator.method)) {
     const auto type = object.get<std::string>("type");
-    value.scheme.type = in_context(object.path_of("type"), [&] { return quant::quant_type_from_name(type); });
+    value.scheme.type = object.checked("type", [&] { return quant::quant_type_from_name(type); });
   }
   if (looks_at_symmetry(calibrator.method)) value.scheme.symmetric = object.get<bool>("symmetric");
   object.finish();

@@ -30,6 +30,7 @@ LIBRARIES = {
     "lib/validate": "runtime exec graph quant tensor base",
     "lib/tune": "validate runtime recover plan analyze exec ops graph quant tensor base",
     "lib/report": "validate plan analyze graph quant tensor base",
+    "lib/diff": "report runtime exec graph tensor base",
 }
 ALLOWED = {folder: {"lib/" + name for name in row.split()} for folder, row in LIBRARIES.items()}
 ALLOWED["calib"] = {"lib/" + name for name in "analyze exec io graph quant image tensor base".split()}

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <set>
 
-#include "lib/base/file.h"
+#include "lib/base/json_place.h"
 
 namespace narrow {
 namespace {
@@ -53,25 +53,40 @@ void write(const Json& value, size_t indent, std::string& out) {
 
 }  // namespace
 
+JsonError::JsonError(std::string path, const std::string& problem)
+    : Error(ErrorKind::kUsage, "{}: {}", path.empty() ? "document" : path, problem),
+      path_(std::move(path)),
+      problem_(problem) {}
+
+Error located(const JsonError& error, std::string_view text, std::string_view name) {
+  const std::string path = error.path().empty() ? "" : error.path() + ": ";
+  return {ErrorKind::kUsage, "{}:{}: {}{}", name, find_in_json(text, error.path()).line, path, error.problem()};
+}
+
 Json parse_json(std::string_view text, std::string_view name) {
   // The library keeps the last of two equal keys; a config that says two things is a mistake.
   std::vector<std::set<std::string>> open_objects;
+  bool repeated = false;
   const auto watch_keys = [&](int, Json::parse_event_t event, Json& parsed) {
     if (event == Json::parse_event_t::object_start) open_objects.emplace_back();
     if (event == Json::parse_event_t::object_end) open_objects.pop_back();
     if (event == Json::parse_event_t::key && !open_objects.back().insert(parsed.get<std::string>()).second) {
-      throw Error(ErrorKind::kUsage, "{}: key '{}' is given twice", name, parsed.get<std::string>());
+      repeated = true;
     }
     return true;
   };
+  Json json;
   try {
-    return Json::parse(text, watch_keys, true, /*ignore_comments=*/true);
+    json = Json::parse(text, watch_keys, true, /*ignore_comments=*/true);
   } catch (const nlohmann::json::parse_error& error) {
     const Position at = position_of(text, error.byte == 0 ? 0 : error.byte - 1);
     throw Error(ErrorKind::kUsage, "{}:{}:{}: not valid JSON", name, at.line, at.column);
   } catch (const nlohmann::json::out_of_range&) {
-    throw Error(ErrorKind::kUsage, "{}: a number is too large", name);
+    throw Error(ErrorKind::kUsage, "{}:{}: a number is too large", name, find_too_large_number(text).value_or(1));
   }
+  if (!repeated) return json;
+  const JsonPlace place = find_repeated_key(text).value_or(JsonPlace{});
+  throw Error(ErrorKind::kUsage, "{}:{}: {}: is given twice", name, place.line, place.path);
 }
 
 Json read_json(const std::filesystem::path& path) {
@@ -92,9 +107,7 @@ Json json_float(float value) {
 }
 
 JsonObject::JsonObject(const Json& value, std::string path) : value_(&value), path_(std::move(path)) {
-  if (!value.is_object()) {
-    throw Error(ErrorKind::kUsage, "{}: expected an object", path_.empty() ? std::string("document") : path_);
-  }
+  if (!value.is_object()) throw JsonError(path_, "expected an object");
 }
 
 bool JsonObject::has(const std::string& key) const {
@@ -107,7 +120,7 @@ std::string JsonObject::path_of(std::string_view key) const {
 }
 
 void JsonObject::fail(std::string_view key, std::string_view what) const {
-  throw Error(ErrorKind::kUsage, "{}: {}", path_of(key), what);
+  throw JsonError(path_of(key), std::string(what));
 }
 
 const Json& JsonObject::member(const std::string& key) {
@@ -142,7 +155,7 @@ std::vector<std::string> JsonObject::keys() const {
 void JsonObject::finish() const {
   for (const auto& item : value_->items()) {
     if (std::find(known_.begin(), known_.end(), item.key()) != known_.end()) continue;
-    throw Error(ErrorKind::kUsage, "{}: unknown key{}", path_of(item.key()), did_you_mean(item.key(), known_));
+    fail(item.key(), "unknown key" + suggestion(item.key(), known_));
   }
 }
 

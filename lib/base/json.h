@@ -8,15 +8,37 @@
 #include <vector>
 
 #include "lib/base/error.h"
+#include "lib/base/file.h"
 #include "lib/base/suggest.h"
 
 namespace narrow {
 
 using Json = nlohmann::ordered_json;
 
+/// What is wrong at one path of a JSON document.
+class JsonError : public Error {
+ public:
+  /// `path`: "rules[2].match.op"; "" is the document itself.
+  JsonError(std::string path, const std::string& problem);
+
+  const std::string& path() const { return path_; }
+  const std::string& problem() const { return problem_; }
+
+ private:
+  std::string path_;
+  std::string problem_;
+};
+
 /// Parses JSON with // and /* */ comments. Throws Error(kUsage) with file, line and column.
 Json parse_json(std::string_view text, std::string_view name);
 Json read_json(const std::filesystem::path& path);
+
+/// "FILE:LINE: PATH: what is wrong".
+Error located(const JsonError& error, std::string_view text, std::string_view name);
+
+/// read(json) of the file's JSON; an error that leaves it says the file, and the line if it has a path.
+template <class Read>
+auto read_json_as(const std::filesystem::path& path, Read&& read);
 
 /// JSON with two-space indent in which arrays of numbers stand on one line; ends in a newline.
 std::string json_text(const Json& value);
@@ -25,7 +47,7 @@ std::string json_text(const Json& value);
 Json json_float(float value);
 
 /// One JSON object being read. Every get names its key once; finish() throws for keys nobody asked for.
-/// All failures throw Error(kUsage) with the path inside the document, such as "rules[2].match.op: expected a string".
+/// All failures throw JsonError with the path inside the document, such as "rules[2].match.op: expected a string".
 class JsonObject {
  public:
   JsonObject(const Json& value, std::string path);
@@ -52,6 +74,9 @@ class JsonObject {
 
   std::string path_of(std::string_view key) const;
   [[noreturn]] void fail(std::string_view key, std::string_view what) const;
+  /// body(); an Error that leaves it is what is wrong with this key.
+  template <class Body>
+  auto checked(std::string_view key, Body&& body) const;
   /// Throws for the first key that was neither read nor offered by get_or, with a suggestion.
   void finish() const;
 
@@ -65,6 +90,17 @@ class JsonObject {
   std::string path_;
   std::vector<std::string> known_;
 };
+
+template <class Body>
+auto JsonObject::checked(std::string_view key, Body&& body) const {
+  try {
+    return std::forward<Body>(body)();
+  } catch (const JsonError&) {
+    throw;
+  } catch (const Error& error) {
+    fail(key, error.what());
+  }
+}
 
 template <class T>
 T JsonObject::convert(const Json& value, const std::string& key) const {
@@ -83,6 +119,20 @@ T JsonObject::convert(const Json& value, const std::string& key) const {
     return value.get<T>();
   } catch (const nlohmann::json::exception&) {
     fail(key, "an element has the wrong type");
+  }
+}
+
+template <class Read>
+auto read_json_as(const std::filesystem::path& path, Read&& read) {
+  const std::string text = read_text(path);
+  const Json json = parse_json(text, path.string());
+  try {
+    return std::forward<Read>(read)(json);
+  } catch (const JsonError& error) {
+    throw located(error, text, path.string());
+  } catch (Error& error) {
+    error.add_context(path.string());
+    throw;
   }
 }
 

@@ -1,6 +1,7 @@
 #include "lib/base/suggest.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <numeric>
@@ -41,12 +42,29 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
       best = candidate;
     }
   }
-  return best;
+  if (!best.empty()) return best;
+  constexpr size_t kLeastPrefix = 3;
+  const auto begun = [&](const std::string& candidate) {
+    return word.size() >= kLeastPrefix && candidate.size() >= kLeastPrefix &&
+           (candidate.starts_with(word) || word.starts_with(candidate));
+  };
+  const auto found = std::find_if(candidates.begin(), candidates.end(), begun);
+  return found == candidates.end() ? "" : *found;
 }
 
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
   const std::string best = nearest(word, candidates);
   return best.empty() ? "" : fmt::format("; did you mean '{}'?", best);
+}
+
+std::string suggestion(std::string_view word, std::span<const std::string> candidates) {
+  const std::string meant = did_you_mean(word, candidates);
+  if (!meant.empty() || candidates.empty()) return meant;
+  std::vector<std::string> known;
+  for (const std::string& candidate : candidates) {
+    if (std::find(known.begin(), known.end(), candidate) == known.end()) known.push_back(candidate);
+  }
+  return fmt::format("; known: {}", fmt::join(known, ", "));
 }
 
 }  // namespace narrow

@@ -110,7 +110,7 @@ Match read_match(JsonObject object) {
   if (object.has("tensor")) match.tensor = object.get<std::string>("tensor");
   if (object.has("regex")) {
     match.regex = object.get<std::string>("regex");
-    in_context(object.path_of("regex"), [&] { return NamePattern(*match.regex); });
+    object.checked("regex", [&] { return NamePattern(*match.regex); });
   }
   for (const CountKey& key : kCounts) {
     if (!object.has(key.name)) continue;

@@ -106,12 +106,8 @@ void check_zero_point(const JsonObject& object, std::string_view key, quant::Qua
 }
 
 quant::QuantType read_quant_type(JsonObject& object) {
-  try {
-    return quant::quant_type_from_name(object.get<std::string>("type"));
-  } catch (Error& error) {
-    if (std::string_view(error.what()).starts_with("unknown type")) error.add_context(object.path_of("type"));
-    throw;
-  }
+  const auto name = object.get<std::string>("type");
+  return object.checked("type", [&] { return quant::quant_type_from_name(name); });
 }
 
 ValuePlan read_value(JsonObject& object) {
@@ -193,7 +189,9 @@ WeightPlan read_weight(JsonObject object) {
 }
 
 Reason read_reason(JsonObject object) {
-  Reason reason{reason_code_from_name(object.get<std::string>("code")), object.get_or<std::string>("detail", "")};
+  const auto code = object.get<std::string>("code");
+  Reason reason{object.checked("code", [&] { return reason_code_from_name(code); }),
+                object.get_or<std::string>("detail", "")};
   object.get_or<std::string>("text", "");
   object.finish();
   return reason;

@@ -31,7 +31,11 @@ void add_trail(const LayerScheme& before, const std::string& rule, Resolved& res
   }
 }
 
-[[noreturn]] void fail_unmatched(const analyze::Analysis& analysis, const Rules& rules, const Rule& rule) {
+std::string placed_text(const Rule& rule) {
+  return rule.place.empty() ? rule.text : fmt::format("{}: {}", rule.place, rule.text);
+}
+
+[[noreturn]] void fail_unmatched(const analyze::Analysis& analysis, const Rule& rule) {
   std::vector<std::string> names;
   std::vector<std::string> ops;
   for (const analyze::Layer& layer : analysis.layers) {
@@ -41,8 +45,7 @@ void add_trail(const LayerScheme& before, const std::string& rule, Resolved& res
   std::string suggestion;
   if (rule.match.op) suggestion = did_you_mean(*rule.match.op, ops);
   if (rule.match.name && suggestion.empty()) suggestion = did_you_mean(*rule.match.name, names);
-  const std::string source = rules.source.empty() ? "" : rules.source + ": ";
-  throw Error(ErrorKind::kUsage, "{}{} matches no node{}", source, rule.text, suggestion);
+  throw Error(ErrorKind::kUsage, "{} matches no node{}", placed_text(rule), suggestion);
 }
 
 }  // namespace
@@ -117,7 +120,7 @@ std::string_view mode_name(Mode mode) {
 std::vector<Resolved> resolve_rules(const analyze::Analysis& analysis, const Rules& rules) {
   std::vector<Resolved> resolved(analysis.layers.size(), Resolved{rules.defaults, "defaults", {}});
   for (const Rule& rule : rules.rules) {
-    const Matcher matcher = in_context(rule.text, [&] { return Matcher(rule.match, analysis); });
+    const Matcher matcher = in_context(placed_text(rule), [&] { return Matcher(rule.match, analysis); });
     bool matched = false;
     for (size_t i = 0; i < resolved.size(); ++i) {
       if (!matcher.matches(i)) continue;
@@ -127,7 +130,7 @@ std::vector<Resolved> resolve_rules(const analyze::Analysis& analysis, const Rul
       add_trail(before, rule.text, resolved[i]);
       resolved[i].rule = rule.text;
     }
-    if (!matched && !rule.optional) fail_unmatched(analysis, rules, rule);
+    if (!matched && !rule.optional) fail_unmatched(analysis, rule);
   }
   const TargetRow& target = row(rules.target);
   for (size_t i = 0; i < resolved.size(); ++i) {

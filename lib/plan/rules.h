@@ -110,6 +110,7 @@ struct Rule {
   SchemePatch set;
   bool optional = false;  // may match nothing
   std::string text;       // such as "rules[2] (op MatMul)", shown in plans
+  std::string place;      // "FILE:LINE" for messages; "" if there is none
 };
 
 struct Rules {
@@ -118,7 +119,6 @@ struct Rules {
   IntegerIo integer_io;
   LayerScheme defaults;
   std::vector<Rule> rules;
-  std::string source;  // the config's name, for messages; "" if there is none
 };
 
 /// Reads "target", "format", "integer_io", "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with

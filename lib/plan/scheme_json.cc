@@ -94,12 +94,7 @@ void read_type(JsonObject& object, const std::string& key, std::optional<quant::
 quant::CalibratorSpec read_calibrator(JsonObject& object) {
   quant::CalibratorSpec spec;
   const std::string method = object.get_or<std::string>("method", std::string(calibration_method_name(spec.method)));
-  try {
-    spec.method = quant::calibration_method_from_name(method);
-  } catch (Error& error) {
-    error.add_context(object.path_of("method"));
-    throw;
-  }
+  spec.method = object.checked("method", [&] { return quant::calibration_method_from_name(method); });
   spec.percentile = object.get_or<double>("percentile", spec.percentile);
   if (spec.percentile <= 50 || spec.percentile > 100) object.fail("percentile", "must be above 50 and at most 100");
   return spec;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lib/base/json_number.h"
 #include "lib/report/report.h"
 
 namespace narrow::report {
@@ -59,7 +60,9 @@ GateLimits read_gates(JsonObject& gates) {
   for (const GateRow& row : gate_table()) {
     const std::string key(row.name);
     if (gates.has(key)) {
-      limits.*row.limit = gates.get<double>(key);
+      const auto limit = gates.get<double>(key);
+      if (const auto problem = limit_problem(row, limit)) gates.fail(key, *problem);
+      limits.*row.limit = limit;
     } else {
       gates.get_or<double>(key, 0);  // makes the name known, so that a misspelt one gets a suggestion
     }
@@ -68,16 +71,19 @@ GateLimits read_gates(JsonObject& gates) {
   return limits;
 }
 
-void check_limits(const GateLimits& limits) {
-  for (const GateRow& row : gate_table()) {
-    if (!(limits.*row.limit)) continue;
-    const double limit = *(limits.*row.limit);
-    const bool share = row.name == "min_agreement" || row.name == "min_integer_macs";
-    if (!std::isfinite(limit)) throw Error(ErrorKind::kUsage, "gate {}: {} is not a number", row.name, limit);
-    if (share && (limit < 0 || limit > 1)) {
-      throw Error(ErrorKind::kUsage, "gate {}: {} is not a share from 0 to 1", row.name, limit);
-    }
-  }
+std::optional<std::string> limit_problem(const GateRow& row, double limit) {
+  if (!std::isfinite(limit)) return fmt::format("{} is not a number", limit);
+  const bool share = row.name == "min_agreement" || row.name == "min_integer_macs";
+  if (share && (limit < 0 || limit > 1)) return fmt::format("{} is not a share from 0 to 1", limit);
+  return std::nullopt;
+}
+
+Json to_json(const Gate& gate) {
+  return {{"name", gate.name},
+          {"limit", gate.at_most ? "at_most" : "at_least"},
+          {"wanted", gate.wanted},
+          {"got", json_number(gate.got)},
+          {"passed", gate.passed}};
 }
 
 Json to_json(const GateLimits& limits) {

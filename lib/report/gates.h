@@ -34,8 +34,8 @@ struct GateRow {
 };
 const std::vector<GateRow>& gate_table();
 
-/// Throws Error(kUsage) for a limit that no result could be meant by: not finite, or a share outside [0, 1].
-void check_limits(const GateLimits& limits);
+/// Why no result could be meant by the limit: it is not finite, or a share outside [0, 1].
+std::optional<std::string> limit_problem(const GateRow& row, double limit);
 
 struct Gate {
   std::string name;
@@ -44,6 +44,8 @@ struct Gate {
   std::optional<double> got;  // absent: not measured, which fails
   bool passed = false;
 };
+
+Json to_json(const Gate& gate);
 
 /// Reads the config's "gates" object. Throws Error(kUsage) with the path of what is wrong.
 GateLimits read_gates(JsonObject& gates);

@@ -1,5 +1,6 @@
 #include "lib/base/json_number.h"
 #include "lib/report/report.h"
+#include "lib/report/speed.h"
 #include "lib/report/tuning.h"
 
 namespace narrow::report {
@@ -133,19 +134,6 @@ Json to_json(const runtime::KernelCheck& check) {
           {"most_steps", check.most}};
 }
 
-Json to_json(const validate::LayerLatency& layer) {
-  return {{"node", layer.node},
-          {"op", layer.op_type},
-          {"nodes", layer.nodes},
-          {"macs", layer.macs},
-          {"float_ms", 1e3 * layer.float_seconds},
-          {"integer_ms", 1e3 * layer.integer_seconds},
-          {"ratio", json_number(layer.ratio())},
-          {"float_implementation", layer.float_implementation},
-          {"implementation", layer.implementation},
-          {"reason", reason_json(layer.reason)}};
-}
-
 Json to_json(const validate::Validation& validation) {
   Json json{{"samples", validation.samples}, {"isa", validation.isa}, {"saturates_pairs", validation.saturates_pairs}};
   json["outputs"] = Json::array();
@@ -163,7 +151,7 @@ Json to_json(const validate::Validation& validation) {
   json["checks"] = Json::array();
   for (const runtime::KernelCheck& check : validation.checks) json["checks"].push_back(to_json(check));
   json["latencies"] = Json::array();
-  for (const validate::LayerLatency& layer : validation.latencies) json["latencies"].push_back(to_json(layer));
+  for (const validate::LayerLatency& layer : validation.latencies) json["latencies"].push_back(report::to_json(layer));
   json["speed"] = validation.speed ? to_json(*validation.speed) : Json(nullptr);
   return json;
 }
@@ -178,14 +166,6 @@ Json to_json(const IsaRun& run) {
   }
   json["inexact_nodes"] = run.inexact_nodes;
   return json;
-}
-
-Json to_json(const Gate& gate) {
-  return {{"name", gate.name},
-          {"limit", gate.at_most ? "at_most" : "at_least"},
-          {"wanted", gate.wanted},
-          {"got", json_number(gate.got)},
-          {"passed", gate.passed}};
 }
 
 template <class T, class Convert>

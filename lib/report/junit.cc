@@ -16,15 +16,13 @@ std::string failure_text(const Gate& gate) {
 
 }  // namespace
 
-std::string render_junit(const Report& report) {
-  const auto failures =
-      std::count_if(report.gates.begin(), report.gates.end(), [](const Gate& gate) { return !gate.passed; });
+std::string render_junit(const GateSuite& suite, const std::vector<Gate>& gates) {
+  const auto failures = std::count_if(gates.begin(), gates.end(), [](const Gate& gate) { return !gate.passed; });
   std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-  out += fmt::format("<testsuites>\n  <testsuite name=\"narrow {}\" tests=\"{}\" failures=\"{}\">\n", report.command,
-                     report.gates.size(), failures);
-  for (const Gate& gate : report.gates) {
-    out += fmt::format("    <testcase classname=\"{}\" name=\"{}\"", escape_markup(report.quantized_model.path),
-                       gate.name);
+  out += fmt::format("<testsuites>\n  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\">\n",
+                     escape_markup(suite.name), gates.size(), failures);
+  for (const Gate& gate : gates) {
+    out += fmt::format("    <testcase classname=\"{}\" name=\"{}\"", escape_markup(suite.subject), gate.name);
     if (gate.passed) {
       out += "/>\n";
     } else {

@@ -46,7 +46,7 @@ std::string render(const Report& report, ReportFormat format) {
     case ReportFormat::kHtml:
       return page(report);
     case ReportFormat::kJunit:
-      return render_junit(report);
+      return render_junit({.name = "narrow " + report.command, .subject = report.quantized_model.path}, report.gates);
     case ReportFormat::kText:
       return render_text(to_document(report));
   }

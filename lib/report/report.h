@@ -146,8 +146,15 @@ Document to_document(const Report& report);
 /// "17 nodes quantized, 10 folded, 0 float"; `folded_into` stands behind "folded".
 std::string decisions_text(const plan::PrecisionPlan& plan, std::string_view folded_into = "");
 
-/// A JUnit test suite with the gates as its cases.
-std::string render_junit(const Report& report);
+/// Each gate with its verdict.
+Section gates_section(const std::vector<Gate>& gates);
+
+/// A JUnit test suite with gates as its cases.
+struct GateSuite {
+  std::string name;
+  std::string subject;  // the file that was judged
+};
+std::string render_junit(const GateSuite& suite, const std::vector<Gate>& gates);
 
 enum class ReportFormat { kJson, kMarkdown, kHtml, kJunit, kText };
 

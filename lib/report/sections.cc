@@ -237,16 +237,6 @@ Section plan_section(const plan::PrecisionPlan& plan) {
   return {"plan", {Lines{{decisions_text(plan, " into another's quantization")}}}};
 }
 
-Section gates_section(const std::vector<Gate>& gates) {
-  Table table{.columns = {{"gate"}, {""}, {"measured", Align::kRight}, {"wanted"}}, .rows = {}};
-  for (const Gate& gate : gates) {
-    const Cell verdict = gate.passed ? Cell("PASS", Mark::kGood) : Cell("FAIL", Mark::kBad);
-    table.rows.push_back({gate.name, verdict, gate.got ? fmt::format("{:.4g}", *gate.got) : "not measured",
-                          fmt::format("at {} {:.6g}", gate.at_most ? "most" : "least", gate.wanted)});
-  }
-  return {"gates", {std::move(table)}};
-}
-
 Section lines_section(std::string title, const std::vector<std::string>& lines) {
   Lines shown;
   for (const std::string& line : lines) {
@@ -277,6 +267,16 @@ Section recovery_section(const RecoveryFacts& recovery) {
 }
 
 }  // namespace
+
+Section gates_section(const std::vector<Gate>& gates) {
+  Table table{.columns = {{"gate"}, {""}, {"measured", Align::kRight}, {"wanted"}}, .rows = {}};
+  for (const Gate& gate : gates) {
+    const Cell verdict = gate.passed ? Cell("PASS", Mark::kGood) : Cell("FAIL", Mark::kBad);
+    table.rows.push_back({gate.name, verdict, gate.got ? fmt::format("{:.4g}", *gate.got) : "not measured",
+                          fmt::format("at {} {:.6g}", gate.at_most ? "most" : "least", gate.wanted)});
+  }
+  return {"gates", {std::move(table)}};
+}
 
 std::string decisions_text(const plan::PrecisionPlan& plan, std::string_view folded_into) {
   std::map<plan::Decision, int64_t> counts;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "lib/base/json_number.h"
 #include "lib/base/reason.h"
 #include "lib/report/format.h"
 
@@ -82,6 +83,21 @@ Section latency_section(const std::vector<validate::LayerLatency>& layers) {
   Table reasons = not_faster_table(layers, all);
   if (!reasons.rows.empty()) section.blocks.emplace_back(std::move(reasons));
   return section;
+}
+
+Json to_json(const validate::LayerLatency& layer) {
+  Json reason;
+  if (layer.reason) reason = {{"code", reason_code_name(layer.reason->code)}, {"text", layer.reason->text()}};
+  return {{"node", layer.node},
+          {"op", layer.op_type},
+          {"nodes", layer.nodes},
+          {"macs", layer.macs},
+          {"float_ms", 1e3 * layer.float_seconds},
+          {"integer_ms", 1e3 * layer.integer_seconds},
+          {"ratio", json_number(layer.ratio())},
+          {"float_implementation", layer.float_implementation},
+          {"implementation", layer.implementation},
+          {"reason", std::move(reason)}};
 }
 
 }  // namespace narrow::report

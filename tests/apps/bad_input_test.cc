@@ -121,32 +121,32 @@ TEST_F(BadInput, ConfigIsNoJson) {
 TEST_F(BadInput, ConfigWithAnUnknownKey) {
   const std::string config = folder_.write("c.json", R"({"calibraton": {"method": "mse"}})");
   expect_error(quantize(kModel, kData, "--config " + config), 2,
-               HasSubstr("c.json: calibraton: unknown key; did you mean 'calibration'?"));
+               HasSubstr("c.json:1: calibraton: unknown key; did you mean 'calibration'?"));
 }
 
 TEST_F(BadInput, ConfigWithAValueOfTheWrongType) {
   const std::string config = folder_.write("c.json", R"({"calibration": {"samples": "many"}})");
   expect_error(quantize(kModel, kData, "--config " + config), 2,
-               HasSubstr("c.json: calibration.samples: expected an integer"));
+               HasSubstr("c.json:1: calibration.samples: expected an integer"));
 }
 
 TEST_F(BadInput, ConfigWithAnUnknownTarget) {
   const std::string config = folder_.write("c.json", R"({"target": "onnxruntim"})");
   expect_error(quantize(kModel, kData, "--config " + config), 2,
-               HasSubstr("c.json: target: unknown target 'onnxruntim'; did you mean 'onnxruntime'?"));
+               HasSubstr("c.json:1: target: unknown target 'onnxruntim'; did you mean 'onnxruntime'?"));
 }
 
 TEST_F(BadInput, RuleThatMatchesNothing) {
   const std::string config = folder_.write("c.json", R"({"rules": [{"match": {"op": "Convv"}, "keep": "float32"}],
     "inputs": {"image": {"layout": "NCHW", "scale": 0.0078431, "mean": [1], "std": [1]}}})");
   expect_error(quantize(kModel, kData, "--config " + config), 2,
-               HasSubstr("c.json: rules[0] (op Convv) matches no node; did you mean 'Conv'?"));
+               HasSubstr("c.json:1: rules[0] (op Convv) matches no node; did you mean 'Conv'?"));
 }
 
 TEST_F(BadInput, RuleWithAnInvalidRegex) {
   const std::string config = folder_.write("c.json", R"-({"rules": [{"match": {"regex": "a(?=b)"}}]})-");
   expect_error(quantize(kModel, kData, "--config " + config), 2,
-               HasSubstr("c.json: rules[0].match.regex: 'a(?=b)' is not a regular expression: invalid"));
+               HasSubstr("c.json:1: rules[0].match.regex: 'a(?=b)' is not a regular expression: invalid"));
 }
 
 TEST_F(BadInput, LabelsOfTheWrongNumber) {
@@ -199,7 +199,7 @@ TEST(BadOutput, DiskFull) {
 
 TEST_F(BadInput, GatesThatCanNotBeMeant) {
   expect_error(quantize(kModel, kData, "--min-agreement 97"), 2, HasSubstr("97 is not a share from 0 to 1"));
-  expect_error(quantize(kModel, kData, "--min-sqnr nan"), 2, HasSubstr("min_sqnr_db: nan is not a number"));
+  expect_error(quantize(kModel, kData, "--min-sqnr nan"), 2, HasSubstr("--min-sqnr: nan is not a number"));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace narrow::apps {
 namespace {
 
 Config config_of(const std::string& text, const ConfigFlags& flags = {}) {
-  return make_config(parse_json(text, "test"), "c.json", flags);
+  return make_config(ConfigSource("c.json", text), flags);
 }
 
 std::string error_of(const std::string& text, const ConfigFlags& flags = {}) {
@@ -54,16 +54,16 @@ TEST(Config, APercentileAloneMeansThePercentileMethod) {
 }
 
 TEST(Config, MistakesNameFileAndPath) {
-  EXPECT_EQ(error_of(R"({"gate": {}})"), "c.json: gate: unknown key; did you mean 'gates'?");
-  EXPECT_EQ(error_of(R"({"gates": {"min_sqnr_db": "high"}})"), "c.json: gates.min_sqnr_db: expected a number");
-  EXPECT_EQ(error_of(R"({"calibration": {"samples": 0}})"), "c.json: calibration.samples: must be at least 1");
-  EXPECT_EQ(error_of(R"({"calibration": 5})"), "c.json: calibration: expected an object");
-  EXPECT_EQ(error_of(R"([1, 2])"), "c.json: document: expected an object");
+  EXPECT_EQ(error_of(R"({"gate": {}})"), "c.json:1: gate: unknown key; did you mean 'gates'?");
+  EXPECT_EQ(error_of(R"({"gates": {"min_sqnr_db": "high"}})"), "c.json:1: gates.min_sqnr_db: expected a number");
+  EXPECT_EQ(error_of(R"({"calibration": {"samples": 0}})"), "c.json:1: calibration.samples: must be at least 1");
+  EXPECT_EQ(error_of(R"({"calibration": 5})"), "c.json:1: calibration: expected an object");
+  EXPECT_EQ(error_of(R"([1, 2])"), "c.json:1: expected an object");
   EXPECT_EQ(error_of(R"({"target": "gpu"})"),
-            "c.json: target: unknown target 'gpu'; known: onnxruntime, openvino, tensorrt, x86-avx2, generic");
+            "c.json:1: target: unknown target 'gpu'; known: onnxruntime, openvino, tensorrt, x86-avx2, generic");
   ConfigFlags flags;
   flags.samples = 3;
-  EXPECT_EQ(error_of(R"({"calibration": 5})", flags), "c.json: calibration: expected an object");
+  EXPECT_EQ(error_of(R"({"calibration": 5})", flags), "c.json:1: calibration: expected an object");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // Configs that are wrong, each with the exact line that says so.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "apps/config.h"
@@ -16,7 +17,7 @@ struct Malformed {
 
 std::string failure_of(const std::string& text) {
   try {
-    make_config(parse_json(text, "c.json"), "c.json", {});
+    make_config(ConfigSource("c.json", text), {});
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage) << text;
     return error.what();
@@ -25,64 +26,89 @@ std::string failure_of(const std::string& text) {
 }
 
 const Malformed kMalformed[] = {
-    {"[]", "c.json: document: expected an object"},
-    {R"({"modes": 1})", "c.json: modes: unknown key"},
-    {R"({"default": {}})", "c.json: default: unknown key; did you mean 'defaults'?"},
-    {R"({"target": "onnxrutime"})", "c.json: target: unknown target 'onnxrutime'; did you mean 'onnxruntime'?"},
+    {"[]", "c.json:1: expected an object"},
+    {R"({"modes": 1})",
+     "c.json:1: modes: unknown key; known: $schema, extends, recovery, inputs, calibration, target, format, "
+     "integer_io, "
+     "recovery_seconds, defaults, rules, gates"},
+    {R"({"default": {}})", "c.json:1: default: unknown key; did you mean 'defaults'?"},
+    {R"({"target": "onnxrutime"})", "c.json:1: target: unknown target 'onnxrutime'; did you mean 'onnxruntime'?"},
     {R"({"target": "tpu"})",
-     "c.json: target: unknown target 'tpu'; known: onnxruntime, openvino, tensorrt, x86-avx2, generic"},
-    {R"({"target": 3})", "c.json: target: expected a string"},
-    {R"({"format": "qlinear"})", "c.json: format: 'qlinear' is none of qdq, qoperator"},
-    {R"({"target": "tensorrt", "format": "qoperator"})", "c.json: format: tensorrt reads qdq files only"},
+     "c.json:1: target: unknown target 'tpu'; known: onnxruntime, openvino, tensorrt, x86-avx2, generic"},
+    {R"({"target": 3})", "c.json:1: target: expected a string"},
+    {R"({"format": "qlinear"})", "c.json:1: format: 'qlinear' is none of qdq, qoperator"},
+    {R"({"target": "tensorrt", "format": "qoperator"})", "c.json:1: format: tensorrt reads qdq files only"},
     {R"({"integer_io": "some"})",
-     "c.json: integer_io: 'some' is none of none, inputs, outputs, all or an array of names"},
-    {R"({"integer_io": [1]})", "c.json: integer_io: an element has the wrong type"},
+     "c.json:1: integer_io: 'some' is none of none, inputs, outputs, all or an array of names"},
+    {R"({"integer_io": [1]})", "c.json:1: integer_io: expected an array of strings"},
     {R"({"defaults": {"weights": {"operators": "microsoft"}}})",
-     "c.json: defaults.weights.operators: 'microsoft' is none of standard, com.microsoft"},
-    {R"({"calibration": []})", "c.json: calibration: expected an object"},
-    {R"({"calibration": {"samples": 0}})", "c.json: calibration.samples: must be at least 1"},
-    {R"({"calibration": {"samples": 1.5}})", "c.json: calibration.samples: expected an integer"},
-    {R"({"calibration": {"sample": 5}})", "c.json: calibration.sample: unknown key; did you mean 'samples'?"},
+     "c.json:1: defaults.weights.operators: 'microsoft' is none of standard, com.microsoft; did you mean "
+     "'com.microsoft'?"},
+    {R"({"calibration": []})", "c.json:1: calibration: expected an object"},
+    {R"({"calibration": {"samples": 0}})", "c.json:1: calibration.samples: must be at least 1"},
+    {R"({"calibration": {"samples": 1.5}})", "c.json:1: calibration.samples: expected an integer"},
+    {R"({"calibration": {"sample": 5}})", "c.json:1: calibration.sample: unknown key; did you mean 'samples'?"},
     {R"({"calibration": {"method": "entropi"}})",
-     "c.json: calibration.method: unknown calibration method 'entropi'; did you mean 'entropy'?"},
-    {R"({"calibration": {"percentile": 50}})", "c.json: calibration.percentile: must be above 50 and at most 100"},
-    {R"({"calibration": {"percentile": "high"}})", "c.json: calibration.percentile: expected a number"},
+     "c.json:1: calibration.method: unknown calibration method 'entropi'; did you mean 'entropy'?"},
+    {R"({"calibration": {"percentile": 50}})", "c.json:1: calibration.percentile: must be above 50 and at most 100"},
+    {R"({"calibration": {"percentile": "high"}})", "c.json:1: calibration.percentile: expected a number"},
     {R"({"defaults": {"mode": "weights_only"}})",
-     "c.json: defaults.mode: 'weights_only' is none of static, dynamic, weight_only, float16, bfloat16; did you mean "
+     "c.json:1: defaults.mode: 'weights_only' is none of static, dynamic, weight_only, float16, bfloat16; did you mean "
      "'weight_only'?"},
-    {R"({"defaults": {"mode": 4}})", "c.json: defaults.mode: expected a string"},
-    {R"({"defaults": {"weights": 8}})", "c.json: defaults.weights: expected a string"},
+    {R"({"defaults": {"mode": 4}})", "c.json:1: defaults.mode: expected a string"},
+    {R"({"defaults": {"weights": 8}})", "c.json:1: defaults.weights: expected a string"},
     {R"({"defaults": {"weights": {"type": "in8"}}})",
-     "c.json: defaults.weights.type: 'in8' is none of int8, uint8, int16, uint16, int4, uint4, int2, uint2, "
+     "c.json:1: defaults.weights.type: 'in8' is none of int8, uint8, int16, uint16, int4, uint4, int2, uint2, "
      "float8e4m3fn, float8e5m2, float4e2m1, binary, codebook; did you mean 'int8'?"},
     {R"({"defaults": {"weights": {"blocks": 32}}})",
-     "c.json: defaults.weights.blocks: unknown key; did you mean 'block'?"},
-    {R"({"defaults": {"weights": {"block": 1}}})", "c.json: defaults.weights.block: must be at least 2"},
-    {R"({"defaults": {"weights": {"block": "32"}}})", "c.json: defaults.weights.block: expected an integer"},
-    {R"({"defaults": {"weights": {"symmetric": 1}}})", "c.json: defaults.weights.symmetric: expected true or false"},
+     "c.json:1: defaults.weights.blocks: unknown key; did you mean 'block'?"},
+    {R"({"defaults": {"weights": {"block": 1}}})", "c.json:1: defaults.weights.block: must be at least 2"},
+    {R"({"defaults": {"weights": {"block": "32"}}})", "c.json:1: defaults.weights.block: expected an integer"},
+    {R"({"defaults": {"weights": {"symmetric": 1}}})", "c.json:1: defaults.weights.symmetric: expected true or false"},
     {R"({"defaults": {"weights": {"reduce_range": "no"}}})",
-     "c.json: defaults.weights.reduce_range: expected true or false"},
+     "c.json:1: defaults.weights.reduce_range: expected true or false"},
     {R"({"defaults": {"weights": {"calibrator": "max"}}})",
-     "c.json: defaults.weights.calibrator: 'max' is none of minmax, mse; did you mean 'mse'?"},
-    {R"({"defaults": {"activations": {"block": 32}}})", "c.json: defaults.activations.block: unknown key"},
+     "c.json:1: defaults.weights.calibrator: 'max' is none of minmax, mse; did you mean 'mse'?"},
+    {R"({"defaults": {"activations": {"block": 32}}})",
+     "c.json:1: defaults.activations.block: unknown key; known: type, symmetric"},
     {R"({"defaults": {"activations": {"reduce_range": true}}})",
-     "c.json: defaults.activations.reduce_range: unknown key"},
+     "c.json:1: defaults.activations.reduce_range: unknown key; known: type, symmetric"},
     {R"({"defaults": {"granularity": "per_chanel"}})",
-     "c.json: defaults.granularity: 'per_chanel' is none of per_tensor, per_channel, per_block; did you mean "
+     "c.json:1: defaults.granularity: 'per_chanel' is none of per_tensor, per_channel, per_block; did you mean "
      "'per_channel'?"},
-    {R"({"defaults": {"calibrator": "mse"}})", "c.json: defaults.calibrator: expected an object"},
-    {R"({"defaults": {"keep": "float32"}})", "c.json: defaults.keep: unknown key"},
-    {R"({"rules": {}})", "c.json: rules: expected an array"},
-    {R"({"rules": [3]})", "c.json: rules[0]: expected an object"},
-    {R"({"rules": [{"keep": "float32"}]})", "c.json: rules[0].match: is missing"},
-    {R"({"rules": [{"match": {"op": "Conv"}, "keep": "int8"}]})", "c.json: rules[0].keep: 'int8' is not float32"},
+    {R"({"defaults": {"calibrator": "mse"}})", "c.json:1: defaults.calibrator: expected an object"},
+    {R"({"defaults": {"keep": "float32"}})",
+     "c.json:1: defaults.keep: unknown key; known: mode, weights, activations, granularity, calibrator"},
+    {R"({"rules": {}})", "c.json:1: rules: expected an array"},
+    {R"({"rules": [3]})", "c.json:1: rules[0]: expected an object"},
+    {R"({"rules": [{"keep": "float32"}]})", "c.json:1: rules[0].match: is missing"},
+    {R"({"rules": [{"match": {"op": "Conv"}, "keep": "int8"}]})", "c.json:1: rules[0].keep: 'int8' is not float32"},
     {R"({"rules": [{"match": {"op": "Conv"}, "weigths": "int4"}]})",
-     "c.json: rules[0].weigths: unknown key; did you mean 'weights'?"},
+     "c.json:1: rules[0].weigths: unknown key; did you mean 'weights'?"},
     {R"({"rules": [{"match": {"op": "Conv"}}, {"match": {"name": 1}}]})",
-     "c.json: rules[1].match.name: expected a string"},
-    {R"({"rules": [{"match": {"opp": "Conv"}}]})", "c.json: rules[0].match.opp: unknown key; did you mean 'op'?"},
-    {R"({"rules": [{"match": {"between": "a"}}]})", "c.json: rules[0].match.between: expected an array"},
-    {R"({"gates": {"min_sqnr": 20}})", "c.json: gates.min_sqnr: unknown key"},
+     "c.json:1: rules[1].match.name: expected a string"},
+    {R"({"rules": [{"match": {"opp": "Conv"}}]})", "c.json:1: rules[0].match.opp: unknown key; did you mean 'op'?"},
+    {R"({"rules": [{"match": {"between": "a"}}]})", "c.json:1: rules[0].match.between: expected an array"},
+    {R"({"gates": {"min_sqnr": 20}})", "c.json:1: gates.min_sqnr: unknown key; did you mean 'min_sqnr_db'?"},
+    {R"({"gates": {"min_agreement": 97}})", "c.json:1: gates.min_agreement: 97 is not a share from 0 to 1"},
+    // Lines: of a key, of the nearest thing around what is missing, behind comments, with several things on one line.
+    {"{\n  \"target\": \"generic\",\n  \"calibration\": {\n    \"samples\": 0\n  }\n}",
+     "c.json:4: calibration.samples: must be at least 1"},
+    {"{\n  \"rules\": [\n    { \"match\": { \"op\": \"Conv\" } },\n    { \"keep\": \"float32\" }\n  ]\n}",
+     "c.json:4: rules[1].match: is missing"},
+    {"// samples\n/* of\nall */ {\n  \"calibration\": { \"samples\": \"all\" } }",
+     "c.json:4: calibration.samples: expected an integer"},
+    {"{ \"rules\": [\n  { \"match\": { \"any\": [ { \"op\": \"Conv\" },\n    { \"op\": 3 } ] } } ] }",
+     "c.json:3: rules[0].match.any[1].op: expected a string"},
+    {"{ \"rules\": [\n  { \"match\": {\n    \"regex\": \"(\" } } ] }",
+     "c.json:3: rules[0].match.regex: '(' is not a regular expression: missing ): ("},
+    {"{ \"recovery\": [\n  \"round\",\n  \"equalise\" ] }",
+     "c.json:1: recovery: unknown method 'equalise'; did you mean 'equalize'?"},
+    {"{\n  \"inputs\": {\n    \"data\": {\n      \"crop\": [1, 2, 3] } } }",
+     "c.json:4: inputs.data.crop: expected one side or [height, width]"},
+    {"{\n  \"gates\": {},\n  \"target\": \"generic\",\n  \"gates\": {} }", "c.json:4: gates: is given twice"},
+    {"{\n  \"calibration\": {\n    \"percentile\": 1e999 } }", "c.json:3: a number is too large"},
+    {"{\n  \"target\": \"generic\"\n  \"gates\": {} }", "c.json:3:9: not valid JSON"},
 };
 
 TEST(MalformedConfig, EachSaysWhatIsWrongAndWhere) {
@@ -126,6 +152,41 @@ TEST(ConfigExtends, ObjectsMergeRulesFollowAndTheRestReplaces) {
   ASSERT_EQ(config.rules.rules.size(), 2U);
   EXPECT_EQ(config.rules.rules[0].text, "rules[0] (op Conv)");
   EXPECT_EQ(config.rules.rules[1].text, "rules[1] (op Gemm)");
+}
+
+TEST(ConfigExtends, AMistakeIsNamedInTheFileThatMakesIt) {
+  const test::TempFolder folder;
+  write_file(folder / "base.json",
+             "{\n  \"rules\": [\n    { \"match\": { \"op\": \"Conv\" } },\n    { \"match\": {} } ]\n}");
+  write_file(folder / "own.json",
+             "{ \"extends\": \"base.json\",\n  \"rules\": [ { \"match\": { \"op\": \"Gemm\" } } ] }");
+  const auto failure = [&](const std::string& file) -> std::string {
+    ConfigFlags flags;
+    flags.config_path = (folder / file).string();
+    try {
+      read_config(flags);
+    } catch (const Error& error) {
+      const std::string message = error.what();
+      return message.substr(message.rfind('/') + 1);
+    }
+    return "no error";
+  };
+  EXPECT_EQ(failure("own.json"), "base.json:4: rules[1].match: needs a condition, such as name, regex or op");
+  write_file(folder / "base.json", R"({"rules": [{"match": {"op": "Conv"}}], "defaults": {"mode": "static"}})");
+  EXPECT_EQ(failure("own.json"), "no error");
+  write_file(folder / "own.json",
+             "{ \"extends\": \"base.json\",\n  \"rules\": [\n    { \"match\": { \"opp\": 1 } } ] }");
+  EXPECT_EQ(failure("own.json"), "own.json:3: rules[0].match.opp: unknown key; did you mean 'op'?")
+      << "counted as in the file";
+  write_file(folder / "own.json", "{ \"extends\": \"base.json\",\n  \"defaults\": {\n    \"weights\": \"int5\" } }");
+  EXPECT_THAT(failure("own.json"), testing::StartsWith("own.json:3: defaults.weights: 'int5' is none of int8"));
+  write_file(folder / "own.json", "{\n  \"extends\": \"bace.json\" }");
+  EXPECT_THAT(failure("own.json"), testing::StartsWith("bace.json'"));
+}
+
+TEST(ConfigExtends, ARuleThatMatchesNothingIsNamedInItsFile) {
+  const ConfigSource source("c.json", "{ \"rules\": [\n  { \"match\": { \"op\": \"Covn\" } } ] }");
+  EXPECT_EQ(make_config(source, {}).rules.rules[0].place, "c.json:2");
 }
 
 TEST(ConfigExtends, ACircleIsAnError) {

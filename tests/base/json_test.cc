@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "lib/base/json_number.h"
+#include "lib/base/json_place.h"
 
 namespace narrow {
 namespace {
@@ -26,8 +27,8 @@ TEST(JsonTest, ParseErrorNamesFileLineAndColumn) {
 
 TEST(JsonTest, WhatTheLibraryWouldPassOver) {
   EXPECT_EQ(message_of([] { parse_json(R"({"a": {"b": 1}, "c": {"b": 2, "b": 3}})", "c.json"); }),
-            "c.json: key 'b' is given twice");
-  EXPECT_EQ(message_of([] { parse_json(R"({"a": 1e999})", "c.json"); }), "c.json: a number is too large");
+            "c.json:1: c.b: is given twice");
+  EXPECT_EQ(message_of([] { parse_json(R"({"a": 1e999})", "c.json"); }), "c.json:1: a number is too large");
   EXPECT_EQ(parse_json(R"({"a": {"b": 1}, "c": {"b": 2}})", "c.json")["c"]["b"], 2);
 }
 
@@ -73,6 +74,36 @@ TEST(JsonTest, WhatJsonHasNoWordForComesBack) {
   for (const double value : {1.5, -0.25, kInfinity, -kInfinity}) EXPECT_EQ(number_from_json(json_number(value)), value);
   EXPECT_TRUE(std::isnan(number_from_json(nullptr)));
   EXPECT_THROW(number_from_json("infinite"), Error);
+}
+
+TEST(JsonPlaceTest, APathIsFoundOrWhatIsAroundIt) {
+  const std::string text = "// a\n{\n  \"a\": [1, [2,\n 3], {\"b\": \"}\\\"]\",\n\"c.d\": null}],\n  \"a2\": 5\n}";
+  const auto line = [&](const char* path) { return find_in_json(text, path).line; };
+  EXPECT_EQ(line(""), 2U);
+  EXPECT_EQ(line("a"), 3U);
+  EXPECT_EQ(line("a[1][1]"), 4U);
+  EXPECT_EQ(line("a[2].b"), 4U);
+  EXPECT_EQ(line("a[2].c.d"), 5U) << "a key may hold a dot";
+  EXPECT_EQ(line("a2"), 6U);
+  EXPECT_EQ(line("a2x"), 2U) << "no part of a key";
+  EXPECT_EQ(find_in_json(text, "a[2].x.y").path, "a[2]");
+  EXPECT_EQ(find_in_json("{\"a\": [", "a[0]").path, "a") << "text that ends early";
+  EXPECT_EQ(find_in_json("", "a").line, 1U);
+}
+
+TEST(JsonPlaceTest, RepeatedKeysAreThoseOfOneObject) {
+  EXPECT_FALSE(find_repeated_key(R"({"a": {"b": 1}, "b": [{"a": 1}, {"a": 2}]})"));
+  const auto place = find_repeated_key("{\"a\": 1,\n\"\\u0061\": 2}");
+  ASSERT_TRUE(place);
+  EXPECT_EQ(place->line, 2U) << "spelled otherwise";
+  EXPECT_EQ(place->path, "a");
+}
+
+TEST(JsonTest, AnErrorOfAFileNamesItsLine) {
+  const JsonError error("a.b", "is odd");
+  EXPECT_STREQ(error.what(), "a.b: is odd");
+  EXPECT_STREQ(located(error, "{\n\"a\": {}}", "f.json").what(), "f.json:2: a.b: is odd");
+  EXPECT_STREQ(located(JsonError("", "is odd"), "\n{}", "f.json").what(), "f.json:2: is odd");
 }
 
 }  // namespace

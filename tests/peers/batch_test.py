@@ -1,5 +1,6 @@
 """Every real model in every ready way: it converts, onnxruntime loads and runs it, and its outputs are like the float ones."""
 
+import json
 import pathlib
 import tempfile
 import unittest
@@ -15,6 +16,7 @@ CONFIGS = ("int8", "dynamic-int8", "weight-only-int4", "fp16", "mixed", "extreme
 SAMPLES = 4
 # Random inputs are far from what the models were trained on: accuracy is measured elsewhere, but float16 must hold.
 MIN_FLOAT16_SQNR_DB = 30
+MAX_SIZE_ERROR = 0.01
 SHAPES = {"float32": np.float32, "float": np.float32, "int64": np.int64, "double": np.float64, "int32": np.int32}
 
 
@@ -46,6 +48,19 @@ def run(path, feeds):
 
 
 class BatchTest(unittest.TestCase):
+    def check_dry_run(self, path, config, output):
+        """The file is as large as was said before it was made, and every layer has a decision and a reason."""
+        dry = json.loads(narrow_cli.run_narrow(
+            "plan", path, "--dry-run", "--format", "json", "--quiet", "--method", "minmax",
+            "--config", narrow_cli.ROOT / "configs" / f"{config}.json",
+        ))  # fmt: skip
+        written = sum(file.stat().st_size for file in output.parent.glob(output.name + "*"))
+        self.assertLessEqual(abs(dry["file_bytes"] - written), MAX_SIZE_ERROR * written)
+        for layer in dry["layers"]:
+            self.assertTrue(layer["rule"], layer["node"])
+            if layer["decision"] == "float32":
+                self.assertTrue(layer["reason"], layer["node"])
+
     def check(self, path, config):
         feeds = make_feeds(path)
         reference = run(path, feeds)
@@ -58,6 +73,7 @@ class BatchTest(unittest.TestCase):
                 "--config", narrow_cli.ROOT / "configs" / f"{config}.json", "--method", "minmax",
             )  # fmt: skip
             outputs = run(output, feeds)
+            self.check_dry_run(path, config, output)
         for expected, actual in zip(reference, outputs, strict=True):
             if expected.dtype != np.float32 or expected.shape != actual.shape:
                 continue

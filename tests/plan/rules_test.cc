@@ -84,12 +84,12 @@ TEST(RulesTest, NestedStarsTakeNoTimeOnALongName) {
 
 TEST(RulesTest, ARuleThatMatchesNothingIsAnErrorWithASuggestion) {
   Rules rules = rules_from(R"({"rules": [{"match": {"op": "Covn"}, "keep": "float32"}]})");
-  rules.source = "c.json";
+  rules.rules[0].place = "c.json:3";
   try {
     resolve_rules(analysis_of({{"a", "Conv"}}), rules);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "c.json: rules[0] (op Covn) matches no node; did you mean 'Conv'?");
+    EXPECT_STREQ(error.what(), "c.json:3: rules[0] (op Covn) matches no node; did you mean 'Conv'?");
   }
 }
 

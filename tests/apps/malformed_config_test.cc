@@ -40,10 +40,9 @@ const Malformed kMalformed[] = {
     {R"({"target": "tensorrt", "format": "qoperator"})", "c.json:1: format: tensorrt reads qdq files only"},
     {R"({"integer_io": "some"})",
      "c.json:1: integer_io: 'some' is none of none, inputs, outputs, all or an array of names"},
-    {R"({"integer_io": [1]})", "c.json:1: integer_io: expected an array of strings"},
+    {R"({"integer_io": [1]})", "c.json:1: integer_io: an element has the wrong type"},
     {R"({"defaults": {"weights": {"operators": "microsoft"}}})",
-     "c.json:1: defaults.weights.operators: 'microsoft' is none of standard, com.microsoft; did you mean "
-     "'com.microsoft'?"},
+     "c.json:1: defaults.weights.operators: 'microsoft' is none of standard, com.microsoft"},
     {R"({"calibration": []})", "c.json:1: calibration: expected an object"},
     {R"({"calibration": {"samples": 0}})", "c.json:1: calibration.samples: must be at least 1"},
     {R"({"calibration": {"samples": 1.5}})", "c.json:1: calibration.samples: expected an integer"},

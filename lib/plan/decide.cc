@@ -64,7 +64,7 @@ class Decider {
       plan.reason = starting_reason(layer, decided_.resolved[i].scheme);
       const Mode mode = decided_.resolved[i].scheme.mode;
       plan.decision = plan.reason ? Decision::kFloat : wished(layer, mode);
-      if (layer.reason && mode == Mode::kStatic) plan.rule = "structure";
+      if (plan.reason && layer.reason && mode == Mode::kStatic) plan.rule = "structure";
       number_of_[layer.node] = i;
       decided_.layers.push_back(std::move(plan));
     }
@@ -73,12 +73,18 @@ class Decider {
   /// What becomes of a layer that nothing speaks against. Of the dynamic ones, those that are no product have a table
   /// that they look up, or no integer operator: their weight is stored in fewer bits.
   static Decision wished(const Layer& layer, Mode mode) {
-    if (mode == Mode::kStatic) return Decision::kQuantize;
+    if (mode == Mode::kStatic) return is_table(layer) ? Decision::kWeightOnly : Decision::kQuantize;
     if (mode == Mode::kFloat16) return Decision::kFloat16;
     if (mode == Mode::kBfloat16) return Decision::kBfloat16;
     const bool product = layer.op_type == "Conv" || layer.op_type == "Gemm" || layer.op_type == "MatMul";
     const bool integer = product && !layer.reason && layer.weight && layer.weight->input == 1;
     return mode == Mode::kDynamic && integer ? Decision::kDynamic : Decision::kWeightOnly;
+  }
+
+  /// An embedding: integers can not compute it, but most of a small language model's bytes are in it.
+  static bool is_table(const Layer& layer) {
+    constexpr int64_t kLeastElements = 1024;
+    return layer.op_type == "Gather" && layer.stored_weight && layer.parameters >= kLeastElements;
   }
 
   static std::optional<Reason> stored_refusal(const LayerScheme& scheme) {
@@ -108,6 +114,10 @@ class Decider {
       if (auto reason = refusal(*target_, layer, scheme)) return reason;
       if (wished(layer, scheme.mode) == Decision::kDynamic) return dynamic_refusal(layer, scheme);
       return stored_refusal(scheme);
+    }
+    if (is_table(layer)) {
+      auto reason = refusal(*target_, layer, scheme);
+      return reason ? reason : stored_refusal(scheme);
     }
     if (layer.reason) return layer.reason;
     if (layer.weight && quant::needs_decoder(scheme.weights)) {

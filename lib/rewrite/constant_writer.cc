@@ -44,7 +44,7 @@ std::string ConstantWriter::dequantized(onnx::GraphProto& graph, const std::stri
   for (const Made& known : made) {
     if (known.params != params) continue;
     integers = known.integers;
-    if (known.zeros == zeros && known.graph == &graph) return known.value;
+    if (known.zeros == zeros && known.graph == &graph && !known.value.empty()) return known.value;
   }
   if (integers.empty()) integers = add_integers(graph, name, params);
   std::string value;
@@ -57,6 +57,15 @@ std::string ConstantWriter::dequantized(onnx::GraphProto& graph, const std::stri
   }
   made.push_back({&graph, params, zeros, integers, value});
   return value;
+}
+
+ConstantWriter::Stored ConstantWriter::stored(onnx::GraphProto& graph, const std::string& name,
+                                              const quant::QuantParams& params, Zeros zeros) {
+  auto& made = made_[name];
+  const auto known = std::find_if(made.begin(), made.end(), [&](const Made& other) { return other.params == params; });
+  std::string integers = known == made.end() ? add_integers(graph, name, params) : known->integers;
+  made.push_back({&graph, params, zeros, integers, {}});
+  return {.integers = std::move(integers), .parameters = add_parameters(graph, name, params, shape_of(name), zeros)};
 }
 
 Shape ConstantWriter::shape_of(const std::string& name) const {

@@ -36,6 +36,13 @@ class ConstantWriter {
   std::string dequantized(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params,
                           Zeros zeros);
 
+  /// A float initializer as integers and their parameters, both in `graph`, for a node that reads integers.
+  struct Stored {
+    std::string integers;
+    ParameterNames parameters;
+  };
+  Stored stored(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params, Zeros zeros);
+
   /// Initializer in `graph` of the codes of a constant that is called `name`.
   std::string add_codes(onnx::GraphProto& graph, const std::string& name, const Tensor& real,
                         const quant::QuantParams& params);
@@ -60,7 +67,7 @@ class ConstantWriter {
     quant::QuantParams params;
     Zeros zeros;
     std::string integers;
-    std::string value;
+    std::string value;  // "" where integers alone are read
   };
 
   std::string add_integers(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params);

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "lib/base/error.h"
+#include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/traverse.h"
@@ -105,12 +106,43 @@ class QdqWriter {
     const plan::WeightPlan& weight = *layer.weight;
     onnx::GraphProto& graph = *all_graphs_[graphs_.at(layer.node)];
     if (weight.operators == plan::Operators::kMicrosoft) return blocks_.replace(graph, layer, node);
+    if (looks_up_integers(node, weight)) return look_up_integers(graph, node, layer);
     node.set_input(weight.input, constants_.dequantized(graph, weight.initializer, weight.params, zeros_of(layer)));
     if (!layer.bias_input) return;
     const std::string bias = node.input(*layer.bias_input);
     const quant::QuantParams& source = values_.at(layer.activations.at(0))->params;
     const quant::QuantParams params = bias_params(weight.params, source, bias);
     node.set_input(*layer.bias_input, constants_.dequantized(graph, bias, params, Zeros::kStored));
+  }
+
+  /// Rows of whole bytes with a scale for each column, or one for all, can be dequantized behind the lookup.
+  bool looks_up_integers(const onnx::NodeProto& node, const plan::WeightPlan& weight) const {
+    const quant::QuantTypeRow& type = quant::row(weight.params.type);
+    const bool bytes = !type.is_float && type.bits >= 8 && !quant::needs_decoder(weight.params.type);
+    if (node.op_type() != "Gather" || weight.input != 0 || !bytes || weight.params.block > 0) return false;
+    const auto rank = static_cast<int64_t>(constants_.shape_of(weight.initializer).size());
+    const int64_t axis = normalize_axis(graph::int_attribute(node, "axis", 0), static_cast<size_t>(rank));
+    return !weight.params.axis || *weight.params.axis > axis;
+  }
+
+  // Before:  y = Gather (table, i)
+  // After:   y = DequantizeLinear (Gather (table_quantized, i))
+  // Runtimes that do not fold it would dequantize the whole table in each run otherwise.
+  void look_up_integers(onnx::GraphProto& graph, onnx::NodeProto& node, const plan::LayerPlan& layer) {
+    const plan::WeightPlan& weight = *layer.weight;
+    const ConstantWriter::Stored table = constants_.stored(graph, weight.initializer, weight.params, zeros_of(layer));
+    const std::string value = node.output(0);
+    const std::string rows = editor_.unique_name(value + "_quantized");
+    node.set_input(0, table.integers);
+    node.set_output(0, rows);
+    std::vector<std::string> inputs{rows, table.parameters.scale};
+    if (!table.parameters.zero_point.empty()) inputs.push_back(table.parameters.zero_point);
+    editor_.edit(graph);
+    onnx::NodeProto& dequantize = editor_.add_node("DequantizeLinear", value + "_DequantizeLinear", inputs, {value});
+    const auto rank = static_cast<int64_t>(constants_.shape_of(weight.initializer).size());
+    // From the end, because the lookup may have changed the rank in front of it.
+    if (weight.params.axis) graph::set_int_attribute(dequantize, "axis", *weight.params.axis - rank);
+    makers_[value] = &dequantize;
   }
 
   static Zeros zeros_of(const plan::LayerPlan& layer) {

@@ -27,6 +27,11 @@ int64_t count_macs(const onnx::NodeProto& node, const graph::GraphIndex& index) 
   if (node.op_type() == "Gemm" && a.size() == 2) {
     return element_count(y) * a[graph::int_attribute(node, "transA", 0) != 0 ? 0 : 1];
   }
+  const bool recurrent = node.op_type() == "LSTM" || node.op_type() == "GRU" || node.op_type() == "RNN";
+  if (recurrent && node.input_size() > 2 && a.size() == 3 && w.size() == 3) {
+    // Each step of each sequence multiplies all weights once.
+    return a[0] * a[1] * (element_count(w) + element_count(known_shape(index, node.input(2))));
+  }
   return 0;
 }
 

@@ -78,12 +78,13 @@ struct QuantizedValue {
   quant::QuantParams params;
 };
 
-/// How to count one node's multiply-accumulates in a run: elements of `value` times `per_element`, times the last
-/// dimension of `inner` if that is not empty.
+/// How to count one node's multiply-accumulates in a run: elements of `value` over `divisor` times `per_element`, times
+/// the last dimension of `inner` if that is not empty.
 struct MacCount {
   size_t node = 0;  // index into Coverage::nodes
   std::string value;
   int64_t per_element = 1;
+  int64_t divisor = 1;  // of recurrent operators: elements of one step's input
   std::string inner;
 };
 

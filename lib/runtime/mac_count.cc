@@ -29,10 +29,28 @@ std::optional<Shape> sample_shape(const LowerContext& context, const std::string
   return shape;
 }
 
+bool is_recurrent(const std::string& op_type) {
+  return op_type == "LSTM" || op_type == "GRU" || op_type == "RNN";
+}
+
+/// Each step of each sequence multiplies all weights once: input X [steps, batch, size], W and R.
+std::optional<MacCount> recurrent_count(const LowerContext& context, const onnx::NodeProto& node) {
+  if (node.input_size() < 3) return std::nullopt;
+  const auto weights = known_shape(context, node.input(1));
+  const auto recurrence = known_shape(context, node.input(2));
+  if (!weights || !recurrence || weights->empty() || weights->back() == 0) return std::nullopt;
+  return MacCount{.node = 0,
+                  .value = node.input(0),
+                  .per_element = element_count(*weights) + element_count(*recurrence),
+                  .divisor = weights->back(),
+                  .inner = {}};
+}
+
 }  // namespace
 
 std::optional<MacCount> mac_count_of(const LowerContext& context, const onnx::NodeProto& node) {
   if (!graph::canonical_domain(node.domain()).empty() || node.input_size() < 2) return std::nullopt;
+  if (is_recurrent(node.op_type())) return recurrent_count(context, node);
   std::string op = node.op_type();
   if (op == "ConvInteger") op = "Conv";
   if (op == "MatMulInteger") op = "MatMul";
@@ -53,10 +71,7 @@ std::optional<MacCount> mac_count_of(const LowerContext& context, const onnx::No
 }
 
 int64_t macs_of(const MacCount& count, const Shape& shape, int64_t depth) {
-  Shape factors = shape;
-  factors.push_back(count.per_element);
-  factors.push_back(depth);
-  return element_count(factors);
+  return element_count({element_count(shape) / count.divisor, count.per_element, depth});
 }
 
 std::optional<int64_t> static_macs(const LowerContext& context, const MacCount& count) {

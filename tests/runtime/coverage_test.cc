@@ -37,6 +37,19 @@ TEST(Coverage, FloatNodesHaveReasonsAndMacsAreCountedByShape) {
   EXPECT_DOUBLE_EQ(lowered.coverage.node_share(), 0.5);
 }
 
+TEST(Coverage, RecurrentProductsCount) {
+  const graph::Model model = qdq_model(R"(agraph (float[S,2,3] x) => (float[S,1,2,1] y)
+<float[1,4,3] w = {1,2,3, 4,5,6, 7,8,9, 1,2,3}, float[1,4,1] r = {1,2,3,4}>
+{
+  [memory] y = LSTM <hidden_size = 1> (x, w, r)
+})");
+  LoweredModel lowered = lower(model);
+  count_macs(lowered, {{"x", Tensor::of<float>({5, 2, 3}, std::vector<float>(30, 0.1F))}});
+  // 5 steps of 2 sequences, 4 gates of 3 inputs and 1 hidden element.
+  EXPECT_EQ(coverage_of(lowered, "memory").macs, 5 * 2 * 4 * (3 + 1));
+  EXPECT_EQ(lowered.coverage.mac_share(), 0.0);
+}
+
 TEST(Coverage, SixteenBitsHaveNoIntegerKernel) {
   const graph::Model model = qdq_model(R"(agraph (float[2] x) => (float[2] y)
 <float s = {0.001}, uint16 z = {0}>

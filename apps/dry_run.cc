@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "apps/pipeline.h"
@@ -21,13 +22,17 @@
 namespace narrow::apps {
 namespace {
 
-/// A range for every group, each another, so that scales are stored apart as they will be.
+/// A range for every group, each another, so that scales and zero points are stored apart as they will be.
 plan::Ranges made_up_ranges(const analyze::Analysis& analysis) {
   plan::Ranges ranges;
+  constexpr float kGolden = 0.618034F;  // its multiples spread evenly over [0, 1) in whatever number
   float width = 1;
+  float spread = 0;
   for (const analyze::ValueGroup& group : analysis.groups) {
     width *= 1.001F;
-    ranges[group.representative] = {.range = {-width, 2 * width}, .calibrator = "none", .unusable = {}};
+    spread += kGolden;
+    spread -= std::floor(spread);
+    ranges[group.representative] = {.range = {-width * (0.1F + spread), width}, .calibrator = "none", .unusable = {}};
   }
   return ranges;
 }

@@ -58,9 +58,9 @@ void take(const Json& object, const char* field, std::string_view figure, const 
 }
 
 const Json& at(const Json& json, const char* pointer) {
-  static const Json kNothing = Json::object();
+  static const Json nothing = Json::object();
   const Json::json_pointer where(pointer);
-  if (!json.contains(where) || json.at(where).is_null()) return kNothing;
+  if (!json.contains(where) || json.at(where).is_null()) return nothing;
   return json.at(where);
 }
 

@@ -1,5 +1,6 @@
 #include "lib/runtime/lower.h"
 
+#include <algorithm>
 #include <functional>
 #include <set>
 #include <unordered_map>
@@ -12,6 +13,7 @@
 #include "lib/runtime/kernels/linear_kernels.h"
 #include "lib/runtime/mac_count.h"
 #include "lib/runtime/qoperator.h"
+#include "lib/runtime/spelled_gelu.h"
 #include "lib/runtime/table_islands.h"
 
 namespace narrow::runtime {
@@ -26,6 +28,12 @@ struct PlannedStep {
 
 exec::StepInfo info_of(const onnx::NodeProto& node) {
   return {.node = graph::node_label(node), .fused = {graph::node_label(node)}, .op_type = node.op_type()};
+}
+
+exec::StepInfo info_of(const std::vector<const onnx::NodeProto*>& nodes, const std::string& op_type) {
+  exec::StepInfo info{.node = graph::node_label(*nodes.back()), .fused = {}, .op_type = op_type};
+  for (const onnx::NodeProto* node : nodes) info.fused.push_back(graph::node_label(*node));
+  return info;
 }
 
 // First plans a step for each node, then keeps those that the outputs need. Bodies are lowered as their owners are
@@ -153,8 +161,25 @@ class Lowering {
       reason.reset();
       quant_.add_type(node.output(0), quant_.type(node.input(0)));
     }
+    if (plain_op && reason && plan_gelu(node, *reason)) return;
     plan_float(node);
     if (plain_op) cover(node, reason, {});
+  }
+
+  // True if `node` begins one and all of it runs in one step.
+  bool plan_gelu(const onnx::NodeProto& node, const Reason& reason) {
+    planned_.insert(&node);
+    const bool wanted = options_.kernels == KernelChoice::kFast;
+    const auto parts = wanted ? spelled_gelu(context_, constants_, node) : std::vector<const onnx::NodeProto*>{};
+    const bool free = std::all_of(parts.begin(), parts.end(), [&](const onnx::NodeProto* part) {
+      return (part == &node || !planned_.contains(part)) && !folded_.contains(part) && !islands_.contains(*part);
+    });
+    if (parts.empty() || !free) return false;
+    folded_.insert(parts.begin(), parts.end());
+    for (const onnx::NodeProto* part : parts) cover(*part, reason, {});
+    const std::string& from = quant_.canonical(node.input(0));
+    steps_.push_back({info_of(parts, "Gelu"), make_spelled_gelu(context_, parts), {from}, {parts.back()->output(0)}});
+    return true;
   }
 
   // What oneDNN refuses runs on float kernels, with its reason.
@@ -203,13 +228,8 @@ class Lowering {
     for (DerivedSource& derived : group.sources) quant_.add_source(derived.real, std::move(derived.integers));
     for (auto& [name, tensor] : group.constants) own_constants_[name] = std::move(tensor);
     use_deeper_root(node, group);
-    exec::StepInfo info = info_of(*group.nodes.back());
-    info.op_type = node.op_type();
-    info.fused.clear();
-    for (const onnx::NodeProto* member : group.nodes) {
-      info.fused.push_back(graph::node_label(*member));
-      folded_.insert(member);
-    }
+    const exec::StepInfo info = info_of(group.nodes, node.op_type());
+    folded_.insert(group.nodes.begin(), group.nodes.end());
     for (IntegerStep& step : group.steps) {
       made_.insert(step.outputs.begin(), step.outputs.end());
       steps_.push_back({info, std::move(step.kernel), std::move(step.inputs), std::move(step.outputs)});
@@ -356,7 +376,8 @@ class Lowering {
   std::vector<IslandStep> island_steps_;
   std::vector<PlannedStep> steps_;
   std::unordered_set<const onnx::NodeProto*> folded_;
-  std::unordered_set<std::string> made_;  // integer values that groups end in
+  std::unordered_set<const onnx::NodeProto*> planned_;  // float steps
+  std::unordered_set<std::string> made_;                // integer values that groups end in
   std::map<std::string, Tensor> own_constants_;
   std::set<std::string> used_constants_;
   std::map<std::string, QuantizedValue> quantized_;  // of this graph

@@ -307,5 +307,32 @@ TEST(Lower, ABiasOfHigherRankRaisesTheRank) {
   EXPECT_THAT(ran.outputs[0].data<float>(), ElementsAre(4, 6));
 }
 
+TEST(Lower, AGeluSpelledOutBehindThemIsOneStep) {
+  const graph::Model model = test::qdq_model(R"(agraph (float[2,2] x) => (float[2,2] y)
+<float s = {0.01}, uint8 z = {100}, int8[2,2] w_q = {50,-20, 30,40}, float sw = {0.01}, int8 zw = {0},
+ float root = {1.41421354}, float one = {1.0}, float half = {0.5}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  w = DequantizeLinear(w_q, sw, zw)
+  [product] h = MatMul(x_dq, w)
+  [a] d = Div(h, root)
+  [b] e = Erf(d)
+  [c] f = Add(e, one)
+  [d] g = Mul(h, f)
+  [e] y = Mul(g, half)
+})");
+  const LoweredModel lowered = lower(model);
+  const std::vector<exec::StepInfo> steps = lowered.program.steps();
+  EXPECT_EQ(steps.back().op_type, "Gelu");
+  EXPECT_EQ(steps.back().fused, (std::vector<std::string>{"a", "b", "c", "d", "e"}));
+  EXPECT_EQ(lowered.coverage.nodes.size(), 6U);
+  EXPECT_EQ(test::coverage_of(lowered, "d").reason->code, ReasonCode::kNotFusable);
+  // x = [0.8, -0.6], w = [[0.5, -0.2], [0.3, 0.4]]: h = [0.22, -0.40]; x Phi(x).
+  const auto ran = test::run(lowered, {{"x", Tensor::of<float>({2, 2}, {0.8F, -0.6F, 0, 0})}});
+  EXPECT_NEAR(ran.outputs[0].data<float>()[0], 0.22 * 0.5870644, 1e-5);
+  EXPECT_NEAR(ran.outputs[0].data<float>()[1], -0.40 * 0.3445783, 1e-5);
+}
+
 }  // namespace
 }  // namespace narrow::runtime

@@ -17,8 +17,8 @@ struct GroupRow {
   std::string_view name;
   std::string_view pointer;  // of the JSON; what is not there or null counts as empty
   Layout layout;
-  std::string_view key = "";     // kElements: the field that names an element
-  std::string_view detail = "";  // the field that is shown beside the name
+  std::string_view key = {};     // kElements: the field that names an element
+  std::string_view detail = {};  // the field that is shown beside the name
 };
 
 constexpr std::array kPlan{
@@ -77,9 +77,9 @@ constexpr std::array<std::string_view, 23> kIgnored{
 };
 
 const Json& at(const Json& json, std::string_view pointer) {
-  static const Json kNothing;
+  static const Json nothing;
   const Json::json_pointer where{std::string(pointer)};
-  return json.contains(where) ? json.at(where) : kNothing;
+  return json.contains(where) ? json.at(where) : nothing;
 }
 
 std::string text_of(const Json& object, std::string_view field) {
@@ -88,7 +88,7 @@ std::string text_of(const Json& object, std::string_view field) {
 }
 
 std::vector<Entry> entries_of(const Json& json, const GroupRow& row) {
-  static const Json kEmpty = Json::object();
+  static const Json empty = Json::object();
   std::vector<Entry> entries;
   const Json& all = at(json, row.pointer);
   if (row.layout == Layout::kMembers && all.is_object()) {
@@ -96,7 +96,7 @@ std::vector<Entry> entries_of(const Json& json, const GroupRow& row) {
   }
   if (!all.is_array()) return entries;
   for (const Json& element : all) {
-    if (element.is_string()) entries.push_back({element.get<std::string>(), "", &kEmpty});
+    if (element.is_string()) entries.push_back({element.get<std::string>(), "", &empty});
     if (element.is_object()) entries.push_back({text_of(element, row.key), text_of(element, row.detail), &element});
   }
   return entries;

@@ -158,6 +158,45 @@ std::vector<float> starting_scales(const Tensor& weight, const QuantParams& para
   return scales;
 }
 
+/// The root mean square of each channel, where it is a normal float32.
+std::vector<float> channel_magnitudes(const Tensor& weight, const QuantParams& params) {
+  std::vector<double> squares(params.scales.size(), 0);
+  const auto values = weight.data<float>();
+  CodebookLayout(weight.shape(), params).for_each_run([&](size_t begin, size_t end, size_t channel, size_t /*book*/) {
+    for (size_t i = begin; i < end; ++i) squares[channel] += static_cast<double>(values[i]) * values[i];
+  });
+  std::vector<float> magnitudes = params.scales;
+  const double count = static_cast<double>(weight.size()) / static_cast<double>(magnitudes.size());
+  for (size_t i = 0; i < magnitudes.size(); ++i) {
+    const auto magnitude = static_cast<float>(std::sqrt(squares[i] / count));
+    if (magnitude >= std::numeric_limits<float>::min()) magnitudes[i] = magnitude;
+  }
+  return magnitudes;
+}
+
+void fit_in_turn(const Tensor& weight, QuantParams& params) {
+  fit_codebooks(weight, params);
+  for (int i = 1; i < kRounds && params.axis; ++i) {
+    fit_scales(weight, params);
+    fit_codebooks(weight, params);
+  }
+}
+
+double squared_error(const Tensor& weight, const QuantParams& params) {
+  const std::vector<Finder> find = finders(*params.codebooks);
+  const auto values = weight.data<float>();
+  double sum = 0;
+  CodebookLayout(weight.shape(), params).for_each_run([&](size_t begin, size_t end, size_t channel, size_t book) {
+    const float scale = scale_of(params, channel);
+    const float* entries = params.codebooks->values.data() + book * static_cast<size_t>(params.codebooks->entries);
+    for (size_t i = begin; i < end; ++i) {
+      const double error = static_cast<double>(entries[find[book].nearest(values[i] / scale)]) * scale - values[i];
+      sum += error * error;
+    }
+  });
+  return sum;
+}
+
 }  // namespace
 
 CodebookLayout::CodebookLayout(const Shape& shape, const QuantParams& params) {
@@ -188,12 +227,13 @@ QuantParams choose_codebook_params(const Tensor& weight, const CodebookScheme& s
     params.scales = starting_scales(weight, params, scheme);
   }
   params.zero_points.assign(params.scales.size(), 0);
-  fit_codebooks(weight, params);
-  for (int i = 1; i < kRounds && scheme.scaled; ++i) {
-    fit_scales(weight, params);
-    fit_codebooks(weight, params);
-  }
-  return params;
+  QuantParams other = params;
+  fit_in_turn(weight, params);
+  if (!scheme.scaled) return params;
+  // Two starts: the scales of integers follow outliers, which spoils the codebook where channels are alike.
+  other.scales = channel_magnitudes(weight, other);
+  fit_in_turn(weight, other);
+  return squared_error(weight, other) < squared_error(weight, params) ? other : params;
 }
 
 Tensor quantize_to_codebook(const Tensor& real, const QuantParams& params) {

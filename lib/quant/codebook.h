@@ -21,8 +21,9 @@ struct CodebookScheme {
 
 /// Parameters of type kCodebook with the least squared error: optimal one-dimensional clusters of each codebook's
 /// elements (cluster.h), exact where a codebook has at most 2^14 of them, else of a histogram with 2^14 bins from the
-/// least to the largest value, each standing at the mean of its elements. With scales, which begin as those of the
-/// integer type of as many bits, clusters and scales are fitted in turn: never a larger error than that type's.
+/// least to the largest value, each standing at the mean of its elements. With scales, clusters and
+/// scales are fitted in turn, from the scales of the integer type of as many bits and from each channel's root mean
+/// square; the better of the two stays, so the error is never larger than that type's.
 QuantParams choose_codebook_params(const Tensor& weight, const CodebookScheme& scheme);
 
 /// Codes (uint8, of the tensor's shape) for parameters of type kCodebook: the nearest entries, or one of the two

@@ -86,6 +86,19 @@ TEST(CodebookTest, WithScalesNeverWorseThanIntegersOfAsManyBits) {
   }
 }
 
+/// Two heaps that all channels share: scales by each channel's largest would move them apart.
+TEST(CodebookTest, ScalesDoNotSpoilChannelsThatAreAlike) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  Tensor weight(DataType::kFloat32, {8, 32});
+  for (float& value : weight.mutable_data<float>()) {
+    value = (random() % 2 == 1 ? 1.0F : -1.0F) * (1 + 0.1F * normal(random));
+  }
+  const double one = squared_error(weight, choose_codebook_params(weight, {.entries = 16}));
+  EXPECT_LE(squared_error(weight, choose_codebook_params(weight, {.entries = 16, .axis = 0, .scaled = true})),
+            1.02 * one);
+}
+
 TEST(CodebookTest, HistogramsOfManyElementsComeCloseToThePoints) {
   // 40,000 elements are more than the points of the exact solution: half of them, twice, are the same clusters.
   const Tensor half = random_weight({1, 16384}, 0, 5);

@@ -257,6 +257,24 @@ std::string kept_text(const std::vector<rewrite::KeptNode>& kept) {
                      report::plural(static_cast<int64_t>(kept.size()), "node"), fmt::join(parts, "; "));
 }
 
+Planned make_planned(const PipelineOptions& options, const ModelSource& source, const graph::Model& model,
+                     const DataSource* data, Stages& stages) {
+  Planned planned = options.decided        ? plan_as_decided(*options.decided, model)
+                    : options.plan.empty() ? plan_from_ranges(options, model, source.facts.sha256, data, stages)
+                                           : plan_from_file(options, model, source.facts.sha256, stages);
+  if (data == nullptr || planned.used_samples.empty()) return planned;
+  const InputCheck check{.loaded = source.loaded,
+                         .normalized = model,
+                         .data = *data,
+                         .samples = planned.used_samples,
+                         .workers = options.workers};
+  for (std::string& warning : stages.run("check inputs", [&] { return input_warnings(check); })) {
+    spdlog::warn("{}", warning);
+    planned.warnings.push_back(std::move(warning));
+  }
+  return planned;
+}
+
 }  // namespace
 
 WrittenModel written_model(const graph::Model& model, const plan::PrecisionPlan& plan) {
@@ -299,22 +317,7 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   if (evaluation != nullptr) select_samples(*evaluation, {}, options.labels);
 
   const graph::Model model = normalize(source.loaded, stages);
-  Planned planned = options.decided ? plan_as_decided(*options.decided, model)
-                    : options.plan.empty()
-                        ? plan_from_ranges(options, model, source.facts.sha256, data ? &*data : nullptr, stages)
-                        : plan_from_file(options, model, source.facts.sha256, stages);
-  if (data && !planned.used_samples.empty()) {
-    for (std::string& warning : stages.run("check inputs", [&] {
-           return input_warnings({.loaded = source.loaded,
-                                  .normalized = model,
-                                  .data = *data,
-                                  .samples = planned.used_samples,
-                                  .workers = options.workers});
-         })) {
-      spdlog::warn("{}", warning);
-      planned.warnings.push_back(std::move(warning));
-    }
-  }
+  Planned planned = make_planned(options, source, model, data ? &*data : nullptr, stages);
   RecoveryOutcome recovered = recovered_model(options, model, planned, data ? &*data : nullptr, stages);
   if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(recovered.written)));
 

@@ -35,7 +35,8 @@ struct ChannelSums {
     } else {
       for (size_t i = 0; i < values.size(); i += inner) add_run(i / inner % channels, values.subspan(i, inner));
     }
-    count += static_cast<double>(values.size() / channels);
+    const size_t rows = values.size() / channels;
+    count += static_cast<double>(rows);
   }
 
   /// Rows of an element for each channel.

@@ -57,7 +57,8 @@ void Sums::add(const Sums& other) {
 
 void add_rows(Sums& sums, std::span<const float> x, std::span<const float> y) {
   if (x.empty()) return;
-  sums.rows += static_cast<double>(x.size() / sums.x.size());
+  const size_t rows = x.size() / sums.x.size();
+  sums.rows += static_cast<double>(rows);
   add_product(sums.inner, x, x);
   add_product(sums.cross, y, x);
   add_columns(sums.x, {}, x);

@@ -179,7 +179,7 @@ class Conversion {
     }
     const std::string name = unique(node.input(row.bias) + "/scale");
     *result_.mutable_graph().add_initializer() = graph::tensor_proto(name, scales);
-    const std::string real = unique(node.input(row.bias) + "/real");
+    std::string real = unique(node.input(row.bias) + "/real");
     onnx::NodeProto& made =
         add("DequantizeLinear", unique(real + "/dequantize"), {node.input(row.bias), name, std::string()}, real);
     const int64_t bias_rank = row.real == "Gemm" ? bias_axis(node.input(row.bias)) : 0;

@@ -19,9 +19,7 @@ std::vector<int32_t> integers(const Tensor& stored) {
   Workspace workspace;
   const Tensor tensor = is_packed(stored.type()) ? unpacked(stored, workspace) : stored;
   std::vector<int32_t> result(static_cast<size_t>(tensor.size()));
-  const auto copy = [&](auto values) {
-    for (size_t i = 0; i < result.size(); ++i) result[i] = static_cast<int32_t>(values[i]);
-  };
+  const auto copy = [&](auto values) { std::copy(values.begin(), values.end(), result.begin()); };
   switch (tensor.type()) {
     case DataType::kInt8:
       copy(tensor.data<int8_t>());

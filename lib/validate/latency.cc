@@ -72,29 +72,34 @@ class Groups {
   std::vector<size_t> parents_;
 };
 
+/// A layer's steps in one program.
+struct Cost {
+  double seconds = 0;
+  double most = 0;  // of one step
+  std::string implementation;
+
+  void add(const StepTime& step) {
+    seconds += step.seconds;
+    if (!implementation.empty() && step.seconds <= most) return;
+    implementation = step.implementation;
+    most = step.seconds;
+  }
+};
+
 /// A layer as it is put together.
 struct Draft {
   LayerLatency layer;
-  double float_most = 0;  // of its steps
-  double integer_most = 0;
+  Cost reference;
+  Cost integer;
+
+  LayerLatency finished() {
+    layer.float_seconds = reference.seconds;
+    layer.float_implementation = std::move(reference.implementation);
+    layer.integer_seconds = integer.seconds;
+    layer.implementation = std::move(integer.implementation);
+    return std::move(layer);
+  }
 };
-
-void add_float(const StepTime& step, Draft& draft) {
-  draft.layer.float_seconds += step.seconds;
-  if (draft.layer.float_implementation.empty() || step.seconds > draft.float_most) {
-    draft.layer.float_implementation = step.implementation;
-    draft.float_most = step.seconds;
-  }
-}
-
-void add_integer(const StepTime& step, Draft& draft) {
-  LayerLatency& layer = draft.layer;
-  layer.integer_seconds += step.seconds;
-  if (layer.implementation.empty() || step.seconds > draft.integer_most) {
-    layer.implementation = step.implementation;
-    draft.integer_most = step.seconds;
-  }
-}
 
 bool is_conversion(const LayerLatency& layer) {
   return layer.op_type == "QuantizeLinear" || layer.op_type == "DequantizeLinear";
@@ -185,13 +190,13 @@ std::vector<LayerLatency> layer_latencies(const StepTimes& times, const runtime:
     }
     return draft;
   };
-  for (const StepTime& step : times.integer) add_integer(step, draft_of(step));
-  for (const StepTime& step : times.reference) add_float(step, draft_of(step));
+  for (const StepTime& step : times.integer) draft_of(step).integer.add(step);
+  for (const StepTime& step : times.reference) draft_of(step).reference.add(step);
   const Explainer explainer(lowered);
   std::vector<LayerLatency> layers;
   for (Draft& draft : drafts) {
-    explainer.describe(draft.layer);
-    layers.push_back(std::move(draft.layer));
+    layers.push_back(draft.finished());
+    explainer.describe(layers.back());
   }
   return layers;
 }

@@ -11,6 +11,7 @@
 #include "calib/observe.h"
 #include "lib/base/error.h"
 #include "lib/base/json.h"
+#include "lib/base/median.h"
 #include "lib/exec/float_program.h"
 
 namespace narrow::apps {
@@ -115,9 +116,7 @@ std::optional<RangeShift> shift_between(const std::vector<calib::Observations>& 
     shift.value = name;
   }
   if (shares.empty()) return std::nullopt;
-  const auto middle = shares.begin() + static_cast<std::ptrdiff_t>(shares.size() / 2);
-  std::nth_element(shares.begin(), middle, shares.end());
-  shift.median = *middle;
+  shift.median = upper_median(std::move(shares));
   return shift;
 }
 
@@ -155,9 +154,8 @@ calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages, std
 
 std::string shift_text(const RangeShift& shift, int64_t samples) {
   return fmt::format(
-      "ranges of the one and the other half of the {} calibration samples differ by {:.0f} % in the median, by {:.0f} "
-      "% "
-      "at most ('{}')",
+      "ranges of the one and the other half of the {} calibration samples differ by {:.0f} % in the median, by "
+      "{:.0f} % at most ('{}')",
       samples, 100 * shift.median, 100 * shift.largest, shift.value);
 }
 

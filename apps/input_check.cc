@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 
+#include "lib/base/median.h"
 #include "lib/base/spread.h"
 #include "lib/graph/graph_index.h"
 #include "lib/recover/channel_statistics.h"
@@ -20,12 +21,6 @@ constexpr double kMostPower = 16;
 constexpr double kPixelsReach = 64;
 constexpr double kLeastBias = 0.15;  // of that answer; 0.2 to 1.5 in models trained on normalized data
 constexpr double kLeastBiasShare = 0.03;
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 /// What the samples hold, all elements together.
 struct Seen {
@@ -121,7 +116,7 @@ class Checker {
       if (expected > 0) ratios.push_back(found[i] / expected);
     }
     if (ratios.empty()) return std::nullopt;
-    const double ratio = std::sqrt(median(ratios));
+    const double ratio = std::sqrt(upper_median(ratios));
     if (ratio * ratio <= kMostPower && ratio * ratio >= 1 / kMostPower) return std::nullopt;
     return fmt::format("what reaches the first BatchNormalization is {:.3g} times as large as in its training", ratio);
   }
@@ -144,12 +139,12 @@ class Checker {
       if (found[i] > 0) shares.push_back(sizes.back() / responses.back());
     }
     const double root_mean_square = std::hypot(seen.mean, seen.deviation);
-    const bool matters = median(sizes) * root_mean_square > kLeastBias * median(responses);
-    if (!matters || shares.empty() || median(shares) >= kLeastBiasShare) return std::nullopt;
+    const bool matters = upper_median(sizes) * root_mean_square > kLeastBias * upper_median(responses);
+    if (!matters || shares.empty() || upper_median(shares) >= kLeastBiasShare) return std::nullopt;
     return fmt::format(
         "the first convolution answers with {:.3g} where its bias is {:.3g}: it looks trained on "
         "normalized data",
-        median(responses), median(sizes));
+        upper_median(responses), upper_median(sizes));
   }
 
   const InputCheck& check_;

@@ -66,19 +66,6 @@ plan::Ranges ranges_in(const plan::PrecisionPlan& plan, const analyze::Analysis&
   return ranges;
 }
 
-std::vector<tune::Choice> choices_for(tune::Limit limit) {
-  using tune::Choice;
-  if (limit == tune::Limit::kBytes) return tune::all_choices();
-  if (limit == tune::Limit::kSeconds) return {Choice::kConfig, Choice::kFloat};
-  return {Choice::kConfig, Choice::kStoredInt16, Choice::kStoredInt8, Choice::kFloat};
-}
-
-/// Bytes or time are all that counts where they are the limit; else what is saved is both.
-tune::CostWeights weights_for(tune::Limit limit) {
-  constexpr double kLittle = 1e-3;
-  return {.bytes = limit == tune::Limit::kSeconds ? kLittle : 1, .time = limit == tune::Limit::kBytes ? kLittle : 1};
-}
-
 class Tuner {
  public:
   Tuner(const TuneOptions& options, Stages& stages)
@@ -209,17 +196,13 @@ class Tuner {
   /// Steps that change the float model hold on the data that chose them; on other data a clamp may cut elsewhere. Where
   /// that alone takes much of the limit, no mixture could keep it.
   bool harmless(const graph::Model& changed) {
-    const tune::Quality quality = stages_.run("trial", [&] { return judge_->measure(changed); });
-    switch (options_.limit) {
-      case tune::Limit::kDrop:
-        return std::max(quality.drop, quality.expected_drop / tune::kExpectedShare) <= kHarmlessShare * options_.value;
-      case tune::Limit::kSqnr:
-        return quality.sqnr_db >= options_.value - 10 * std::log10(kHarmlessShare);
-      case tune::Limit::kBytes:
-      case tune::Limit::kSeconds:
-        return true;
-    }
-    return true;
+    if (tune::limits_price(options_.limit)) return true;
+    tune::Goal part = goal();
+    if (part.limit == tune::Limit::kDrop) part.value *= kHarmlessShare;
+    if (part.limit == tune::Limit::kSqnr) part.value -= 10 * std::log10(kHarmlessShare);
+    tune::Measurement alone;
+    alone.quality = stages_.run("trial", [&] { return judge_->measure(changed); });
+    return tune::keeps(part, alone);
   }
 
   plan::RecoveryRecord record(const plan::RecoverySteps& steps) const {
@@ -227,8 +210,9 @@ class Tuner {
   }
 
   tune::Space make_space() {
-    tune::Space space = stages_.run(
-        "space", [&] { return tune::make_space(model_, analysis_, ranges_, rules(), choices_for(options_.limit)); });
+    tune::Space space = stages_.run("space", [&] {
+      return tune::make_space(model_, analysis_, ranges_, rules(), tune::choices_for(options_.limit));
+    });
     if (options_.limit != tune::Limit::kBytes) return space;
     // Where an integer layer can be as small, a stored weight only makes it slow.
     for (tune::Item& item : space.items) {
@@ -258,12 +242,10 @@ class Tuner {
 
   /// Recovery does not change it. Measured once for each mixture, so that a search does not contradict itself.
   double seconds_of(const std::vector<tune::Choice>& choices) {
-    const auto [found, added] = seconds_.emplace(choices, 0.0);
-    if (added) {
-      found->second =
-          stages_.run("latencies", [&] { return clock_->seconds(quantized_model(model_, plan_of(choices))); });
-    }
-    return found->second;
+    if (const auto found = seconds_.find(choices); found != seconds_.end()) return found->second;
+    const double seconds =
+        stages_.run("latencies", [&] { return clock_->seconds(quantized_model(model_, plan_of(choices))); });
+    return seconds_[choices] = seconds;
   }
 
   double bytes_of(const std::vector<tune::Choice>& choices) const {
@@ -328,7 +310,7 @@ class Tuner {
   }
 
   tune::SearchResult search(const tune::Space& space) {
-    const tune::NoiseModel noise(space, trail_.sensitivity, weights_for(options_.limit));
+    const tune::NoiseModel noise(space, trail_.sensitivity, tune::weights_for(options_.limit));
     tune::SearchHooks hooks;
     hooks.measure = [&](const std::vector<tune::Choice>& choices) { return measure(choices); };
     hooks.price = [&](const std::vector<tune::Choice>& choices) {

@@ -28,11 +28,6 @@ double excess(const Goal& goal, const Measurement& measurement) {
   return 0;
 }
 
-/// What a file or a run may cost, not what it may lose.
-bool limits_price(Limit limit) {
-  return limit == Limit::kBytes || limit == Limit::kSeconds;
-}
-
 class Searcher {
  public:
   Searcher(const Space& space, const NoiseModel& model, const Goal& goal, const SearchHooks& hooks,
@@ -228,6 +223,21 @@ class Searcher {
 };
 
 }  // namespace
+
+bool limits_price(Limit limit) {
+  return limit == Limit::kBytes || limit == Limit::kSeconds;
+}
+
+std::vector<Choice> choices_for(Limit limit) {
+  if (limit == Limit::kBytes) return all_choices();
+  if (limit == Limit::kSeconds) return {Choice::kConfig, Choice::kFloat};
+  return {Choice::kConfig, Choice::kStoredInt16, Choice::kStoredInt8, Choice::kFloat};
+}
+
+CostWeights weights_for(Limit limit) {
+  constexpr double kLittle = 1e-3;
+  return {.bytes = limit == Limit::kSeconds ? kLittle : 1, .time = limit == Limit::kBytes ? kLittle : 1};
+}
 
 bool keeps(const Goal& goal, const Measurement& measurement) {
   return excess(goal, measurement) <= 0;

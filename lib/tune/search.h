@@ -20,6 +20,13 @@ enum class Limit {
   kSeconds,  // of one run, at most
 };
 
+/// What a file or a run may cost, not what it may lose.
+bool limits_price(Limit limit);
+/// What layers may become in a search with this limit.
+std::vector<Choice> choices_for(Limit limit);
+/// Bytes or time are all that counts where they are the limit; else what is saved is both.
+CostWeights weights_for(Limit limit);
+
 struct Goal {
   Limit limit = Limit::kDrop;
   double value = 0;

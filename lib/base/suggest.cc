@@ -58,7 +58,7 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> can
 }
 
 std::string suggestion(std::string_view word, std::span<const std::string> candidates) {
-  const std::string meant = did_you_mean(word, candidates);
+  std::string meant = did_you_mean(word, candidates);
   if (!meant.empty() || candidates.empty()) return meant;
   std::vector<std::string> known;
   for (const std::string& candidate : candidates) {

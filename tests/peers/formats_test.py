@@ -1,6 +1,5 @@
 """Every number format of docs/number-formats.md: the file is what it says, and every runtime computes the same from it."""
 
-import tempfile
 import unittest
 
 import codes
@@ -21,9 +20,7 @@ MIN_SQNR_DB_BETWEEN_RUNTIMES = 30
 class FormatsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.bench = formats.Workbench(folder.name)
+        cls.bench = formats.Workbench(narrow_cli.class_folder(cls))
 
     def check(self, row):
         path = self.bench.convert(row)

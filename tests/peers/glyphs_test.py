@@ -1,7 +1,5 @@
 """The small model of tests/data, quantized by narrow, in onnxruntime and OpenVINO."""
 
-import pathlib
-import tempfile
 import unittest
 
 import metrics
@@ -20,9 +18,7 @@ MIN_SQNR_DB = 12.0
 class GlyphsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.folder.cleanup)
-        folder = pathlib.Path(cls.folder.name)
+        folder = narrow_cli.class_folder(cls)
         cls.model = DATA / "glyphs.onnx"
         cls.quantized = folder / "glyphs.int8.onnx"
         narrow_cli.quantize(cls.model, cls.quantized, DATA / "glyphs_calib.npy", DATA / "glyphs.json")

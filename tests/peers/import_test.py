@@ -1,8 +1,6 @@
 """Settings that onnxruntime's own tools write and read, imported: the same scales come out."""
 
 import json
-import pathlib
-import tempfile
 import unittest
 
 import narrow_cli
@@ -32,9 +30,7 @@ def activation_parameters(path):
 class ImportTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = pathlib.Path(folder.name)
+        cls.folder = narrow_cli.class_folder(cls)
         cls.model = DATA / "glyphs.onnx"
         pixels = np.load(DATA / "glyphs_calib.npy")[:SAMPLES].astype(np.float32)
         cls.samples = np.ascontiguousarray((pixels / np.float32(127.5) - 1).transpose(0, 3, 1, 2))

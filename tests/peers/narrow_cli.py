@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import subprocess
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NARROW = pathlib.Path(os.environ.get("NARROW_BIN", ROOT / "build/release/bin/narrow"))
@@ -26,3 +27,10 @@ def write_config(path, inputs):
     """Writes a config that holds only preprocessing; returns its path."""
     path.write_text(json.dumps({"inputs": inputs}), encoding="utf-8")
     return path
+
+
+def class_folder(case):
+    """A folder that lives as long as the tests of a unittest.TestCase class."""
+    folder = tempfile.TemporaryDirectory()
+    case.addClassCleanup(folder.cleanup)
+    return pathlib.Path(folder.name)

@@ -1,8 +1,6 @@
 """Targets, file formats and operators of com.microsoft: what each file is, and what those who read it compute."""
 
 import json
-import pathlib
-import tempfile
 import unittest
 
 import metrics
@@ -42,9 +40,7 @@ class GlyphsTargetsTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.temporary.cleanup)
-        cls.folder = pathlib.Path(cls.temporary.name)
+        cls.folder = narrow_cli.class_folder(cls)
         pixels = np.load(DATA / "glyphs_eval.npy")[:200].astype(np.float32)
         # A fifth of a grey level beside the ties of x / 127.5 - 1; see glyphs_test.py.
         cls.values = np.ascontiguousarray(((pixels + 0.2) / np.float32(127.5) - 1).transpose(0, 3, 1, 2))
@@ -165,9 +161,7 @@ class BlockOperatorsTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.temporary.cleanup)
-        cls.folder = pathlib.Path(cls.temporary.name)
+        cls.folder = narrow_cli.class_folder(cls)
         random = np.random.default_rng(3)
 
         def weight(name, *shape):
@@ -229,9 +223,7 @@ class RealModelsTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.temporary.cleanup)
-        cls.folder = pathlib.Path(cls.temporary.name)
+        cls.folder = narrow_cli.class_folder(cls)
         cls.root = models.find_data()
         cls.samples = {}
         for name in cls.NAMES:

@@ -2,20 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "lib/io/load.h"
-#include "tests/support/model_text.h"
+#include "tests/support/shaped_model.h"
 
 namespace narrow::recover {
 namespace {
 
-graph::Model model_of(const std::string& text) {
-  graph::Model model = test::graph_from_text(text);
-  io::infer_shapes(model);
-  return model;
-}
-
 TEST(ChannelClasses, ReluAndPoolKeepAChannelTogether) {
-  const graph::Model model = model_of(R"(g (float[1,2,4,4] x) => (float[1,2,2,2] y)
+  const graph::Model model = test::shaped_graph(R"(g (float[1,2,4,4] x) => (float[1,2,2,2] y)
     <float[2,2,1,1] v = {1,2,3,4}, float[2,2,1,1] w = {1,2,3,4}> {
       a = Conv (x, v)
       b = Relu (a)
@@ -30,7 +23,7 @@ TEST(ChannelClasses, ReluAndPoolKeepAChannelTogether) {
 }
 
 TEST(ChannelClasses, ConcatMapsChannels) {
-  const graph::Model model = model_of(R"(g (float[1,1,2,2] x) => (float[1,1,2,2] y)
+  const graph::Model model = test::shaped_graph(R"(g (float[1,1,2,2] x) => (float[1,1,2,2] y)
     <float[1,1,1,1] u = {1}, float[2,1,1,1] v = {1,2}, float[1,3,1,1] w = {1,2,3}> {
       a = Conv (x, u)
       b = Conv (x, v)
@@ -42,7 +35,7 @@ TEST(ChannelClasses, ConcatMapsChannels) {
 }
 
 TEST(ChannelClasses, WhatIsNotHomogeneousPins) {
-  const graph::Model model = model_of(R"(g (float[1,1,2,2] x) => (float[1,1,2,2] y)
+  const graph::Model model = test::shaped_graph(R"(g (float[1,1,2,2] x) => (float[1,1,2,2] y)
     <float[1,1,1,1] v = {1}, float[1,1,1,1] w = {1}> {
       a = Conv (x, v)
       b = Sigmoid (a)
@@ -52,7 +45,7 @@ TEST(ChannelClasses, WhatIsNotHomogeneousPins) {
 }
 
 TEST(ChannelClasses, AResidualToAModelInputPins) {
-  const graph::Model model = model_of(R"(g (float[1,1,2,2] x) => (float[1,1,2,2] y)
+  const graph::Model model = test::shaped_graph(R"(g (float[1,1,2,2] x) => (float[1,1,2,2] y)
     <float[1,1,1,1] v = {1}, float[1,1,1,1] w = {1}> {
       a = Conv (x, v)
       b = Add (a, x)
@@ -61,7 +54,7 @@ TEST(ChannelClasses, AResidualToAModelInputPins) {
 }
 
 TEST(ChannelClasses, AWeightThatTwoNodesShareTakesNoFactors) {
-  const graph::Model model = model_of(R"(g (float[1,1,2,2] x) => (float[1,1,2,2] y)
+  const graph::Model model = test::shaped_graph(R"(g (float[1,1,2,2] x) => (float[1,1,2,2] y)
     <float[1,1,1,1] v = {1}> {
       a = Conv (x, v)
       y = Conv (a, v) })");

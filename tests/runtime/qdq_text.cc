@@ -2,15 +2,12 @@
 
 #include <stdexcept>
 
-#include "lib/io/load.h"
-#include "tests/support/model_text.h"
+#include "tests/support/shaped_model.h"
 
 namespace narrow::runtime::test {
 
 graph::Model qdq_model(std::string_view graph, int opset) {
-  graph::Model model = narrow::test::graph_from_text(graph, opset);
-  io::infer_shapes(model);
-  return model;
+  return narrow::test::shaped_graph(graph, opset);
 }
 
 Ran run(const LoweredModel& lowered, const exec::Feed& feed) {

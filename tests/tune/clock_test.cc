@@ -2,17 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "lib/io/load.h"
-#include "tests/support/model_text.h"
+#include "tests/support/shaped_model.h"
 
 namespace narrow::tune {
 namespace {
-
-graph::Model model_of(std::string_view text) {
-  graph::Model model = test::graph_from_text(text);
-  io::infer_shapes(model);
-  return model;
-}
 
 Space space_of_two() {
   Space space;
@@ -28,13 +21,13 @@ Space space_of_two() {
 }
 
 TEST(Clock, TimesBothKindsOfEachLayer) {
-  const graph::Model model = model_of(R"(agraph (float[1,2] x) => (float[1,2] y)
+  const graph::Model model = test::shaped_graph(R"(agraph (float[1,2] x) => (float[1,2] y)
 <float[2,2] w = {1,0, 0,1}>
 {
   [first] h = Gemm(x, w)
   [second] y = Gemm(h, w)
 })");
-  const graph::Model quantized = model_of(R"(agraph (float[1,2] x) => (float[1,2] y)
+  const graph::Model quantized = test::shaped_graph(R"(agraph (float[1,2] x) => (float[1,2] y)
 <int8[2,2] w_q = {1,0, 0,1}, float one = {1.0}, int8 z = {0}>
 {
   x_q = QuantizeLinear(x, one, z)

@@ -6,21 +6,14 @@
 #include <cmath>
 
 #include "lib/base/error.h"
-#include "lib/io/load.h"
-#include "tests/support/model_text.h"
+#include "tests/support/shaped_model.h"
 
 namespace narrow::validate {
 namespace {
 
-graph::Model model_of(std::string_view text) {
-  graph::Model model = test::graph_from_text(text);
-  io::infer_shapes(model);
-  return model;
-}
-
 // y = Gemm(Relu(x), identity): class scores are the inputs themselves.
 graph::Model float_model() {
-  return model_of(R"(agraph (float[N,3] x) => (float[N,3] y)
+  return test::shaped_graph(R"(agraph (float[N,3] x) => (float[N,3] y)
 <float[3,3] w = {1,0,0, 0,1,0, 0,0,1}>
 {
   [relu] r = Relu(x)
@@ -29,7 +22,7 @@ graph::Model float_model() {
 }
 
 graph::Model quantized_model() {
-  return model_of(R"(agraph (float[N,3] x) => (float[N,3] y)
+  return test::shaped_graph(R"(agraph (float[N,3] x) => (float[N,3] y)
 <int8[3,3] w_q = {1,0,0, 0,1,0, 0,0,1}, float one = {1.0}, int8 z = {0}>
 {
   x_q = QuantizeLinear(x, one, z)
@@ -114,13 +107,13 @@ TEST(Validate, RefusesWhatDoesNotFit) {
   samples.labels = {0};
   EXPECT_THROW(validate(float_model(), quantized_model(), samples), Error);
   EXPECT_THROW(validate(float_model(), quantized_model(), samples_of(kRows), {.label_output = "z"}), Error);
-  const graph::Model other = model_of("agraph (float[N,3] v) => (float[N,3] y) { y = Relu(v) }");
+  const graph::Model other = test::shaped_graph("agraph (float[N,3] v) => (float[N,3] y) { y = Relu(v) }");
   EXPECT_THROW(validate(other, quantized_model(), samples_of(kRows)), Error);
 }
 
 TEST(Validate, LeavesOutSamplesWhoseOutputHasAnotherSize) {
-  const graph::Model original = model_of("agraph (float[1,3] x) => (int64[2,K] y) { y = NonZero(x) }");
-  const graph::Model quantized = model_of(R"(agraph (float[1,3] x) => (int64[2,K] y)
+  const graph::Model original = test::shaped_graph("agraph (float[1,3] x) => (int64[2,K] y) { y = NonZero(x) }");
+  const graph::Model quantized = test::shaped_graph(R"(agraph (float[1,3] x) => (int64[2,K] y)
 <float one = {1.0}, int8 z = {0}>
 {
   x_q = QuantizeLinear(x, one, z)

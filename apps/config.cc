@@ -84,7 +84,10 @@ Config read_checked(Json json, const ConfigFlags& flags) {
   }
   config.gates = merged(config.gates, flags.gates);
   config.recovery = read_recovery(root);
-  config.rules = plan::read_rules(root);
+  plan::Rules unsaid;
+  const bool recovers = config.recovery.automatic || !config.recovery.steps.empty();
+  if (recovers) unsaid.defaults.rounding = plan::Rounding::kSquant;  // it needs no data and no time
+  config.rules = plan::read_rules(root, std::move(unsaid));
   // Makes the keys known that are not there, so that a misspelt one gets a suggestion.
   for (const std::string& key : config_keys()) {
     if (!root.has(key)) root.get_or<std::string>(key, "");

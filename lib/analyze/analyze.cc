@@ -78,6 +78,7 @@ class LayerBuilder {
     layer.weight = ConstantSlot{row.weight_input, weight, ops::weight_channel_axis(node, rank), {}};
     if (layer.stored_weight) layer.weight->block_axis = layer.stored_weight->block_axis;
     const bool checked = layer.stored_weight && layer.stored_weight->initializer == weight;
+    if (checked) layer.weight->sum_axes = layer.stored_weight->sum_axes;
     if (!checked && !is_finite(weight))
       return Reason{ReasonCode::kDegenerateRange, "'" + weight + "' has NaN or infinity"};
     layer.weight_elements = element_count(Shape(initializer->dims().begin(), initializer->dims().end()));

@@ -19,6 +19,7 @@ struct ConstantSlot {
   std::string initializer;
   std::optional<int64_t> channel_axis;
   std::optional<int64_t> block_axis;  // the axis that products sum over, where blocks of it may have their own scales
+  SumAxes sum_axes = {};              // what an output is a sum over, kernels of single channels first; none of lookups
 };
 
 /// One node.

@@ -11,28 +11,41 @@ namespace {
 struct Axes {
   std::optional<int64_t> channel;
   std::optional<int64_t> block;
+  SumAxes sums = {};
 };
 
-Axes convolution(const onnx::NodeProto& /*node*/, int64_t /*rank*/) {
-  return {.channel = 0, .block = 1};
+/// The kernel's axes, and those with `axis` before them.
+SumAxes kernel_sums(int64_t rank, int64_t axis) {
+  SumAxes sums(2);
+  sums[1].push_back(axis);
+  for (int64_t spatial = 2; spatial < rank; ++spatial) {
+    for (auto& list : sums) list.push_back(spatial);
+  }
+  return sums;
+}
+
+Axes convolution(const onnx::NodeProto& /*node*/, int64_t rank) {
+  return {.channel = 0, .block = 1, .sums = kernel_sums(rank, 1)};
 }
 
 /// With groups, a scale serves one output channel of each.
-Axes deconvolution(const onnx::NodeProto& /*node*/, int64_t /*rank*/) {
-  return {.channel = 1, .block = 0};
+Axes deconvolution(const onnx::NodeProto& node, int64_t rank) {
+  SumAxes sums = kernel_sums(rank, 0);
+  if (graph::int_attribute(node, "group", 1) != 1) sums.pop_back();  // an output sums over a part of axis 0
+  return {.channel = 1, .block = 0, .sums = std::move(sums)};
 }
 
 Axes gemm(const onnx::NodeProto& node, int64_t /*rank*/) {
   const bool transposed = graph::int_attribute(node, "transB", 0) != 0;
-  return {.channel = transposed ? 0 : 1, .block = transposed ? 1 : 0};
+  return {.channel = transposed ? 0 : 1, .block = transposed ? 1 : 0, .sums = {{transposed ? 1 : 0}}};
 }
 
 Axes right_factor(const onnx::NodeProto& /*node*/, int64_t rank) {
-  return {.channel = rank - 1, .block = rank - 2};
+  return {.channel = rank - 1, .block = rank - 2, .sums = {{rank - 2}}};
 }
 
 Axes left_factor(const onnx::NodeProto& /*node*/, int64_t rank) {
-  return {.channel = rank - 2, .block = rank - 1};
+  return {.channel = rank - 2, .block = rank - 1, .sums = {{rank - 1}}};
 }
 
 /// A scale for each feature, not for each entry: embeddings have a few features far larger than the others, in all
@@ -69,8 +82,8 @@ std::optional<ConstantSlot> find_stored_weight(const graph::Model& model, const 
     const onnx::TensorProto* initializer = index.initializer(node.input(row.input));
     if (initializer == nullptr || static_cast<DataType>(initializer->data_type()) != DataType::kFloat32) continue;
     if (initializer->dims_size() < 2 || !all_finite(model.tensor(*initializer))) continue;
-    const Axes axes = row.axes(node, initializer->dims_size());
-    return ConstantSlot{row.input, node.input(row.input), axes.channel, axes.block};
+    Axes axes = row.axes(node, initializer->dims_size());
+    return ConstantSlot{row.input, node.input(row.input), axes.channel, axes.block, std::move(axes.sums)};
   }
   return std::nullopt;
 }

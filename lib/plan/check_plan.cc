@@ -88,21 +88,44 @@ class Checker {
     if (layer.decision == Decision::kFold) check_fold(layer, node);
     if (const auto type = half_type(layer.decision)) {
       if (const auto reason = half_refusal(model_, index_, node, *type)) fail(layer, reason->text());
+      if (const auto& weight = layer.half_weight) {
+        check_sum_axes(layer, constant_shape(layer, node, weight->input, weight->initializer), weight->sum_axes);
+      }
+    }
+  }
+
+  Shape constant_shape(const LayerPlan& layer, const onnx::NodeProto& node, int input,
+                       const std::string& initializer) const {
+    const bool there = input >= 0 && input < node.input_size() && node.input(input) == initializer;
+    const onnx::TensorProto* constant = index_.initializer(initializer);
+    if (!there || constant == nullptr) {
+      fail(layer, fmt::format("input {} is not the initializer '{}'", input, initializer));
+    }
+    return Shape(constant->dims().begin(), constant->dims().end());
+  }
+
+  static bool has_axis(const Shape& shape, int64_t axis) {
+    return axis >= 0 && axis < static_cast<int64_t>(shape.size());
+  }
+
+  static void check_sum_axes(const LayerPlan& layer, const Shape& shape, const SumAxes& sum_axes) {
+    std::set<int64_t> before;
+    for (const std::vector<int64_t>& list : sum_axes) {
+      const std::set<int64_t> axes(list.begin(), list.end());
+      const bool known = std::all_of(list.begin(), list.end(), [&](int64_t axis) { return has_axis(shape, axis); });
+      if (!known || axes.size() != list.size()) fail(layer, "sum_axes: not axes of the weight, each once");
+      if (!std::includes(axes.begin(), axes.end(), before.begin(), before.end())) {
+        fail(layer, "sum_axes: each list holds the axes of the one before it");
+      }
+      before = axes;
     }
   }
 
   void check_weight(const LayerPlan& layer, const onnx::NodeProto& node) const {
     const WeightPlan& weight = *layer.weight;
-    const bool there =
-        weight.input >= 0 && weight.input < node.input_size() && node.input(weight.input) == weight.initializer;
-    const onnx::TensorProto* initializer = index_.initializer(weight.initializer);
-    if (!there || initializer == nullptr) {
-      fail(layer, fmt::format("input {} is not the initializer '{}'", weight.input, weight.initializer));
-    }
-    if (weight.params.axis && (*weight.params.axis < 0 || *weight.params.axis >= initializer->dims_size())) {
-      fail(layer, "the weight has no such axis");
-    }
-    const Shape shape(initializer->dims().begin(), initializer->dims().end());
+    const Shape shape = constant_shape(layer, node, weight.input, weight.initializer);
+    if (weight.params.axis && !has_axis(shape, *weight.params.axis)) fail(layer, "the weight has no such axis");
+    check_sum_axes(layer, shape, weight.params.sum_axes);
     const auto wanted = static_cast<size_t>(element_count(quant::scale_shape(shape, weight.params.grouping())));
     if (weight.params.scales.size() != wanted || weight.params.zero_points.size() != wanted) {
       fail(layer, fmt::format("the weight needs {} scales and zero points", wanted));
@@ -114,6 +137,9 @@ class Checker {
     if (layer.decision == Decision::kQuantize && layer.activations.empty())
       fail(layer, "a layer with a weight reads an activation");
     check_type(fmt::format("plan: node '{}'", layer.node), weight.params.type);
+    if (!weight.params.sum_axes.empty() && quant::needs_decoder(weight.params.type)) {
+      fail(layer, fmt::format("rounding squant is not for {} weights", quant::name(weight.params.type)));
+    }
     if (quant::needs_decoder(weight.params.type)) check_decoded(layer, shape);
     if (weight.params.codebooks.has_value() != (weight.params.type == quant::QuantType::kCodebook)) {
       fail(layer, "\"codebooks\" belong to weights of type codebook");

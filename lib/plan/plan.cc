@@ -66,6 +66,10 @@ class Numberer {
         store_weight(facts, scheme, row(decided.target), layer);
         model_.release_weights();
       }
+      if (half_type(layer.decision) && scheme.rounding == Rounding::kSquant && facts.stored_weight) {
+        const analyze::ConstantSlot& slot = *facts.stored_weight;
+        layer.half_weight = {.input = slot.input, .initializer = slot.initializer, .sum_axes = slot.sum_axes};
+      }
       if (layer.decision == Decision::kDynamic) {
         layer.weight = plan_weight(*facts.weight, initializer(facts.weight->initializer), Tensor(), 1, scheme);
         model_.release_weights();

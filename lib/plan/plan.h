@@ -57,6 +57,13 @@ struct WeightPlan {
   Operators operators = Operators::kStandard;
 };
 
+/// A constant that is converted to 16 bits so that its errors sum to nothing; others go to the nearest.
+struct HalfWeightPlan {
+  int input = 0;
+  std::string initializer;
+  SumAxes sum_axes;
+};
+
 struct LayerPlan {
   std::string node;
   std::string op_type;
@@ -67,7 +74,8 @@ struct LayerPlan {
   std::vector<std::string> activations;  // values read in quantized form; kQuantize only, as `outputs`
   std::vector<std::string> outputs;      // values made in quantized form
   std::optional<WeightPlan> weight;
-  std::optional<int> bias_input;  // slot of a constant bias that becomes int32
+  std::optional<HalfWeightPlan> half_weight;  // kFloat16 and kBfloat16
+  std::optional<int> bias_input;              // slot of a constant bias that becomes int32
 };
 
 /// What holds for the whole file.

@@ -45,6 +45,18 @@ Json codebooks_json(const quant::Codebooks& books) {
   return json;
 }
 
+void add_sum_axes(const SumAxes& sum_axes, Json& json) {
+  if (sum_axes.empty()) return;
+  json["rounding"] = rounding_name(Rounding::kSquant);
+  json["sum_axes"] = sum_axes;
+}
+
+Json half_weight_json(const HalfWeightPlan& weight) {
+  Json json{{"input", weight.input}, {"initializer", weight.initializer}};
+  add_sum_axes(weight.sum_axes, json);
+  return json;
+}
+
 Json weight_json(const WeightPlan& weight) {
   Json json;
   json["input"] = weight.input;
@@ -63,6 +75,7 @@ Json weight_json(const WeightPlan& weight) {
     json["rounding"] = rounding_name(Rounding::kStochastic);
     json["seed"] = weight.params.noise->seed();
   }
+  add_sum_axes(weight.params.sum_axes, json);
   if (weight.enlarged_channels > 0) json["enlarged_channels"] = weight.enlarged_channels;
   if (weight.operators != Operators::kStandard) json["operators"] = operators_name(weight.operators);
   return json;
@@ -84,6 +97,7 @@ Json layer_json(const LayerPlan& layer) {
   }
   if (!layer.adapted.empty()) json["adapted"] = layer.adapted;
   if (stores_weight_alone(layer)) json["weights"] = weight_json(*layer.weight);
+  if (layer.half_weight) json["weights"] = half_weight_json(*layer.half_weight);
   if (layer.decision != Decision::kQuantize) return json;
   json["activations"] = layer.activations;
   json["outputs"] = layer.outputs;
@@ -140,14 +154,28 @@ quant::Codebooks read_codebooks(JsonObject object) {
   return books;
 }
 
+HalfWeightPlan read_half_weight(JsonObject object) {
+  HalfWeightPlan weight{
+      .input = object.get<int>("input"), .initializer = object.get<std::string>("initializer"), .sum_axes = {}};
+  const std::string rounding = object.get<std::string>("rounding");
+  if (rounding != rounding_name(Rounding::kSquant)) {
+    object.fail("rounding", fmt::format("'{}' is not squant", rounding));
+  }
+  weight.sum_axes = object.get<SumAxes>("sum_axes");
+  object.finish();
+  return weight;
+}
+
 void read_rounding(JsonObject& object, WeightPlan& weight) {
   const std::string rounding = object.get_or<std::string>("rounding", std::string(rounding_name(Rounding::kHalfEven)));
   if (rounding == rounding_name(Rounding::kStochastic)) {
     const auto seed = object.get<int64_t>("seed");
     if (seed < 0) object.fail("seed", "must be at least 0");
     weight.params.noise = quant::RoundingNoise(static_cast<uint64_t>(seed), weight.initializer);
+  } else if (rounding == rounding_name(Rounding::kSquant)) {
+    weight.params.sum_axes = object.get<SumAxes>("sum_axes");
   } else if (rounding != rounding_name(Rounding::kHalfEven)) {
-    object.fail("rounding", fmt::format("'{}' is none of half_even, stochastic", rounding));
+    object.fail("rounding", fmt::format("'{}' is none of half_even, stochastic, squant", rounding));
   }
 }
 
@@ -176,7 +204,7 @@ WeightPlan read_weight(JsonObject object) {
   }
   if (object.has("codebooks")) weight.params.codebooks = read_codebooks(object.object("codebooks"));
   read_rounding(object, weight);
-  object.allow({"codebooks", "seed"});
+  object.allow({"codebooks", "seed", "sum_axes"});
   weight.enlarged_channels = object.get_or<int64_t>("enlarged_channels", 0);
   const auto operators = object.get_or<std::string>("operators", std::string(operators_name(Operators::kStandard)));
   if (operators == operators_name(Operators::kMicrosoft)) {
@@ -237,6 +265,9 @@ LayerPlan read_layer(JsonObject& object) {
   if (object.has("reason")) layer.reason = read_reason(object.object("reason"));
   if (object.has("adapted")) layer.adapted = object.get<std::vector<std::string>>("adapted");
   if (stores_weight_alone(layer)) layer.weight = read_weight(object.object("weights"));
+  if (half_type(layer.decision) && object.has("weights")) {
+    layer.half_weight = read_half_weight(object.object("weights"));
+  }
   if (layer.decision == Decision::kQuantize) {
     layer.activations = object.get<std::vector<std::string>>("activations");
     layer.outputs = object.get<std::vector<std::string>>("outputs");

@@ -91,7 +91,8 @@ std::string_view weight_fit_name(quant::WeightFit fit) {
 }
 
 std::string_view rounding_name(Rounding rounding) {
-  return rounding == Rounding::kHalfEven ? "half_even" : "stochastic";
+  if (rounding == Rounding::kStochastic) return "stochastic";
+  return rounding == Rounding::kSquant ? "squant" : "half_even";
 }
 
 std::string granularity_text(const LayerScheme& scheme) {

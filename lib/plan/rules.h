@@ -32,10 +32,11 @@ std::string_view mode_name(Mode mode);
 /// "minmax", "mse": as the calibrators of activations are called.
 std::string_view weight_fit_name(quant::WeightFit fit);
 
-/// How weights become codes; "half_even", "stochastic".
+/// How weights become codes; "half_even", "stochastic", "squant".
 enum class Rounding {
   kHalfEven,    // to the nearest
   kStochastic,  // to one of the two around it, at random, so that the mean is right
+  kSquant,      // to the nearest but for a few, so that the errors of each output's weights sum to nothing
 };
 
 std::string_view rounding_name(Rounding rounding);
@@ -121,9 +122,9 @@ struct Rules {
   std::vector<Rule> rules;
 };
 
-/// Reads "target", "format", "integer_io", "defaults", "rules" and "calibration" of a config. Throws Error(kUsage) with
-/// the path of what is wrong.
-Rules read_rules(JsonObject& config);
+/// Reads "target", "format", "integer_io", "defaults", "rules" and "calibration" of a config; `rules` has what holds
+/// where the config says nothing. Throws Error(kUsage) with the path of what is wrong.
+Rules read_rules(JsonObject& config, Rules rules = {});
 /// The effective rules, for the report.
 Json to_json(const Rules& rules);
 

@@ -52,8 +52,7 @@ Json to_json(const IntegerIo& io) {
 
 }  // namespace
 
-Rules read_rules(JsonObject& config) {
-  Rules rules;
+Rules read_rules(JsonObject& config, Rules rules) {
   if (config.has("target")) rules.target = read_target(config);
   if (config.has("format")) rules.format = read_format(config, row(rules.target));
   if (config.has("integer_io")) rules.integer_io = read_integer_io(config);

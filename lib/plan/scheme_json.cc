@@ -13,7 +13,7 @@ namespace {
 constexpr std::array kGranularities{Granularity::kPerTensor, Granularity::kPerChannel, Granularity::kPerBlock};
 constexpr std::array kWeightFits{quant::WeightFit::kExtremes, quant::WeightFit::kSquaredError};
 constexpr std::array kOperators{Operators::kStandard, Operators::kMicrosoft};
-constexpr std::array kRoundings{Rounding::kHalfEven, Rounding::kStochastic};
+constexpr std::array kRoundings{Rounding::kHalfEven, Rounding::kStochastic, Rounding::kSquant};
 constexpr std::array kModes{Mode::kStatic, Mode::kDynamic, Mode::kWeightOnly, Mode::kFloat16, Mode::kBfloat16};
 
 /// One of `choices`, by name.
@@ -142,10 +142,8 @@ Json scheme_json(const LayerScheme& scheme) {
     json["weights"]["entries"] = scheme.entries;
     if (scheme.codebook_channels > 0) json["weights"]["channels"] = scheme.codebook_channels;
   }
-  if (scheme.rounding == Rounding::kStochastic) {
-    json["weights"]["rounding"] = rounding_name(scheme.rounding);
-    json["weights"]["seed"] = scheme.seed;
-  }
+  if (scheme.rounding != Rounding::kHalfEven) json["weights"]["rounding"] = rounding_name(scheme.rounding);
+  if (scheme.rounding == Rounding::kStochastic) json["weights"]["seed"] = scheme.seed;
   json["calibrator"] = calibrator_text(scheme.calibrator);
   if (scheme.keep_float) json["keep"] = "float32";
   return json;

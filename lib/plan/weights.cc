@@ -84,6 +84,8 @@ WeightPlan weight_plan(const analyze::ConstantSlot& slot, const Tensor& weight, 
   plan.params = weight_params(slot, weight, scheme, grouping);
   if (scheme.rounding == Rounding::kStochastic) {
     plan.params.noise = quant::RoundingNoise(static_cast<uint64_t>(scheme.seed), slot.initializer);
+  } else if (scheme.rounding == Rounding::kSquant && !quant::needs_decoder(scheme.weights)) {
+    plan.params.sum_axes = slot.sum_axes;
   }
   return plan;
 }

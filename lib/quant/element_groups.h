@@ -23,6 +23,14 @@ class ElementGroups {
 
   size_t count() const { return static_cast<size_t>(block_ > 0 ? outer_ * blocks() * inner_ : size_); }
 
+  /// The pair's number of one element.
+  size_t group_of(size_t element) const {
+    const auto row = static_cast<int64_t>(element) / inner_;
+    if (block_ == 0) return static_cast<size_t>(row % size_);
+    return static_cast<size_t>((row / size_ * blocks() + row % size_ / block_) * inner_ +
+                               static_cast<int64_t>(element) % inner_);
+  }
+
   /// visit(Run) over all elements, in the order of memory.
   template <class Visit>
   void for_each_run(Visit visit) const {

@@ -44,6 +44,7 @@ struct QuantParams {
   std::vector<int32_t> zero_points;
   std::optional<Codebooks> codebooks = {};  // type kCodebook: an entry times the scale is the value
   std::optional<RoundingNoise> noise = {};  // absent: to the nearest, half to even
+  SumAxes sum_axes = {};                    // empty: each element by itself
   bool operator==(const QuantParams&) const = default;
 
   Grouping grouping() const { return {.axis = axis, .block = block}; }
@@ -93,7 +94,7 @@ inline float dequantize_value(int32_t q, float scale, int32_t zero_point) {
 /// The tensor (float32, plain layout) in the storage type of params.type (4 and 2 bits: packed), element by element as
 /// quantize_value; of floating-point types the nearest code to x / scale, saturated. Of type kBinary -1 below 0, else
 /// 1; for codebooks see codebook.h. With params.noise one of the two codes next to x / scale, at random so that the
-/// mean is x / scale where it lies between the type's limits.
+/// mean is x / scale where it lies between the type's limits. With params.sum_axes as keep_sums.
 Tensor quantize(const Tensor& real, const QuantParams& params);
 
 /// The inverse of quantize, float32. `quantized` has the storage type of params.type; any layout for per-tensor

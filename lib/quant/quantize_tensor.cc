@@ -6,6 +6,7 @@
 #include "lib/base/error.h"
 #include "lib/quant/codebook.h"
 #include "lib/quant/element_groups.h"
+#include "lib/quant/kept_sums.h"
 #include "lib/quant/quant_params.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/packed.h"
@@ -52,13 +53,7 @@ class Rounder {
 class FloatRounder {
  public:
   explicit FloatRounder(const QuantParams& params) : noise_(params.noise) {
-    if (!noise_ || !row(params.type).is_float) return;
-    std::vector<std::byte> codes(size_t{1} << row(params.type).bits);
-    for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::byte>(i);
-    numbers_.resize(codes.size());
-    decode_floats(row(params.type).storage, codes.data(), numbers_);
-    std::erase_if(numbers_, [](float number) { return !std::isfinite(number); });
-    std::sort(numbers_.begin(), numbers_.end());
+    if (noise_ && row(params.type).is_float) numbers_ = finite_numbers(row(params.type).storage);
   }
 
   float operator()(size_t element, float x, float scale) const {
@@ -176,6 +171,11 @@ void for_each_element(const ElementGroups& groups, const QuantParams& params, Bo
 
 Tensor quantize(const Tensor& real, const QuantParams& params) {
   if (params.codebooks) return quantize_to_codebook(real, params);
+  if (!params.sum_axes.empty()) {  // values of codes are nearest to those codes
+    QuantParams nearest = params;
+    nearest.sum_axes.clear();
+    return quantize(keep_sums(real, params), nearest);
+  }
   const ElementGroups groups = groups_of(real, params);
   const QuantTypeRow& type = row(params.type);
   Tensor result(type.storage, real.shape(), real.layout());

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <unordered_map>
 
 #include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
 #include "lib/plan/half.h"
+#include "lib/quant/kept_sums.h"
 #include "lib/tensor/convert.h"
 
 namespace narrow::rewrite {
@@ -19,6 +21,7 @@ class HalfWriter {
       : original_(original), index_(original.graph()), editor_(model) {
     for (const plan::LayerPlan& layer : plan.layers) {
       if (const auto type = plan::half_type(layer.decision)) types_[layer.node] = *type;
+      if (layer.half_weight) weights_[layer.node] = &*layer.half_weight;
     }
     for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
       if (types_.contains(node.name())) nodes_.push_back(&node);
@@ -56,20 +59,25 @@ class HalfWriter {
 
   void convert_inputs(onnx::NodeProto& node) {
     const onnx::NodeProto& before = *index_.node(node.name());
+    const auto weight = weights_.find(node.name());
     for (const int slot : slots(node).inputs) {
-      node.set_input(slot, half_of(before.input(slot), types_.at(node.name())));
+      const bool summed = weight != weights_.end() && weight->second->input == slot;
+      const SumAxes sum_axes = summed ? weight->second->sum_axes : SumAxes{};
+      node.set_input(slot, half_of(before.input(slot), types_.at(node.name()), sum_axes));
     }
   }
 
   /// The value in the type: made so, converted from a constant, or cast.
-  std::string half_of(const std::string& value, DataType type) {
+  std::string half_of(const std::string& value, DataType type, const SumAxes& sum_axes) {
     const auto made = made_.find(value);
     if (made != made_.end() && made->second.type == type) return made->second.name;
-    std::string& name = halves_[{value, type}];
+    std::string& name = halves_[{value, type, sum_axes}];
     if (!name.empty()) return name;
     if (const onnx::TensorProto* initializer = index_.initializer(value)) {
       Workspace workspace;
-      const Tensor half = convert_elements(original_.tensor(*initializer), type, workspace);
+      const Tensor real = original_.tensor(*initializer);
+      const Tensor rounded = sum_axes.empty() ? real : quant::keep_sums(real, type, sum_axes);
+      const Tensor half = convert_elements(rounded, type, workspace);
       name = editor_.add_initializer(value + "_" + std::string(data_type_name(type)), half);
       original_.release_weights();
       return name;
@@ -104,9 +112,10 @@ class HalfWriter {
   graph::GraphIndex index_;
   graph::GraphEditor editor_;
   std::unordered_map<std::string, DataType> types_;  // of half layers, by node
+  std::unordered_map<std::string, const plan::HalfWeightPlan*> weights_;
   std::vector<onnx::NodeProto*> nodes_;
   std::map<std::string, Half> made_;  // values that half layers make
-  std::map<std::pair<std::string, DataType>, std::string> halves_;
+  std::map<std::tuple<std::string, DataType, SumAxes>, std::string> halves_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "lib/tensor/convert.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <type_traits>
@@ -158,6 +159,20 @@ void decode_floats(DataType type, const std::byte* codes, std::span<float> to) {
     }
   });
   if (!done) fail(type, DataType::kFloat32);
+}
+
+std::vector<float> finite_numbers(DataType type) {
+  std::vector<float> numbers;
+  const bool done = visit_small_float(type, [&]<SmallFloat format, class Code>() {
+    for (uint32_t code = 0; code < uint32_t{2} << format.magnitude_bits(); ++code) {
+      const float number = decode_float<format>(code);
+      if (std::isfinite(number)) numbers.push_back(number + 0.0F);  // -0 becomes 0
+    }
+  });
+  if (!done) fail(type, DataType::kFloat32);
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  return numbers;
 }
 
 void encode_floats(DataType type, std::span<const float> from, std::byte* codes, const ConvertOptions& options) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "lib/tensor/small_float.h"
 #include "lib/tensor/tensor.h"
@@ -28,6 +29,9 @@ bool is_small_float(DataType type);
 /// Codes of a small float (one a byte or two bytes; float4e2m1 unpacked) to float32 and back.
 void decode_floats(DataType type, const std::byte* codes, std::span<float> to);
 void encode_floats(DataType type, std::span<const float> from, std::byte* codes, const ConvertOptions& options = {});
+
+/// All finite values of a small float, ascending; 0 is there once.
+std::vector<float> finite_numbers(DataType type);
 
 /// A packed tensor with a byte for each element (int4, int2: int8; else: uint8), and back.
 Tensor unpacked(const Tensor& tensor, Workspace& workspace);

@@ -9,6 +9,9 @@ namespace narrow {
 /// Dimensions of a tensor, outermost first; {} is a scalar. In graphs, -1 stands for an unknown dimension.
 using Shape = std::vector<int64_t>;
 
+/// Lists of axes that something is summed over, each list holding the axes of the one before it.
+using SumAxes = std::vector<std::vector<int64_t>>;
+
 /// Product of the dimensions. Throws Error(kModel) on a negative dimension or overflow of int64.
 int64_t element_count(const Shape& shape);
 

@@ -66,6 +66,23 @@ TEST(PlanJsonTest, CodebooksAndRoundingAreReadBack) {
   EXPECT_EQ(plan_from_json(json).layers[0].weight->params, coded_plan().layers[0].weight->params);
 }
 
+TEST(PlanJsonTest, SumsThatAreKeptAreReadBack) {
+  PrecisionPlan plan{.model_sha256 = "abc"};
+  plan.layers.push_back({.node = "conv", .op_type = "Conv", .decision = Decision::kWeightOnly, .rule = "defaults"});
+  plan.layers[0].weight = WeightPlan{
+      .input = 1,
+      .initializer = "w",
+      .params = {.type = quant::QuantType::kInt8, .scales = {1}, .zero_points = {0}, .sum_axes = {{2}, {1, 2}}}};
+  plan.layers.push_back({.node = "gemm", .op_type = "Gemm", .decision = Decision::kFloat16, .rule = "defaults"});
+  plan.layers[1].half_weight = HalfWeightPlan{.input = 1, .initializer = "v", .sum_axes = {{0}}};
+  const Json json = to_json(plan);
+  EXPECT_EQ(json["layers"][0]["weights"]["rounding"], "squant");
+  const PrecisionPlan read = plan_from_json(json);
+  EXPECT_EQ(read.layers[0].weight->params, plan.layers[0].weight->params);
+  EXPECT_EQ(read.layers[1].half_weight->initializer, "v");
+  EXPECT_EQ(read.layers[1].half_weight->sum_axes, SumAxes{{0}});
+}
+
 TEST(PlanJsonTest, DamagedCodebooksAreNamedByTheirPath) {
   const auto failure = [](const char* key, const Json& value) {
     Json json = to_json(coded_plan());
@@ -79,7 +96,7 @@ TEST(PlanJsonTest, DamagedCodebooksAreNamedByTheirPath) {
   };
   EXPECT_EQ(failure("/codebooks/entries", 257), "layers[0].weights.codebooks.entries: must be from 2 to 256");
   EXPECT_EQ(failure("/codebooks/channels", 0), "layers[0].weights.codebooks.channels: must be at least 1");
-  EXPECT_EQ(failure("/rounding", "up"), "layers[0].weights.rounding: 'up' is none of half_even, stochastic");
+  EXPECT_EQ(failure("/rounding", "up"), "layers[0].weights.rounding: 'up' is none of half_even, stochastic, squant");
   EXPECT_EQ(failure("/seed", -1), "layers[0].weights.seed: must be at least 0");
 }
 

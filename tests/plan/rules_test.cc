@@ -43,7 +43,7 @@ TEST(RulesTest, CodebooksAndRounding) {
   EXPECT_THAT(failure_of(R"({ "defaults": { "weights": { "channels": 0 } } })"),
               testing::HasSubstr("defaults.weights.channels: must be at least 1"));
   EXPECT_THAT(failure_of(R"({ "defaults": { "weights": { "rounding": "stochastik" } } })"),
-              testing::HasSubstr("'stochastik' is none of half_even, stochastic; did you mean 'stochastic'?"));
+              testing::HasSubstr("'stochastik' is none of half_even, stochastic, squant; did you mean 'stochastic'?"));
   EXPECT_THAT(failure_of(R"({ "defaults": { "activations": "binary" } })"),
               testing::HasSubstr("defaults.activations: 'binary' is none of int8"));
 }

@@ -66,5 +66,16 @@ TEST(PlanWeightTest, StochasticRoundingIsKeyedBySeedAndWeight) {
   EXPECT_FALSE(plan_weight(kSlot, w, Tensor(), 1, LayerScheme{}).params.noise);
 }
 
+TEST(PlanWeightTest, SquantKeepsTheSumsOfTypesThatHaveNeighbours) {
+  const Tensor w = Tensor::of<float>({2, 2}, {127, 254, 1, 2});
+  analyze::ConstantSlot slot = kSlot;
+  slot.sum_axes = {{1}};
+  LayerScheme scheme{.rounding = Rounding::kSquant};
+  EXPECT_EQ(plan_weight(slot, w, Tensor(), 1, scheme).params.sum_axes, slot.sum_axes);
+  EXPECT_TRUE(plan_weight(slot, w, Tensor(), 1, LayerScheme{}).params.sum_axes.empty());
+  scheme.weights = quant::QuantType::kBinary;
+  EXPECT_TRUE(plan_weight(slot, w, Tensor(), 1, scheme).params.sum_axes.empty());
+}
+
 }  // namespace
 }  // namespace narrow::plan

@@ -1,0 +1,217 @@
+#include "lib/quant/kept_sums.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <utility>
+
+#include "lib/base/error.h"
+#include "lib/base/parallel.h"
+#include "lib/quant/element_groups.h"
+#include "lib/tensor/convert.h"
+
+namespace narrow::quant {
+namespace {
+
+constexpr int64_t kElementsPerTask = int64_t{1} << 13;
+
+/// An element's weight, the value of the code that it has, and that of the code on the weight's other side.
+struct Choice {
+  double weight = 0;
+  double taken = 0;
+  double other = 0;
+  bool turned = false;  // once is enough: a later list must not undo what an earlier one did
+};
+
+double squared(double x) {
+  return x * x;
+}
+
+/// How much one element's squared error grows for each unit that its turn takes from the sum's.
+double price(const Choice& choice) {
+  return (squared(choice.other - choice.weight) - squared(choice.taken - choice.weight)) /
+         std::abs(choice.other - choice.taken);
+}
+
+class Balance {
+ public:
+  /// Turns the cheapest elements of the sum's own sign for as long as it pays.
+  void operator()(std::span<Choice> choices) {
+    if (choices.size() < 2) return;
+    double sum = 0;
+    for (const Choice& choice : choices) sum += choice.taken - choice.weight;
+    candidates_.clear();
+    for (size_t i = 0; i < choices.size(); ++i) {
+      const double change = choices[i].other - choices[i].taken;
+      const bool helps = change != 0 && (change < 0) == (sum > 0);
+      if (helps && !choices[i].turned) candidates_.emplace_back(price(choices[i]), i);
+    }
+    std::sort(candidates_.begin(), candidates_.end());
+    for (const auto& [cost, i] : candidates_) {
+      Choice& choice = choices[i];
+      const double change = choice.other - choice.taken;
+      if (squared(sum) - squared(sum + change) <= cost * std::abs(change)) continue;
+      sum += change;
+      std::swap(choice.taken, choice.other);
+      choice.turned = true;
+    }
+  }
+
+ private:
+  std::vector<std::pair<double, size_t>> candidates_;  // price and place, so that ties have an order
+};
+
+std::vector<int64_t> row_major_strides(const Shape& shape) {
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+  return strides;
+}
+
+/// Places of all indices of `axes`, the last of them running fastest, relative to `starts`.
+std::vector<int64_t> places(const Shape& shape, const std::vector<int64_t>& axes, std::vector<int64_t> starts) {
+  const std::vector<int64_t> strides = row_major_strides(shape);
+  for (const int64_t axis : axes) {
+    const auto at = static_cast<size_t>(axis);
+    std::vector<int64_t> next;
+    next.reserve(starts.size() * static_cast<size_t>(shape[at]));
+    for (const int64_t start : starts) {
+      for (int64_t i = 0; i < shape[at]; ++i) next.push_back(start + i * strides[at]);
+    }
+    starts = std::move(next);
+  }
+  return starts;
+}
+
+/// Elements in an order in which those of every list of axes lie next to each other.
+struct Order {
+  std::vector<int64_t> starts;   // of the last list's groups
+  std::vector<int64_t> offsets;  // from a start
+  std::vector<size_t> runs;      // length of each list's groups, in `offsets`
+};
+
+Order order_of(const Shape& shape, const SumAxes& sum_axes) {
+  std::vector<int64_t> axes;  // outermost first; each list holds those before it
+  std::vector<size_t> runs;
+  for (const std::vector<int64_t>& list : sum_axes) {
+    std::vector<int64_t> more;
+    for (const int64_t axis : list) {
+      if (std::find(axes.begin(), axes.end(), axis) == axes.end()) more.push_back(axis);
+    }
+    ensure(axes.size() + more.size() == list.size(), "a list of axes holds the one before it");
+    axes.insert(axes.begin(), more.begin(), more.end());
+    size_t run = 1;
+    for (const int64_t axis : axes) run *= static_cast<size_t>(shape[static_cast<size_t>(axis)]);
+    runs.push_back(run);
+  }
+  std::vector<int64_t> others;
+  for (int64_t axis = 0; axis < static_cast<int64_t>(shape.size()); ++axis) {
+    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) others.push_back(axis);
+  }
+  return {.starts = places(shape, others, {0}), .offsets = places(shape, axes, {0}), .runs = std::move(runs)};
+}
+
+/// `taken` has the nearest codes' values and gets the chosen ones'; other(element, weight, taken) is the value of the
+/// code on the weight's other side, or `taken` itself if there is none.
+template <class Other>
+void balance(const Tensor& real, const SumAxes& sum_axes, Tensor& taken, const Other& other) {
+  if (real.size() == 0 || sum_axes.empty()) return;
+  const Order order = order_of(real.shape(), sum_axes);
+  const auto weights = real.data<float>();
+  const auto values = taken.mutable_data<float>();
+  const auto groups = static_cast<int64_t>(order.starts.size());
+  const auto grain = std::max<int64_t>(1, kElementsPerTask / static_cast<int64_t>(order.offsets.size()));
+  parallel_for(groups, grain, [&](int64_t begin, int64_t end) {
+    std::vector<Choice> choices(order.offsets.size());
+    Balance keep_sum;
+    for (int64_t group = begin; group < end; ++group) {
+      const auto place = [&](size_t i) {
+        return static_cast<size_t>(order.starts[static_cast<size_t>(group)] + order.offsets[i]);
+      };
+      for (size_t i = 0; i < choices.size(); ++i) {
+        const float value = values[place(i)];
+        choices[i] = {.weight = weights[place(i)], .taken = value, .other = other(place(i), weights[place(i)], value)};
+      }
+      for (const size_t run : order.runs) {
+        for (size_t first = 0; first < choices.size(); first += run) keep_sum(std::span(choices).subspan(first, run));
+      }
+      for (size_t i = 0; i < choices.size(); ++i) values[place(i)] = static_cast<float>(choices[i].taken);
+    }
+  });
+}
+
+/// The value of the code on the other side of a weight from the one that it has; that one's if there is none.
+class NextInteger {
+ public:
+  NextInteger(const Tensor& nearest, const QuantParams& params)
+      : params_(params), groups_(nearest.shape(), params.grouping()) {
+    const auto values = nearest.data<float>();
+    for (size_t i = 0; i < values.size(); ++i) {
+      const float code = code_of(i, values[i]);
+      lowest_ = std::min(lowest_, code);
+      highest_ = std::max(highest_, code);
+    }
+  }
+
+  float operator()(size_t element, float weight, float taken) const {
+    if (weight == taken) return taken;
+    const float code = code_of(element, taken) + (weight > taken ? 1.0F : -1.0F);
+    if (code < lowest_ || code > highest_) return taken;
+    return code * params_.scales[groups_.group_of(element)];
+  }
+
+ private:
+  /// Less the zero point.
+  float code_of(size_t element, float value) const {
+    return std::nearbyintf(value / params_.scales[groups_.group_of(element)]);
+  }
+
+  const QuantParams& params_;
+  ElementGroups groups_;
+  float lowest_ = 0;
+  float highest_ = 0;
+};
+
+/// The same of floating-point types.
+class NextFloat {
+ public:
+  explicit NextFloat(DataType type) : numbers_(finite_numbers(type)) {}
+
+  float operator()(float weight, float taken, float scale) const {
+    const auto at = std::lower_bound(numbers_.begin(), numbers_.end(), taken / scale);
+    if (weight == taken || at == numbers_.end()) return taken;
+    if (weight > taken) return at + 1 < numbers_.end() ? *(at + 1) * scale : taken;
+    return at != numbers_.begin() ? *(at - 1) * scale : taken;
+  }
+
+ private:
+  std::vector<float> numbers_;
+};
+
+}  // namespace
+
+Tensor keep_sums(const Tensor& real, const QuantParams& params) {
+  QuantParams nearest = params;
+  nearest.sum_axes.clear();
+  Tensor taken = dequantize(quantize(real, nearest), nearest);
+  if (row(params.type).is_float) {
+    const NextFloat next(row(params.type).storage);
+    const ElementGroups groups(real.shape(), params.grouping());
+    balance(real, params.sum_axes, taken, [&](size_t element, float weight, float value) {
+      return next(weight, value, params.scales[groups.group_of(element)]);
+    });
+  } else {
+    const NextInteger next(taken, params);
+    balance(real, params.sum_axes, taken, next);
+  }
+  return taken;
+}
+
+Tensor keep_sums(const Tensor& real, DataType type, const SumAxes& sum_axes) {
+  Workspace workspace;
+  Tensor taken = convert_elements(convert_elements(real, type, workspace), DataType::kFloat32, workspace);
+  const NextFloat next(type);
+  balance(real, sum_axes, taken, [&](size_t /*element*/, float weight, float value) { return next(weight, value, 1); });
+  return taken;
+}
+
+}  // namespace narrow::quant

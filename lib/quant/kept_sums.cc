@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -41,13 +43,20 @@ class Balance {
     double sum = 0;
     for (const Choice& choice : choices) sum += choice.taken - choice.weight;
     candidates_.clear();
+    double smallest = std::numeric_limits<double>::infinity();
     for (size_t i = 0; i < choices.size(); ++i) {
       const double change = choices[i].other - choices[i].taken;
       const bool helps = change != 0 && (change < 0) == (sum > 0);
-      if (helps && !choices[i].turned) candidates_.emplace_back(price(choices[i]), i);
+      if (!helps || choices[i].turned) continue;
+      candidates_.emplace_back(price(choices[i]), i);
+      smallest = std::min(smallest, std::abs(change));
     }
-    std::sort(candidates_.begin(), candidates_.end());
-    for (const auto& [cost, i] : candidates_) {
+    // A heap, as few of many are taken: about as many as the square root of their number.
+    std::make_heap(candidates_.begin(), candidates_.end(), std::greater<>());
+    while (!candidates_.empty() && 2 * std::abs(sum) > smallest) {
+      std::pop_heap(candidates_.begin(), candidates_.end(), std::greater<>());
+      const auto [cost, i] = candidates_.back();
+      candidates_.pop_back();
       Choice& choice = choices[i];
       const double change = choice.other - choice.taken;
       if (squared(sum) - squared(sum + change) <= cost * std::abs(change)) continue;

@@ -156,10 +156,11 @@ class Workbench:
         np.save(self.data, self.samples)
         self.reference = peers.run_onnxruntime(self.model, self.samples)
 
-    def convert(self, row):
-        output = self.folder / (row.name().replace(" ", "_") + ".onnx")
+    def convert(self, row, rounding="half_even"):
+        output = self.folder / f"{row.name().replace(' ', '_')}_{rounding}.onnx"
         data = ["--data", self.data] if row.needs_data() else []
-        narrow_cli.run_narrow("quantize", self.model, "-o", output, "--no-speed", "--quiet", *data, *row.settings())
+        settings = [*row.settings(), "--set", f"weights.rounding={rounding}"]
+        narrow_cli.run_narrow("quantize", self.model, "-o", output, "--no-speed", "--quiet", *data, *settings)
         return output
 
     def run_ours(self, path):

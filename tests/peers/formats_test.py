@@ -131,6 +131,63 @@ class FormatsTest(unittest.TestCase):
         self.assertEqual([node.op_type for node in graph.node if node.op_type == "Cast"], ["Cast", "Cast"])
 
 
+class KeptSumsTest(unittest.TestCase):
+    """Rounding that keeps sums against the rule of docs/numerics.md, in numpy."""
+
+    # What an output is a sum over, kernels first.
+    SUMS = {"conv_w": [(2, 3), (1, 2, 3)], "deconv_w": [(2, 3), (0, 2, 3)], "gemm_w": [(1,)], "matmul_w": [(0,)]}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.bench = formats.Workbench(narrow_cli.class_folder(cls))
+
+    @staticmethod
+    def kept(weight, nearest, other, sums):
+        taken, other, turned = nearest.copy(), other.copy(), np.zeros(weight.shape, bool)
+        for axes in sums:
+            rest = [axis for axis in range(weight.ndim) if axis not in axes]
+            for place in np.ndindex(*[weight.shape[axis] for axis in rest]):
+                at = [slice(None)] * weight.ndim
+                for axis, index in zip(rest, place):
+                    at[axis] = index
+                at = tuple(at)
+                w, t, o, done = (array[at].reshape(-1) for array in (weight, taken, other, turned))
+                total = np.sum(t - w)
+                price = ((o - w) ** 2 - (t - w) ** 2) / np.where(o == t, 1, np.abs(o - t))
+                helps = (o != t) & ((o < t) == (total > 0)) & ~done
+                for i in sorted(np.flatnonzero(helps), key=lambda i: (price[i], i)):
+                    change = o[i] - t[i]
+                    if total**2 - (total + change) ** 2 > price[i] * abs(change):
+                        total += change
+                        t[i], o[i], done[i] = o[i], t[i], True
+                shape = taken[at].shape
+                taken[at], other[at], turned[at] = t.reshape(shape), o.reshape(shape), done.reshape(shape)
+        return taken
+
+    def test_int8_weights_of_every_product(self):
+        found = formats.dequantized_weights(self.bench.convert(formats.Row("weight_only", "int8"), "squant"))
+        self.assertEqual({name + "_w" for name in found}, self.SUMS.keys())
+        for node, (codes, scale, _, _) in found.items():
+            weight, scale = self.bench.weights[node + "_w"].astype(np.float64), np.float64(scale)
+            nearest = np.rint(self.bench.weights[node + "_w"] / scale.astype(np.float32)).astype(np.float64)
+            side = np.clip(nearest + np.sign(weight / scale - nearest), nearest.min(), nearest.max())
+            step = np.broadcast_to(scale, weight.shape)
+            wanted = self.kept(weight, nearest * step, side * step, self.SUMS[node + "_w"])
+            self.assertTrue(np.array_equal(codes, np.rint(wanted / step)), node)
+            self.assertGreater(np.count_nonzero(codes != nearest), 0, node)
+
+    def test_float16_weights(self):
+        path = self.bench.convert(formats.Row("float16", "float16"), "squant")
+        constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+        for name, sums in self.SUMS.items():
+            weight = self.bench.weights[name]
+            nearest = weight.astype(np.float16)
+            side = np.nextafter(nearest, np.where(weight > nearest, np.inf, -np.inf).astype(np.float16))
+            side = np.where(weight == nearest, nearest, side)
+            wanted = self.kept(*(array.astype(np.float64) for array in (weight, nearest, side)), sums)
+            self.assertTrue(np.array_equal(constants[name + "_float16"], wanted), name)
+
+
 def add_test(row):
     setattr(FormatsTest, "test_" + row.name().replace(" ", "_"), lambda self: self.check(row))
 

@@ -16,13 +16,17 @@ namespace narrow::quant {
 namespace {
 
 constexpr int64_t kElementsPerTask = int64_t{1} << 13;
+constexpr size_t kTile = 16;  // sums at a time: where they are columns, their elements lie next to each other
 
 /// An element's weight, the value of the code that it has, and that of the code on the weight's other side.
 struct Choice {
-  double weight = 0;
-  double taken = 0;
-  double other = 0;
+  float weight = 0;
+  float taken = 0;
+  float other = 0;
   bool turned = false;  // once is enough: a later list must not undo what an earlier one did
+
+  double error() const { return static_cast<double>(taken) - weight; }
+  double change() const { return static_cast<double>(other) - taken; }
 };
 
 double squared(double x) {
@@ -31,8 +35,7 @@ double squared(double x) {
 
 /// How much one element's squared error grows for each unit that its turn takes from the sum's.
 double price(const Choice& choice) {
-  return (squared(choice.other - choice.weight) - squared(choice.taken - choice.weight)) /
-         std::abs(choice.other - choice.taken);
+  return (squared(choice.error() + choice.change()) - squared(choice.error())) / std::abs(choice.change());
 }
 
 class Balance {
@@ -41,11 +44,11 @@ class Balance {
   void operator()(std::span<Choice> choices) {
     if (choices.size() < 2) return;
     double sum = 0;
-    for (const Choice& choice : choices) sum += choice.taken - choice.weight;
+    for (const Choice& choice : choices) sum += choice.error();
     candidates_.clear();
     double smallest = std::numeric_limits<double>::infinity();
     for (size_t i = 0; i < choices.size(); ++i) {
-      const double change = choices[i].other - choices[i].taken;
+      const double change = choices[i].change();
       const bool helps = change != 0 && (change < 0) == (sum > 0);
       if (!helps || choices[i].turned) continue;
       candidates_.emplace_back(price(choices[i]), i);
@@ -58,7 +61,7 @@ class Balance {
       const auto [cost, i] = candidates_.back();
       candidates_.pop_back();
       Choice& choice = choices[i];
-      const double change = choice.other - choice.taken;
+      const double change = choice.change();
       if (squared(sum) - squared(sum + change) <= cost * std::abs(change)) continue;
       sum += change;
       std::swap(choice.taken, choice.other);
@@ -127,23 +130,30 @@ void balance(const Tensor& real, const SumAxes& sum_axes, Tensor& taken, const O
   const Order order = order_of(real.shape(), sum_axes);
   const auto weights = real.data<float>();
   const auto values = taken.mutable_data<float>();
-  const auto groups = static_cast<int64_t>(order.starts.size());
-  const auto grain = std::max<int64_t>(1, kElementsPerTask / static_cast<int64_t>(order.offsets.size()));
-  parallel_for(groups, grain, [&](int64_t begin, int64_t end) {
-    std::vector<Choice> choices(order.offsets.size());
+  const size_t elements = order.offsets.size();
+  const auto tiles = static_cast<int64_t>((order.starts.size() + kTile - 1) / kTile);
+  const auto grain = std::max<int64_t>(1, kElementsPerTask / static_cast<int64_t>(elements * kTile));
+  parallel_for(tiles, grain, [&](int64_t begin, int64_t end) {
+    std::vector<Choice> choices(elements * kTile);
     Balance keep_sum;
-    for (int64_t group = begin; group < end; ++group) {
-      const auto place = [&](size_t i) {
-        return static_cast<size_t>(order.starts[static_cast<size_t>(group)] + order.offsets[i]);
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const size_t first = static_cast<size_t>(tile) * kTile;
+      const std::span<const int64_t> starts =
+          std::span(order.starts).subspan(first, std::min(kTile, order.starts.size() - first));
+      const auto for_each = [&](auto visit) {
+        for (size_t i = 0; i < elements; ++i) {
+          for (size_t g = 0; g < starts.size(); ++g) {
+            visit(choices[g * elements + i], static_cast<size_t>(starts[g] + order.offsets[i]));
+          }
+        }
       };
-      for (size_t i = 0; i < choices.size(); ++i) {
-        const float value = values[place(i)];
-        choices[i] = {.weight = weights[place(i)], .taken = value, .other = other(place(i), weights[place(i)], value)};
-      }
+      for_each([&](Choice& choice, size_t at) {
+        choice = {.weight = weights[at], .taken = values[at], .other = other(at, weights[at], values[at])};
+      });
       for (const size_t run : order.runs) {
-        for (size_t first = 0; first < choices.size(); first += run) keep_sum(std::span(choices).subspan(first, run));
+        for (size_t i = 0; i < starts.size() * elements; i += run) keep_sum(std::span(choices).subspan(i, run));
       }
-      for (size_t i = 0; i < choices.size(); ++i) values[place(i)] = static_cast<float>(choices[i].taken);
+      for_each([&](const Choice& choice, size_t at) { values[at] = choice.taken; });
     }
   });
 }
@@ -155,7 +165,7 @@ class NextInteger {
       : params_(params), groups_(nearest.shape(), params.grouping()) {
     const auto values = nearest.data<float>();
     for (size_t i = 0; i < values.size(); ++i) {
-      const float code = code_of(i, values[i]);
+      const float code = std::nearbyintf(values[i] / scale(i));
       lowest_ = std::min(lowest_, code);
       highest_ = std::max(highest_, code);
     }
@@ -163,20 +173,17 @@ class NextInteger {
 
   float operator()(size_t element, float weight, float taken) const {
     if (weight == taken) return taken;
-    const float code = code_of(element, taken) + (weight > taken ? 1.0F : -1.0F);
-    if (code < lowest_ || code > highest_) return taken;
-    return code * params_.scales[groups_.group_of(element)];
+    const float step = scale(element);
+    const float code = std::nearbyintf(taken / step) + (weight > taken ? 1.0F : -1.0F);
+    return code < lowest_ || code > highest_ ? taken : code * step;
   }
 
  private:
-  /// Less the zero point.
-  float code_of(size_t element, float value) const {
-    return std::nearbyintf(value / params_.scales[groups_.group_of(element)]);
-  }
+  float scale(size_t element) const { return params_.scales[groups_.group_of(element)]; }
 
   const QuantParams& params_;
   ElementGroups groups_;
-  float lowest_ = 0;
+  float lowest_ = 0;  // codes less the zero point
   float highest_ = 0;
 };
 

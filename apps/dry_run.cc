@@ -61,15 +61,11 @@ std::map<std::string, WeightSizes> weight_sizes(const graph::Model& model, const
   const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
   std::set<std::pair<std::string, std::string>> counted;
   std::map<std::string, WeightSizes> sizes;
-  for (const plan::LayerPlan& layer : plan.layers) {
-    if (!layer.weight) continue;
-    const quant::QuantParams& params = layer.weight->params;
-    const std::string type(quant::name(params.type));
-    WeightSizes& size = sizes[type];
-    ++size.layers;
-    if (!counted.emplace(layer.weight->initializer, type).second) continue;
-    const onnx::TensorProto& weight = *index.initializer(layer.weight->initializer);
-    const int64_t elements = element_count(Shape(weight.dims().begin(), weight.dims().end()));
+  const auto add = [&](const plan::WeightPlan& weight, WeightSizes& size) {
+    const quant::QuantParams& params = weight.params;
+    if (!counted.emplace(weight.initializer, quant::name(params.type)).second) return;
+    const onnx::TensorProto& tensor = *index.initializer(weight.initializer);
+    const int64_t elements = element_count(Shape(tensor.dims().begin(), tensor.dims().end()));
     const auto groups = static_cast<int64_t>(params.scales.size());
     const bool zeros =
         std::any_of(params.zero_points.begin(), params.zero_points.end(), [](int32_t z) { return z != 0; });
@@ -77,6 +73,13 @@ std::map<std::string, WeightSizes> weight_sizes(const graph::Model& model, const
     size.float_bytes += 4 * elements;
     size.bytes += (codes * quant::stored_bits(params) + 7) / 8 + 4 * groups;
     if (params.codebooks) size.bytes += 4 * static_cast<int64_t>(params.codebooks->values.size());
+  };
+  for (const plan::LayerPlan& layer : plan.layers) {
+    if (!layer.weight) continue;
+    WeightSizes& size = sizes[std::string(quant::name(layer.weight->params.type))];
+    ++size.layers;
+    add(*layer.weight, size);
+    for (const plan::WeightPlan& weight : layer.more_weights) add(weight, size);
   }
   return sizes;
 }

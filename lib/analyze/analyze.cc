@@ -23,10 +23,14 @@ class LayerBuilder {
 
   Layer build(const onnx::NodeProto& node) const {
     Layer layer{.node = node.name(), .op_type = node.op_type(), .macs = count_macs(node, index_)};
-    layer.stored_weight = find_stored_weight(model_, index_, node);
-    if (layer.stored_weight) {
-      const auto& dims = index_.initializer(layer.stored_weight->initializer)->dims();
-      layer.parameters = element_count(Shape(dims.begin(), dims.end()));
+    for (ConstantSlot& slot : find_stored_weights(model_, index_, node)) {
+      const auto& dims = index_.initializer(slot.initializer)->dims();
+      layer.parameters += element_count(Shape(dims.begin(), dims.end()));
+      if (layer.stored_weight) {
+        layer.more_stored.push_back(std::move(slot));
+      } else {
+        layer.stored_weight = std::move(slot);
+      }
     }
     if (layer.stored_weight) model_.release_weights();  // looked through: not needed in memory any more
     const ops::OpRow* row = ops::find_op(node);

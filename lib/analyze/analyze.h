@@ -33,11 +33,12 @@ struct Layer {
   std::optional<ConstantSlot> weight;
   std::optional<ConstantSlot> bias;
   std::optional<ConstantSlot> stored_weight;  // what weight-only quantization can store in fewer bits
+  std::vector<ConstantSlot> more_stored;      // and further constants of the node, such as LSTM's for its own state
   bool float_output = false;                  // see ops::OpRow
   std::vector<std::string> reads;             // every value that the node reads, in bodies too
   std::vector<std::string> makes;
   int64_t depth = 1;       // nodes on the longest way from an input to it, itself counted
-  int64_t parameters = 0;  // elements of stored_weight
+  int64_t parameters = 0;  // elements of stored_weight and more_stored
   int64_t macs = 0;        // per sample, unknown dimensions counted as 1
   int64_t weight_elements = 0;
 };

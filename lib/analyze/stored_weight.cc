@@ -56,6 +56,11 @@ Axes lookup(const onnx::NodeProto& node, int64_t rank) {
   return {.channel = axis == rank - 1 ? rank - 2 : rank - 1, .block = axis};
 }
 
+/// [directions, gates of every hidden unit, what they sum over]: a scale for each gate's row, which directions share.
+Axes recurrent(const onnx::NodeProto& /*node*/, int64_t rank) {
+  return {.channel = rank - 2, .block = rank - 1, .sums = {{rank - 1}}};
+}
+
 struct WeightRow {
   std::string_view op_type;
   int input;
@@ -63,8 +68,12 @@ struct WeightRow {
 };
 
 constexpr WeightRow kWeights[] = {
-    {"Conv", 1, convolution}, {"ConvTranspose", 1, deconvolution}, {"Gather", 0, lookup},
-    {"Gemm", 1, gemm},        {"MatMul", 1, right_factor},         {"MatMul", 0, left_factor},
+    {"Conv", 1, convolution},    {"ConvTranspose", 1, deconvolution},
+    {"Gather", 0, lookup},       {"Gemm", 1, gemm},
+    {"GRU", 1, recurrent},       {"GRU", 2, recurrent},
+    {"LSTM", 1, recurrent},      {"LSTM", 2, recurrent},
+    {"MatMul", 1, right_factor}, {"MatMul", 0, left_factor},
+    {"RNN", 1, recurrent},       {"RNN", 2, recurrent},
 };
 
 }  // namespace
@@ -74,18 +83,19 @@ bool all_finite(const Tensor& tensor) {
   return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
 
-std::optional<ConstantSlot> find_stored_weight(const graph::Model& model, const graph::GraphIndex& index,
-                                               const onnx::NodeProto& node) {
-  if (!graph::canonical_domain(node.domain()).empty()) return std::nullopt;
+std::vector<ConstantSlot> find_stored_weights(const graph::Model& model, const graph::GraphIndex& index,
+                                              const onnx::NodeProto& node) {
+  std::vector<ConstantSlot> slots;
+  if (!graph::canonical_domain(node.domain()).empty()) return slots;
   for (const WeightRow& row : kWeights) {
     if (row.op_type != node.op_type() || node.input_size() <= row.input) continue;
     const onnx::TensorProto* initializer = index.initializer(node.input(row.input));
     if (initializer == nullptr || static_cast<DataType>(initializer->data_type()) != DataType::kFloat32) continue;
     if (initializer->dims_size() < 2 || !all_finite(model.tensor(*initializer))) continue;
     Axes axes = row.axes(node, initializer->dims_size());
-    return ConstantSlot{row.input, node.input(row.input), axes.channel, axes.block, std::move(axes.sums)};
+    slots.push_back({row.input, node.input(row.input), axes.channel, axes.block, std::move(axes.sums)});
   }
-  return std::nullopt;
+  return slots;
 }
 
 }  // namespace narrow::analyze

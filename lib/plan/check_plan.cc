@@ -80,7 +80,11 @@ class Checker {
         fail(layer, fmt::format("it does not read '{}'", value));
       }
     }
-    if (layer.weight) check_weight(layer, node);
+    if (layer.weight) check_weight(layer, *layer.weight, node);
+    for (const WeightPlan& weight : layer.more_weights) {
+      if (weight.input == layer.weight->input) fail(layer, "more_weights: an input is listed twice");
+      check_weight(layer, weight, node);
+    }
     const bool needs_weight = layer.decision == Decision::kWeightOnly || layer.decision == Decision::kDynamic;
     if (needs_weight && !layer.weight) fail(layer, fmt::format("{} needs \"weights\"", decision_name(layer.decision)));
     if (layer.decision == Decision::kDynamic) check_dynamic(layer, node);
@@ -121,8 +125,7 @@ class Checker {
     }
   }
 
-  void check_weight(const LayerPlan& layer, const onnx::NodeProto& node) const {
-    const WeightPlan& weight = *layer.weight;
+  void check_weight(const LayerPlan& layer, const WeightPlan& weight, const onnx::NodeProto& node) const {
     const Shape shape = constant_shape(layer, node, weight.input, weight.initializer);
     if (weight.params.axis && !has_axis(shape, *weight.params.axis)) fail(layer, "the weight has no such axis");
     check_sum_axes(layer, shape, weight.params.sum_axes);
@@ -140,15 +143,14 @@ class Checker {
     if (!weight.params.sum_axes.empty() && quant::needs_decoder(weight.params.type)) {
       fail(layer, fmt::format("rounding squant is not for {} weights", quant::name(weight.params.type)));
     }
-    if (quant::needs_decoder(weight.params.type)) check_decoded(layer, shape);
+    if (quant::needs_decoder(weight.params.type)) check_decoded(layer, weight.params, shape);
     if (weight.params.codebooks.has_value() != (weight.params.type == quant::QuantType::kCodebook)) {
       fail(layer, "\"codebooks\" belong to weights of type codebook");
     }
   }
 
   /// Weights of types that operators in the file decode.
-  static void check_decoded(const LayerPlan& layer, const Shape& shape) {
-    const quant::QuantParams& params = layer.weight->params;
+  static void check_decoded(const LayerPlan& layer, const quant::QuantParams& params, const Shape& shape) {
     const std::string_view type = quant::name(params.type);
     if (layer.decision != Decision::kWeightOnly) fail(layer, fmt::format("{} weights are weight_only", type));
     const auto& zeros = params.zero_points;

@@ -73,7 +73,7 @@ class Decider {
   /// What becomes of a layer that nothing speaks against. Of the dynamic ones, those that are no product have a table
   /// that they look up, or no integer operator: their weight is stored in fewer bits.
   static Decision wished(const Layer& layer, Mode mode) {
-    if (mode == Mode::kStatic) return is_table(layer) ? Decision::kWeightOnly : Decision::kQuantize;
+    if (mode == Mode::kStatic) return is_only_stored(layer) ? Decision::kWeightOnly : Decision::kQuantize;
     if (mode == Mode::kFloat16) return Decision::kFloat16;
     if (mode == Mode::kBfloat16) return Decision::kBfloat16;
     const bool product = layer.op_type == "Conv" || layer.op_type == "Gemm" || layer.op_type == "MatMul";
@@ -81,10 +81,12 @@ class Decider {
     return mode == Mode::kDynamic && integer ? Decision::kDynamic : Decision::kWeightOnly;
   }
 
-  /// An embedding: integers can not compute it, but most of a small language model's bytes are in it.
-  static bool is_table(const Layer& layer) {
+  /// Integers do not compute it, but much of a model's bytes may be in it: embeddings of small language models, the
+  /// recurrent layers behind a recognizer's convolutions.
+  static bool is_only_stored(const Layer& layer) {
     constexpr int64_t kLeastElements = 1024;
-    return layer.op_type == "Gather" && layer.stored_weight && layer.parameters >= kLeastElements;
+    const bool recurrent = layer.op_type == "LSTM" || layer.op_type == "GRU" || layer.op_type == "RNN";
+    return (layer.op_type == "Gather" || recurrent) && layer.stored_weight && layer.parameters >= kLeastElements;
   }
 
   static std::optional<Reason> stored_refusal(const LayerScheme& scheme) {
@@ -115,7 +117,7 @@ class Decider {
       if (wished(layer, scheme.mode) == Decision::kDynamic) return dynamic_refusal(layer, scheme);
       return stored_refusal(scheme);
     }
-    if (is_table(layer)) {
+    if (is_only_stored(layer)) {
       auto reason = refusal(*target_, layer, scheme);
       return reason ? reason : stored_refusal(scheme);
     }

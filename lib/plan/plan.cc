@@ -88,8 +88,11 @@ class Numberer {
  private:
   void store_weight(const analyze::Layer& facts, const LayerScheme& scheme, const TargetRow& target,
                     LayerPlan& layer) const {
+    for (const analyze::ConstantSlot& slot : facts.more_stored) {
+      layer.more_weights.push_back(plan_stored_weight(facts, slot, initializer(slot.initializer), scheme, target));
+    }
     const Tensor weight = initializer(facts.stored_weight->initializer);
-    layer.weight = plan_stored_weight(facts, weight, scheme, target);
+    layer.weight = plan_stored_weight(facts, *facts.stored_weight, weight, scheme, target);
     if (scheme.operators == Operators::kStandard) return;
     const onnx::NodeProto& node = *index_.node(layer.node);
     const auto refused = block_operator_refusal(index_, node, *layer.weight, weight.shape());
@@ -191,6 +194,7 @@ FormatNeeds format_needs(const PrecisionPlan& plan) {
   for (const ValuePlan& value : plan.values) add_params(value.params);
   for (const LayerPlan& layer : plan.layers) {
     if (layer.weight) add_weight(layer, *layer.weight);
+    for (const WeightPlan& weight : layer.more_weights) add_weight(layer, weight);
     if (layer.decision == Decision::kBfloat16) add(kBfloat16Opset, quant::kBlockIr);
   }
   return needs;

@@ -74,6 +74,7 @@ struct LayerPlan {
   std::vector<std::string> activations;  // values read in quantized form; kQuantize only, as `outputs`
   std::vector<std::string> outputs;      // values made in quantized form
   std::optional<WeightPlan> weight;
+  std::vector<WeightPlan> more_weights;       // kWeightOnly: further ones, of LSTM, GRU and RNN
   std::optional<HalfWeightPlan> half_weight;  // kFloat16 and kBfloat16
   std::optional<int> bias_input;              // slot of a constant bias that becomes int32
 };

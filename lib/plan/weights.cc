@@ -97,9 +97,8 @@ bool has_integer_bias(const LayerScheme& scheme, quant::QuantType input) {
   return integers && scheme.granularity != Granularity::kPerBlock;
 }
 
-WeightPlan plan_stored_weight(const analyze::Layer& layer, const Tensor& weight, const LayerScheme& scheme,
-                              const TargetRow& target) {
-  const analyze::ConstantSlot& slot = *layer.stored_weight;
+WeightPlan plan_stored_weight(const analyze::Layer& layer, const analyze::ConstantSlot& slot, const Tensor& weight,
+                              const LayerScheme& scheme, const TargetRow& target) {
   const quant::Grouping asked = grouping_of(slot, weight.shape(), scheme);
   return weight_plan(slot, weight, scheme, adapted(target, layer, weight.shape(), asked, scheme));
 }

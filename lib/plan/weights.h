@@ -15,8 +15,8 @@ WeightPlan plan_weight(const analyze::ConstantSlot& slot, const Tensor& weight, 
 /// True if a constant bias can be int32 in steps of input scale * weight scale: integers on both sides, no blocks.
 bool has_integer_bias(const LayerScheme& scheme, quant::QuantType input);
 
-/// Weight parameters of a layer that computes in float.
-WeightPlan plan_stored_weight(const analyze::Layer& layer, const Tensor& weight, const LayerScheme& scheme,
-                              const TargetRow& target);
+/// Parameters of one weight, `slot`, of a layer that computes in float.
+WeightPlan plan_stored_weight(const analyze::Layer& layer, const analyze::ConstantSlot& slot, const Tensor& weight,
+                              const LayerScheme& scheme, const TargetRow& target);
 
 }  // namespace narrow::plan

@@ -136,11 +136,12 @@ class Layerwise {
     if (outputs.empty() && solver == nullptr) return drop_dead(values_, at);
     run_float(unit, outputs, solver.get());
     ConstantOverrides constants = values_.quantized_constants(model_, layer);
-    if (layer.weight) {
-      const Tensor weight = model_.tensor(*index_.initializer(layer.weight->initializer));
-      constants[layer.weight->initializer] =
-          quant::dequantize(quant::quantize(weight, layer.weight->params), layer.weight->params);
-    }
+    const auto add = [&](const plan::WeightPlan& weight) {
+      const Tensor real = model_.tensor(*index_.initializer(weight.initializer));
+      constants[weight.initializer] = quant::dequantize(quant::quantize(real, weight.params), weight.params);
+    };
+    if (layer.weight) add(*layer.weight);
+    for (const plan::WeightPlan& weight : layer.more_weights) add(weight);
     if (solver) {
       const LayerSolution solution = solver->solve({.ridge = pull_, .search = options_.search_pull});
       pull_ = solution.outcome.ridge;

@@ -108,6 +108,9 @@ class QdqWriter {
     if (weight.operators == plan::Operators::kMicrosoft) return blocks_.replace(graph, layer, node);
     if (looks_up_integers(node, weight)) return look_up_integers(graph, node, layer);
     node.set_input(weight.input, constants_.dequantized(graph, weight.initializer, weight.params, zeros_of(layer)));
+    for (const plan::WeightPlan& more : layer.more_weights) {
+      node.set_input(more.input, constants_.dequantized(graph, more.initializer, more.params, zeros_of(layer)));
+    }
     if (!layer.bias_input) return;
     const std::string bias = node.input(*layer.bias_input);
     const quant::QuantParams& source = values_.at(layer.activations.at(0))->params;

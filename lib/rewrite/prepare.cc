@@ -102,6 +102,8 @@ graph::Model with_opset(const graph::Model& prepared, int opset) {
   onnx::ModelProto& proto = model.mutable_proto();
   proto = raise_opset(proto, opset);
   name_and_lift(*proto.mutable_graph());
+  // No operator gives another type in a newer opset: what was inferred before still holds.
+  *proto.mutable_graph()->mutable_value_info() = prepared.graph().value_info();
   return model;
 }
 

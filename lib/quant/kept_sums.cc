@@ -122,6 +122,16 @@ Order order_of(const Shape& shape, const SumAxes& sum_axes) {
   return {.starts = places(shape, others, {0}), .offsets = places(shape, axes, {0}), .runs = std::move(runs)};
 }
 
+/// visit(place among the tile's choices, place in the tensor) of each element of a few of the last list's groups.
+template <class Visit>
+void for_each(std::span<const int64_t> starts, std::span<const int64_t> offsets, Visit visit) {
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    for (size_t g = 0; g < starts.size(); ++g) {
+      visit(g * offsets.size() + i, static_cast<size_t>(starts[g] + offsets[i]));
+    }
+  }
+}
+
 /// `taken` has the nearest codes' values and gets the chosen ones'; other(element, weight, taken) is the value of the
 /// code on the weight's other side, or `taken` itself if there is none.
 template <class Other>
@@ -131,29 +141,23 @@ void balance(const Tensor& real, const SumAxes& sum_axes, Tensor& taken, const O
   const auto weights = real.data<float>();
   const auto values = taken.mutable_data<float>();
   const size_t elements = order.offsets.size();
+  const auto balance_tile = [&](std::span<const int64_t> starts, std::vector<Choice>& choices, Balance& keep_sum) {
+    for_each(starts, order.offsets, [&](size_t i, size_t at) {
+      choices[i] = {.weight = weights[at], .taken = values[at], .other = other(at, weights[at], values[at])};
+    });
+    for (const size_t run : order.runs) {
+      for (size_t i = 0; i < starts.size() * elements; i += run) keep_sum(std::span(choices).subspan(i, run));
+    }
+    for_each(starts, order.offsets, [&](size_t i, size_t at) { values[at] = choices[i].taken; });
+  };
   const auto tiles = static_cast<int64_t>((order.starts.size() + kTile - 1) / kTile);
   const auto grain = std::max<int64_t>(1, kElementsPerTask / static_cast<int64_t>(elements * kTile));
   parallel_for(tiles, grain, [&](int64_t begin, int64_t end) {
     std::vector<Choice> choices(elements * kTile);
     Balance keep_sum;
-    for (int64_t tile = begin; tile < end; ++tile) {
-      const size_t first = static_cast<size_t>(tile) * kTile;
-      const std::span<const int64_t> starts =
-          std::span(order.starts).subspan(first, std::min(kTile, order.starts.size() - first));
-      const auto for_each = [&](auto visit) {
-        for (size_t i = 0; i < elements; ++i) {
-          for (size_t g = 0; g < starts.size(); ++g) {
-            visit(choices[g * elements + i], static_cast<size_t>(starts[g] + order.offsets[i]));
-          }
-        }
-      };
-      for_each([&](Choice& choice, size_t at) {
-        choice = {.weight = weights[at], .taken = values[at], .other = other(at, weights[at], values[at])};
-      });
-      for (const size_t run : order.runs) {
-        for (size_t i = 0; i < starts.size() * elements; i += run) keep_sum(std::span(choices).subspan(i, run));
-      }
-      for_each([&](const Choice& choice, size_t at) { values[at] = choice.taken; });
+    for (auto first = static_cast<size_t>(begin) * kTile; first < static_cast<size_t>(end) * kTile; first += kTile) {
+      const size_t count = std::min(kTile, order.starts.size() - first);
+      balance_tile(std::span(order.starts).subspan(first, count), choices, keep_sum);
     }
   });
 }

@@ -7,14 +7,10 @@
 
 #include "lib/base/error.h"
 #include "lib/exec/scope.h"
-#include "lib/graph/onnx_api.h"
+#include "lib/graph/schemas.h"
 
 namespace narrow::exec {
 namespace {
-
-const onnx::OpSchema* schema_of(const onnx::NodeProto& node, int opset) {
-  return onnx::OpSchemaRegistry::Schema(node.op_type(), opset, std::string(graph::canonical_domain(node.domain())));
-}
 
 // Types as far as a body is made for them: ranks, and dimensions only where they are given.
 std::vector<onnx::TypeProto> type_protos(const std::vector<graph::ValueType>& types) {
@@ -40,7 +36,7 @@ std::vector<onnx::TypeProto> type_protos(const std::vector<graph::ValueType>& ty
 // Nullopt where ONNX makes no body for such types.
 std::optional<onnx::FunctionProto> build_body(const onnx::NodeProto& node, int opset,
                                               const std::vector<graph::ValueType>& types) {
-  const onnx::OpSchema& schema = *schema_of(node, opset);
+  const onnx::OpSchema& schema = *graph::find_schema(node, opset);
   if (schema.HasContextDependentFunction()) {
     onnx::FunctionProto body;
     const onnx::FunctionBodyBuildContextImpl context(node, type_protos(types));
@@ -114,7 +110,7 @@ graph::Model model_of(const onnx::NodeProto& node, int opset, onnx::FunctionProt
     throw Error(ErrorKind::kModel, "{} inputs and {} outputs, its function has {} and {}", node.input_size(),
                 node.output_size(), body.input_size(), body.output_size());
   }
-  AttributeBinder(node, *schema_of(node, opset)).bind(*body.mutable_node());
+  AttributeBinder(node, *graph::find_schema(node, opset)).bind(*body.mutable_node());
   onnx::ModelProto proto;
   proto.set_ir_version(onnx::IR_VERSION);
   *proto.mutable_opset_import() = body.opset_import();
@@ -240,7 +236,7 @@ class FunctionKernel final : public Kernel {
 }  // namespace
 
 bool has_function(const onnx::NodeProto& node, int opset) {
-  const onnx::OpSchema* schema = schema_of(node, opset);
+  const onnx::OpSchema* schema = graph::find_schema(node, opset);
   return schema != nullptr && (schema->HasFunction() || schema->HasContextDependentFunction());
 }
 

@@ -7,7 +7,7 @@
 #include "lib/base/error.h"
 #include "lib/exec/kernels/support.h"
 #include "lib/graph/attributes.h"
-#include "lib/graph/onnx_api.h"
+#include "lib/graph/schemas.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/packed.h"
 
@@ -61,8 +61,7 @@ bool combines_elements(const onnx::NodeProto& node) {
 // No inputs if there is nothing to adapt.
 Roles roles_of(const KernelRequest& request, TypeUse use) {
   const onnx::NodeProto& node = *request.node;
-  const onnx::OpSchema* schema = onnx::OpSchemaRegistry::Schema(node.op_type(), request.opset,
-                                                                std::string(graph::canonical_domain(node.domain())));
+  const onnx::OpSchema* schema = graph::find_schema(node, request.opset);
   if (schema == nullptr || use == TypeUse::kNative) return {};
   for (const char* names_type : {"dtype", "to", "output_dtype", "output_datatype"}) {
     if (use == TypeUse::kBySchema && schema->attributes().contains(names_type)) return {};

@@ -7,7 +7,7 @@
 #include "lib/base/file.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
-#include "lib/graph/onnx_api.h"
+#include "lib/graph/schemas.h"
 #include "lib/graph/traverse.h"
 #include "lib/io/light_parse.h"
 #include "lib/io/loose_forms.h"
@@ -59,7 +59,7 @@ void check_operators(const graph::Model& model, const onnx::GraphProto& graph) {
     const std::string domain(graph::canonical_domain(node.domain()));
     if (is_onnx_domain(node.domain()) && !calls_function(model.proto(), node)) {
       const int version = model.opset(domain);
-      if (onnx::OpSchemaRegistry::Schema(node.op_type(), version, domain) == nullptr) {
+      if (graph::find_schema(node, version) == nullptr) {
         throw Error(ErrorKind::kUnsupported, "node '{}': there is no operator '{}' in opset {} of domain '{}'",
                     graph::node_label(node), node.op_type(), version, domain.empty() ? "ai.onnx" : domain);
       }
@@ -70,6 +70,7 @@ void check_operators(const graph::Model& model, const onnx::GraphProto& graph) {
 
 void run_checker(const onnx::ModelProto& proto, const std::filesystem::path& folder) {
   onnx::checker::CheckerContext context;
+  context.set_schema_registry(&graph::schemas());
   context.set_model_dir(folder.empty() ? "." : folder.string());
   // Before version 4 each initializer had to be an input too; files do not keep to it, and runtimes do not ask.
   context.set_ir_version(std::max(4, static_cast<int>(proto.ir_version())));
@@ -183,7 +184,7 @@ void infer_shapes(graph::Model& model) {
   const std::set<std::string> own = dimension_names(model.mutable_graph());
   const onnx::ShapeInferenceOptions options{/*check_type=*/true, /*strict_mode=*/1, /*data_prop=*/true};
   try {
-    onnx::shape_inference::InferShapes(model.mutable_proto(), onnx::OpSchemaRegistry::Instance(), options);
+    onnx::shape_inference::InferShapes(model.mutable_proto(), &graph::schemas(), options);
   } catch (const std::runtime_error& error) {
     throw Error(ErrorKind::kModel, "shapes do not fit: {}", one_line(error.what()));
   }

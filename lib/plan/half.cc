@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "lib/graph/onnx_api.h"
+#include "lib/graph/schemas.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/metrics.h"
 
@@ -49,9 +49,8 @@ bool survives(const Tensor& constant, DataType type) {
 
 HalfSlots half_slots(const graph::GraphIndex& index, const onnx::NodeProto& node, DataType type, int opset) {
   HalfSlots slots;
-  const std::string domain(graph::canonical_domain(node.domain()));
-  const onnx::OpSchema* schema =
-      domain.empty() ? onnx::OpSchemaRegistry::Schema(node.op_type(), opset, domain) : nullptr;
+  const bool is_onnx = graph::canonical_domain(node.domain()).empty();
+  const onnx::OpSchema* schema = is_onnx ? graph::find_schema(node, opset) : nullptr;
   if (schema == nullptr || has_bodies(node)) return slots;
   const std::string text = fmt::format("tensor({})", data_type_name(type));
   std::set<std::string> variables;

@@ -1,0 +1,94 @@
+#include "lib/graph/schemas.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <tuple>
+
+#include "lib/graph/model.h"
+
+// The table that scripts/cmake/schema_table.cmake makes is read twice: each schema is made by a specialization of
+// GetOpSchema for a class that exists by name only.
+namespace onnx {
+#define SCHEMA(name, tag, version) class name##_##tag##_ver##version;
+#include "onnx_schemas.inc"
+#undef SCHEMA
+}  // namespace onnx
+
+namespace narrow::graph {
+namespace {
+
+struct Row {
+  std::string_view name;
+  std::string_view tag;  // ONNX's word for the domain, or for two of them
+  int version = 0;
+  onnx::OpSchema (*make)() = nullptr;
+};
+
+constexpr bool before(const Row& a, const Row& b) {
+  return std::tie(a.name, a.tag, a.version) < std::tie(b.name, b.tag, b.version);
+}
+
+template <size_t kSize>
+constexpr std::array<Row, kSize> sorted(std::array<Row, kSize> rows) {
+  std::sort(rows.begin(), rows.end(), before);
+  return rows;
+}
+
+constexpr auto kRows = sorted(std::to_array<Row>({
+#define SCHEMA(name, tag, version) {#name, #tag, version, &onnx::GetOpSchema<onnx::name##_##tag##_ver##version>},
+#include "onnx_schemas.inc"
+#undef SCHEMA
+}));
+
+std::string_view tag_of(std::string_view domain) {
+  if (domain.empty()) return "Onnx";
+  if (domain == onnx::AI_ONNX_ML_DOMAIN) return "OnnxML";
+  if (domain == onnx::AI_ONNX_TRAINING_DOMAIN) return "OnnxTraining";
+  if (domain == onnx::AI_ONNX_PREVIEW_DOMAIN || domain == onnx::AI_ONNX_PREVIEW_TRAINING_DOMAIN) return "OnnxPreview";
+  return {};
+}
+
+class SchemaTable final : public onnx::ISchemaRegistry {
+ public:
+  // NOLINTNEXTLINE(google-default-arguments): as the interface has it
+  const onnx::OpSchema* GetSchema(const std::string& name, int newest, const std::string& domain = "") const override {
+    const Row wanted{.name = name, .tag = tag_of(domain), .version = newest};
+    const auto after = std::upper_bound(kRows.begin(), kRows.end(), wanted, before);
+    if (after == kRows.begin()) return nullptr;
+    const auto row = std::prev(after);
+    if (row->name != wanted.name || row->tag != wanted.tag) return nullptr;
+    const onnx::OpSchema& schema = made(static_cast<size_t>(row - kRows.begin()));
+    return schema.domain() == domain ? &schema : nullptr;
+  }
+
+ private:
+  const onnx::OpSchema& made(size_t row) const {
+    const std::lock_guard lock(mutex_);
+    std::unique_ptr<onnx::OpSchema>& schema = made_[row];
+    if (!schema) {
+      auto fresh = std::make_unique<onnx::OpSchema>(kRows[row].make());
+      fresh->Finalize();
+      schema = std::move(fresh);
+    }
+    return *schema;
+  }
+
+  mutable std::mutex mutex_;
+  mutable std::array<std::unique_ptr<onnx::OpSchema>, kRows.size()> made_;
+};
+
+}  // namespace
+
+const onnx::ISchemaRegistry& schemas() {
+  static const SchemaTable table;
+  return table;
+}
+
+const onnx::OpSchema* find_schema(const onnx::NodeProto& node, int opset) {
+  return schemas().GetSchema(node.op_type(), opset, std::string(canonical_domain(node.domain())));
+}
+
+}  // namespace narrow::graph

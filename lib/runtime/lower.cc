@@ -171,7 +171,13 @@ class Lowering {
     folded_.insert(parts.begin(), parts.end());
     for (const onnx::NodeProto* part : parts) cover(*part, reason, {});
     const std::string& from = quant_.canonical(node.input(0));
-    steps_.push_back({info_of(parts, "Gelu"), make_spelled_gelu(context_, parts), {from}, {parts.back()->output(0)}});
+    const std::string& real = parts.back()->output(0);
+    if (const Quantized* target = quant_.target(real); target != nullptr && target->per_tensor8()) {
+      made_.insert(target->integer);
+      steps_.push_back({info_of(parts, "Gelu"), make_gelu(affine_of(*target)), {from}, {target->integer}});
+    } else {
+      steps_.push_back({info_of(parts, "Gelu"), make_spelled_gelu(context_, parts), {from}, {real}});
+    }
     return true;
   }
 

@@ -6,6 +6,7 @@
 #include "lib/base/parallel.h"
 #include "lib/onednn/bound_primitive.h"
 #include "lib/onednn/depthwise8.h"
+#include "lib/onednn/isa.h"
 #include "lib/onednn/output_transform.h"
 #include "lib/onednn/packed_weights.h"
 #include "lib/onednn/primitive_cache.h"
@@ -62,6 +63,16 @@ bool pads_beyond_kernel(const ConvolutionSpec& spec, const Shape& weights) {
   return false;
 }
 
+// Why oneDNN 3.2's kernel for depthwise bytes may not be used; nullptr: it may.
+const char* depthwise_fault(const ConvolutionSpec& spec, const Shape& weights) {
+  // jit_uni_int8:avx2 leaves out bias and products of such positions' neighbours.
+  if (pads_beyond_kernel(spec, weights)) return "padded by the size of its kernel";
+  // And it gives zeros for all but one of the channels behind the last whole register.
+  constexpr int64_t kRegister = 8;
+  if (weights[0] % kRegister > 1 && !effective_isa().starts_with("avx512")) return "of a number of channels unlike 8 n";
+  return nullptr;
+}
+
 }  // namespace
 
 class Convolution::State {
@@ -104,10 +115,8 @@ Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Ten
     source_zero_point_ = constant_memory<int32_t>(std::array{transform_.source_zero_point});
   }
   if (!is_depthwise8(spec_, weights_shape_)) return;
-  if (!Depthwise8::available() && pads_beyond_kernel(spec_, weights_shape_)) {
-    // oneDNN 3.2's jit_uni_int8:avx2 leaves out bias and products of such positions' neighbours.
-    throw Error(ErrorKind::kUnsupported, "depthwise convolution of bytes padded by the size of its kernel");
-  }
+  const char* fault = Depthwise8::available() ? nullptr : depthwise_fault(spec_, weights_shape_);
+  if (fault != nullptr) throw Error(ErrorKind::kUnsupported, "depthwise convolution of bytes {}", fault);
   if (Depthwise8::available()) {
     const Depthwise8Spec own{.channels = weights_shape_[0],
                              .kernel = {weights_shape_[2], weights_shape_[3]},

@@ -37,9 +37,9 @@ HWY_PUSH_ATTRIBUTES("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd,a
 namespace narrow::onednn {
 namespace {
 
-// Sixteen channels of four neighbouring pixels, as [channel][pixel].
-HWY_INLINE __m512i load_taps(const uint8_t* at, int64_t channels, __m512i order) {
-  const auto pixel = [&](int64_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + i * channels)); };
+// Sixteen channels of one pixel in each of four rows, as [channel][row].
+HWY_INLINE __m512i load_taps(const uint8_t* const (&rows)[4], int64_t at, __m512i order) {
+  const auto pixel = [&](int64_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i] + at)); };
   __m512i all = _mm512_castsi128_si512(pixel(0));
   all = _mm512_inserti32x4(all, pixel(1), 1);
   all = _mm512_inserti32x4(all, pixel(2), 2);
@@ -49,7 +49,6 @@ HWY_INLINE __m512i load_taps(const uint8_t* at, int64_t channels, __m512i order)
 
 struct Block {
   const int8_t* weights;
-  const int8_t* shifted;
   __m512i compensation;
   __m512 bias;
   __m512 multipliers;
@@ -61,10 +60,13 @@ HWY_INLINE void store_block(const Depthwise8::Packed& packed, const Block& block
   __m512 steps = _mm512_mul_ps(_mm512_add_ps(sum, block.bias), block.multipliers);
   steps = _mm512_min_ps(_mm512_max_ps(steps, _mm512_set1_ps(packed.low)), _mm512_set1_ps(packed.high));
   const __m512i result = _mm512_add_epi32(_mm512_cvtps_epi32(steps), _mm512_set1_epi32(packed.zero_point));
-  if (packed.spec.signed_destination) {
-    _mm512_mask_cvtsepi32_storeu_epi8(to, block.stored, result);
+  const __m128i bytes = packed.spec.signed_destination
+                            ? _mm512_cvtsepi32_epi8(result)
+                            : _mm512_cvtusepi32_epi8(_mm512_max_epi32(result, _mm512_setzero_si512()));
+  if (block.stored == 0xFFFF) {  // masked stores are slow on some CPUs
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
   } else {
-    _mm512_mask_cvtusepi32_storeu_epi8(to, block.stored, _mm512_max_epi32(result, _mm512_setzero_si512()));
+    _mm_mask_storeu_epi8(to, block.stored, bytes);
   }
 }
 
@@ -72,39 +74,96 @@ HWY_INLINE __m512i load_weights(const int8_t* weights, int64_t index) {
   return _mm512_loadu_si512(weights + index * 64);
 }
 
-// One block of channels at one row's positions.
+// kCount neighbouring positions of a row, kernel and stride known: taps are read once for all positions they meet.
+template <int kWidth, int kStride, int kCount>
+HWY_INLINE void compute_positions(const Depthwise8::Packed& packed, const Block& block, const uint8_t* from,
+                                  int64_t row_step, uint8_t* to, __m512i order) {
+  const int64_t channels = packed.spec.channels;
+  __m512i sums[kCount];
+  for (__m512i& sum : sums) sum = _mm512_setzero_si512();
+  for (int64_t group = 0; group < packed.tap_groups; ++group) {
+    const int8_t* weights = block.weights + group * kWidth * 64;
+    const uint8_t* rows[4];
+    // Rows behind the kernel's last have weights of zero.
+    for (int64_t i = 0; i < 4; ++i) rows[i] = from + std::min(4 * group + i, packed.spec.kernel[0] - 1) * row_step;
+#pragma GCC unroll 32
+    for (int column = 0; column < (kCount - 1) * kStride + kWidth; ++column) {
+      const __m512i taps = load_taps(rows, column * channels, order);
+#pragma GCC unroll 32
+      for (int i = 0; i < kCount; ++i) {
+        const int tap = column - i * kStride;
+        if (tap >= 0 && tap < kWidth) sums[i] = _mm512_dpbusd_epi32(sums[i], taps, load_weights(weights, tap));
+      }
+    }
+  }
+  for (int i = 0; i < kCount; ++i) store_block(packed, block, sums[i], to + i * channels);
+}
+
+template <int kWidth, int kStride>
 HWY_INLINE void compute_row(const Depthwise8::Packed& packed, const Block& block, const uint8_t* from,
                             const DepthwiseRows& rows, uint8_t* to, __m512i order) {
   const int64_t channels = packed.spec.channels;
-  const int64_t kernel_rows = packed.spec.kernel[0];
-  const int64_t groups = packed.tap_groups;
   const int64_t row_step = rows.padded_width * channels;
   int64_t x = 0;
-  if (block.shifted != nullptr) {
-    // Four pixels hold the three taps of two neighbouring positions.
-    for (; x + 2 <= rows.width; x += 2) {
-      __m512i first = _mm512_setzero_si512();
-      __m512i second = first;
-      for (int64_t ky = 0; ky < kernel_rows; ++ky) {
-        const __m512i taps = load_taps(from + ky * row_step + x * channels, channels, order);
-        first = _mm512_dpbusd_epi32(first, taps, load_weights(block.weights, ky));
-        second = _mm512_dpbusd_epi32(second, taps, load_weights(block.shifted, ky));
-      }
-      store_block(packed, block, first, to + x * channels);
-      store_block(packed, block, second, to + (x + 1) * channels);
-    }
+  const auto advance = [&]<int kCount>() {
+    compute_positions<kWidth, kStride, kCount>(packed, block, from + x * kStride * channels, row_step,
+                                               to + x * channels, order);
+    x += kCount;
+  };
+  while (x + 8 <= rows.width) advance.template operator()<8>();
+  switch (rows.width - x) {
+    case 7:
+      return advance.template operator()<7>();
+    case 6:
+      return advance.template operator()<6>();
+    case 5:
+      return advance.template operator()<5>();
+    case 4:
+      return advance.template operator()<4>();
+    case 3:
+      return advance.template operator()<3>();
+    case 2:
+      return advance.template operator()<2>();
+    case 1:
+      return advance.template operator()<1>();
+    default:
+      return;
   }
-  for (; x < rows.width; ++x) {
+}
+
+// Any kernel.
+HWY_INLINE void compute_any_row(const Depthwise8::Packed& packed, const Block& block, const uint8_t* from,
+                                const DepthwiseRows& rows, uint8_t* to, __m512i order) {
+  const int64_t channels = packed.spec.channels;
+  const int64_t row_step = rows.padded_width * channels;
+  const int64_t width = packed.spec.kernel[1];
+  for (int64_t x = 0; x < rows.width; ++x) {
     __m512i sums = _mm512_setzero_si512();
     const uint8_t* corner = from + x * packed.spec.strides[1] * channels;
-    for (int64_t ky = 0; ky < kernel_rows; ++ky) {
-      for (int64_t g = 0; g < groups; ++g) {
-        const __m512i taps = load_taps(corner + ky * row_step + 4 * g * channels, channels, order);
-        sums = _mm512_dpbusd_epi32(sums, taps, load_weights(block.weights, ky * groups + g));
+    for (int64_t group = 0; group < packed.tap_groups; ++group) {
+      const uint8_t* taps_at[4];
+      for (int64_t i = 0; i < 4; ++i) {
+        taps_at[i] = corner + std::min(4 * group + i, packed.spec.kernel[0] - 1) * row_step;
+      }
+      for (int64_t tap = 0; tap < width; ++tap) {
+        const __m512i taps = load_taps(taps_at, tap * channels, order);
+        sums = _mm512_dpbusd_epi32(sums, taps, load_weights(block.weights, group * width + tap));
       }
     }
     store_block(packed, block, sums, to + x * channels);
   }
+}
+
+using RowFunction = void (*)(const Depthwise8::Packed&, const Block&, const uint8_t*, const DepthwiseRows&, uint8_t*,
+                             __m512i);
+
+RowFunction row_function(const Depthwise8Spec& spec) {
+  const int64_t stride = spec.strides[1];
+  if (spec.kernel[1] == 3 && stride == 1) return compute_row<3, 1>;
+  if (spec.kernel[1] == 3 && stride == 2) return compute_row<3, 2>;
+  if (spec.kernel[1] == 5 && stride == 1) return compute_row<5, 1>;
+  if (spec.kernel[1] == 5 && stride == 2) return compute_row<5, 2>;
+  return compute_any_row;
 }
 
 void depthwise_rows(const Depthwise8::Packed& packed, const DepthwiseRows& rows) {
@@ -112,19 +171,19 @@ void depthwise_rows(const Depthwise8::Packed& packed, const DepthwiseRows& rows)
   for (size_t i = 0; i < sizeof(interleave); ++i) interleave[i] = static_cast<uint8_t>(i % 4 * 16 + i / 4);
   const __m512i order = _mm512_load_si512(interleave);
   const int64_t channels = packed.spec.channels;
-  const int64_t taps = packed.spec.kernel[0] * packed.tap_groups;
+  const int64_t taps = packed.spec.kernel[1] * packed.tap_groups;
+  const RowFunction compute = row_function(packed.spec);
   for (int64_t row = 0; row < rows.count; ++row) {
     const uint8_t* from = rows.padded + row * packed.spec.strides[0] * rows.padded_width * channels;
     for (int64_t c = 0; c < channels; c += kBlock) {
       const int64_t b = c / kBlock;
       const int64_t left = std::min(kBlock, channels - c);
       const Block block{.weights = packed.weights.data() + b * taps * 64,
-                        .shifted = packed.shifted.empty() ? nullptr : packed.shifted.data() + b * taps * 64,
                         .compensation = _mm512_loadu_si512(packed.compensation.data() + c),
                         .bias = _mm512_loadu_ps(packed.bias.data() + c),
                         .multipliers = _mm512_loadu_ps(packed.multipliers.data() + c),
                         .stored = static_cast<__mmask16>((1U << left) - 1U)};
-      compute_row(packed, block, from + c, rows, rows.result + row * rows.width * channels + c, order);
+      compute(packed, block, from + c, rows, rows.result + row * rows.width * channels + c, order);
     }
   }
 }
@@ -162,18 +221,17 @@ constexpr size_t kTaps = 4;  // that one instruction sums
 // Rows of the result that are computed from one padded copy: it stays in the first caches.
 constexpr int64_t kRowsAtOnce = 4;
 
-std::vector<int8_t> pack(const Depthwise8Spec& spec, const int8_t* weights, size_t groups, size_t shift) {
+std::vector<int8_t> pack(const Depthwise8Spec& spec, const int8_t* weights, size_t groups) {
   const auto channels = static_cast<size_t>(spec.channels);
   const auto height = static_cast<size_t>(spec.kernel[0]);
   const auto width = static_cast<size_t>(spec.kernel[1]);
   const size_t blocks = (channels + kBlockSize - 1) / kBlockSize;
-  std::vector<int8_t> packed(blocks * height * groups * kBlockSize * kTaps, 0);
+  std::vector<int8_t> packed(blocks * groups * width * kBlockSize * kTaps, 0);
   for (size_t c = 0; c < channels; ++c) {
     for (size_t y = 0; y < height; ++y) {
       for (size_t x = 0; x < width; ++x) {
-        const size_t tap = x + shift;
-        const size_t group = ((c / kBlockSize * height + y) * groups) + tap / kTaps;
-        packed[(group * kBlockSize + c % kBlockSize) * kTaps + tap % kTaps] = weights[(c * height + y) * width + x];
+        const size_t place = (c / kBlockSize * groups + y / kTaps) * width + x;
+        packed[(place * kBlockSize + c % kBlockSize) * kTaps + y % kTaps] = weights[(c * height + y) * width + x];
       }
     }
   }
@@ -220,10 +278,9 @@ Depthwise8::Depthwise8(const Depthwise8Spec& spec, const int8_t* weights, const 
   packed_.spec = spec;
   const auto channels = static_cast<size_t>(spec.channels);
   const auto taps = static_cast<size_t>(spec.kernel[0] * spec.kernel[1]);
-  const auto groups = (static_cast<size_t>(spec.kernel[1]) + kTaps - 1) / kTaps;
+  const auto groups = (static_cast<size_t>(spec.kernel[0]) + kTaps - 1) / kTaps;
   packed_.tap_groups = static_cast<int64_t>(groups);
-  packed_.weights = pack(spec, weights, groups, 0);
-  if (spec.kernel[1] == 3 && spec.strides[1] == 1) packed_.shifted = pack(spec, weights, groups, 1);
+  packed_.weights = pack(spec, weights, groups);
   const size_t padded = (channels + kBlockSize - 1) / kBlockSize * kBlockSize;
   const int32_t flip = spec.signed_source ? 128 : 0;
   packed_.compensation.assign(padded, 0);
@@ -249,13 +306,12 @@ void Depthwise8::run(const uint8_t* source, const Shape& source_shape, uint8_t* 
   const Depthwise8Spec& spec = packed_.spec;
   const int64_t rows = result_shape[2];
   const int64_t width = result_shape[3];
-  // The last taps of a group may lie behind the row's end, where their weights are zero.
-  const int64_t padded_width = (width - 1) * spec.strides[1] + packed_.tap_groups * static_cast<int64_t>(kTaps) + 1;
+  const int64_t padded_width = (width - 1) * spec.strides[1] + spec.kernel[1];
   const int64_t chunks = (rows + kRowsAtOnce - 1) / kRowsAtOnce;
   const int64_t input_rows = (kRowsAtOnce - 1) * spec.strides[0] + spec.kernel[0];
   const size_t bytes = static_cast<size_t>(input_rows * padded_width * spec.channels) + 4 * kBlockSize;
   // Some ten microseconds of work for each thread.
-  const int64_t work = kRowsAtOnce * width * spec.channels * spec.kernel[0] * packed_.tap_groups;
+  const int64_t work = kRowsAtOnce * width * spec.channels * spec.kernel[1] * packed_.tap_groups;
   const int64_t grain = std::max<int64_t>(1, 60000 / std::max<int64_t>(1, work));
   parallel_for(result_shape[0] * chunks, grain, [&](int64_t begin, int64_t end) {
     thread_local std::vector<uint8_t> padded;

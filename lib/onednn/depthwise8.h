@@ -35,9 +35,8 @@ class Depthwise8 {
   /// What the loops read; in blocks of 16 channels, the last one padded with zeros.
   struct Packed {
     Depthwise8Spec spec;
-    int64_t tap_groups = 1;             // of four taps each, in a row of the kernel
-    std::vector<int8_t> weights;        // [block][row][group][channel][tap]
-    std::vector<int8_t> shifted;        // the same one tap later, where a row's taps leave room for it; else empty
+    int64_t tap_groups = 1;             // of four rows of the kernel each
+    std::vector<int8_t> weights;        // [block][group][column][channel][row of the group]
     std::vector<int32_t> compensation;  // what zero point and sign of the source add to the accumulator, negated
     std::vector<float> bias;
     std::vector<float> multipliers;

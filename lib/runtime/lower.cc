@@ -1,9 +1,7 @@
 #include "lib/runtime/lower.h"
 
 #include <algorithm>
-#include <functional>
 #include <set>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "lib/base/error.h"
@@ -12,19 +10,13 @@
 #include "lib/runtime/kernels/checked_kernel.h"
 #include "lib/runtime/kernels/linear_kernels.h"
 #include "lib/runtime/mac_count.h"
+#include "lib/runtime/planned_steps.h"
 #include "lib/runtime/qoperator.h"
 #include "lib/runtime/spelled_gelu.h"
 #include "lib/runtime/table_islands.h"
 
 namespace narrow::runtime {
 namespace {
-
-struct PlannedStep {
-  exec::StepInfo info;
-  exec::KernelPtr kernel;
-  std::vector<std::string> inputs;
-  std::vector<std::string> outputs;
-};
 
 exec::StepInfo info_of(const onnx::NodeProto& node) {
   return {.node = graph::node_label(node), .fused = {graph::node_label(node)}, .op_type = node.op_type()};
@@ -63,7 +55,8 @@ class Lowering {
       for (const onnx::NodeProto& node : graph_.node()) islands_.visit(node);
     }
     for (const onnx::NodeProto& node : graph_.node()) plan(node);
-    sort_steps();
+    // A group stands where its first node stood, but may read what a later node of it reads.
+    steps_ = sorted(std::move(steps_));
     keep_needed();
     return build();
   }
@@ -178,7 +171,13 @@ class Lowering {
     folded_.insert(parts.begin(), parts.end());
     for (const onnx::NodeProto* part : parts) cover(*part, reason, {});
     const std::string& from = quant_.canonical(node.input(0));
-    steps_.push_back({info_of(parts, "Gelu"), make_spelled_gelu(context_, parts), {from}, {parts.back()->output(0)}});
+    const std::string& real = parts.back()->output(0);
+    if (const Quantized* target = quant_.target(real); target != nullptr && target->per_tensor8()) {
+      made_.insert(target->integer);
+      steps_.push_back({info_of(parts, "Gelu"), make_gelu(affine_of(*target)), {from}, {target->integer}});
+    } else {
+      steps_.push_back({info_of(parts, "Gelu"), make_spelled_gelu(context_, parts), {from}, {real}});
+    }
     return true;
   }
 
@@ -262,8 +261,11 @@ class Lowering {
   void plan_island(const onnx::NodeProto& node) {
     const TableIslands::Samples* samples = islands_.samples(node.output(0));
     ensure(samples != nullptr, "a node of an island has samples");
-    island_steps_.push_back({steps_.size(), result_.coverage.nodes.size()});
-    steps_.push_back({info_of(node), make_float_table(samples->real), {samples->root}, {node.output(0)}});
+    steps_.push_back({.info = info_of(node),
+                      .kernel = make_float_table(samples->real),
+                      .inputs = {samples->root},
+                      .outputs = {node.output(0)},
+                      .island_row = result_.coverage.nodes.size()});
   }
 
   // `renamed`: real values that the program has only as integers.
@@ -285,52 +287,18 @@ class Lowering {
   }
 
   void keep_needed() {
-    std::unordered_set<std::string> needed;
-    for (const onnx::ValueInfoProto& output : graph_.output()) needed.insert(quant_.canonical(output.name()));
-    for (size_t i = steps_.size(); i-- > 0;) {
-      PlannedStep& step = steps_[i];
-      bool wanted = false;
-      for (std::string& output : step.outputs) {
-        if (needed.contains(output))
-          wanted = true;
-        else
-          output.clear();
-      }
-      if (!wanted) step.kernel = nullptr;  // an island's float step: its tables do the work
-      if (wanted) needed.insert(step.inputs.begin(), step.inputs.end());
-    }
-    for (const IslandStep& island : island_steps_) {
-      if (steps_[island.step].kernel != nullptr) continue;
-      NodeCoverage& row = result_.coverage.nodes[island.coverage];
+    std::unordered_set<std::string> outputs;
+    for (const onnx::ValueInfoProto& output : graph_.output()) outputs.insert(quant_.canonical(output.name()));
+    const std::unordered_set<std::string> needed = mark_needed(steps_, std::move(outputs));
+    for (const PlannedStep& step : steps_) {
+      if (step.kernel != nullptr || !step.island_row) continue;
+      NodeCoverage& row = result_.coverage.nodes[*step.island_row];
       row.integer = true;
       row.reason.reset();
     }
     std::erase_if(steps_, [](const PlannedStep& step) { return step.kernel == nullptr; });
     std::erase_if(quantized_, [&](const auto& entry) { return !needed.contains(entry.first); });
     result_.quantized.merge(quantized_);
-  }
-
-  // A group stands where its first node stood, but may read what a later node of it reads. Stable otherwise.
-  void sort_steps() {
-    std::unordered_map<std::string, size_t> producers;
-    for (size_t i = 0; i < steps_.size(); ++i) {
-      for (const std::string& output : steps_[i].outputs) producers.emplace(output, i);
-    }
-    std::vector<PlannedStep> sorted;
-    std::vector<size_t> positions(steps_.size(), 0);
-    std::vector<bool> placed(steps_.size(), false);
-    const std::function<void(size_t)> place = [&](size_t i) {
-      if (placed[i]) return;
-      placed[i] = true;
-      for (const std::string& input : steps_[i].inputs) {
-        if (const auto found = producers.find(input); found != producers.end()) place(found->second);
-      }
-      positions[i] = sorted.size();
-      sorted.push_back(std::move(steps_[i]));
-    };
-    for (size_t i = 0; i < steps_.size(); ++i) place(i);
-    steps_ = std::move(sorted);
-    for (IslandStep& island : island_steps_) island.step = positions[island.step];
   }
 
   void use_constant(const std::string& value) {
@@ -368,12 +336,6 @@ class Lowering {
   LowerContext context_;
   LowerContext reference_;
   TableIslands islands_;
-  // A float step of an island, and its node's row of the coverage.
-  struct IslandStep {
-    size_t step = 0;
-    size_t coverage = 0;
-  };
-  std::vector<IslandStep> island_steps_;
   std::vector<PlannedStep> steps_;
   std::unordered_set<const onnx::NodeProto*> folded_;
   std::unordered_set<const onnx::NodeProto*> planned_;  // float steps

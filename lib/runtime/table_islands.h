@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "lib/runtime/integer_step.h"
-#include "lib/runtime/kernels/elementwise.h"
+#include "lib/runtime/kernels/byte_table.h"
 
 namespace narrow::runtime {
 

@@ -41,10 +41,11 @@ TEST(BinaryKernel, BroadcastsAsNumpyDoes) {
 }
 
 TEST(BinaryKernel, EveryLayoutAndBroadcastEqualsThePlainLoop) {
-  const std::vector<std::pair<Shape, Shape>> cases = {{{2, 5, 3, 4}, {2, 5, 3, 4}}, {{2, 5, 3, 4}, {2, 5, 1, 1}},
-                                                      {{1, 5, 1, 1}, {2, 5, 3, 4}}, {{2, 5, 3, 4}, {5, 1, 1}},
-                                                      {{2, 5, 3, 4}, {}},           {{2, 5, 3, 4}, {4}},
-                                                      {{2, 1, 3, 4}, {2, 5, 1, 4}}, {{2, 17, 9}, {1, 17, 1}}};
+  const std::vector<std::pair<Shape, Shape>> cases = {
+      {{2, 5, 3, 4}, {2, 5, 3, 4}}, {{2, 5, 3, 4}, {2, 5, 1, 1}}, {{1, 5, 1, 1}, {2, 5, 3, 4}},
+      {{2, 5, 3, 4}, {5, 1, 1}},    {{2, 5, 3, 4}, {}},           {{2, 5, 3, 4}, {4}},
+      {{2, 1, 3, 4}, {2, 5, 1, 4}}, {{2, 17, 9}, {1, 17, 1}},     {{2, 8, 9, 11}, {2, 8, 1, 1}},
+      {{8, 1, 1}, {3, 8, 30, 7}}};
   for (const auto& [first, second] : cases) {
     const Tensor a = random_tensor(DataType::kUint8, first, 1);
     const Tensor b = random_tensor(DataType::kInt8, second, 2);

@@ -2,10 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cmath>
 #include <limits>
+#include <numbers>
 #include <random>
 #include <vector>
 
+#include "lib/exec/kernels/activation_functions.h"
+#include "lib/runtime/kernels/byte_table.h"
 #include "lib/runtime/kernels/linear_kernels.h"
 #include "lib/runtime/ref/elementwise.h"
 
@@ -162,6 +167,61 @@ TEST(RequantizeTable, ChangesSignAndScale) {
   EXPECT_EQ(table[131], 2);
   EXPECT_EQ(table[255], 64);
   EXPECT_EQ(static_cast<int8_t>(table[0]), -64);
+}
+
+TEST(DequantizeColumns, EqualsThePlainFormulaForEveryLength) {
+  for (const bool is_signed : {false, true}) {
+    for (size_t count = 0; count < 40; ++count) {
+      const std::vector<Byte> q = random_bytes(count, 7);
+      std::vector<float> scales(count);
+      std::vector<float> zero_points(count);
+      for (size_t i = 0; i < count; ++i) {
+        scales[i] = 0.01F * static_cast<float>(i + 1);
+        zero_points[i] = static_cast<float>(i) - 5;
+      }
+      std::vector<float> x(count);
+      dequantize_columns({.scales = scales.data(), .zero_points = zero_points.data(), .is_signed = is_signed}, q.data(),
+                         x.data(), count);
+      for (size_t i = 0; i < count; ++i) {
+        const Affine8 own{scales[i], static_cast<int32_t>(zero_points[i]), is_signed};
+        ASSERT_EQ(x[i], ref::dequantize_element(own, q[i]));
+      }
+    }
+  }
+}
+
+TEST(GeluElements, EqualsTheFloatKernelBitForBit) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal(0, 3);
+  std::vector<float> x{0.0F, -0.0F, 1e-30F, -1e30F, 1e30F, 5.5F, -5.6F};
+  x.push_back(std::numeric_limits<float>::infinity());
+  x.push_back(std::numeric_limits<float>::quiet_NaN());
+  while (x.size() < 2003) x.push_back(normal(random));
+  std::vector<float> y(x.size());
+  gelu_elements(x.data(), y.data(), x.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    const float expected =
+        0.5F * x[i] * (1.0F + exec::error_function(x[i] * static_cast<float>(std::numbers::sqrt2 / 2)));
+    if (std::isnan(expected)) {
+      EXPECT_TRUE(std::isnan(y[i])) << x[i];
+    } else {
+      ASSERT_EQ(std::bit_cast<uint32_t>(y[i]), std::bit_cast<uint32_t>(expected)) << x[i];
+    }
+  }
+}
+
+TEST(FloatTable, GivesTheEntryOfEachByteForEveryLength) {
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal(0, 1e3F);
+  std::vector<float> values(256);
+  for (float& value : values) value = normal(random);
+  const FloatTable table(values);
+  for (size_t count = 0; count < 200; ++count) {
+    const std::vector<Byte> q = random_bytes(count, static_cast<unsigned>(count));
+    std::vector<float> y(count);
+    table.look_up(q.data(), y.data(), count);
+    for (size_t i = 0; i < count; ++i) ASSERT_EQ(y[i], values[q[i]]) << i;
+  }
 }
 
 }  // namespace

@@ -334,5 +334,29 @@ TEST(Lower, AGeluSpelledOutBehindThemIsOneStep) {
   EXPECT_NEAR(ran.outputs[0].data<float>()[1], -0.40 * 0.3445783, 1e-5);
 }
 
+TEST(Lower, AGeluSpelledOutEndsInIntegers) {
+  const graph::Model model = test::qdq_model(R"(agraph (float[2,2] x) => (float[2,2] y)
+<float s = {0.01}, uint8 z = {100}, int8[2,2] w_q = {50,-20, 30,40}, float sw = {0.01}, int8 zw = {0},
+ float root = {1.41421354}, float one = {1.0}, float half = {0.5}, float sy = {0.002}, uint8 zy = {90}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_dq = DequantizeLinear(x_q, s, z)
+  w = DequantizeLinear(w_q, sw, zw)
+  h = MatMul(x_dq, w)
+  d = Div(h, root)
+  e = Erf(d)
+  f = Add(e, one)
+  g = Mul(h, f)
+  r = Mul(g, half)
+  y_q = QuantizeLinear(r, sy, zy)
+  y = DequantizeLinear(y_q, sy, zy)
+})");
+  const LoweredModel lowered = lower(model);
+  EXPECT_EQ(lowered.program.steps().size(), 4U);  // quantize, product, Gelu to integers, dequantize
+  // As above: 0.22 * 0.5870644 and -0.40 * 0.3445783 in steps of 0.002, and two zeros.
+  const auto ran = test::run(lowered, {{"x", Tensor::of<float>({2, 2}, {0.8F, -0.6F, 0, 0})}});
+  EXPECT_THAT(integers(ran.values.at("y_q")), ElementsAre(90 + 65, 90 - 69, 90, 90));
+}
+
 }  // namespace
 }  // namespace narrow::runtime

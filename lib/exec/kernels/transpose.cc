@@ -15,6 +15,36 @@ void check_permutation(const std::vector<int64_t>& order, size_t rank) {
   }
 }
 
+// Where the permutation only exchanges two blocks of neighbouring axes, it is a transposed matrix for each index of the
+// axes before: those matrices' rows and columns. {0, 0} for other permutations.
+struct Matrices {
+  int64_t rows = 0;
+  int64_t columns = 0;
+};
+Matrices exchanged_blocks(const Shape& shape, const std::vector<int64_t>& order) {
+  size_t kept = 0;
+  while (kept < order.size() && order[kept] == static_cast<int64_t>(kept)) ++kept;
+  if (kept == order.size()) return {};
+  const auto rank = static_cast<int64_t>(order.size());
+  const int64_t first = order[kept];
+  const auto begin = static_cast<int64_t>(kept);
+  for (int64_t i = begin; i < rank; ++i) {
+    const int64_t wanted = first + i - begin < rank ? first + i - begin : first + i - begin - (rank - begin);
+    if (order[static_cast<size_t>(i)] != wanted) return {};
+  }
+  Matrices result{1, 1};
+  for (int64_t i = begin; i < rank; ++i) (i < first ? result.rows : result.columns) *= shape[static_cast<size_t>(i)];
+  return result;
+}
+
+// The matrices' elements are those of images with `columns` channels, channels last, which are wanted plain.
+Tensor transposed(const Tensor& input, const Matrices& matrices, Shape shape) {
+  const Shape image{input.size() / (matrices.rows * matrices.columns), matrices.columns, matrices.rows};
+  auto owner = std::make_shared<const Tensor>(input);
+  const Tensor view(input.type(), image, Layout::kChannelsLast, std::move(owner), input.bytes(), /*writable=*/false);
+  return to_layout(view, Layout::kPlain).reshaped(std::move(shape));
+}
+
 }  // namespace
 
 KernelPtr make_transpose(const KernelRequest& request) {
@@ -27,6 +57,14 @@ KernelPtr make_transpose(const KernelRequest& request) {
           for (size_t axis = input.rank(); axis-- > 0;) order.push_back(static_cast<int64_t>(axis));
         }
         check_permutation(order, input.rank());
+        const Matrices matrices = exchanged_blocks(input.shape(), order);
+        if (matrices.rows > 1 && matrices.columns > 1 && input.layout() == Layout::kPlain && input.size() > 0 &&
+            (data_type_bits(input.type()) == 8 || input.type() == DataType::kFloat32)) {
+          Shape shape;
+          for (const int64_t axis : order) shape.push_back(input.shape()[static_cast<size_t>(axis)]);
+          outputs[0] = transposed(input, matrices, std::move(shape));
+          return;
+        }
         outputs[0] = permuted(input, order, workspace, Layout::kChannelsLast);
       },
       LayoutUse::kAny);

@@ -7,6 +7,9 @@
 
 namespace narrow::runtime {
 
+/// Bytes of an int8 or uint8 tensor, as the Affine8 beside it tells.
+using Byte = uint8_t;
+
 /// One scale and zero point over int8 or uint8: real = (q - zero_point) * scale.
 struct Affine8 {
   float scale = 1;

@@ -5,6 +5,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
+#include "lib/runtime/kernels/elementwise.h"
 #include "lib/runtime/kernels/linear_kernels.h"
 #include "lib/runtime/ref/elementwise.h"
 
@@ -81,6 +82,41 @@ std::vector<Loop> loop_nest(const Tensor& a, const Tensor& b, const Shape& shape
   return nest;
 }
 
+// Passes of the outermost `loops` loops together.
+int64_t count_of(const std::vector<Loop>& nest, size_t loops) {
+  int64_t count = 1;
+  for (size_t i = 0; i < loops; ++i) count *= nest[i].count;
+  return count;
+}
+
+// Elements of the operands at pass `index` of the outermost `loops` loops.
+struct Place {
+  int64_t a = 0;
+  int64_t b = 0;
+};
+Place place_of(const std::vector<Loop>& nest, size_t loops, int64_t index) {
+  Place place;
+  for (size_t i = loops; i-- > 0;) {
+    place.a += index % nest[i].count * nest[i].a_stride;
+    place.b += index % nest[i].count * nest[i].b_stride;
+    index /= nest[i].count;
+  }
+  return place;
+}
+
+// Elements that vector code handles well at a time.
+constexpr int64_t kLongRow = 256;
+
+// Few elements in a row, and one operand the same in every row, such as a gate for each of few channels.
+bool has_short_rows(const std::vector<Loop>& nest) {
+  if (nest.size() < 2) return false;
+  const Loop& inner = nest.back();
+  const Loop& rows = nest[nest.size() - 2];
+  const bool repeats_a = rows.a_stride == 0 && rows.b_stride == inner.count;
+  const bool repeats_b = rows.b_stride == 0 && rows.a_stride == inner.count;
+  return inner.count * 4 <= kLongRow && inner.a_stride == 1 && inner.b_stride == 1 && (repeats_a || repeats_b);
+}
+
 // One order of the operands.
 class Nest {
  public:
@@ -90,8 +126,8 @@ class Nest {
     const std::vector<Loop> nest = loop_nest(a, b, result.shape(), layout);
     Byte* y = bytes_of(result);
     const Loop inner = nest.back();
-    int64_t rows = 1;
-    for (size_t i = 0; i + 1 < nest.size(); ++i) rows *= nest[i].count;
+    if (has_short_rows(nest)) return short_rows(nest, a, b, y);
+    const int64_t rows = count_of(nest, nest.size() - 1);
     if (rows == 1) {
       parallel_for(inner.count, kElementGrain, [&](int64_t begin, int64_t end) {
         row({end - begin, inner.a_stride, inner.b_stride}, bytes_of(a) + begin * inner.a_stride,
@@ -101,20 +137,40 @@ class Nest {
     }
     parallel_for(rows, std::max<int64_t>(1, kElementGrain / inner.count), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        int64_t rest = r;
-        int64_t a_at = 0;
-        int64_t b_at = 0;
-        for (size_t i = nest.size() - 1; i-- > 0;) {
-          a_at += rest % nest[i].count * nest[i].a_stride;
-          b_at += rest % nest[i].count * nest[i].b_stride;
-          rest /= nest[i].count;
-        }
-        row(inner, bytes_of(a) + a_at, bytes_of(b) + b_at, y + r * inner.count);
+        const Place at = place_of(nest, nest.size() - 1, r);
+        row(inner, bytes_of(a) + at.a, bytes_of(b) + at.b, y + r * inner.count);
       }
     });
   }
 
  private:
+  // Long rows, for which the operand that repeats is written out several times.
+  void short_rows(const std::vector<Loop>& nest, const Tensor& a, const Tensor& b, Byte* y) const {
+    const Loop& rows = nest[nest.size() - 2];
+    const int64_t length = nest.back().count;
+    const bool repeats_b = rows.b_stride == 0;
+    const int64_t together = std::min(rows.count, kLongRow / length);
+    const int64_t chunks = (rows.count + together - 1) / together;
+    const int64_t grain = std::max<int64_t>(1, kElementGrain / (together * length));
+    parallel_for(count_of(nest, nest.size() - 2) * chunks, grain, [&](int64_t begin, int64_t end) {
+      std::vector<Byte> written(static_cast<size_t>(together * length));
+      int64_t outer_written = -1;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t outer = i / chunks;
+        const int64_t first = i % chunks * together;
+        const Place at = place_of(nest, nest.size() - 2, outer);
+        if (outer != outer_written) {
+          const Byte* repeated = repeats_b ? bytes_of(b) + at.b : bytes_of(a) + at.a;
+          for (int64_t k = 0; k < together; ++k) std::copy_n(repeated, length, written.data() + k * length);
+          outer_written = outer;
+        }
+        const Byte* other = (repeats_b ? bytes_of(a) + at.a : bytes_of(b) + at.b) + first * length;
+        row({std::min(together, rows.count - first) * length, 1, 1}, repeats_b ? other : written.data(),
+            repeats_b ? written.data() : other, y + (outer * rows.count + first) * length);
+      }
+    });
+  }
+
   void row(const Loop& loop, const Byte* a, const Byte* b, Byte* y) const {
     if (choice_ == KernelChoice::kFast && loop.a_stride <= 1 && loop.b_stride <= 1) {
       const auto step_of = [](int64_t stride) { return stride == 0 ? OperandStep::kScalar : OperandStep::kVector; };

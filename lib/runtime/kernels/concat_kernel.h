@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lib/exec/kernel.h"
-#include "lib/runtime/kernels/elementwise.h"
+#include "lib/runtime/kernels/byte_table.h"
 
 namespace narrow::runtime {
 

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "lib/base/parallel.h"
+#include "lib/runtime/kernels/elementwise.h"
 #include "lib/runtime/kernels/linear_kernels.h"
 
 namespace narrow::runtime {

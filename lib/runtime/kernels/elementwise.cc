@@ -1,6 +1,7 @@
 #include "lib/runtime/kernels/elementwise.h"
 
 #include <cmath>
+#include <numbers>
 #include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
@@ -45,6 +46,15 @@ HWY_INLINE FloatVec load_integer(uint8_t flip, const uint8_t* q) {
   return hn::Sub(hn::ConvertTo(df, hn::PromoteTo(IntTag(), bytes)), hn::Set(df, static_cast<float>(flip)));
 }
 
+// Half to even; for numbers within int32's range, which spares the conversion's test for others.
+HWY_INLINE hn::Vec<IntTag> round_within_range(FloatVec x) {
+#if HWY_TARGET <= HWY_AVX3
+  return hn::Vec<IntTag>{_mm512_cvtps_epi32(x.raw)};
+#else
+  return hn::NearestInt(x);
+#endif
+}
+
 // Clamping before rounding equals saturating after it, since the limits are integers; it keeps the conversion in range.
 HWY_INLINE void store_steps(float zero_point, uint8_t flip, FloatVec steps, uint8_t* q) {
   const FloatTag df;
@@ -53,7 +63,7 @@ HWY_INLINE void store_steps(float zero_point, uint8_t flip, FloatVec steps, uint
   steps = hn::IfThenElseZero(hn::Eq(steps, steps), steps);
   steps = hn::Max(steps, hn::Neg(zero));
   steps = hn::Min(steps, hn::Sub(hn::Set(df, 255.0F), zero));
-  const auto integers = hn::Add(hn::NearestInt(steps), hn::NearestInt(zero));
+  const auto integers = hn::Add(round_within_range(steps), round_within_range(zero));
   hn::StoreU(hn::Xor(hn::DemoteTo(d8, integers), hn::Set(d8, flip)), d8, q);
 }
 
@@ -82,6 +92,21 @@ void dequantize_impl(const Affine8& params, const uint8_t* q, float* x, size_t c
   size_t i = 0;
   for (; i + lanes <= count; i += lanes) hn::StoreU(load_real(p, q + i), df, x + i);
   for (; i < count; ++i) x[i] = (static_cast<float>(q[i] ^ p.flip) - p.zero_point) * p.scale;
+}
+
+void dequantize_columns_impl(const ColumnParams& params, const uint8_t* q, float* x, size_t count) {
+  const FloatTag df;
+  const size_t lanes = hn::Lanes(df);
+  const uint8_t flip = params.is_signed ? 0x80 : 0;
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto centred = hn::Sub(load_integer(flip, q + i), hn::LoadU(df, params.zero_points + i));
+    hn::StoreU(hn::Mul(centred, hn::LoadU(df, params.scales + i)), df, x + i);
+  }
+  for (; i < count; ++i) {
+    const float integer = static_cast<float>(q[i] ^ flip) - static_cast<float>(flip);
+    x[i] = (integer - params.zero_points[i]) * params.scales[i];
+  }
 }
 
 // Rounded once on every CPU.
@@ -144,8 +169,8 @@ class SumOfSteps {
   uint8_t flip_;
 };
 
-// The same where no term is so large that sums leave the numbers: no test for NaN, and below, the conversion to
-// integers saturates by itself.
+// The same where no term is so large that sums leave int32: no test for NaN, and below, the conversion to bytes
+// saturates by itself.
 template <class Integer>
 class SumOfPlainSteps {
  public:
@@ -166,7 +191,7 @@ class SumOfPlainSteps {
     };
     const FloatVec second = fused_multiply_add(load(b), hn::Set(df, terms_.b), hn::Set(df, terms_.constant));
     const FloatVec sum = fused_multiply_add(load(a), hn::Set(df, terms_.a), second);
-    hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(sum)), d8, reinterpret_cast<Integer*>(y));
+    hn::StoreU(hn::DemoteTo(d8, round_within_range(sum)), d8, reinterpret_cast<Integer*>(y));
   }
 
  private:
@@ -256,28 +281,59 @@ void binary_impl(const BinaryStep& step, const uint8_t* a, OperandStep a_step, c
   }
 }
 
-#if HWY_TARGET <= HWY_AVX3_DL
-// The table is in four registers; a permutation takes two of them, chosen by 7 bits of the index.
-HWY_INLINE __m512i look_up(const __m512i* table, __m512i index) {
-  const __m512i low = _mm512_permutex2var_epi8(table[0], index, table[1]);
-  const __m512i high = _mm512_permutex2var_epi8(table[2], index, table[3]);
-  return _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high);
+// exec/kernels/activation_functions.h's clamp_magnitude: NaN stays.
+HWY_INLINE FloatVec clamp_magnitude(FloatVec x, float limit) {
+  const FloatTag df;
+  const IntTag di;
+  const auto magnitude_mask = hn::Set(di, 0x7FFFFFFF);
+  const auto bits = hn::BitCast(di, x);
+  const auto magnitude = hn::And(bits, magnitude_mask);
+  const auto least = hn::Min(magnitude, hn::BitCast(di, hn::Set(df, limit)));
+  const auto is_nan = hn::Gt(magnitude, hn::Set(di, 0x7F800000));
+  return hn::BitCast(df, hn::Or(hn::IfThenElse(is_nan, magnitude, least), hn::AndNot(magnitude_mask, bits)));
 }
 
-void look_up_impl(const Table& table, const uint8_t* q, uint8_t* y, size_t count) {
-  constexpr size_t kWidth = 64;
-  const __m512i parts[4] = {_mm512_loadu_si512(table.data()), _mm512_loadu_si512(table.data() + kWidth),
-                            _mm512_loadu_si512(table.data() + 2 * kWidth),
-                            _mm512_loadu_si512(table.data() + 3 * kWidth)};
+// coefficients[0] + u * (coefficients[1] + u * (...)), each product and sum rounded.
+template <size_t kCount>
+HWY_INLINE FloatVec polynomial(FloatVec u, const float (&coefficients)[kCount]) {
+  const FloatTag df;
+  FloatVec sum = hn::Set(df, coefficients[kCount - 1]);
+  for (size_t i = kCount - 1; i-- > 0;) sum = hn::Add(hn::Set(df, coefficients[i]), hn::Mul(u, sum));
+  return sum;
+}
+
+// The float kernel's error_function(), operation by operation.
+HWY_INLINE FloatVec error_function(FloatVec x) {
+  constexpr float kUpper[] = {1.128378987312317F,     0.19193239510059357F,   0.05296562239527702F,
+                              0.0038364562205970287F, 0.0002874393539968878F, 2.0503475752775557e-06F};
+  constexpr float kLower[] = {1.0F,
+                              0.5034274458885193F,
+                              0.11475449055433273F,
+                              0.0151083804666996F,
+                              0.0011816162150353193F,
+                              3.822938379016705e-05F};
+  const FloatVec y = clamp_magnitude(x, 3.94F);
+  const FloatVec u = hn::Mul(y, y);
+  return clamp_magnitude(hn::Div(hn::Mul(y, polynomial(u, kUpper)), polynomial(u, kLower)), 1.0F);
+}
+
+HWY_INLINE FloatVec gelu(FloatVec x) {
+  const FloatTag df;
+  const FloatVec e = error_function(hn::Mul(x, hn::Set(df, static_cast<float>(std::numbers::sqrt2 / 2))));
+  return hn::Mul(hn::Mul(hn::Set(df, 0.5F), x), hn::Add(hn::Set(df, 1.0F), e));
+}
+
+void gelu_impl(const float* x, float* y, size_t count) {
+  const FloatTag df;
+  const size_t lanes = hn::Lanes(df);
   size_t i = 0;
-  for (; i + kWidth <= count; i += kWidth) _mm512_storeu_si512(y + i, look_up(parts, _mm512_loadu_si512(q + i)));
-  for (; i < count; ++i) y[i] = table[q[i]];
+  for (; i + lanes <= count; i += lanes) hn::StoreU(gelu(hn::LoadU(df, x + i)), df, y + i);
+  if (i == count) return;
+  HWY_ALIGN float rest[HWY_MAX_BYTES / sizeof(float)] = {};
+  for (size_t k = i; k < count; ++k) rest[k - i] = x[k];
+  hn::Store(gelu(hn::Load(df, rest)), df, rest);
+  for (size_t k = i; k < count; ++k) y[k] = rest[k - i];
 }
-#else
-void look_up_impl(const Table& table, const uint8_t* q, uint8_t* y, size_t count) {
-  for (size_t i = 0; i < count; ++i) y[i] = table[q[i]];
-}
-#endif
 
 }  // namespace narrow::runtime::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -288,7 +344,8 @@ namespace narrow::runtime {
 HWY_EXPORT(quantize_impl);
 HWY_EXPORT(dequantize_impl);
 HWY_EXPORT(binary_impl);
-HWY_EXPORT(look_up_impl);
+HWY_EXPORT(dequantize_columns_impl);
+HWY_EXPORT(gelu_impl);
 
 void quantize_elements(const Affine8& params, const float* x, Byte* q, size_t count) {
   HWY_DYNAMIC_DISPATCH(quantize_impl)(params, x, q, count);
@@ -303,8 +360,12 @@ void binary_elements(const BinaryStep& step, const Byte* a, OperandStep a_step, 
   if (count > 0) HWY_DYNAMIC_DISPATCH(binary_impl)(step, a, a_step, b, b_step, y, count);
 }
 
-void look_up_elements(const Table& table, const Byte* q, Byte* y, size_t count) {
-  HWY_DYNAMIC_DISPATCH(look_up_impl)(table, q, y, count);
+void dequantize_columns(const ColumnParams& params, const Byte* q, float* x, size_t count) {
+  HWY_DYNAMIC_DISPATCH(dequantize_columns_impl)(params, q, x, count);
+}
+
+void gelu_elements(const float* x, float* y, size_t count) {
+  HWY_DYNAMIC_DISPATCH(gelu_impl)(x, y, count);
 }
 
 }  // namespace narrow::runtime

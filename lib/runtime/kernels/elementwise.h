@@ -2,7 +2,6 @@
 // instruction set: float32 division, round half to even, saturation.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -10,14 +9,22 @@
 
 namespace narrow::runtime {
 
-/// Bytes of an int8 or uint8 tensor, as the Affine8 beside it tells.
-using Byte = uint8_t;
-
 /// q[i] = saturate(round_half_even(x[i] / scale) + zero_point); NaN becomes the zero point.
 void quantize_elements(const Affine8& params, const float* x, Byte* q, size_t count);
 
 /// x[i] = (q[i] - zero_point) * scale.
 void dequantize_elements(const Affine8& params, const Byte* q, float* x, size_t count);
+
+/// x[i] = (q[i] - zero_points[i]) * scales[i], of int8 if `is_signed`.
+struct ColumnParams {
+  const float* scales = nullptr;
+  const float* zero_points = nullptr;
+  bool is_signed = false;
+};
+void dequantize_columns(const ColumnParams& params, const Byte* q, float* x, size_t count);
+
+/// y[i] = x[i] / 2 * (1 + erf(x[i] / sqrt(2))), bit for bit what the float kernel of Gelu computes.
+void gelu_elements(const float* x, float* y, size_t count);
 
 /// Step between elements of an operand: kScalar repeats its first element.
 enum class OperandStep { kScalar, kVector };
@@ -25,9 +32,5 @@ enum class OperandStep { kScalar, kVector };
 /// y[i] from a[i] and b[i] as form_of(step) says.
 void binary_elements(const BinaryStep& step, const Byte* a, OperandStep a_step, const Byte* b, OperandStep b_step,
                      Byte* y, size_t count);
-
-/// y[i] = table[q[i] as its bits]. Tables are indexed by the byte, whatever its sign.
-using Table = std::array<Byte, 256>;
-void look_up_elements(const Table& table, const Byte* q, Byte* y, size_t count);
 
 }  // namespace narrow::runtime

@@ -1,7 +1,11 @@
 #include "lib/runtime/kernels/linear_kernels.h"
 
+#include <algorithm>
+#include <array>
+
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
+#include "lib/runtime/kernels/elementwise.h"
 #include "lib/runtime/ref/elementwise.h"
 #include "lib/tensor/packed.h"
 
@@ -64,19 +68,45 @@ class PlainLinearKernel : public exec::Kernel {
  public:
   enum class Direction { kQuantize, kDequantize };
   PlainLinearKernel(quant::QuantParams params, Direction direction)
-      : params_(std::move(params)), direction_(direction) {}
+      : params_(std::move(params)),
+        direction_(direction),
+        zero_points_(params_.zero_points.begin(), params_.zero_points.end()) {}
 
-  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace&) const override {
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
     check_channels(inputs[0]);
+    if (has_columns() && normalize_axis(*params_.axis, inputs[0].rank()) + 1 == static_cast<int64_t>(inputs[0].rank()))
+      return dequantize_rows(inputs[0], outputs[0], workspace);
     outputs[0] = direction_ == Direction::kQuantize ? quant::quantize(inputs[0], params_)
                                                     : quant::dequantize(inputs[0], params_);
   }
+  std::string implementation() const override { return has_columns() ? "vector" : "reference"; }
   exec::LayoutUse layout_use() const override {
     const bool packed = is_packed(quant::row(params_.type).storage);  // has no other order
     return params_.axis || packed ? exec::LayoutUse::kPlain : exec::LayoutUse::kAny;
   }
 
  private:
+  bool has_columns() const {
+    const bool bytes = params_.type == quant::QuantType::kInt8 || params_.type == quant::QuantType::kUint8;
+    return params_.axis && bytes && direction_ == Direction::kDequantize &&
+           zero_points_.size() == params_.scales.size();
+  }
+
+  // Channels are innermost.
+  void dequantize_rows(const Tensor& x, Tensor& result, Workspace& workspace) const {
+    result = workspace.allocate(DataType::kFloat32, x.shape());
+    const auto columns = static_cast<int64_t>(params_.scales.size());
+    const ColumnParams own{.scales = params_.scales.data(),
+                           .zero_points = zero_points_.data(),
+                           .is_signed = params_.type == quant::QuantType::kInt8};
+    float* target = result.mutable_data<float>().data();
+    parallel_for(x.size() / columns, std::max<int64_t>(1, kElementGrain / columns), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        dequantize_columns(own, bytes_of(x) + row * columns, target + row * columns, static_cast<size_t>(columns));
+      }
+    });
+  }
+
   // The rank may be known only now.
   void check_channels(const Tensor& x) const {
     if (!params_.axis) return;
@@ -88,6 +118,7 @@ class PlainLinearKernel : public exec::Kernel {
 
   quant::QuantParams params_;
   Direction direction_;
+  std::vector<float> zero_points_;
 };
 
 class TableKernel : public exec::Kernel {
@@ -114,16 +145,15 @@ class TableKernel : public exec::Kernel {
 
 class FloatTableKernel : public exec::Kernel {
  public:
-  explicit FloatTableKernel(Tensor values) : values_(std::move(values)) {}
+  explicit FloatTableKernel(const Tensor& values) : table_(values.data<float>()) {}
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
     const Tensor& x = inputs[0];
     Tensor y = workspace.allocate(DataType::kFloat32, x.shape(), x.layout());
     const Byte* source = bytes_of(x);
-    const float* values = values_.data<float>().data();
     float* target = y.mutable_data<float>().data();
     parallel_for(x.size(), kElementGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) target[i] = values[source[i]];
+      table_.look_up(source + begin, target + begin, static_cast<size_t>(end - begin));
     });
     outputs[0] = std::move(y);
   }
@@ -131,7 +161,35 @@ class FloatTableKernel : public exec::Kernel {
   std::string implementation() const override { return "table"; }
 
  private:
-  Tensor values_;
+  FloatTable table_;
+};
+
+class GeluKernel : public exec::Kernel {
+ public:
+  explicit GeluKernel(const Affine8& params) : params_(params) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& x = inputs[0];
+    Tensor y = workspace.allocate(params_.storage(), x.shape(), x.layout());
+    const float* source = x.data<float>().data();
+    Byte* target = bytes_of(y);
+    // Some twenty operations an element.
+    parallel_for(x.size(), kElementGrain / 4, [&](int64_t begin, int64_t end) {
+      constexpr int64_t kAtOnce = 1024;  // stays in the first cache
+      std::array<float, kAtOnce> real;
+      for (int64_t i = begin; i < end; i += kAtOnce) {
+        const auto count = static_cast<size_t>(std::min(kAtOnce, end - i));
+        gelu_elements(source + i, real.data(), count);
+        quantize_elements(params_, real.data(), target + i, count);
+      }
+    });
+    outputs[0] = std::move(y);
+  }
+  exec::LayoutUse layout_use() const override { return exec::LayoutUse::kAny; }
+  std::string implementation() const override { return "vector"; }
+
+ private:
+  Affine8 params_;
 };
 
 }  // namespace
@@ -148,6 +206,10 @@ exec::KernelPtr make_dequantize(const quant::QuantParams& params, KernelChoice c
 
 exec::KernelPtr make_table(const Table& table, DataType result) {
   return std::make_unique<TableKernel>(table, result);
+}
+
+exec::KernelPtr make_gelu(const Affine8& to) {
+  return std::make_unique<GeluKernel>(to);
 }
 
 exec::KernelPtr make_float_table(const Tensor& values) {

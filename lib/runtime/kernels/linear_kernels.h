@@ -5,7 +5,7 @@
 
 #include "lib/exec/kernel.h"
 #include "lib/quant/quant_params.h"
-#include "lib/runtime/kernels/elementwise.h"
+#include "lib/runtime/kernels/byte_table.h"
 #include "lib/runtime/lower.h"
 
 namespace narrow::runtime {
@@ -20,6 +20,9 @@ exec::KernelPtr make_table(const Table& table, DataType result);
 
 /// y = values[x as its bits], float32; `values` float32 [256].
 exec::KernelPtr make_float_table(const Tensor& values);
+
+/// float32 -> quantize(Gelu(x)), the exact one (by erf).
+exec::KernelPtr make_gelu(const Affine8& to);
 
 /// y = quantize(f(dequantize(x))) for every byte x; `f` maps all 256 real values at once.
 Table make_function_table(const Affine8& from, const Affine8& to, const std::function<Tensor(const Tensor&)>& f);

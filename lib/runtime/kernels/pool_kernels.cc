@@ -10,6 +10,7 @@
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
 #include "lib/onednn/pooling.h"
+#include "lib/runtime/kernels/elementwise.h"
 #include "lib/runtime/kernels/linear_kernels.h"
 
 namespace narrow::runtime {

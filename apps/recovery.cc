@@ -134,7 +134,7 @@ class Recovery {
   /// What does best behind `first` with a part of the samples; nullopt where time was over before.
   std::optional<plan::RecoverySteps> choose_steps(const plan::RecoverySteps& first) {
     std::vector<plan::RecoverySteps> tries{{{.method = plan::RecoveryMethod::kRound, .values = {}}}};
-    if (run_.own_ranges) {
+    if (run_.own_ranges && !run_.plan.values.empty()) {  // rounded activations are what equalization is for
       for (const double weight_noise : kWeightNoises) {
         tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise, .values = {}},
                          {.method = plan::RecoveryMethod::kRound, .values = {}}});

@@ -6,6 +6,7 @@
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
 #include "lib/base/spread.h"
+#include "lib/quant/element_groups.h"
 #include "lib/recover/vector_math.h"
 #include "lib/recover/weight_scheme.h"
 
@@ -38,29 +39,47 @@ std::vector<int64_t> spread_positions(int64_t all, int64_t wanted, int64_t sampl
   return positions;
 }
 
+/// Undefined without one; nullopt for one that is no constant with an element for each output.
+std::optional<Tensor> constant_bias(const graph::Model& model, const graph::GraphIndex& index,
+                                    const onnx::NodeProto& node, const Columns& columns) {
+  if (node.input_size() <= LayerSolution::kBiasInput || node.input(LayerSolution::kBiasInput).empty()) return Tensor();
+  const onnx::TensorProto* initializer = index.initializer(node.input(LayerSolution::kBiasInput));
+  if (initializer == nullptr) return std::nullopt;
+  Tensor bias = model.tensor(*initializer);
+  const bool fits = bias.type() == DataType::kFloat32 && bias.size() == columns.groups() * columns.outputs();
+  return fits ? std::optional(std::move(bias)) : std::nullopt;
+}
+
+/// The number of the scale of each element.
+std::vector<size_t> scales_of_elements(const Shape& shape, const quant::QuantParams& params) {
+  std::vector<size_t> scales(static_cast<size_t>(element_count(shape)));
+  quant::ElementGroups(shape, params.grouping()).for_each_run([&](const quant::Run& run) {
+    for (size_t i = run.begin; i < run.end; ++i) scales[i] = run.group + (i - run.begin) * run.step;
+  });
+  return scales;
+}
+
 }  // namespace
 
 std::unique_ptr<LayerSolver> LayerSolver::of(const graph::Model& model, const graph::GraphIndex& index,
                                              const onnx::NodeProto& node, const plan::LayerPlan& layer,
-                                             float input_scale, const LayerRowLimits& row_limits) {
+                                             std::optional<float> input_scale, const LayerRowLimits& row_limits) {
   const onnx::TensorProto& initializer = *index.initializer(layer.weight->initializer);
   const Tensor weight = model.tensor(initializer);
   auto columns = layer.weight->input == 1 ? Columns::of(node, weight.shape()) : std::nullopt;
   if (!columns || columns->columns() > kMostColumns || columns->columns() == 0) return nullptr;
-  const bool has_bias = layer.bias_input && node.input_size() > *layer.bias_input;
-  const bool float_bias = !layer.bias_input && node.input_size() > 2 && !node.input(2).empty();
-  if (float_bias) return nullptr;
+  const std::optional<Tensor> bias = constant_bias(model, index, node, *columns);
+  if (!bias) return nullptr;
   auto solver = std::unique_ptr<LayerSolver>(new LayerSolver);
   solver->node_ = node.name();
   solver->limits_ = row_limits;
-  solver->input_scale_ = input_scale;
   solver->columns_ = columns;
   solver->weight_ = weight;
   solver->params_ = layer.weight->params;
-  if (has_bias) solver->bias_ = model.tensor(*index.initializer(node.input(*layer.bias_input)));
-  const quant::Scheme scheme = weight_scheme(weight, solver->params_);
-  const quant::IntegerLimits limits =
-      quant::integer_limits(scheme.type, {.symmetric = scheme.symmetric, .reduce_range = scheme.reduce_range});
+  solver->bias_ = *bias;
+  if (layer.bias_input && input_scale) solver->bias_scale_ = *input_scale;
+  if (solver->params_.block > 0) solver->scale_of_ = scales_of_elements(weight.shape(), solver->params_);
+  const quant::IntegerLimits limits = weight_limits(weight, solver->params_);
   solver->qmin_ = static_cast<double>(limits.qmin);
   solver->qmax_ = static_cast<double>(limits.qmax);
   for (auto& fold : solver->sums_) {
@@ -100,12 +119,22 @@ Matrix LayerSolver::group_weights(int64_t group) const {
   return weights;
 }
 
-Grid LayerSolver::grid(int64_t group, int64_t output) const {
-  const auto at = static_cast<size_t>(params_.axis ? group * columns_->outputs() + output : 0);
-  return {.scale = static_cast<double>(params_.scales[at]),
-          .zero_point = static_cast<double>(params_.zero_points[at]),
+Grid LayerSolver::grid_of_scale(size_t scale) const {
+  return {.scale = static_cast<double>(params_.scales[scale]),
+          .zero_point = static_cast<double>(params_.zero_points[scale]),
           .qmin = qmin_,
           .qmax = qmax_};
+}
+
+GridRow LayerSolver::grid(int64_t group, int64_t output) const {
+  if (scale_of_.empty()) {
+    return GridRow(grid_of_scale(static_cast<size_t>(params_.axis ? group * columns_->outputs() + output : 0)));
+  }
+  std::vector<Grid> grids;
+  for (int64_t column = 0; column < columns_->columns(); ++column) {
+    grids.push_back(grid_of_scale(scale_of_[columns_->weight_index(group, output, column)]));
+  }
+  return GridRow(std::move(grids));
 }
 
 namespace {
@@ -118,9 +147,9 @@ void for_each_piece(int64_t count, Body body) {
   });
 }
 
-std::vector<double> weights_of(const std::vector<double>& integers, const Grid& grid) {
+std::vector<double> weights_of(const std::vector<double>& integers, const GridRow& grid) {
   std::vector<double> weights;
-  for (const double q : integers) weights.push_back(grid.weight(q));
+  for (size_t i = 0; i < integers.size(); ++i) weights.push_back(grid.at(i).weight(integers[i]));
   return weights;
 }
 
@@ -131,7 +160,7 @@ Moments LayerSolver::moments_without(size_t fold, int64_t group) const {
   for (size_t other = 0; other < kFolds; ++other) {
     if (other != fold) all.add(sums_[other][static_cast<size_t>(group)]);
   }
-  return Moments(all);
+  return Moments(all, bias());
 }
 
 size_t LayerSolver::judging_folds() const {
@@ -146,12 +175,12 @@ double LayerSolver::held_error(double ridge) const {
   const auto judge_group = [&](size_t at) {
     const size_t fold = at / groups;
     const auto group = static_cast<int64_t>(at % groups);
-    const Moments other(sums_[fold][static_cast<size_t>(group)]);
+    const Moments other(sums_[fold][static_cast<size_t>(group)], bias());
     const RoundingProblem problem(moments_without(fold, group), group_weights(group), ridge);
     std::vector<double> found(judged.size());
     for_each_piece(static_cast<int64_t>(judged.size()), [&](int64_t i) {
       const int64_t output = judged[static_cast<size_t>(i)];
-      const Grid numbers = grid(group, output);
+      const GridRow numbers = grid(group, output);
       found[static_cast<size_t>(i)] =
           output_error(other, output, weights_of(problem.nearest_plane(output, numbers), numbers));
     });
@@ -172,7 +201,7 @@ double LayerSolver::judged_energy() const {
   double total = 0;
   for (size_t fold = 0; fold < judging_folds(); ++fold) {
     for (const Sums& sums : sums_[fold]) {
-      const Moments moments(sums);
+      const Moments moments(sums, bias());
       for (const int64_t output : spread_indices(columns_->outputs(), kMostJudged)) {
         total += moments.variance_y[static_cast<size_t>(output)];
       }
@@ -208,9 +237,10 @@ LayerSolver::Errors LayerSolver::solve_group(int64_t group, double ridge, LayerS
   const auto biases = solution.bias.defined() ? solution.bias.mutable_data<float>() : std::span<float>();
   std::vector<Errors> found(static_cast<size_t>(columns_->outputs()));
   for_each_piece(columns_->outputs(), [&](int64_t output) {
-    const Grid numbers = grid(group, output);
+    const GridRow numbers = grid(group, output);
+    const auto real = weights.row(output);
     std::vector<double> nearest;
-    for (const double weight : weights.row(output)) nearest.push_back(numbers.nearest(weight));
+    for (size_t i = 0; i < real.size(); ++i) nearest.push_back(numbers.at(i).nearest(real[i]));
     RoundingProblem::Start start(problem, output, numbers, std::move(nearest));
     RoundingProblem::Start plane(problem, output, numbers, problem.nearest_plane(output, numbers));
     const double nearest_error = start.error(moments.variance_y[static_cast<size_t>(output)]);
@@ -225,8 +255,8 @@ LayerSolver::Errors LayerSolver::solve_group(int64_t group, double ridge, LayerS
     if (!biases.empty()) {
       // mean_y holds the float bias already.
       const double wanted = moments.mean_y[at] - dot(rounded, moments.mean_x);
-      const double limit = kLargestBias * numbers.scale * static_cast<double>(input_scale_);
-      if (std::abs(wanted) < limit) biases[channel] = static_cast<float>(wanted);
+      const bool fits = !bias_scale_ || std::abs(wanted) < kLargestBias * numbers.at(0).scale * *bias_scale_;
+      if (fits) biases[channel] = static_cast<float>(wanted);
     }
     found[at] = {nearest_error, better.error(moments.variance_y[at]), moments.variance_y[at]};
   });

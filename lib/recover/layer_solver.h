@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lib/graph/graph_index.h"
@@ -20,6 +21,8 @@ namespace narrow::recover {
 using LayerRows = std::vector<Sums>;
 
 struct LayerSolution {
+  static constexpr int kBiasInput = 2;  // of Conv and Gemm
+
   Tensor weight;              // scale * (q - zero_point), in the weight's own layout
   quant::QuantParams params;  // of the weight
   Tensor bias;                // undefined where the layer has none
@@ -34,10 +37,11 @@ struct Pull {
 
 class LayerSolver {
  public:
-  /// nullptr where the layer is no product that Columns knows, or its sums are too long for a matrix of moments.
+  /// nullptr where the layer is no product that Columns knows, its sums are too long for a matrix of moments, or its
+  /// bias is no constant. `input_scale`: of activations that are rounded.
   static std::unique_ptr<LayerSolver> of(const graph::Model& model, const graph::GraphIndex& index,
-                                         const onnx::NodeProto& node, const plan::LayerPlan& layer, float input_scale,
-                                         const LayerRowLimits& limits);
+                                         const onnx::NodeProto& node, const plan::LayerPlan& layer,
+                                         std::optional<float> input_scale, const LayerRowLimits& limits);
 
   /// Sums over some of the sample's positions, spread over all of them: `x` as the quantized layer reads it, `y` as the
   /// float layer makes it. Thread-safe.
@@ -63,7 +67,9 @@ class LayerSolver {
   Moments moments_without(size_t fold, int64_t group) const;
   double held_error(double ridge) const;
   Matrix group_weights(int64_t group) const;
-  Grid grid(int64_t group, int64_t output) const;
+  GridRow grid(int64_t group, int64_t output) const;
+  Grid grid_of_scale(size_t scale) const;
+  Bias bias() const { return bias_.defined() ? Bias::kFree : Bias::kFixed; }
   /// Errors of nearest rounding and of the result, and the energy.
   using Errors = std::array<double, 3>;
   Errors solve_group(int64_t group, double ridge, LayerSolution& solution) const;
@@ -73,10 +79,11 @@ class LayerSolver {
   std::optional<Columns> columns_;
   Tensor weight_;
   Tensor bias_;
+  std::optional<double> bias_scale_;  // of an integer bias, over the weight's: the activation's
   quant::QuantParams params_;
-  float input_scale_ = 1;
   double qmin_ = 0;
   double qmax_ = 0;
+  std::vector<size_t> scale_of_;                // by element of the weight: with blocks alone
   std::array<std::vector<Sums>, kFolds> sums_;  // by group
 };
 

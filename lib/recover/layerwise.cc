@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <unordered_map>
 
@@ -40,12 +41,11 @@ std::vector<Unit> units_of(const graph::Model& model, const graph::GraphIndex& i
   return units;
 }
 
-/// Integer activations times integer weights with a scale for each output or one for all. Weights in blocks, in small
-/// floating-point formats or beside float activations keep nearest rounding, and what is rounded at random stays so.
+/// Weights in small floating-point formats or codebooks keep nearest rounding, and what is rounded at random stays so.
 bool takes_integers(const plan::LayerPlan& layer) {
-  return layer.decision == plan::Decision::kQuantize && layer.weight && !layer.activations.empty() &&
-         layer.weight->params.block == 0 && !layer.weight->params.noise &&
-         !quant::row(layer.weight->params.type).is_float;
+  if (!layer.weight || layer.weight->params.noise) return false;
+  const quant::QuantType type = layer.weight->params.type;
+  return !quant::row(type).is_float && !quant::needs_decoder(type);
 }
 
 class Layerwise {
@@ -101,11 +101,10 @@ class Layerwise {
       const exec::Program program = compile_unit(model_, index_, units_[i], outputs, {});
       Workspace workspace;
       one.keep_float(0, outputs, program.run(one.float_feed(0, program), workspace));
-      most = std::max(most, one.float_bytes(0));
+      most = std::max(most, one.expected_bytes(0));
       drop_dead(one, i);
     }
-    // Beside the float values those of the quantized model, mostly of one byte.
-    return std::max<int64_t>(options_.memory_bytes / (most + most / 2), 1);
+    return std::max<int64_t>(options_.memory_bytes / most, 1);
   }
 
   std::vector<std::string> outputs_of(const Unit& unit) const {
@@ -127,12 +126,16 @@ class Layerwise {
     return takes_integers(layer) && index_.uses(layer.weight->initializer).size() == 1;
   }
 
+  std::optional<float> input_scale(const plan::LayerPlan& layer) const {
+    return layer.activations.empty() ? std::nullopt : std::optional(values_.scale(layer.activations.front()));
+  }
+
   void run_unit(const Unit& unit, size_t at) {
     const std::vector<std::string> outputs = outputs_of(unit);
     plan::LayerPlan& layer = *layers_.at(unit.first().name());
-    auto solver = is_solved(layer) ? LayerSolver::of(model_, index_, unit.first(), layer,
-                                                     values_.scale(layer.activations.at(0)), options_.rows)
-                                   : nullptr;
+    auto solver = is_solved(layer)
+                      ? LayerSolver::of(model_, index_, unit.first(), layer, input_scale(layer), options_.rows)
+                      : nullptr;
     if (outputs.empty() && solver == nullptr) return drop_dead(values_, at);
     run_float(unit, outputs, solver.get());
     ConstantOverrides constants = values_.quantized_constants(model_, layer);
@@ -183,8 +186,8 @@ class Layerwise {
     layer.weight->params = solution.params;
     layer.weight->initializer = set_constant(node, layer.weight->input, solution.weight);
     if (solution.bias.defined()) {
-      constants[unit.first().input(*layer.bias_input)] = solution.bias;
-      set_constant(node, *layer.bias_input, solution.bias);
+      constants[unit.first().input(LayerSolution::kBiasInput)] = solution.bias;
+      set_constant(node, LayerSolution::kBiasInput, solution.bias);
     }
     result_.layers.push_back(solution.outcome);
   }

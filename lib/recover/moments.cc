@@ -65,12 +65,17 @@ void add_rows(Sums& sums, std::span<const float> x, std::span<const float> y) {
   add_columns(sums.y, sums.yy, y);
 }
 
-Moments::Moments(const Sums& sums)
+Moments::Moments(const Sums& sums, Bias bias)
     : inner(sums.inner), cross(sums.cross), mean_x(sums.x), mean_y(sums.y), variance_y(sums.yy) {
   const double share = 1 / std::max(sums.rows, 1.0);
   for (auto* values : {&inner.values, &cross.values, &mean_x, &mean_y, &variance_y}) {
     for (double& value : *values) value *= share;
   }
+  for (int64_t i = 0; i < inner.rows; ++i) {
+    const double mean = mean_x[static_cast<size_t>(i)];
+    variance_x += (inner.at(i, i) - mean * mean) / static_cast<double>(inner.rows);
+  }
+  if (bias == Bias::kFixed) return;
   for (int64_t i = 0; i < inner.rows; ++i) add_scaled(inner.row(i), -mean_x[static_cast<size_t>(i)], mean_x);
   for (int64_t i = 0; i < cross.rows; ++i) add_scaled(cross.row(i), -mean_y[static_cast<size_t>(i)], mean_x);
   for (size_t i = 0; i < mean_y.size(); ++i) variance_y[i] = std::max(variance_y[i] - mean_y[i] * mean_y[i], 0.0);

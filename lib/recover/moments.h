@@ -27,18 +27,23 @@ struct Sums {
 /// Adds rows given as x [rows, K] and y [rows, O], float32. The products are summed in float32 within a call.
 void add_rows(Sums& sums, std::span<const float> x, std::span<const float> y);
 
-/// Covariances: what is left when each output has the best bias.
+enum class Bias {
+  kFree,   // moments are covariances: what is left when each output has the best bias
+  kFixed,  // moments are about zero: no bias makes up for an error of the mean
+};
+
 struct Moments {
-  explicit Moments(const Sums& sums);
+  explicit Moments(const Sums& sums, Bias bias = Bias::kFree);
 
   Matrix inner;
   Matrix cross;
   std::vector<double> mean_x;
   std::vector<double> mean_y;
-  std::vector<double> variance_y;
+  std::vector<double> variance_y;  // E y^2 where the bias is fixed
+  double variance_x = 0;           // mean over the columns, of deviations from their means in either case
 };
 
-/// E |y - w x^ - b|^2 of one output with the best b.
+/// E |y - w x^ - b|^2 of one output with the best b, or b = 0.
 double output_error(const Moments& moments, int64_t output, std::span<const double> weights);
 
 }  // namespace narrow::recover

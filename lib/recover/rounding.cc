@@ -11,12 +11,6 @@ namespace {
 
 constexpr int kMostSweeps = 20;
 
-double mean_diagonal(const Matrix& matrix) {
-  double sum = 0;
-  for (int64_t i = 0; i < matrix.rows; ++i) sum += matrix.at(i, i);
-  return sum / static_cast<double>(std::max<int64_t>(matrix.rows, 1));
-}
-
 }  // namespace
 
 double Grid::nearest(double weight) const {
@@ -26,7 +20,7 @@ double Grid::nearest(double weight) const {
 RoundingProblem::RoundingProblem(const Moments& moments, const Matrix& weights, double ridge)
     : order_(static_cast<size_t>(moments.inner.rows)), inner_(moments.inner), cross_(moments.cross), weights_(weights) {
   // Inputs that never vary leave the weights free: then the pull alone decides.
-  const double variance = mean_diagonal(inner_);
+  const double variance = moments.variance_x;
   const double pull = variance > 0 ? ridge * variance : 1;
   pull_ = pull;
   for (int64_t i = 0; i < inner_.rows; ++i) inner_.at(i, i) = std::max(inner_.at(i, i), 0.0) + pull;
@@ -48,7 +42,7 @@ RoundingProblem::RoundingProblem(const Moments& moments, const Matrix& weights, 
   factor_ = std::move(shifted);
 }
 
-std::vector<double> RoundingProblem::nearest_plane(int64_t output, const Grid& grid) const {
+std::vector<double> RoundingProblem::nearest_plane(int64_t output, const GridRow& grid) const {
   const auto columns = order_.size();
   std::vector<double> target(columns);
   for (size_t i = 0; i < columns; ++i) target[i] = cross_.at(output, order_[i]);
@@ -58,20 +52,26 @@ std::vector<double> RoundingProblem::nearest_plane(int64_t output, const Grid& g
   std::vector<double> carried(columns);  // sum over rounded k of L[k, j] (target - w)[k]
   for (size_t i = columns; i-- > 0;) {
     const auto row = factor_.row(static_cast<int64_t>(i));
-    const double q = grid.nearest(target[i] + carried[i] / row[i]);
-    integers[static_cast<size_t>(order_[i])] = q;
-    add_scaled(std::span<double>(carried).first(i), target[i] - grid.weight(q), row.first(i));
+    const auto column = static_cast<size_t>(order_[i]);
+    const Grid& numbers = grid.at(column);
+    const double q = numbers.nearest(target[i] + carried[i] / row[i]);
+    integers[column] = q;
+    add_scaled(std::span<double>(carried).first(i), target[i] - numbers.weight(q), row.first(i));
   }
   return integers;
 }
 
-RoundingProblem::Start::Start(const RoundingProblem& problem, int64_t output, const Grid& grid,
+RoundingProblem::Start::Start(const RoundingProblem& problem, int64_t output, GridRow grid,
                               std::vector<double> integers)
-    : problem_(problem), output_(output), grid_(grid), integers_(std::move(integers)), gradient_(integers_.size()) {
+    : problem_(problem),
+      output_(output),
+      grid_(std::move(grid)),
+      integers_(std::move(integers)),
+      gradient_(integers_.size()) {
   const auto cross = problem_.cross_.row(output_);
   for (size_t i = 0; i < integers_.size(); ++i) {
     gradient_[i] -= cross[i];
-    const double weight = grid_.weight(integers_[i]);
+    const double weight = grid_.at(i).weight(integers_[i]);
     if (weight != 0) add_scaled(gradient_, weight, problem_.inner_.row(static_cast<int64_t>(i)));
   }
 }
@@ -81,11 +81,12 @@ void RoundingProblem::Start::descend() {
     bool changed = false;
     for (size_t i = 0; i < integers_.size(); ++i) {
       const auto row = problem_.inner_.row(static_cast<int64_t>(i));
-      const double wanted = integers_[i] - gradient_[i] / (row[i] * grid_.scale);
-      const double q = std::clamp(std::nearbyint(wanted), grid_.qmin, grid_.qmax);
+      const Grid& grid = grid_.at(i);
+      const double wanted = integers_[i] - gradient_[i] / (row[i] * grid.scale);
+      const double q = std::clamp(std::nearbyint(wanted), grid.qmin, grid.qmax);
       // A step must gain more than its own rounding: ties would go round in circles.
       if (std::abs(q - wanted) + 1e-9 >= std::abs(integers_[i] - wanted)) continue;
-      add_scaled(gradient_, (q - integers_[i]) * grid_.scale, row);
+      add_scaled(gradient_, (q - integers_[i]) * grid.scale, row);
       integers_[i] = q;
       changed = true;
     }
@@ -97,7 +98,7 @@ double RoundingProblem::Start::cost() const {
   // w A w - 2 c w, where the gradient is A w - c.
   const auto cross = problem_.cross_.row(output_);
   double total = 0;
-  for (size_t i = 0; i < integers_.size(); ++i) total += grid_.weight(integers_[i]) * (gradient_[i] - cross[i]);
+  for (size_t i = 0; i < integers_.size(); ++i) total += grid_.at(i).weight(integers_[i]) * (gradient_[i] - cross[i]);
   return total;
 }
 
@@ -106,7 +107,7 @@ double RoundingProblem::Start::error(double variance_y) const {
   const auto real = problem_.weights_.row(output_);
   double total = 0;
   for (size_t i = 0; i < integers_.size(); ++i) {
-    const double weight = grid_.weight(integers_[i]);
+    const double weight = grid_.at(i).weight(integers_[i]);
     total += weight * (weight - 2 * real[i]);
   }
   return variance_y + cost() - problem_.pull_ * total;

@@ -9,13 +9,14 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "lib/recover/moments.h"
 
 namespace narrow::recover {
 
-/// The integers of one output's weights: w = (q - zero_point) * scale, q in [qmin, qmax].
+/// The integers that a weight may be: w = (q - zero_point) * scale, q in [qmin, qmax].
 struct Grid {
   double scale = 1;
   double zero_point = 0;
@@ -26,6 +27,18 @@ struct Grid {
   double weight(double q) const { return (q - zero_point) * scale; }
 };
 
+/// The integers of one output's weights; with blocks their scales differ from column to column.
+class GridRow {
+ public:
+  explicit GridRow(const Grid& grid) : grids_{grid} {}
+  explicit GridRow(std::vector<Grid> columns) : grids_(std::move(columns)) {}
+
+  const Grid& at(size_t column) const { return grids_[grids_.size() == 1 ? 0 : column]; }
+
+ private:
+  std::vector<Grid> grids_;  // one, or one for each column
+};
+
 /// The quadratic of one group of outputs, drawn towards the float weights: E|y - w^ x^|^2 + ridge * |w^ - w|^2 with
 /// `ridge` in units of the mean variance of x^. The pull keeps few samples from deciding what they do not tell.
 class RoundingProblem {
@@ -34,13 +47,13 @@ class RoundingProblem {
   RoundingProblem(const Moments& moments, const Matrix& weights, double ridge);
 
   /// Nearest plane: columns of large variance are rounded first, those that follow make up for the error.
-  std::vector<double> nearest_plane(int64_t output, const Grid& grid) const;
+  std::vector<double> nearest_plane(int64_t output, const GridRow& grid) const;
 
   /// Integers of one output, and the gradient of the quadratic there.
   class Start {
    public:
     /// `problem` must outlive it.
-    Start(const RoundingProblem& problem, int64_t output, const Grid& grid, std::vector<double> integers);
+    Start(const RoundingProblem& problem, int64_t output, GridRow grid, std::vector<double> integers);
 
     /// Steps of whole integers, one weight after the other, until none helps. Never makes the quadratic larger.
     void descend();
@@ -53,7 +66,7 @@ class RoundingProblem {
    private:
     const RoundingProblem& problem_;
     int64_t output_;
-    Grid grid_;
+    GridRow grid_;
     std::vector<double> integers_;
     std::vector<double> gradient_;  // half the derivative by each weight
   };

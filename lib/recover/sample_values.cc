@@ -115,10 +115,13 @@ Tensor SampleValues::quantized(int64_t sample, const std::string& value) const {
   return quant::dequantize(found->second, *known);
 }
 
-int64_t SampleValues::float_bytes(int64_t sample) const {
+int64_t SampleValues::expected_bytes(int64_t sample) const {
   int64_t total = 0;
   for (const auto& [name, tensor] : float_[static_cast<size_t>(sample)]) {
-    if (tensor.type() != DataType::kSequence) total += static_cast<int64_t>(tensor.byte_size());
+    if (tensor.type() == DataType::kSequence) continue;
+    const auto bytes = static_cast<int64_t>(tensor.byte_size());
+    const bool narrower = rounds(params(name), tensor);  // to at most 2 bytes
+    total += bytes + (narrower ? bytes / 2 : bytes);
   }
   return total;
 }

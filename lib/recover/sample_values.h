@@ -34,7 +34,8 @@ class SampleValues {
   Tensor quantized(int64_t sample, const std::string& value) const;
   /// Of a value that the plan quantizes.
   float scale(const std::string& value) const { return params_.at(value)->scales.front(); }
-  int64_t float_bytes(int64_t sample) const;
+  /// Of the float values that are kept, and of the quantized model's that will be.
+  int64_t expected_bytes(int64_t sample) const;
 
   /// The constants that the layer reads as quantized activations, rounded.
   ConstantOverrides quantized_constants(const graph::Model& model, const plan::LayerPlan& layer) const;

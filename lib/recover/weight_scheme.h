@@ -10,4 +10,8 @@ namespace narrow::recover {
 /// uses.
 quant::Scheme weight_scheme(const Tensor& weight, const quant::QuantParams& params);
 
+/// The integers that the weight's rounding may use: those of its scheme, and those that nearest rounding uses: where
+/// the range was fitted by squared error, it clips at the type's own limits.
+quant::IntegerLimits weight_limits(const Tensor& weight, const quant::QuantParams& params);
+
 }  // namespace narrow::recover

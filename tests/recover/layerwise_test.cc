@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
 #include "lib/analyze/analyze.h"
@@ -94,6 +95,68 @@ TEST(Layerwise, CoarseWeightsLoseLessOnDataThatChoseNothing) {
   ASSERT_EQ(result.layers.size(), 2U);
   EXPECT_LT(result.layers[0].recovered_error, result.layers[0].nearest_error);
   EXPECT_GT(sqnr(result.model, result.plan, model), sqnr(model, plan, model) + 3);
+}
+
+/// Weights that are only stored in 4 bits: one scale for each output, or one for each block of neighbours.
+plan::PrecisionPlan weight_only_plan(const graph::Model& model, int64_t block) {
+  plan::Rules rules;
+  rules.defaults.mode = plan::Mode::kWeightOnly;
+  rules.defaults.weights = quant::QuantType::kInt4;
+  if (block > 0) {
+    rules.defaults.granularity = plan::Granularity::kPerBlock;
+    rules.defaults.block = block;
+  }
+  return plan::make_plan(model, analyze::analyze(model), {}, rules);
+}
+
+TEST(Layerwise, WeightsBesideFloatActivationsLoseLessToo) {
+  const graph::Model model = two_convolutions();
+  const plan::PrecisionPlan plan = weight_only_plan(model, 0);
+  const LayerwiseResult result = recover_layerwise(model, plan, smooth_samples(40, 1), {});
+  ASSERT_EQ(result.layers.size(), 2U);
+  EXPECT_GT(sqnr(result.model, result.plan, model), sqnr(model, plan, model) + 3);
+}
+
+/// Rows of 36 elements times a matrix, without a bias.
+graph::Model matrix_product() {
+  graph::Model model = test::graph_from_text(R"(g (float[1,4,6,6] x) => (float[1,4,5] y)
+    <int64[3] rows = {1, 4, 36}> {
+      [n0] r = Reshape (x, rows)
+      [n1] y = MatMul (r, w) })");
+  *model.mutable_graph().add_initializer() =
+      graph::tensor_proto("w", Tensor::of<float>({36, 5}, std::span<const float>(random_values(180, 5, -1, 1))));
+  io::infer_shapes(model);
+  return model;
+}
+
+TEST(Layerwise, BlocksHaveScalesOfTheirOwn) {
+  const graph::Model model = matrix_product();
+  const plan::PrecisionPlan plan = weight_only_plan(model, 16);
+  const LayerwiseResult result = recover_layerwise(model, plan, smooth_samples(40, 1), {});
+  ASSERT_EQ(result.layers.size(), 1U);
+  const plan::WeightPlan& weight = *result.plan.layers[1].weight;
+  ASSERT_EQ(weight.params.scales.size(), 15U);
+  EXPECT_GT(sqnr(result.model, result.plan, model), sqnr(model, plan, model) + 3);
+  // What the solver calls nearest is what the file would hold.
+  EXPECT_NEAR(-10 * std::log10(result.layers[0].nearest_error), sqnr(model, plan, model), 1);
+  const Tensor chosen = result.model.tensor(*graph::GraphIndex(result.model.graph()).initializer(weight.initializer));
+  const Tensor again = quant::dequantize(quant::quantize(chosen, weight.params), weight.params);
+  for (size_t i = 0; i < 180; ++i) EXPECT_EQ(chosen.data<float>()[i], again.data<float>()[i]);
+}
+
+TEST(Layerwise, WithoutABiasTheIntegersThemselvesKeepTheMean) {
+  // All inputs near 1: an error of the weights' sum is an error of the mean, which no bias takes away.
+  const graph::Model model = matrix_product();
+  const plan::PrecisionPlan plan = weight_only_plan(model, 0);
+  const LayerwiseResult result = recover_layerwise(model, plan, smooth_samples(40, 1), {});
+  const graph::GraphIndex index(result.model.graph());
+  const Tensor chosen = result.model.tensor(*index.initializer(result.plan.layers[1].weight->initializer));
+  const Tensor real = model.tensor(*graph::GraphIndex(model.graph()).initializer("w"));
+  for (size_t output = 0; output < 5; ++output) {
+    double error = 0;
+    for (size_t k = 0; k < 36; ++k) error += chosen.data<float>()[k * 5 + output] - real.data<float>()[k * 5 + output];
+    EXPECT_LT(std::abs(error), 0.6 * static_cast<double>(result.plan.layers[1].weight->params.scales[output]));
+  }
 }
 
 TEST(Layerwise, NearestRoundingGivesTheChosenIntegersBack) {

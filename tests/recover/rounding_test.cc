@@ -37,22 +37,23 @@ Matrix random_weights(int64_t rows, int64_t columns) {
   return weights;
 }
 
-std::vector<double> dequantized(const std::vector<double>& integers, const Grid& grid) {
+std::vector<double> dequantized(const std::vector<double>& integers, const GridRow& grid) {
   std::vector<double> weights;
-  for (const double q : integers) weights.push_back(grid.weight(q));
+  for (size_t i = 0; i < integers.size(); ++i) weights.push_back(grid.at(i).weight(integers[i]));
   return weights;
 }
 
-std::vector<double> nearest(const Matrix& weights, int64_t row, const Grid& grid) {
+std::vector<double> nearest(const Matrix& weights, int64_t row, const GridRow& grid) {
   std::vector<double> integers;
-  for (const double weight : weights.row(row)) integers.push_back(grid.nearest(weight));
+  for (size_t i = 0; i < weights.row(row).size(); ++i)
+    integers.push_back(grid.at(i).nearest(weights.at(row, static_cast<int64_t>(i))));
   return integers;
 }
 
 TEST(Rounding, CorrelatedInputsLoseMostOfTheError) {
   const Matrix weights = random_weights(4, 24);
   const Moments moments = correlated(weights, 5);
-  const Grid grid{.scale = 1.0 / 7, .zero_point = 0, .qmin = -7, .qmax = 7};
+  const GridRow grid(Grid{.scale = 1.0 / 7, .zero_point = 0, .qmin = -7, .qmax = 7});
   const RoundingProblem problem(moments, weights, 1e-3);
   double error_plain = 0;
   double error_chosen = 0;
@@ -77,7 +78,7 @@ TEST(Rounding, WeightsOnTheGridStay) {
   Matrix weights(1, 6);
   weights.values = {-7, 3, 0, 2, 7, -1};
   for (double& value : weights.values) value /= 7;
-  const Grid grid{.scale = 1.0 / 7, .zero_point = 0, .qmin = -7, .qmax = 7};
+  const GridRow grid(Grid{.scale = 1.0 / 7, .zero_point = 0, .qmin = -7, .qmax = 7});
   const Moments moments = correlated(weights, 2);
   const RoundingProblem problem(moments, weights, 1e-2);
   RoundingProblem::Start start(problem, 0, grid, problem.nearest_plane(0, grid));
@@ -88,7 +89,7 @@ TEST(Rounding, WeightsOnTheGridStay) {
 TEST(Rounding, UncorrelatedInputsAndAStrongPullGiveTheNearest) {
   const Matrix weights = random_weights(2, 10);
   const Moments moments = correlated(weights, 0);
-  const Grid grid{.scale = 1.0 / 127, .zero_point = 0, .qmin = -127, .qmax = 127};
+  const GridRow grid(Grid{.scale = 1.0 / 127, .zero_point = 0, .qmin = -127, .qmax = 127});
   const RoundingProblem problem(moments, weights, 1e6);
   for (int64_t row = 0; row < 2; ++row) {
     EXPECT_EQ(problem.nearest_plane(row, grid), nearest(weights, row, grid));
@@ -98,7 +99,7 @@ TEST(Rounding, UncorrelatedInputsAndAStrongPullGiveTheNearest) {
 TEST(Rounding, DescentNeverMakesTheQuadraticLarger) {
   const Matrix weights = random_weights(3, 16);
   const Moments moments = correlated(weights, 3);
-  const Grid grid{.scale = 2.0 / 15, .zero_point = 8, .qmin = 0, .qmax = 15};
+  const GridRow grid(Grid{.scale = 2.0 / 15, .zero_point = 8, .qmin = 0, .qmax = 15});
   const RoundingProblem problem(moments, weights, 1e-2);
   double gain = 0;
   for (int64_t row = 0; row < 3; ++row) {
@@ -116,7 +117,7 @@ TEST(Rounding, InputsThatNeverVaryLeaveTheNearest) {
   const Matrix weights = random_weights(1, 3);
   Sums sums(3, 1);
   add_rows(sums, std::vector<float>{1, 2, 3, 1, 2, 3}, std::vector<float>{5, 5});
-  const Grid grid{.scale = 0.1, .zero_point = 0, .qmin = -7, .qmax = 7};
+  const GridRow grid(Grid{.scale = 0.1, .zero_point = 0, .qmin = -7, .qmax = 7});
   const RoundingProblem problem(Moments(sums), weights, 1e-3);
   EXPECT_EQ(problem.nearest_plane(0, grid), nearest(weights, 0, grid));
 }

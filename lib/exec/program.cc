@@ -4,6 +4,8 @@
 
 #include "lib/base/error.h"
 #include "lib/base/progress.h"
+#include "lib/base/thread_scope.h"
+#include "lib/exec/batch_parts.h"
 #include "lib/exec/layout.h"
 
 namespace narrow::exec {
@@ -94,6 +96,30 @@ std::vector<Tensor> Program::run_inputs(std::vector<Tensor> inputs, Workspace& w
                                         const RunOptions& options) const {
   check_interruption();
   ensure(inputs.size() == inputs_.size(), "a program is given all its inputs");
+  const size_t parts = parts_of(inputs, options);
+  return parts > 1 ? run_parts(inputs, parts, workspace) : run_steps(std::move(inputs), workspace, options);
+}
+
+size_t Program::parts_of(const std::vector<Tensor>& inputs, const RunOptions& options) const {
+  const bool whole = spare_ == nullptr || options.listener != nullptr || options.timer != nullptr;
+  return whole ? 1 : batch_parts(inputs, static_cast<size_t>(thread_count()));
+}
+
+std::vector<Tensor> Program::run_parts(const std::vector<Tensor>& inputs, size_t parts, Workspace& workspace) const {
+  std::vector<std::vector<Tensor>> results(parts);
+  parallel_for(static_cast<int64_t>(parts), 1, [&](int64_t begin, int64_t end) {
+    const ThreadCountScope one(1);
+    for (auto part = static_cast<size_t>(begin); part < static_cast<size_t>(end); ++part) {
+      auto own = spare_->take();
+      results[part] = run_steps(rows_of_part(inputs, part, parts), *own, {});
+      spare_->give_back(std::move(own));
+    }
+  });
+  return join_parts(results, workspace);
+}
+
+std::vector<Tensor> Program::run_steps(std::vector<Tensor> inputs, Workspace& workspace,
+                                       const RunOptions& options) const {
   std::vector<Tensor> slots = constants_;
   for (size_t i = 0; i < inputs.size(); ++i) {
     Tensor& value = slots[static_cast<size_t>(inputs_[i].slot)];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,6 +42,9 @@ struct RunOptions {
   StepTimer* timer = nullptr;          // of the program's own steps; what a body takes is its owner's time
 };
 
+/// Workspaces for the parts of a batch, kept from run to run.
+class SpareWorkspaces;
+
 /// Immutable; run() may be called from several threads at once, each with its own Workspace.
 class Program {
  public:
@@ -77,6 +81,10 @@ class Program {
   };
 
   void check_feed(const Feed& feed) const;
+  std::vector<Tensor> run_steps(std::vector<Tensor> inputs, Workspace& workspace, const RunOptions& options) const;
+  /// Into how many parts a batch is cut, one for each thread; 1: none.
+  size_t parts_of(const std::vector<Tensor>& inputs, const RunOptions& options) const;
+  std::vector<Tensor> run_parts(const std::vector<Tensor>& inputs, size_t parts, Workspace& workspace) const;
   void run_step(const Step& step, std::vector<Tensor>& slots, Workspace& workspace, const RunOptions& options) const;
 
   std::vector<Input> inputs_;
@@ -84,8 +92,9 @@ class Program {
   std::vector<std::string> output_names_;
   std::vector<int> output_slots_;
   std::vector<Step> steps_;
-  std::vector<std::string> slot_names_;  // value name of each slot
-  std::vector<Tensor> constants_;        // by slot; undefined where not constant
+  std::vector<std::string> slot_names_;     // value name of each slot
+  std::vector<Tensor> constants_;           // by slot; undefined where not constant
+  std::shared_ptr<SpareWorkspaces> spare_;  // where a batch may be cut: what the parts run in
 };
 
 /// Puts a program together. Values are named; a name is one slot.
@@ -97,6 +106,9 @@ class ProgramBuilder {
   void add_step(StepInfo info, KernelPtr kernel, const std::vector<std::string>& inputs,
                 const std::vector<std::string>& outputs);
   void add_output(const std::string& name);
+  /// Axis 0 of all inputs and outputs is that of samples, and no sample's results depend on the others, bit for bit: a
+  /// batch may be cut into parts that run side by side, one thread each.
+  void treat_samples_apart();
   /// Computes last uses. Throws Error(kModel) for a value that nothing makes.
   Program finish();
 

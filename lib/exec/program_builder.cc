@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "lib/base/error.h"
+#include "lib/exec/batch_parts.h"
 #include "lib/exec/program.h"
 
 namespace narrow::exec {
@@ -41,6 +42,10 @@ void ProgramBuilder::add_step(StepInfo info, KernelPtr kernel, const std::vector
 void ProgramBuilder::add_output(const std::string& name) {
   program_.output_names_.push_back(name);
   program_.output_slots_.push_back(slot(name));
+}
+
+void ProgramBuilder::treat_samples_apart() {
+  program_.spare_ = std::make_shared<SpareWorkspaces>();
 }
 
 Program ProgramBuilder::finish() {

@@ -2,26 +2,10 @@
 
 #include <cstring>
 
-#include "lib/base/parallel.h"
+#include "lib/base/thread_scope.h"
 
 namespace narrow::onednn {
 namespace {
-
-// The calling thread's thread count, for as long as the object lives.
-class ThreadCountScope {
- public:
-  explicit ThreadCountScope(int threads) : before_(thread_count()) {
-    if (threads != before_) set_thread_count(threads);
-  }
-  ThreadCountScope(const ThreadCountScope&) = delete;
-  ThreadCountScope& operator=(const ThreadCountScope&) = delete;
-  ~ThreadCountScope() {
-    if (thread_count() != before_) set_thread_count(before_);
-  }
-
- private:
-  const int before_;
-};
 
 // What OpenMP takes to start and to end a parallel region, as measured.
 constexpr double kWorthABarrier = 5e-6;

@@ -12,6 +12,7 @@
 #include "lib/runtime/mac_count.h"
 #include "lib/runtime/planned_steps.h"
 #include "lib/runtime/qoperator.h"
+#include "lib/runtime/sample_axis.h"
 #include "lib/runtime/spelled_gelu.h"
 #include "lib/runtime/table_islands.h"
 
@@ -325,7 +326,17 @@ class Lowering {
       use_constant(output.name());
       builder_.add_output(output.name());
     }
+    if (may_cut_batches()) builder_.treat_samples_apart();
     return builder_.finish();
+  }
+
+  // Products in float are oneDNN's, whose rounding may depend on how many samples it is given.
+  bool may_cut_batches() const {
+    const auto& rows = result_.coverage.nodes;
+    const bool integer_products =
+        std::all_of(rows.begin(), rows.end(), [](const NodeCoverage& row) { return row.integer || row.macs == 0; });
+    return options_.kernels == KernelChoice::kFast && captured_.empty() && integer_products &&
+           treats_samples_apart(context_);
   }
 
   const onnx::GraphProto& graph_;

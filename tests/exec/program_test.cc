@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <mutex>
+
 #include "lib/base/error.h"
+#include "lib/base/thread_scope.h"
+#include "lib/exec/batch_parts.h"
 #include "tests/exec/run_model.h"
 
 namespace narrow::exec {
@@ -144,6 +148,61 @@ TEST(ProgramBuilder, RefusesAValueThatNothingMakes) {
   builder.add_step(info("a"), std::make_unique<AddOne>(LayoutUse::kAny), {"missing"}, {"y"});
   builder.add_output("y");
   EXPECT_THROW(builder.finish(), Error);
+}
+
+// Adds 1, and keeps how many samples it was given.
+class CountsSamples final : public Kernel {
+ public:
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    {
+      const std::lock_guard lock(mutex_);
+      seen.push_back(inputs[0].shape()[0]);
+      threads.push_back(thread_count());
+    }
+    AddOne(LayoutUse::kPlain).run(inputs, outputs, workspace);
+  }
+  mutable std::vector<int64_t> seen;
+  mutable std::vector<int> threads;
+
+ private:
+  mutable std::mutex mutex_;
+};
+
+TEST(Program, CutsABatchWhereSamplesAreApart) {
+  ProgramBuilder builder;
+  builder.add_input("x", DataType::kFloat32, nullptr);
+  auto kernel = std::make_unique<CountsSamples>();
+  const CountsSamples& counts = *kernel;
+  builder.add_step(info("a"), std::move(kernel), {"x"}, {"y"});
+  builder.add_output("y");
+  builder.treat_samples_apart();
+  const Program program = builder.finish();
+  const ThreadCountScope two(2);
+  Workspace workspace;
+  const Feed feed{{"x", floats({3, 2}, {1, 2, 3, 4, 5, 6})}};
+  const Tensor y = program.run(feed, workspace)[0];
+  EXPECT_EQ(y.shape(), (Shape{3, 2}));
+  EXPECT_THAT(values_of<float>(y), ElementsAre(2, 3, 4, 5, 6, 7));
+  EXPECT_THAT(counts.seen, testing::UnorderedElementsAre(1, 2));
+  EXPECT_THAT(counts.threads, ElementsAre(1, 1));
+  EXPECT_EQ(thread_count(), 2);
+  program.run({{"x", floats({1, 2}, {1, 2})}}, workspace);
+  EXPECT_EQ(counts.seen.size(), 3U) << "one sample is no batch";
+  EXPECT_EQ(counts.threads.back(), 2);
+}
+
+TEST(BatchParts, KeepsEveryThreadBusy) {
+  const auto parts = [](int64_t samples, size_t threads) {
+    return batch_parts({Tensor(DataType::kFloat32, {samples, 2})}, threads);
+  };
+  EXPECT_EQ(parts(1, 2), 1U);
+  EXPECT_EQ(parts(2, 2), 2U);
+  EXPECT_EQ(parts(3, 2), 2U);
+  EXPECT_EQ(parts(5, 4), 1U);  // one thread would have two samples, the others one
+  EXPECT_EQ(parts(8, 1), 1U);
+  EXPECT_EQ(parts(0, 2), 1U);
+  EXPECT_EQ(batch_parts({Tensor(DataType::kFloat32, {4, 2}), Tensor(DataType::kInt64, {2, 4})}, 2), 1U);
+  EXPECT_EQ(batch_parts({Tensor(DataType::kFloat32, {4, 2}), Tensor(DataType::kInt64, {})}, 2), 1U);
 }
 
 }  // namespace

@@ -30,8 +30,9 @@ class SampleAxis {
     for (const onnx::NodeProto& node : graph_.node()) {
       if (!visit(node)) return false;
     }
-    return std::all_of(graph_.output().begin(), graph_.output().end(),
-                       [&](const onnx::ValueInfoProto& output) { return is_samples(output.name()); });
+    return std::all_of(graph_.output().begin(), graph_.output().end(), [&](const onnx::ValueInfoProto& output) {
+      return is_samples(output.name()) && has_whole_bytes(output.name());
+    });
   }
 
  private:
@@ -83,6 +84,12 @@ class SampleAxis {
     return sizes;
   }
 
+  // Parts of such values can be laid one behind the other.
+  bool has_whole_bytes(const std::string& value) const {
+    const DataType type = context_.quant.index().type(value).type;
+    return type != DataType::kString && type != DataType::kUndefined && data_type_bits(type) >= 8;
+  }
+
   // Of a constant vector or scalar.
   std::optional<std::vector<int64_t>> integers(const std::string& value) const {
     if (context_.quant.index().type(value).type == DataType::kFloat32) return std::nullopt;  // weights, not to be read
@@ -115,6 +122,8 @@ class SampleAxis {
   }
 
   std::optional<Sizes> sizes_made(const onnx::NodeProto& node) const {
+    const auto rank = rank_of(node.output(0));
+    if (!rank || *rank > 1) return std::nullopt;  // sizes are a list
     if (!is_op(node, "Shape")) {
       return graph::canonical_domain(node.domain()).empty() && !all_constant(node)
                  ? compute_sizes(node, [this](const std::string& value) { return sizes_of(value); })

@@ -34,7 +34,7 @@ TEST(SampleAxis, ShapesMadeFromTheNumberOfSamples) {
   // As exporters write x.view(x.size(0), x.size(1), 2, 2), and positions expanded to the batch.
   EXPECT_TRUE(apart(R"(agraph (int64[N,S] x) => (float[N,S,2,2] y)
 <int64 i0 = {0}, int64 i1 = {1}, int64[1] a = {0}, int64[1] two = {2}, float[9,4] table, int64[1,9] places,
- int64[1] one = {1}, int64[2] minus = {-1, -1}, int64[2] ones = {1, 1}>
+ int64[2] minus = {-1, -1}, int64[2] ones = {1, 1}>
 {
   e = Gather(table, x)
   shape = Shape(x)
@@ -45,8 +45,7 @@ TEST(SampleAxis, ShapesMadeFromTheNumberOfSamples) {
   ns = Concat<axis = 0>(n1, s1)
   free = Equal(ns, minus)
   to = Where(free, ones, ns)
-  some = Slice(places, a, s1, one)
-  all = Expand(some, to)
+  all = Expand(places, to)
   p = Gather(table, all)
   t = Add(e, p)
   split = Concat<axis = 0>(n1, s1, two, two)

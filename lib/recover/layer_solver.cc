@@ -50,15 +50,6 @@ std::optional<Tensor> constant_bias(const graph::Model& model, const graph::Grap
   return fits ? std::optional(std::move(bias)) : std::nullopt;
 }
 
-/// The number of the scale of each element.
-std::vector<size_t> scales_of_elements(const Shape& shape, const quant::QuantParams& params) {
-  std::vector<size_t> scales(static_cast<size_t>(element_count(shape)));
-  quant::ElementGroups(shape, params.grouping()).for_each_run([&](const quant::Run& run) {
-    for (size_t i = run.begin; i < run.end; ++i) scales[i] = run.group + (i - run.begin) * run.step;
-  });
-  return scales;
-}
-
 }  // namespace
 
 std::unique_ptr<LayerSolver> LayerSolver::of(const graph::Model& model, const graph::GraphIndex& index,
@@ -78,7 +69,6 @@ std::unique_ptr<LayerSolver> LayerSolver::of(const graph::Model& model, const gr
   solver->params_ = layer.weight->params;
   solver->bias_ = *bias;
   if (layer.bias_input && input_scale) solver->bias_scale_ = *input_scale;
-  if (solver->params_.block > 0) solver->scale_of_ = scales_of_elements(weight.shape(), solver->params_);
   const quant::IntegerLimits limits = weight_limits(weight, solver->params_);
   solver->qmin_ = static_cast<double>(limits.qmin);
   solver->qmax_ = static_cast<double>(limits.qmax);
@@ -127,12 +117,13 @@ Grid LayerSolver::grid_of_scale(size_t scale) const {
 }
 
 GridRow LayerSolver::grid(int64_t group, int64_t output) const {
-  if (scale_of_.empty()) {
+  if (params_.block == 0) {
     return GridRow(grid_of_scale(static_cast<size_t>(params_.axis ? group * columns_->outputs() + output : 0)));
   }
+  const quant::ElementGroups blocks(weight_.shape(), params_.grouping());
   std::vector<Grid> grids;
   for (int64_t column = 0; column < columns_->columns(); ++column) {
-    grids.push_back(grid_of_scale(scale_of_[columns_->weight_index(group, output, column)]));
+    grids.push_back(grid_of_scale(blocks.group_of(columns_->weight_index(group, output, column))));
   }
   return GridRow(std::move(grids));
 }

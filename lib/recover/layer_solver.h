@@ -83,7 +83,6 @@ class LayerSolver {
   quant::QuantParams params_;
   double qmin_ = 0;
   double qmax_ = 0;
-  std::vector<size_t> scale_of_;                // by element of the weight: with blocks alone
   std::array<std::vector<Sums>, kFolds> sums_;  // by group
 };
 

@@ -14,9 +14,8 @@ quant::IntegerLimits used_integers(const Tensor& weight, const quant::QuantParam
   return {.qmin = static_cast<int64_t>(*low), .qmax = static_cast<int64_t>(*high)};
 }
 
-}  // namespace
-
-quant::Scheme weight_scheme(const Tensor& weight, const quant::QuantParams& params) {
+/// Of parameters with which nearest rounding uses these integers.
+quant::Scheme scheme_of(const quant::IntegerLimits& used, const quant::QuantParams& params) {
   const quant::QuantTypeRow& row = quant::row(params.type);
   quant::Scheme scheme{.type = params.type, .symmetric = true};
   if (row.bits <= 4) scheme.fit = quant::WeightFit::kSquaredError;
@@ -24,18 +23,24 @@ quant::Scheme weight_scheme(const Tensor& weight, const quant::QuantParams& para
   const auto centre = static_cast<int32_t>(row.is_signed ? 0 : (row.qmax + 1) / 2);
   const auto& zeros = params.zero_points;
   scheme.symmetric = std::all_of(zeros.begin(), zeros.end(), [&](int32_t zero) { return zero == centre; });
-  const quant::IntegerLimits used = used_integers(weight, params);
   const quant::IntegerLimits half =
       quant::integer_limits(params.type, {.symmetric = scheme.symmetric, .reduce_range = true});
   scheme.reduce_range = used.qmin >= half.qmin && used.qmax <= half.qmax;
   return scheme;
 }
 
+}  // namespace
+
+quant::Scheme weight_scheme(const Tensor& weight, const quant::QuantParams& params) {
+  const bool of_integers = !quant::row(params.type).is_float;
+  return scheme_of(of_integers ? used_integers(weight, params) : quant::IntegerLimits{}, params);
+}
+
 quant::IntegerLimits weight_limits(const Tensor& weight, const quant::QuantParams& params) {
-  const quant::Scheme scheme = weight_scheme(weight, params);
+  const quant::IntegerLimits used = used_integers(weight, params);
+  const quant::Scheme scheme = scheme_of(used, params);
   const quant::IntegerLimits limits =
       quant::integer_limits(scheme.type, {.symmetric = scheme.symmetric, .reduce_range = scheme.reduce_range});
-  const quant::IntegerLimits used = used_integers(weight, params);
   return {.qmin = std::min(limits.qmin, used.qmin), .qmax = std::max(limits.qmax, used.qmax)};
 }
 

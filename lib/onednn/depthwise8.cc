@@ -47,6 +47,12 @@ HWY_INLINE __m512i load_taps(const uint8_t* const (&rows)[4], int64_t at, __m512
   return _mm512_permutexvar_epi8(order, all);
 }
 
+// Where the four rows of a group of taps begin; those behind the kernel's last have weights of zero.
+HWY_INLINE void find_rows(const Depthwise8::Packed& packed, const uint8_t* from, int64_t row_step, int64_t group,
+                          const uint8_t* (&rows)[4]) {
+  for (int64_t i = 0; i < 4; ++i) rows[i] = from + std::min(4 * group + i, packed.spec.kernel[0] - 1) * row_step;
+}
+
 struct Block {
   const int8_t* weights;
   __m512i compensation;
@@ -84,8 +90,7 @@ HWY_INLINE void compute_positions(const Depthwise8::Packed& packed, const Block&
   for (int64_t group = 0; group < packed.tap_groups; ++group) {
     const int8_t* weights = block.weights + group * kWidth * 64;
     const uint8_t* rows[4];
-    // Rows behind the kernel's last have weights of zero.
-    for (int64_t i = 0; i < 4; ++i) rows[i] = from + std::min(4 * group + i, packed.spec.kernel[0] - 1) * row_step;
+    find_rows(packed, from, row_step, group, rows);
 #pragma GCC unroll 32
     for (int column = 0; column < (kCount - 1) * kStride + kWidth; ++column) {
       const __m512i taps = load_taps(rows, column * channels, order);
@@ -142,9 +147,7 @@ HWY_INLINE void compute_any_row(const Depthwise8::Packed& packed, const Block& b
     const uint8_t* corner = from + x * packed.spec.strides[1] * channels;
     for (int64_t group = 0; group < packed.tap_groups; ++group) {
       const uint8_t* taps_at[4];
-      for (int64_t i = 0; i < 4; ++i) {
-        taps_at[i] = corner + std::min(4 * group + i, packed.spec.kernel[0] - 1) * row_step;
-      }
+      find_rows(packed, corner, row_step, group, taps_at);
       for (int64_t tap = 0; tap < width; ++tap) {
         const __m512i taps = load_taps(taps_at, tap * channels, order);
         sums = _mm512_dpbusd_epi32(sums, taps, load_weights(block.weights, group * width + tap));

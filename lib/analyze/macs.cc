@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/graph/attributes.h"
+#include "lib/ops/op_table.h"
 
 namespace narrow::analyze {
 namespace {
@@ -27,7 +28,7 @@ int64_t count_macs(const onnx::NodeProto& node, const graph::GraphIndex& index) 
   if (node.op_type() == "Gemm" && a.size() == 2) {
     return element_count(y) * a[graph::int_attribute(node, "transA", 0) != 0 ? 0 : 1];
   }
-  const bool recurrent = node.op_type() == "LSTM" || node.op_type() == "GRU" || node.op_type() == "RNN";
+  const bool recurrent = ops::is_recurrent(node.op_type());
   if (recurrent && node.input_size() > 2 && a.size() == 3 && w.size() == 3) {
     // Each step of each sequence multiplies all weights once.
     return a[0] * a[1] * (element_count(w) + element_count(known_shape(index, node.input(2))));

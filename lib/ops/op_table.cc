@@ -83,6 +83,10 @@ const OpRow* find_op(const onnx::NodeProto& node) {
   return found == kOps.end() || found->op_type != node.op_type() ? nullptr : &*found;
 }
 
+bool is_recurrent(std::string_view op_type) {
+  return op_type == "LSTM" || op_type == "GRU" || op_type == "RNN";
+}
+
 std::optional<int64_t> weight_channel_axis(const onnx::NodeProto& node, size_t weight_rank) {
   if (node.op_type() == "Conv") return 0;
   if (node.op_type() == "ConvTranspose") {

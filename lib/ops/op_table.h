@@ -50,4 +50,7 @@ const OpRow* find_op(const onnx::NodeProto& node);
 /// ConvTranspose with groups).
 std::optional<int64_t> weight_channel_axis(const onnx::NodeProto& node, size_t weight_rank);
 
+/// LSTM, GRU and RNN: two weights, W of the inputs and R of the state, each multiplied once in a step of a sequence.
+bool is_recurrent(std::string_view op_type);
+
 }  // namespace narrow::ops

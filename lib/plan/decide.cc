@@ -7,6 +7,7 @@
 
 #include "lib/base/error.h"
 #include "lib/graph/graph_index.h"
+#include "lib/ops/op_table.h"
 #include "lib/plan/clamp.h"
 #include "lib/plan/half.h"
 #include "lib/plan/integer_io.h"
@@ -85,7 +86,7 @@ class Decider {
   /// recurrent layers behind a recognizer's convolutions.
   static bool is_only_stored(const Layer& layer) {
     constexpr int64_t kLeastElements = 1024;
-    const bool recurrent = layer.op_type == "LSTM" || layer.op_type == "GRU" || layer.op_type == "RNN";
+    const bool recurrent = ops::is_recurrent(layer.op_type);
     return (layer.op_type == "Gather" || recurrent) && layer.stored_weight && layer.parameters >= kLeastElements;
   }
 

@@ -1,6 +1,7 @@
 #include "lib/runtime/mac_count.h"
 
 #include "lib/graph/attributes.h"
+#include "lib/ops/op_table.h"
 
 namespace narrow::runtime {
 namespace {
@@ -29,10 +30,6 @@ std::optional<Shape> sample_shape(const LowerContext& context, const std::string
   return shape;
 }
 
-bool is_recurrent(const std::string& op_type) {
-  return op_type == "LSTM" || op_type == "GRU" || op_type == "RNN";
-}
-
 /// Each step of each sequence multiplies all weights once: input X [steps, batch, size], W and R.
 std::optional<MacCount> recurrent_count(const LowerContext& context, const onnx::NodeProto& node) {
   if (node.input_size() < 3) return std::nullopt;
@@ -50,7 +47,7 @@ std::optional<MacCount> recurrent_count(const LowerContext& context, const onnx:
 
 std::optional<MacCount> mac_count_of(const LowerContext& context, const onnx::NodeProto& node) {
   if (!graph::canonical_domain(node.domain()).empty() || node.input_size() < 2) return std::nullopt;
-  if (is_recurrent(node.op_type())) return recurrent_count(context, node);
+  if (ops::is_recurrent(node.op_type())) return recurrent_count(context, node);
   std::string op = node.op_type();
   if (op == "ConvInteger") op = "Conv";
   if (op == "MatMulInteger") op = "MatMul";

@@ -1,8 +1,11 @@
 #include "lib/runtime/kernels/elementwise.h"
 
+#include <array>
 #include <cmath>
 #include <numbers>
 #include <type_traits>
+
+#include "lib/exec/kernels/activation_functions.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lib/runtime/kernels/elementwise.cc"
@@ -293,9 +296,9 @@ HWY_INLINE FloatVec clamp_magnitude(FloatVec x, float limit) {
   return hn::BitCast(df, hn::Or(hn::IfThenElse(is_nan, magnitude, least), hn::AndNot(magnitude_mask, bits)));
 }
 
-// coefficients[0] + u * (coefficients[1] + u * (...)), each product and sum rounded.
+// exec/kernels/activation_functions.h's polynomial.
 template <size_t kCount>
-HWY_INLINE FloatVec polynomial(FloatVec u, const float (&coefficients)[kCount]) {
+HWY_INLINE FloatVec polynomial(FloatVec u, const std::array<float, kCount>& coefficients) {
   const FloatTag df;
   FloatVec sum = hn::Set(df, coefficients[kCount - 1]);
   for (size_t i = kCount - 1; i-- > 0;) sum = hn::Add(hn::Set(df, coefficients[i]), hn::Mul(u, sum));
@@ -304,17 +307,9 @@ HWY_INLINE FloatVec polynomial(FloatVec u, const float (&coefficients)[kCount]) 
 
 // The float kernel's error_function(), operation by operation.
 HWY_INLINE FloatVec error_function(FloatVec x) {
-  constexpr float kUpper[] = {1.128378987312317F,     0.19193239510059357F,   0.05296562239527702F,
-                              0.0038364562205970287F, 0.0002874393539968878F, 2.0503475752775557e-06F};
-  constexpr float kLower[] = {1.0F,
-                              0.5034274458885193F,
-                              0.11475449055433273F,
-                              0.0151083804666996F,
-                              0.0011816162150353193F,
-                              3.822938379016705e-05F};
-  const FloatVec y = clamp_magnitude(x, 3.94F);
+  const FloatVec y = clamp_magnitude(x, exec::kErrorEnd);
   const FloatVec u = hn::Mul(y, y);
-  return clamp_magnitude(hn::Div(hn::Mul(y, polynomial(u, kUpper)), polynomial(u, kLower)), 1.0F);
+  return clamp_magnitude(hn::Div(hn::Mul(y, polynomial(u, exec::kErrorUpper)), polynomial(u, exec::kErrorLower)), 1.0F);
 }
 
 HWY_INLINE FloatVec gelu(FloatVec x) {

@@ -63,6 +63,26 @@ bool pads_beyond_kernel(const ConvolutionSpec& spec, const Shape& weights) {
   return false;
 }
 
+// oneDNN's kernels work on stretches of the last axis. A kernel that is 1 wide, over a source that is too (what is left
+// of a convolution over time), is the same in memory with its two spatial axes exchanged, and an order of magnitude
+// faster.
+bool may_turn(const ConvolutionSpec& spec, const Shape& weights) {
+  return spec.strides.size() == 2 && weights[2] > 1 && weights[3] == 1 && spec.pads_begin[1] == 0 &&
+         spec.pads_end[1] == 0 && spec.strides[1] == 1;
+}
+
+Shape turned(Shape shape) {
+  std::swap(shape[2], shape[3]);
+  return shape;
+}
+
+ConvolutionSpec turned(ConvolutionSpec spec) {
+  for (auto* values : {&spec.strides, &spec.dilations, &spec.pads_begin, &spec.pads_end}) {
+    std::swap((*values)[0], (*values)[1]);
+  }
+  return spec;
+}
+
 // Why oneDNN 3.2's kernel for depthwise bytes may not be used; nullptr: it may.
 const char* depthwise_fault(const ConvolutionSpec& spec, const Shape& weights) {
   // jit_uni_int8:avx2 leaves out bias and products of such positions' neighbours.
@@ -100,6 +120,7 @@ class Convolution::State {
   dnnl::memory source_zero_point_;
   mutable PrimitiveCache<PrimitiveKey, BoundPrimitive> cache_;
   std::unique_ptr<const Depthwise8> depthwise_;  // in oneDNN's place
+  std::unique_ptr<const State> turned_;          // for sources that are 1 wide; see may_turn()
 };
 
 Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias)
@@ -113,6 +134,10 @@ Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Ten
   if (!transform_.bias.empty()) bias_ = constant_memory<float>(transform_.bias);
   if (transform_.source_zero_point != 0) {
     source_zero_point_ = constant_memory<int32_t>(std::array{transform_.source_zero_point});
+  }
+  if (may_turn(spec_, weights_shape_)) {
+    turned_ = std::make_unique<const State>(turned(spec_),
+                                            to_layout(weights, Layout::kPlain).reshaped(turned(weights_shape_)), bias);
   }
   if (!is_depthwise8(spec_, weights_shape_)) return;
   const char* fault = Depthwise8::available() ? nullptr : depthwise_fault(spec_, weights_shape_);
@@ -221,6 +246,11 @@ std::shared_ptr<const BoundPrimitive> Convolution::State::make(const Shape& sour
 
 Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Workspace& workspace) const {
   check_source(source);
+  if (turned_ && source.shape()[3] == 1) {
+    const Tensor beside = residual.defined() ? residual.reshaped(turned(residual.shape())) : Tensor();
+    const Tensor result = turned_->run(source.reshaped(turned(source.shape())), beside, workspace);
+    return result.reshaped(turned(result.shape()));
+  }
   Tensor result = workspace.allocate(spec_.destination, result_shape(source.shape()), Layout::kChannelsLast);
   if (result.size() == 0) return result;
   if (depthwise_) {
@@ -248,6 +278,7 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
 std::string Convolution::State::implementation() const {
   if (depthwise_) return "depthwise:avx512_vnni";
   const auto primitive = cache_.latest();
+  if (!primitive && turned_) return turned_->implementation();
   return primitive ? primitive->implementation() : std::string();
 }
 

@@ -199,7 +199,8 @@ std::vector<Tensor> Tensor::take_sequence() {
 }
 
 Tensor Tensor::reshaped(Shape shape) const {
-  ensure(layout_ == Layout::kPlain, "only plain tensors are reshaped");
+  ensure(layout_ == Layout::kPlain || (shape.size() >= 2 && shape[0] == shape_[0] && shape[1] == shape_[1]),
+         "only spatial axes of a channels-last tensor are reshaped");
   ensure(element_count(shape) == size_, "a reshape keeps the number of elements");
   Tensor result = *this;
   result.shape_ = std::move(shape);

@@ -68,7 +68,7 @@ class Tensor {
   /// The elements, moved out where nobody else holds them; leaves the tensor undefined.
   std::vector<Tensor> take_sequence();
 
-  /// The same elements under another shape of as many; plain layout only.
+  /// The same elements under another shape of as many; of a channels-last tensor only the spatial axes may differ.
   Tensor reshaped(Shape shape) const;
 
   bool shares_storage_with(const Tensor& other) const { return storage_ == other.storage_; }

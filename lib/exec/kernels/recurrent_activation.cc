@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "lib/exec/kernels/activation_functions.h"
+#include "lib/exec/kernels/curve_loops.h"
 #include "lib/exec/kernels/support.h"
 
 namespace narrow::exec {
@@ -42,6 +43,16 @@ const ActivationRow& row_of(const KernelRequest& request, std::string name) {
 template <class T, class Function>
 void map(std::span<T> values, Function function) {
   for (T& value : values) value = function(value);
+}
+
+/// `function` where the type has no vector code of the curve.
+template <class T, class Function>
+void map_curve_or(Curve curve, std::span<T> values, Function function) {
+  if constexpr (std::is_same_v<T, float>) {
+    map_curve(curve, values.data(), values.data(), values.size());
+  } else {
+    map(values, function);
+  }
 }
 
 }  // namespace
@@ -91,13 +102,13 @@ void activate(const Activation& activation, std::span<T> values) {
     case ActivationKind::kScaledTanh:
       return map(values, [=](T x) { return alpha * std::tanh(beta * x); });
     case ActivationKind::kSigmoid:
-      return map(values, [](T x) { return sigmoid(x); });
+      return map_curve_or(Curve::kSigmoid, values, [](T x) { return sigmoid(x); });
     case ActivationKind::kSoftplus:
-      return map(values, [](T x) { return softplus(x); });
+      return map_curve_or(Curve::kSoftplus, values, [](T x) { return softplus(x); });
     case ActivationKind::kSoftsign:
       return map(values, [](T x) { return x / (T{1} + std::abs(x)); });
     case ActivationKind::kTanh:
-      return map(values, [](T x) { return std::tanh(x); });
+      return map_curve_or(Curve::kTanh, values, [](T x) { return std::tanh(x); });
     case ActivationKind::kThresholdedRelu:
       return map(values, [=](T x) { return x >= alpha ? x : T{0}; });
   }

@@ -4,16 +4,18 @@
 #include <type_traits>
 
 #include "lib/exec/kernels/activation_functions.h"
+#include "lib/exec/kernels/curve_loops.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
 
 namespace narrow::exec {
 namespace {
 
-template <class Types, class Function>
-KernelPtr unary(Function function) {
+/// `loop(from, to, count)` for every type of `Types`.
+template <class Types, class Loop>
+KernelPtr unary_loop(Loop loop) {
   return kernel_of(
-      [function](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+      [loop](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
         Tensor input = std::move(const_cast<Tensor&>(required(inputs, 0)));
         const DataType type = input.type();
         const std::byte* bytes = input.bytes();
@@ -24,12 +26,30 @@ KernelPtr unary(Function function) {
         dispatch_type(Types(), type, [&]<class T>() {
           const T* from = reinterpret_cast<const T*>(bytes);
           T* to = mutable_elements<T>(outputs[0]);
-          parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) to[i] = static_cast<T>(function(from[i]));
-          });
+          parallel_for(count, kElementGrain,
+                       [&](int64_t begin, int64_t end) { loop(from + begin, to + begin, end - begin); });
         });
       },
       LayoutUse::kAny);
+}
+
+template <class Types, class Function>
+KernelPtr unary(Function function) {
+  return unary_loop<Types>([function]<class T>(const T* from, T* to, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = static_cast<T>(function(from[i]));
+  });
+}
+
+/// `function` for the types that have no vector code of the curve.
+template <class Function>
+KernelPtr curve(Curve curve, Function function) {
+  return unary_loop<FloatTypes>([=]<class T>(const T* from, T* to, int64_t count) {
+    if constexpr (std::is_same_v<T, float>) {
+      map_curve(curve, from, to, static_cast<size_t>(count));
+    } else {
+      for (int64_t i = 0; i < count; ++i) to[i] = static_cast<T>(function(from[i]));
+    }
+  });
 }
 
 template <class T>
@@ -68,7 +88,7 @@ T gelu_tanh(T x) {
 
 template <class T>
 T gelu_exact(T x) {
-  return T{0.5} * x * (T{1} + error_function(x * static_cast<T>(std::numbers::sqrt2 / 2)));
+  return T{0.5} * x * (T{1} + std::erf(x * static_cast<T>(std::numbers::sqrt2 / 2)));
 }
 
 struct PlainRow {
@@ -89,8 +109,8 @@ const PlainRow kPlainRows[] = {
     {"Ceil", [] { return unary<FloatTypes>([](auto x) { return std::ceil(x); }); }},
     {"Cos", [] { return unary<FloatTypes>([](auto x) { return std::cos(x); }); }},
     {"Cosh", [] { return unary<FloatTypes>([](auto x) { return std::cosh(x); }); }},
-    {"Erf", [] { return unary<FloatTypes>([](auto x) { return error_function(x); }); }},
-    {"Exp", [] { return unary<FloatTypes>([](auto x) { return std::exp(x); }); }},
+    {"Erf", [] { return curve(Curve::kErf, [](auto x) { return std::erf(x); }); }},
+    {"Exp", [] { return curve(Curve::kExp, [](auto x) { return std::exp(x); }); }},
     {"Floor", [] { return unary<FloatTypes>([](auto x) { return std::floor(x); }); }},
     {"HardSwish",
      [] {
@@ -99,22 +119,22 @@ const PlainRow kPlainRows[] = {
          return x * std::clamp(x * (T{1} / T{6}) + T{0.5}, T{0}, T{1});
        });
      }},
-    {"Log", [] { return unary<FloatTypes>([](auto x) { return std::log(x); }); }},
-    {"Mish", [] { return unary<FloatTypes>([](auto x) { return x * std::tanh(softplus(x)); }); }},
+    {"Log", [] { return curve(Curve::kLog, [](auto x) { return std::log(x); }); }},
+    {"Mish", [] { return curve(Curve::kMish, [](auto x) { return x * std::tanh(softplus(x)); }); }},
     {"Neg", [] { return unary<SignedTypes>([](auto x) { return negative(x); }); }},
     {"Not", [] { return unary<TypeList<bool>>([](bool x) { return !x; }); }},
     {"Reciprocal", [] { return unary<FloatTypes>([](auto x) { return decltype(x){1} / x; }); }},
     {"Relu", [] { return unary<SignedTypes>([](auto x) { return x < decltype(x){0} ? decltype(x){0} : x; }); }},
     {"Round", [] { return unary<FloatTypes>([](auto x) { return std::nearbyint(x); }); }},
-    {"Sigmoid", [] { return unary<FloatTypes>([](auto x) { return sigmoid(x); }); }},
+    {"Sigmoid", [] { return curve(Curve::kSigmoid, [](auto x) { return sigmoid(x); }); }},
     {"Sign", [] { return unary<NumberTypes>([](auto x) { return sign(x); }); }},
     {"Sin", [] { return unary<FloatTypes>([](auto x) { return std::sin(x); }); }},
     {"Sinh", [] { return unary<FloatTypes>([](auto x) { return std::sinh(x); }); }},
-    {"Softplus", [] { return unary<FloatTypes>([](auto x) { return softplus(x); }); }},
+    {"Softplus", [] { return curve(Curve::kSoftplus, [](auto x) { return softplus(x); }); }},
     {"Softsign", [] { return unary<FloatTypes>([](auto x) { return x / (decltype(x){1} + std::abs(x)); }); }},
     {"Sqrt", [] { return unary<FloatTypes>([](auto x) { return std::sqrt(x); }); }},
     {"Tan", [] { return unary<FloatTypes>([](auto x) { return std::tan(x); }); }},
-    {"Tanh", [] { return unary<FloatTypes>([](auto x) { return std::tanh(x); }); }},
+    {"Tanh", [] { return curve(Curve::kTanh, [](auto x) { return std::tanh(x); }); }},
 };
 
 }  // namespace
@@ -183,9 +203,9 @@ KernelPtr make_parametric_unary(const KernelRequest& request) {
     });
   }
   const std::string approximate = graph::string_attribute(*request.node, "approximate", "none");  // Gelu
-  if (approximate == "tanh") return unary<FloatTypes>([](auto x) { return gelu_tanh(x); });
+  if (approximate == "tanh") return curve(Curve::kGeluTanh, [](auto x) { return gelu_tanh(x); });
   if (approximate != "none") refuse(request, "unknown approximation '" + approximate + "'");
-  return unary<FloatTypes>([](auto x) { return gelu_exact(x); });
+  return curve(Curve::kGelu, [](auto x) { return gelu_exact(x); });
 }
 
 KernelPtr make_float_test(const KernelRequest& request) {

@@ -1,11 +1,7 @@
 #include "lib/runtime/kernels/elementwise.h"
 
-#include <array>
 #include <cmath>
-#include <numbers>
 #include <type_traits>
-
-#include "lib/exec/kernels/activation_functions.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lib/runtime/kernels/elementwise.cc"
@@ -284,52 +280,6 @@ void binary_impl(const BinaryStep& step, const uint8_t* a, OperandStep a_step, c
   }
 }
 
-// exec/kernels/activation_functions.h's clamp_magnitude: NaN stays.
-HWY_INLINE FloatVec clamp_magnitude(FloatVec x, float limit) {
-  const FloatTag df;
-  const IntTag di;
-  const auto magnitude_mask = hn::Set(di, 0x7FFFFFFF);
-  const auto bits = hn::BitCast(di, x);
-  const auto magnitude = hn::And(bits, magnitude_mask);
-  const auto least = hn::Min(magnitude, hn::BitCast(di, hn::Set(df, limit)));
-  const auto is_nan = hn::Gt(magnitude, hn::Set(di, 0x7F800000));
-  return hn::BitCast(df, hn::Or(hn::IfThenElse(is_nan, magnitude, least), hn::AndNot(magnitude_mask, bits)));
-}
-
-// exec/kernels/activation_functions.h's polynomial.
-template <size_t kCount>
-HWY_INLINE FloatVec polynomial(FloatVec u, const std::array<float, kCount>& coefficients) {
-  const FloatTag df;
-  FloatVec sum = hn::Set(df, coefficients[kCount - 1]);
-  for (size_t i = kCount - 1; i-- > 0;) sum = hn::Add(hn::Set(df, coefficients[i]), hn::Mul(u, sum));
-  return sum;
-}
-
-// The float kernel's error_function(), operation by operation.
-HWY_INLINE FloatVec error_function(FloatVec x) {
-  const FloatVec y = clamp_magnitude(x, exec::kErrorEnd);
-  const FloatVec u = hn::Mul(y, y);
-  return clamp_magnitude(hn::Div(hn::Mul(y, polynomial(u, exec::kErrorUpper)), polynomial(u, exec::kErrorLower)), 1.0F);
-}
-
-HWY_INLINE FloatVec gelu(FloatVec x) {
-  const FloatTag df;
-  const FloatVec e = error_function(hn::Mul(x, hn::Set(df, static_cast<float>(std::numbers::sqrt2 / 2))));
-  return hn::Mul(hn::Mul(hn::Set(df, 0.5F), x), hn::Add(hn::Set(df, 1.0F), e));
-}
-
-void gelu_impl(const float* x, float* y, size_t count) {
-  const FloatTag df;
-  const size_t lanes = hn::Lanes(df);
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(gelu(hn::LoadU(df, x + i)), df, y + i);
-  if (i == count) return;
-  HWY_ALIGN float rest[HWY_MAX_BYTES / sizeof(float)] = {};
-  for (size_t k = i; k < count; ++k) rest[k - i] = x[k];
-  hn::Store(gelu(hn::Load(df, rest)), df, rest);
-  for (size_t k = i; k < count; ++k) y[k] = rest[k - i];
-}
-
 }  // namespace narrow::runtime::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -340,7 +290,6 @@ HWY_EXPORT(quantize_impl);
 HWY_EXPORT(dequantize_impl);
 HWY_EXPORT(binary_impl);
 HWY_EXPORT(dequantize_columns_impl);
-HWY_EXPORT(gelu_impl);
 
 void quantize_elements(const Affine8& params, const float* x, Byte* q, size_t count) {
   HWY_DYNAMIC_DISPATCH(quantize_impl)(params, x, q, count);
@@ -357,10 +306,6 @@ void binary_elements(const BinaryStep& step, const Byte* a, OperandStep a_step, 
 
 void dequantize_columns(const ColumnParams& params, const Byte* q, float* x, size_t count) {
   HWY_DYNAMIC_DISPATCH(dequantize_columns_impl)(params, q, x, count);
-}
-
-void gelu_elements(const float* x, float* y, size_t count) {
-  HWY_DYNAMIC_DISPATCH(gelu_impl)(x, y, count);
 }
 
 }  // namespace narrow::runtime

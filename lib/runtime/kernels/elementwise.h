@@ -23,9 +23,6 @@ struct ColumnParams {
 };
 void dequantize_columns(const ColumnParams& params, const Byte* q, float* x, size_t count);
 
-/// y[i] = x[i] / 2 * (1 + erf(x[i] / sqrt(2))), bit for bit what the float kernel of Gelu computes.
-void gelu_elements(const float* x, float* y, size_t count);
-
 /// Step between elements of an operand: kScalar repeats its first element.
 enum class OperandStep { kScalar, kVector };
 

@@ -5,6 +5,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
+#include "lib/exec/kernels/curve_loops.h"
 #include "lib/runtime/kernels/elementwise.h"
 #include "lib/runtime/ref/elementwise.h"
 #include "lib/tensor/packed.h"
@@ -179,7 +180,7 @@ class GeluKernel : public exec::Kernel {
       std::array<float, kAtOnce> real;
       for (int64_t i = begin; i < end; i += kAtOnce) {
         const auto count = static_cast<size_t>(std::min(kAtOnce, end - i));
-        gelu_elements(source + i, real.data(), count);
+        exec::map_curve(exec::Curve::kGelu, source + i, real.data(), count);
         quantize_elements(params_, real.data(), target + i, count);
       }
     });

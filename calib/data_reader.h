@@ -20,10 +20,12 @@ namespace narrow::calib {
 /// other types are neither resized, cropped nor made gray. Arrays of the input's own type and layout without any option
 /// set go unchanged.
 struct InputOptions {
-  std::optional<int64_t> resize = {};
-  std::optional<std::vector<int64_t>> crop = {};  // [height, width]
-  std::string color = {};                         // "", "RGB", "BGR" or "GRAY"
-  std::string layout = {};                        // "" or the model's: "NCHW" or "NHWC"
+  std::optional<std::vector<int64_t>> resize = {};  // the shorter side, or [height, width]
+  std::optional<int64_t> letterbox = {};            // grey around an image that keeps its proportion in [height, width]
+  std::optional<int64_t> multiple = {};             // sides become the nearest multiples of it
+  std::optional<std::vector<int64_t>> crop = {};    // [height, width]
+  std::string color = {};                           // "", "RGB", "BGR" or "GRAY"
+  std::string layout = {};                          // "" or the model's: "NCHW" or "NHWC"
   double scale = 1;
   std::vector<double> mean = {};  // empty, one, or one per channel
   std::vector<double> std = {};

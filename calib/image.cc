@@ -112,6 +112,32 @@ Image resize_shorter_side(const Image& image, int64_t side) {
   return resize_bilinear(image, side, proportional(image.width, image.height));
 }
 
+Image letterbox(const Image& image, int64_t height, int64_t width, uint8_t grey) {
+  const double scale = std::min(static_cast<double>(height) / static_cast<double>(image.height),
+                                static_cast<double>(width) / static_cast<double>(image.width));
+  const auto scaled = [scale](int64_t side) {
+    return std::max<int64_t>(1, std::llrint(static_cast<double>(side) * scale));
+  };
+  const Image inner = resize_bilinear(image, scaled(image.height), scaled(image.width));
+  Image result{height, width, image.channels, {}};
+  result.pixels.assign(static_cast<size_t>(height * width * image.channels), grey);
+  const int64_t top = (height - inner.height) / 2;
+  const int64_t left = (width - inner.width) / 2;
+  const int64_t row = inner.width * inner.channels;
+  for (int64_t y = 0; y < inner.height; ++y) {
+    std::copy_n(inner.pixels.begin() + y * row, row,
+                result.pixels.begin() + ((top + y) * width + left) * image.channels);
+  }
+  return result;
+}
+
+Image resize_to_multiples(const Image& image, int64_t unit) {
+  const auto nearest = [unit](int64_t side) {
+    return unit * std::max<int64_t>(1, std::llrint(static_cast<double>(side) / static_cast<double>(unit)));
+  };
+  return resize_bilinear(image, nearest(image.height), nearest(image.width));
+}
+
 Image crop_centre(const Image& image, int64_t height, int64_t width) {
   ensure(height <= image.height && width <= image.width, "a crop lies within its image");
   const auto offset = [](int64_t from, int64_t to) {

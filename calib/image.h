@@ -16,6 +16,13 @@ Image resize_bilinear(const Image& image, int64_t height, int64_t width);
 /// The shorter side becomes `side`, the other keeps the proportion, rounded down, as torchvision's Resize does.
 Image resize_shorter_side(const Image& image, int64_t side);
 
+/// As large as fits into `height` x `width` in its proportion, sides rounded half to even, in the middle of `grey`; of
+/// an odd rest the smaller half is above and left.
+Image letterbox(const Image& image, int64_t height, int64_t width, uint8_t grey);
+
+/// Each side becomes the nearest multiple of `unit` (ties to even multiples), at least one.
+Image resize_to_multiples(const Image& image, int64_t unit);
+
 /// The middle `height` x `width`, placed as torchvision's CenterCrop does. The image must not be smaller.
 Image crop_centre(const Image& image, int64_t height, int64_t width);
 

@@ -52,6 +52,7 @@ void InputAdapter::check_options() const {
     const std::string why = fmt::format("needs an image input, this one is {} {}", data_type_name(spec_.type),
                                         spec_.shape ? shape_text(*spec_.shape) : "of unknown rank");
     if (options_.resize) refuse("resize", why);
+    if (options_.multiple) refuse("multiple", why);
     if (options_.crop) refuse("crop", why);
     if (!options_.color.empty()) refuse("color", why);
     if (!options_.layout.empty()) refuse("layout", why);
@@ -111,11 +112,12 @@ void InputAdapter::check_image_rows(DataType type, const Shape& rows) const {
                 last ? "NHWC" : "NCHW");
   }
   const bool is_pixels = type == DataType::kUint8 && is_image_channels(stored.channels);
-  if (!is_pixels && (options_.resize || options_.crop || options_.color == "GRAY")) {
-    throw Error(ErrorKind::kData, "'resize', 'crop' and 'GRAY' need uint8 images, the data are {} {}",
+  const bool changes_size = options_.resize || options_.multiple || options_.crop;
+  if (!is_pixels && (changes_size || options_.color == "GRAY")) {
+    throw Error(ErrorKind::kData, "'resize', 'multiple', 'crop' and 'GRAY' need uint8 images, the data are {} {}",
                 data_type_name(type), shape_text(rows));
   }
-  if (options_.resize || options_.crop) return;  // sizes are checked when the image has its final one
+  if (changes_size) return;  // sizes are checked when the image has its final one
   const std::array<int64_t, 2> size{stored.height, stored.width};
   const std::array<int64_t, 2> wanted{form_->height, form_->width};
   if (!fits(size, wanted)) {

@@ -58,6 +58,7 @@ class InputAdapter {
   int64_t output_channels() const;
   size_t source_channel(size_t channel, size_t channels) const;
   float normalized(float x, size_t channel) const;
+  Image resized(Image image) const;
   Image prepare(Image image) const;
   template <class T>
   Tensor feed_prepared(std::span<const Image> images) const;

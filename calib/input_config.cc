@@ -36,31 +36,43 @@ std::vector<double> read_numbers(JsonObject& object, const std::string& key) {
   return numbers;
 }
 
-/// A side for a square, or [height, width].
-std::optional<std::vector<int64_t>> read_crop(JsonObject& object) {
-  if (!object.has("crop")) {
-    object.get_or<int64_t>("crop", 0);
+std::optional<int64_t> read_count(JsonObject& object, const std::string& key) {
+  if (object.has(key)) return positive(object, key, object.get<int64_t>(key));
+  object.get_or<int64_t>(key, 0);
+  return std::nullopt;
+}
+
+/// One side, or [height, width].
+std::optional<std::vector<int64_t>> read_sides(JsonObject& object, const std::string& key) {
+  if (!object.has(key) || object.raw(key).is_number()) {
+    const auto side = read_count(object, key);
+    return side ? std::optional(std::vector{*side}) : std::nullopt;
+  }
+  const auto sides = object.get<std::vector<int64_t>>(key);
+  if (sides.size() != 2) object.fail(key, "expected one side or [height, width]");
+  for (const int64_t side : sides) positive(object, key, side);
+  return sides;
+}
+
+std::optional<int64_t> read_letterbox(JsonObject& object, const InputOptions& options) {
+  constexpr int64_t kWhite = 255;
+  if (!object.has("letterbox")) {
+    object.get_or<int64_t>("letterbox", 0);
     return std::nullopt;
   }
-  std::vector<int64_t> crop;
-  if (object.raw("crop").is_number()) {
-    crop.assign(2, object.get<int64_t>("crop"));
-  } else {
-    crop = object.get<std::vector<int64_t>>("crop");
-  }
-  if (crop.size() != 2) object.fail("crop", "expected one side or [height, width]");
-  for (const int64_t side : crop) positive(object, "crop", side);
-  return crop;
+  const auto grey = object.get<int64_t>("letterbox");
+  if (grey < 0 || grey > kWhite) object.fail("letterbox", fmt::format("is not a grey from 0 to {}", kWhite));
+  if (!options.resize || options.resize->size() != 2) object.fail("letterbox", "needs 'resize': [height, width]");
+  return grey;
 }
 
 InputOptions read_options(JsonObject object) {
   InputOptions options;
-  if (object.has("resize")) {
-    options.resize = positive(object, "resize", object.get<int64_t>("resize"));
-  } else {
-    object.get_or<int64_t>("resize", 0);
-  }
-  options.crop = read_crop(object);
+  options.resize = read_sides(object, "resize");
+  options.letterbox = read_letterbox(object, options);
+  options.multiple = read_count(object, "multiple");
+  options.crop = read_sides(object, "crop");
+  if (options.crop && options.crop->size() == 1) options.crop->push_back(options.crop->front());
   options.color = read_word(object, "color", {"RGB", "BGR", "GRAY"});
   options.layout = read_word(object, "layout", {"NCHW", "NHWC"});
   options.scale = object.get_or<double>("scale", 1.0);
@@ -77,7 +89,10 @@ InputOptions read_options(JsonObject object) {
 
 Json to_json(const InputOptions& options) {
   Json json = Json::object();
-  if (options.resize) json["resize"] = *options.resize;
+  if (options.resize && options.resize->size() == 1) json["resize"] = options.resize->front();
+  if (options.resize && options.resize->size() == 2) json["resize"] = *options.resize;
+  if (options.letterbox) json["letterbox"] = *options.letterbox;
+  if (options.multiple) json["multiple"] = *options.multiple;
   if (options.crop) json["crop"] = *options.crop;
   if (!options.color.empty()) json["color"] = options.color;
   if (!options.layout.empty()) json["layout"] = options.layout;

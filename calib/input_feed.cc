@@ -101,8 +101,19 @@ Tensor InputAdapter::feed_pixels(const Tensor& rows) const {
   return feed(images);
 }
 
+Image InputAdapter::resized(Image image) const {
+  if (options_.resize && options_.resize->size() == 1) image = resize_shorter_side(image, options_.resize->front());
+  if (options_.resize && options_.resize->size() == 2) {
+    const int64_t height = options_.resize->at(0);
+    const int64_t width = options_.resize->at(1);
+    image = options_.letterbox ? letterbox(image, height, width, static_cast<uint8_t>(*options_.letterbox))
+                               : resize_bilinear(image, height, width);
+  }
+  return options_.multiple ? resize_to_multiples(image, *options_.multiple) : image;
+}
+
 Image InputAdapter::prepare(Image image) const {
-  if (options_.resize) image = resize_shorter_side(image, *options_.resize);
+  image = resized(std::move(image));
   if (options_.crop) {
     const int64_t height = options_.crop->at(0);
     const int64_t width = options_.crop->at(1);

@@ -39,6 +39,18 @@ const std::string* varying_input(const graph::GraphIndex& index, const onnx::Nod
   return varying;
 }
 
+/// Exp(x) / ReduceSum(Exp(x)), the sum brought to the shape of the rest: softmax as JAX and TensorFlow spell it.
+bool is_spelled_softmax(const graph::GraphIndex& index, const onnx::NodeProto& divide) {
+  if (divide.op_type() != "Div") return false;
+  const onnx::NodeProto* power = index.producer(divide.input(0));
+  if (power == nullptr || power->op_type() != "Exp") return false;
+  const onnx::NodeProto* sum = index.producer(divide.input(1));
+  while (sum != nullptr && (sum->op_type() == "Expand" || is_one_of(kPassOn, *sum))) {
+    sum = index.producer(sum->input(0));
+  }
+  return sum != nullptr && sum->op_type() == "ReduceSum" && sum->input(0) == divide.input(0);
+}
+
 bool has_an_inputs_shape(const graph::Model& model, const graph::GraphIndex& index, const std::string& output) {
   const auto shape = index.type(output).shape;
   const auto& inputs = model.graph().input();
@@ -57,7 +69,7 @@ bool makes_scores(const graph::Model& model, const std::string& output) {
   while (value != nullptr) {
     const onnx::NodeProto* node = index.producer(*value);
     if (node == nullptr || !graph::canonical_domain(node->domain()).empty()) return false;
-    if (is_one_of(kMakers, *node)) return true;
+    if (is_one_of(kMakers, *node) || is_spelled_softmax(index, *node)) return true;
     if (is_one_of(kPassOn, *node)) {
       value = &node->input(0);
     } else {

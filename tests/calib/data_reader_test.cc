@@ -185,8 +185,9 @@ TEST_F(DataReaderTest, FloatImagesAreTransposedAndNormalizedToo) {
             (std::vector<float>{1, 4, 2, 5, 3, 6}));
   EXPECT_EQ(floats(open_data(path, input, {{"x", {.color = "BGR", .layout = "NCHW", .mean = {1, 0, 0}}}})->read(0)),
             (std::vector<float>{2, 5, 2, 5, 1, 4}));
-  EXPECT_EQ(refused(path, input, {{"x", {.resize = 2, .layout = "NCHW"}}}),
-            "'DIR/f.npy': input 'x': 'resize', 'crop' and 'GRAY' need uint8 images, the data are float32 [1,1,2,3]");
+  EXPECT_EQ(refused(path, input, {{"x", {.resize = {{2}}, .layout = "NCHW"}}}),
+            "'DIR/f.npy': input 'x': 'resize', 'multiple', 'crop' and 'GRAY' need uint8 images, the data are float32 "
+            "[1,1,2,3]");
 }
 
 TEST_F(DataReaderTest, GrayImagesNeedNoChannelAxis) {
@@ -210,7 +211,7 @@ TEST_F(DataReaderTest, OptionsMustSuitTheInput) {
   const auto input = one_input(DataType::kFloat32, {-1, 2});
   EXPECT_EQ(refused(path, input, {{"y", {}}}, ErrorKind::kUsage),
             "inputs.y: the model has no such input; did you mean 'x'?; its inputs are x");
-  EXPECT_EQ(refused(path, input, {{"x", {.resize = 4}}}, ErrorKind::kUsage),
+  EXPECT_EQ(refused(path, input, {{"x", {.resize = {{4}}}}}, ErrorKind::kUsage),
             "input 'x': 'resize' needs an image input, this one is float32 [?,2]");
   EXPECT_EQ(refused(path, one_input(DataType::kFloat32, {-1, 3, 2, 2}), {{"x", {.mean = {1, 2}}}}, ErrorKind::kUsage),
             "input 'x': 'mean' has 2 numbers, and the input has 3 channels");
@@ -239,7 +240,7 @@ TEST_F(DataReaderTest, ImagesAreResizedCroppedAndMadeGray) {
   std::vector<uint8_t> rgb;
   for (int i = 0; i < 4 * 2; ++i) rgb.insert(rgb.end(), {10, 20, 30});
   const auto path = folder_.file("a.png", png_of(4, 2, rgb));
-  const InputConfig config{{"x", {.resize = 4, .crop = std::vector<int64_t>{3, 2}, .color = "GRAY"}}};
+  const InputConfig config{{"x", {.resize = {{4}}, .crop = std::vector<int64_t>{3, 2}, .color = "GRAY"}}};
   const auto feed = open_data(path, one_input(DataType::kFloat32, {1, 1, 3, 2}), config)->read(0);
   // (10 * 19595 + 20 * 38470 + 30 * 7471 + 32768) / 65536 = 18.66
   EXPECT_EQ(floats(feed), std::vector<float>(6, 18));

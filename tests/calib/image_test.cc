@@ -59,6 +59,27 @@ TEST(ImageTest, ShorterSideKeepsTheProportionRoundedDown) {
   EXPECT_EQ(resize_shorter_side(high, 256).width, 256);
 }
 
+TEST(ImageTest, LetterboxKeepsTheProportionInTheMiddle) {
+  const Image wide{2, 4, 1, std::vector<uint8_t>(8, 9)};
+  // As wide as it may be; of the 3 rows left one is above.
+  EXPECT_EQ(letterbox(wide, 5, 4, 1).pixels,
+            (std::vector<uint8_t>{1, 1, 1, 1, 9, 9, 9, 9, 9, 9, 9, 9, 1, 1, 1, 1, 1, 1, 1, 1}));
+  const Image square{2, 2, 1, std::vector<uint8_t>(4, 7)};
+  EXPECT_EQ(letterbox(square, 3, 6, 0).pixels,
+            (std::vector<uint8_t>{0, 7, 7, 7, 0, 0, 0, 7, 7, 7, 0, 0, 0, 7, 7, 7, 0, 0}));
+  EXPECT_EQ(letterbox(pattern(), 5, 7, 0).pixels, pattern().pixels);
+}
+
+TEST(ImageTest, SidesBecomeTheNearestMultiples) {
+  const Image image{47, 16, 1, std::vector<uint8_t>(47 * 16, 3)};
+  const Image result = resize_to_multiples(image, 32);
+  EXPECT_EQ(result.height, 32);  // 47 / 32 = 1.47
+  EXPECT_EQ(result.width, 32);   // at least one
+  const Image tie{80, 112, 1, std::vector<uint8_t>(80 * 112)};
+  EXPECT_EQ(resize_to_multiples(tie, 32).height, 64);  // 2.5, to even
+  EXPECT_EQ(resize_to_multiples(tie, 32).width, 128);  // 3.5, to even
+}
+
 // torchvision: round((5 - 2) / 2) = round(1.5) = 2 from the top, round((7 - 2) / 2) = round(2.5) = 2 from the left.
 TEST(ImageTest, CropsTheCentreRoundingHalvesToEven) {
   Image image{5, 7, 1, {}};

@@ -21,7 +21,7 @@ TEST(InputConfigTest, ReadsEachOptionAndWritesItBack) {
       R"({"data":{"resize":256,"crop":[224,200],"color":"BGR","layout":"NCHW","scale":0.5,"mean":[1.0,2.0,3.0],"std":[4.0]}})";
   const InputConfig config = config_of(kText);
   const InputOptions& options = config.at("data");
-  EXPECT_EQ(options.resize, 256);
+  EXPECT_EQ(options.resize, std::vector<int64_t>{256});
   EXPECT_EQ(options.crop, (std::vector<int64_t>{224, 200}));
   EXPECT_EQ(options.color, "BGR");
   EXPECT_EQ(options.layout, "NCHW");
@@ -38,7 +38,21 @@ TEST(InputConfigTest, OneNumberStandsForASquareOrForAllChannels) {
   EXPECT_EQ(config_of(R"({"x":{}})").at("x"), InputOptions{});
 }
 
+TEST(InputConfigTest, SizesOfDetectors) {
+  constexpr std::string_view kText = R"({"x":{"resize":[320,640],"letterbox":114,"multiple":32}})";
+  const InputConfig config = config_of(kText);
+  EXPECT_EQ(config.at("x").resize, (std::vector<int64_t>{320, 640}));
+  EXPECT_EQ(config.at("x").letterbox, 114);
+  EXPECT_EQ(config.at("x").multiple, 32);
+  EXPECT_EQ(to_json(config).dump(), kText);
+}
+
 TEST(InputConfigTest, RefusesWithThePath) {
+  EXPECT_EQ(refused(R"({"x":{"resize":[1,2,3]}})"), "inputs.x.resize: expected one side or [height, width]");
+  EXPECT_EQ(refused(R"({"x":{"resize":320,"letterbox":114}})"), "inputs.x.letterbox: needs 'resize': [height, width]");
+  EXPECT_EQ(refused(R"({"x":{"resize":[320,320],"letterbox":256}})"),
+            "inputs.x.letterbox: is not a grey from 0 to 255");
+  EXPECT_EQ(refused(R"({"x":{"multiple":0}})"), "inputs.x.multiple: is not positive");
   EXPECT_EQ(refused(R"({"x":{"resise":1}})"), "inputs.x.resise: unknown key; did you mean 'resize'?");
   EXPECT_EQ(refused(R"({"x":{"corp":1}})"), "inputs.x.corp: unknown key; did you mean 'crop'?");
   EXPECT_EQ(refused(R"({"x":{"resize":0}})"), "inputs.x.resize: is not positive");

@@ -21,6 +21,17 @@ TEST(Scores, ProductsMeansAndSoftmaxMakeThem) {
   EXPECT_TRUE(scores("t = MatMul (x, w)\n u = Tanh (t)\n y = Softmax (u)"));
 }
 
+TEST(Scores, SoftmaxSpelledOutMakesThem) {
+  EXPECT_TRUE(
+      scores("t = MatMul (x, w)\n e = Exp (t)\n k = Constant <value_ints = [1]> ()\n"
+             "s = ReduceSum <keepdims = 0> (e, k)\n u = Unsqueeze (s, k)\n z = Shape (e)\n"
+             "b = Expand (u, z)\n y = Div (e, b)"));
+  // Divided by the sum of something else.
+  EXPECT_FALSE(
+      scores("t = MatMul (x, w)\n e = Exp (t)\n k = Constant <value_ints = [1]> ()\n"
+             "s = ReduceSum (t, k)\n y = Div (e, s)"));
+}
+
 TEST(Scores, EmbeddingsAndReconstructionsAreNone) {
   EXPECT_FALSE(scores("t = MatMul (x, w)\n y = Tanh (t)"));
   EXPECT_FALSE(scores("t = MatMul (x, w)\n y = LpNormalization (t)"));

@@ -15,7 +15,7 @@ constexpr int kMaxThreads = 1024;
 
 void add_common_options(CommandLine& line, CommonOptions& options) {
   line.option("--threads", options.asked_threads,
-              {"N", "threads to use (all processors); results do not depend on it", kGroup});
+              {"N", "threads to use (all processors that it may use); results do not depend on it", kGroup});
   line.option("--format", options.format, {"text|json", "form of the result on stdout (text)", kGroup});
   line.flag("--quiet", options.quiet, {"", "no progress and no warnings on stderr", kGroup});
   line.flag("--verbose", options.verbose, {"", "each stage and its time on stderr", kGroup});

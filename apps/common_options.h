@@ -13,7 +13,7 @@ namespace narrow::apps {
 
 struct CommonOptions {
   std::optional<int64_t> asked_threads;
-  int threads = 1;  // effective: what was asked, or all processors; set by apply_common_options
+  int threads = 1;  // effective: what was asked, or all that it may use; set by apply_common_options
   std::string format = "text";
   bool quiet = false;
   bool verbose = false;

@@ -3,9 +3,12 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <thread>
 #include <vector>
+
+#include "lib/base/cpu_quota.h"
 
 namespace narrow {
 namespace {
@@ -42,7 +45,9 @@ int thread_count() {
 }
 
 int available_processors() {
-  return omp_get_num_procs();
+  const int processors = omp_get_num_procs();
+  const auto quota = cpu_quota("/");
+  return quota ? std::clamp(static_cast<int>(std::ceil(*quota)), 1, processors) : processors;
 }
 
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {

@@ -9,7 +9,8 @@ namespace narrow {
 /// Threads that parallel_for and oneDNN use from the calling thread; at least 1.
 void set_thread_count(int threads);
 int thread_count();
-/// Processors this process may run on.
+/// Processors this process may run on and, by its control group's limit, keep busy (part of one counts as one). Threads
+/// beyond them would wait for each other at every barrier.
 int available_processors();
 
 /// Calls body(begin, end) over [0, count) in pieces of at least `grain`, on up to thread_count() threads. An exception

@@ -11,6 +11,10 @@ endif()
 find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  if(NOT DEFINED ENV{CCACHE_BASEDIR})
+    # Paths relative to the checkout: another one, as continuous integration makes, finds what this one compiled.
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
+  endif()
 endif()
 
 add_library(narrow_options INTERFACE)

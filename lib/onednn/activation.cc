@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "lib/base/error.h"
-#include "lib/onednn/output_transform.h"
+#include "lib/onednn/post_ops.h"
 
 namespace narrow::onednn {
 namespace {

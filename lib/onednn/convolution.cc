@@ -7,8 +7,8 @@
 #include "lib/onednn/bound_primitive.h"
 #include "lib/onednn/depthwise8.h"
 #include "lib/onednn/isa.h"
-#include "lib/onednn/output_transform.h"
 #include "lib/onednn/packed_weights.h"
+#include "lib/onednn/post_ops.h"
 #include "lib/onednn/primitive_cache.h"
 
 namespace narrow::onednn {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "lib/base/parallel.h"
 #include "lib/onednn/isa.h"
+#include "lib/onednn/padded_rows.h"
 
 #include <hwy/base.h>
 
@@ -199,18 +199,6 @@ HWY_POP_ATTRIBUTES
 namespace narrow::onednn {
 namespace {
 
-bool cpu_has_kernel() {
-#if HWY_ARCH_X86
-  for (const bool has : {__builtin_cpu_supports("avx512vnni") != 0, __builtin_cpu_supports("avx512vbmi") != 0,
-                         __builtin_cpu_supports("avx512bw") != 0, __builtin_cpu_supports("avx512vl") != 0}) {
-    if (!has) return false;
-  }
-  return true;
-#else
-  return false;
-#endif
-}
-
 void compute_rows(const Depthwise8::Packed& packed, const DepthwiseRows& rows) {
 #if HWY_ARCH_X86
   depthwise_rows(packed, rows);
@@ -241,40 +229,10 @@ std::vector<int8_t> pack(const Depthwise8Spec& spec, const int8_t* weights, size
   return packed;
 }
 
-// The bytes, with the sign bit flipped where they are signed.
-void copy_bytes(const uint8_t* from, uint8_t* to, size_t count, bool flip) {
-  if (!flip) {
-    std::memcpy(to, from, count);
-  } else {
-    for (size_t i = 0; i < count; ++i) to[i] = static_cast<uint8_t>(from[i] ^ 0x80U);
-  }
-}
-
-// Input rows [first, first + count) of one image, padded on all sides.
-void copy_padded(const Depthwise8::Packed& packed, const uint8_t* image, const Shape& shape, int64_t first,
-                 int64_t count, int64_t padded_width, uint8_t* to) {
-  const int64_t channels = packed.spec.channels;
-  const int64_t left = std::min(packed.spec.pads_begin[1], padded_width);
-  const int64_t copied = std::min(shape[3], padded_width - left);
-  for (int64_t row = 0; row < count; ++row, to += padded_width * channels) {
-    const int64_t y = first + row;
-    if (y < 0 || y >= shape[2]) {
-      std::memset(to, packed.padding, static_cast<size_t>(padded_width * channels));
-      continue;
-    }
-    std::memset(to, packed.padding, static_cast<size_t>(left * channels));
-    copy_bytes(image + y * shape[3] * channels, to + left * channels, static_cast<size_t>(copied * channels),
-               packed.spec.signed_source);
-    std::memset(to + (left + copied) * channels, packed.padding,
-                static_cast<size_t>((padded_width - left - copied) * channels));
-  }
-}
-
 }  // namespace
 
 bool Depthwise8::available() {
-  static const bool result = !saturates_pairs() && effective_isa().starts_with("avx512") && cpu_has_kernel();
-  return result;
+  return has_avx512_vnni();
 }
 
 Depthwise8::Depthwise8(const Depthwise8Spec& spec, const int8_t* weights, const OutputTransform& transform) {
@@ -313,6 +271,13 @@ void Depthwise8::run(const uint8_t* source, const Shape& source_shape, uint8_t* 
   const int64_t chunks = (rows + kRowsAtOnce - 1) / kRowsAtOnce;
   const int64_t input_rows = (kRowsAtOnce - 1) * spec.strides[0] + spec.kernel[0];
   const size_t bytes = static_cast<size_t>(input_rows * padded_width * spec.channels) + 4 * kBlockSize;
+  const PaddedRows copy{.channels = spec.channels,
+                        .height = source_shape[2],
+                        .width = source_shape[3],
+                        .left = spec.pads_begin[1],
+                        .padded_width = padded_width,
+                        .padding = packed_.padding,
+                        .flip_signs = spec.signed_source};
   // Some ten microseconds of work for each thread.
   const int64_t work = kRowsAtOnce * width * spec.channels * spec.kernel[1] * packed_.tap_groups;
   const int64_t grain = std::max<int64_t>(1, 60000 / std::max<int64_t>(1, work));
@@ -323,9 +288,9 @@ void Depthwise8::run(const uint8_t* source, const Shape& source_shape, uint8_t* 
       const int64_t n = chunk / chunks;
       const int64_t first = chunk % chunks * kRowsAtOnce;
       const int64_t count = std::min(kRowsAtOnce, rows - first);
-      copy_padded(packed_, source + n * source_shape[2] * source_shape[3] * spec.channels, source_shape,
-                  first * spec.strides[0] - spec.pads_begin[0], (count - 1) * spec.strides[0] + spec.kernel[0],
-                  padded_width, padded.data());
+      copy.copy(source + n * source_shape[2] * source_shape[3] * spec.channels,
+                first * spec.strides[0] - spec.pads_begin[0], (count - 1) * spec.strides[0] + spec.kernel[0],
+                padded.data());
       const DepthwiseRows part{.padded = padded.data(),
                                .padded_width = padded_width,
                                .result = result + (n * rows + first) * width * spec.channels,

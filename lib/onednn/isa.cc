@@ -8,6 +8,8 @@
 
 #include "lib/base/error.h"
 
+#include <hwy/base.h>
+
 namespace narrow::onednn {
 namespace {
 
@@ -79,6 +81,17 @@ std::string version() {
 bool saturates_pairs() {
   const Isa* isa = find_effective();
   return isa != nullptr && !isa->has_vnni;
+}
+
+bool has_avx512_vnni() {
+#if HWY_ARCH_X86
+  static const bool result = !saturates_pairs() && effective_isa().starts_with("avx512") &&
+                             __builtin_cpu_supports("avx512vnni") != 0 && __builtin_cpu_supports("avx512vbmi") != 0 &&
+                             __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+  return result;
+#else
+  return false;
+#endif
 }
 
 }  // namespace narrow::onednn

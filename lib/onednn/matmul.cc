@@ -7,8 +7,8 @@
 #include "lib/base/parallel.h"
 #include "lib/onednn/bound_primitive.h"
 #include "lib/onednn/matmul_shapes.h"
-#include "lib/onednn/output_transform.h"
 #include "lib/onednn/packed_weights.h"
+#include "lib/onednn/post_ops.h"
 #include "lib/onednn/primitive_cache.h"
 
 namespace narrow::onednn {

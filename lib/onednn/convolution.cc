@@ -5,6 +5,7 @@
 
 #include "lib/base/parallel.h"
 #include "lib/onednn/bound_primitive.h"
+#include "lib/onednn/dense_convolution8.h"
 #include "lib/onednn/depthwise8.h"
 #include "lib/onednn/isa.h"
 #include "lib/onednn/packed_weights.h"
@@ -45,13 +46,24 @@ void check_spec(const ConvolutionSpec& spec, const Tensor& weights) {
   ensure(spec.activations.empty() || spec.source == DataType::kFloat32, "activations go with float32");
 }
 
+bool is_byte(DataType type) {
+  return type == DataType::kInt8 || type == DataType::kUint8;
+}
+
 // What Depthwise8 computes.
 bool is_depthwise8(const ConvolutionSpec& spec, const Shape& weights) {
-  const auto is_byte = [](DataType type) { return type == DataType::kInt8 || type == DataType::kUint8; };
   const bool dense = std::all_of(spec.dilations.begin(), spec.dilations.end(), [](int64_t d) { return d == 1; });
   const bool pads = std::all_of(spec.pads_begin.begin(), spec.pads_begin.end(), [](int64_t p) { return p >= 0; });
   return pads && is_byte(spec.source) && is_byte(spec.destination) && weights.size() == 4 && dense && spec.groups > 1 &&
          spec.groups == weights[0] && weights[1] == 1;
+}
+
+// What DenseConvolution8 computes: windows whose rows lie in neighbouring bytes.
+bool is_dense8(const ConvolutionSpec& spec, const Shape& weights) {
+  const bool pads = std::all_of(spec.pads_begin.begin(), spec.pads_begin.end(), [](int64_t p) { return p >= 0; });
+  const bool dense_rows = spec.dilations.back() == 1 || weights.back() == 1;
+  return pads && is_byte(spec.source) && weights.size() == 4 && spec.groups == 1 && dense_rows &&
+         element_count(weights) > 0;
 }
 
 // Some output positions see nothing but padding.
@@ -109,6 +121,7 @@ class Convolution::State {
   dnnl::convolution_forward::primitive_desc describe(const dnnl::memory::desc& source,
                                                      const dnnl::memory::desc& result) const;
   BoundPrimitive::Constants constants(const dnnl::convolution_forward::primitive_desc& descriptor) const;
+  void make_own_kernel(const Tensor& weights);
   std::shared_ptr<const BoundPrimitive> make(const Shape& source, const Shape& result) const;
 
   const ConvolutionSpec spec_;
@@ -119,8 +132,10 @@ class Convolution::State {
   dnnl::memory bias_;
   dnnl::memory source_zero_point_;
   mutable PrimitiveCache<PrimitiveKey, BoundPrimitive> cache_;
-  std::unique_ptr<const Depthwise8> depthwise_;  // in oneDNN's place
-  std::unique_ptr<const State> turned_;          // for sources that are 1 wide; see may_turn()
+  // In oneDNN's place.
+  std::unique_ptr<const Depthwise8> depthwise_;
+  std::unique_ptr<const DenseConvolution8> dense_;
+  std::unique_ptr<const State> turned_;  // for sources that are 1 wide; see may_turn()
 };
 
 Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias)
@@ -139,6 +154,19 @@ Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Ten
     turned_ = std::make_unique<const State>(turned(spec_),
                                             to_layout(weights, Layout::kPlain).reshaped(turned(weights_shape_)), bias);
   }
+  make_own_kernel(to_layout(weights, Layout::kPlain));
+}
+
+void Convolution::State::make_own_kernel(const Tensor& weights) {
+  if (is_dense8(spec_, weights_shape_) && Dense8::available()) {
+    const DenseConvolution8Spec own{.kernel = {weights_shape_[2], weights_shape_[3]},
+                                    .strides = {spec_.strides[0], spec_.strides[1]},
+                                    .pads_begin = {spec_.pads_begin[0], spec_.pads_begin[1]},
+                                    .row_dilation = spec_.dilations[0],
+                                    .signed_source = spec_.source == DataType::kInt8,
+                                    .destination = spec_.destination};
+    dense_ = std::make_unique<DenseConvolution8>(own, weights, transform_);
+  }
   if (!is_depthwise8(spec_, weights_shape_)) return;
   const char* fault = Depthwise8::available() ? nullptr : depthwise_fault(spec_, weights_shape_);
   if (fault != nullptr) throw Error(ErrorKind::kUnsupported, "depthwise convolution of bytes {}", fault);
@@ -149,8 +177,7 @@ Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Ten
                              .pads_begin = {spec_.pads_begin[0], spec_.pads_begin[1]},
                              .signed_source = spec_.source == DataType::kInt8,
                              .signed_destination = spec_.destination == DataType::kInt8};
-    depthwise_ =
-        std::make_unique<Depthwise8>(own, to_layout(weights, Layout::kPlain).data<int8_t>().data(), transform_);
+    depthwise_ = std::make_unique<Depthwise8>(own, weights.data<int8_t>().data(), transform_);
   }
 }
 
@@ -258,6 +285,11 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
                     reinterpret_cast<uint8_t*>(result.mutable_bytes()), result.shape());
     return result;
   }
+  if (dense_) {
+    dense_->run(reinterpret_cast<const uint8_t*>(source.bytes()), source.shape(), result.mutable_bytes(),
+                result.shape());
+    return result;
+  }
   const PrimitiveKey key{.source = source.shape(), .other = {}, .threads = thread_count()};
   const auto primitive = cache_.get(key, [&] {
     const auto plan = [&] { return make(source.shape(), result.shape()); };
@@ -277,6 +309,7 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
 
 std::string Convolution::State::implementation() const {
   if (depthwise_) return "depthwise:avx512_vnni";
+  if (dense_) return "dense:avx512_vnni";
   const auto primitive = cache_.latest();
   if (!primitive && turned_) return turned_->implementation();
   return primitive ? primitive->implementation() : std::string();

@@ -6,6 +6,7 @@
 
 #include "lib/base/parallel.h"
 #include "lib/onednn/bound_primitive.h"
+#include "lib/onednn/dense_convolution8.h"
 #include "lib/onednn/matmul_shapes.h"
 #include "lib/onednn/packed_weights.h"
 #include "lib/onednn/post_ops.h"
@@ -50,6 +51,8 @@ class Matmul::State {
   std::string implementation() const;
 
  private:
+  bool is_dense8() const;
+  void make_dense();
   int32_t zero_point_of(DataType type_b) const;
   const PackedWeights& packed(const Shape& shape) const;
   dnnl::primitive_attr attributes(const OutputTransform& transform, const dnnl::memory::desc& product,
@@ -62,6 +65,7 @@ class Matmul::State {
   const Tensor bias_;
   Tensor weights_;                                 // float32 or int8; undefined if the second operand comes at run time
   DataType weights_type_ = DataType::kUndefined;   // as given, before the shift to int8
+  std::unique_ptr<const Dense8> dense_;            // in oneDNN's place, if one matrix of weights meets rows of bytes
   mutable std::map<Shape, PackedWeights> packed_;  // by merged shape; touched only inside cache_.get()
   mutable PrimitiveCache<MatmulKey, BoundPrimitive> cache_;
 };
@@ -73,6 +77,34 @@ Matmul::State::State(MatmulSpec spec, const Tensor& weights, const Tensor& bias)
     weights_ = Tensor(DataType::kInt8, weights.shape());
     shift_to_signed(to_layout(weights, Layout::kPlain), weights_);
   }
+  if (is_dense8()) make_dense();
+}
+
+bool Matmul::State::is_dense8() const {
+  const bool bytes = spec_.source == DataType::kUint8 || spec_.source == DataType::kInt8;
+  return bytes && !spec_.transpose_a && weights_.defined() && weights_.rank() == 2 && weights_.size() > 0 &&
+         zero_point_of(weights_type_) == 0 && Dense8::available();
+}
+
+void Matmul::State::make_dense() {
+  const int64_t rows = weights_.shape()[spec_.transpose_b ? 1 : 0];
+  const int64_t columns = weights_.shape()[spec_.transpose_b ? 0 : 1];
+  std::vector<int8_t> by_column(static_cast<size_t>(weights_.size()));
+  const auto from = weights_.data<int8_t>();
+  for (int64_t c = 0; c < columns; ++c) {
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t at = spec_.transpose_b ? c * rows + r : r * columns + c;
+      by_column[static_cast<size_t>(c * rows + r)] = from[static_cast<size_t>(at)];
+    }
+  }
+  const OutputTransform transform = make_output_transform({.source = spec_.source, .destination = spec_.destination},
+                                                          spec_.requantize, spec_.clamp, bias_, columns);
+  const Dense8Spec own{.columns = columns,
+                       .runs = 1,
+                       .run_bytes = rows,
+                       .signed_source = spec_.source == DataType::kInt8,
+                       .destination = spec_.destination};
+  dense_ = std::make_unique<Dense8>(own, by_column.data(), transform);
 }
 
 int32_t Matmul::State::zero_point_of(DataType type_b) const {
@@ -167,6 +199,11 @@ Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace
   Tensor result = workspace.allocate(spec_.destination, shapes.result);
   if (result.size() == 0) return result;
   if (shapes.a.back() == 0) throw Error(ErrorKind::kUnsupported, "matrix product over no terms");
+  if (dense_) {
+    const Tensor plain = to_layout(a, Layout::kPlain);
+    multiply_rows(*dense_, reinterpret_cast<const uint8_t*>(plain.bytes()), shapes.a[0], result.mutable_bytes());
+    return result;
+  }
 
   const MatmulKey key{.shapes = {.source = shapes.a, .other = shapes.b, .threads = thread_count()}, .type_b = type_b};
   const auto primitive = cache_.get(key, [&] {
@@ -202,6 +239,7 @@ Shape Matmul::State::result_shape(const Shape& a) const {
 }
 
 std::string Matmul::State::implementation() const {
+  if (dense_) return "dense:avx512_vnni";
   const auto primitive = cache_.latest();
   return primitive ? primitive->implementation() : std::string();
 }

@@ -100,6 +100,20 @@ std::vector<Layer> swept_layers() {
       square_layer("odd17", {.channels = 17, .size = 8, .filters = 5, .kernel = 3, .pad = 1}),
       square_layer("odd17_1x1", {.batch = 2, .channels = 17, .size = 5, .filters = 17}),
   };
+  layers.push_back({.name = "dilated_rows",
+                    .source = {2, 5, 11, 9},
+                    .weights = {70, 5, 3, 2},
+                    .strides = {1, 2},
+                    .dilations = {3, 1},
+                    .pads_begin = {4, 1},
+                    .pads_end = {2, 1}});
+  layers.push_back({.name = "pads_beyond_kernel",
+                    .source = {1, 4, 3, 5},
+                    .weights = {40, 4, 2, 1},
+                    .strides = {2, 1},
+                    .dilations = {1, 1},
+                    .pads_begin = {3, 4},
+                    .pads_end = {2, 2}});
   Layer uneven = square_layer("uneven_pads", {.channels = 16, .size = 8, .filters = 16, .kernel = 3, .stride = 2});
   uneven.pads_begin = {0, 1};
   uneven.pads_end = {1, 2};

@@ -159,7 +159,25 @@ class SampleAxis {
     const auto shape = shape_of(value);
     if (!is_fixed(value) || !shape) return false;
     const auto own = static_cast<int64_t>(shape->size());
-    return own < rank || (own == rank && (own == 0 || shape->front() == 1));
+    return own < rank || (own == rank && (own == 0 || leads_with_one(value)));
+  }
+
+  // Where shape inference gives up: on a Slice that ends at a computed place, and so behind it.
+  bool leads_with_one(const std::string& value) const {
+    const auto shape = shape_of(value);
+    if (shape && !shape->empty() && shape->front() >= 0) return shape->front() == 1;
+    const onnx::NodeProto* producer = context_.quant.index().producer(value);
+    if (producer == nullptr || !shape || shape->empty()) return false;
+    if (context_.quant.linear(*producer) != nullptr) return leads_with_one(producer->input(0));
+    if (is_op(*producer, "Gather")) {
+      return graph::int_attribute(*producer, "axis", 0) == 0 && rank_of(producer->input(1)) > 0 &&
+             leads_with_one(producer->input(1));
+    }
+    if (!is_op(*producer, "Slice") || producer->input_size() < 4) return false;
+    const auto axes = integers(producer->input(3));
+    const auto rank = rank_of(producer->input(0));
+    return axes && std::all_of(axes->begin(), axes->end(), [&](int64_t axis) { return is_inner(axis, rank); }) &&
+           leads_with_one(producer->input(0));
   }
 
   bool each_element(const onnx::NodeProto& node) const {

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "lib/graph/attributes.h"
+#include "lib/graph/model.h"
 
 namespace narrow::runtime {
 namespace {
@@ -95,6 +96,18 @@ std::optional<Sizes> where(const Inputs& inputs) {
   return result;
 }
 
+// As many times the value as the only size says; 0 if the node gives none.
+std::optional<Sizes> constant_of_shape(const onnx::NodeProto& node, const Sizes& shape) {
+  constexpr int64_t kMostSizes = 64;  // of a list of sizes
+  const bool known = shape.size() == 1 && is_number(shape[0]) && shape[0].number >= 0 && shape[0].number <= kMostSizes;
+  if (!known) return std::nullopt;
+  const onnx::AttributeProto* value = graph::find_attribute(node, "value");
+  const bool integer = value != nullptr && value->t().data_type() == onnx::TensorProto::INT64;
+  if (!integer) return std::nullopt;
+  const Tensor element = graph::embedded_tensor(value->t());
+  return Sizes(static_cast<size_t>(shape[0].number), Size::of(element.data<int64_t>()[0]));
+}
+
 }  // namespace
 
 std::optional<Sizes> compute_sizes(const onnx::NodeProto& node, const SizesOf& sizes_of) {
@@ -113,6 +126,7 @@ std::optional<Sizes> compute_sizes(const onnx::NodeProto& node, const SizesOf& s
   if (op == "Mul" && inputs.size() == 2) return combine_each(inputs, multiply);
   if (op == "Equal" && inputs.size() == 2) return combine_each(inputs, equal);
   if (op == "Where" && inputs.size() == 3) return where(inputs);
+  if (op == "ConstantOfShape") return constant_of_shape(node, *inputs[0]);
   if (op != "Concat") return std::nullopt;
   Sizes all;
   for (const auto& part : inputs) all.insert(all.end(), part->begin(), part->end());

@@ -53,6 +53,37 @@ TEST(SampleAxis, ShapesMadeFromTheNumberOfSamples) {
 })"));
 }
 
+TEST(SampleAxis, PositionsCutToTheLengthOfTheSamples) {
+  // As exporters write table[:, :x.size(1)].expand(x.shape): shape inference does not know how long the cut is.
+  const std::string text = R"(agraph (int64[N,S] x) => (float[N,S,4] y)
+<int64 i1 = {1}, int64[1] a = {0}, int64[1] AXES, float[9,4] table, int64[ROWS,9] places, int64[1] minus = {-1}>
+{
+  e = Gather(table, x)
+  shape = Shape(x)
+  s = Gather(shape, i1)
+  s1 = Unsqueeze(s, a)
+  own = Slice(places, a, s1, axes)
+  rank = Shape(shape)
+  ones = ConstantOfShape<value = int64[1] {1}>(rank)
+  least = Mul(ones, minus)
+  free = Equal(shape, least)
+  to = Where(free, ones, shape)
+  all = Expand(own, to)
+  p = Gather(table, all)
+  q = Gather(table, own)
+  t = Add(e, p)
+  y = Add(t, q)
+})";
+  const auto with = [&](const std::string& axes, const std::string& rows) {
+    std::string result = text;
+    result.replace(result.find("AXES"), 4, "axes = {" + axes + "}");
+    return result.replace(result.find("ROWS"), 4, rows);
+  };
+  EXPECT_TRUE(apart(with("1", "1")));
+  EXPECT_FALSE(apart(with("0", "1")));  // as many rows as the samples are long
+  EXPECT_FALSE(apart(with("1", "3")));  // fits three samples only
+}
+
 TEST(SampleAxis, WhatMixesSamples) {
   const auto with = [](std::string_view nodes) {
     return "agraph (float[N,4] x) => (float[N,4] y) <int64[1] zero = {0}, int64[2] turned = {4, -1}, float[4,4] w, "

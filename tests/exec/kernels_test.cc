@@ -88,6 +88,27 @@ TEST(Pad, ModesOfBothForms) {
   EXPECT_THAT(run("wrap"), ElementsAre(2, 3, 1, 2, 3, 1));
 }
 
+// Over axes before others, many columns at once.
+TEST(Reduce, SumsAndMeansOfColumns) {
+  const Tensor x = pseudo_random({3, 2, 5, 70}, 1);
+  const Feed feed{{"x", x}};
+  const auto reduced = [&](const std::string& node) {
+    return run_text("g (float[3,2,5,70] x) => (float[A,B,C,D] y) <int64[2] a = {1, -2}> { y = " + node + " }", feed,
+                    18)[0];
+  };
+  const Tensor sums = reduced("ReduceSum(x, a)");
+  const Tensor means = reduced("ReduceMean(x, a)");
+  ASSERT_EQ(sums.shape(), (Shape{3, 1, 1, 70}));
+  for (size_t n = 0; n < 3; ++n) {
+    for (size_t c = 0; c < 70; ++c) {
+      double sum = 0;
+      for (size_t row = 0; row < 10; ++row) sum += static_cast<double>(x.data<float>()[(n * 10 + row) * 70 + c]);
+      EXPECT_EQ(sums.data<float>()[n * 70 + c], static_cast<float>(sum));
+      EXPECT_EQ(means.data<float>()[n * 70 + c], static_cast<float>(sum / 10));
+    }
+  }
+}
+
 TEST(Reduce, AxesMovedToAnInput) {
   const Feed feed{{"x", floats({2, 2}, {1, 2, 3, 4})}};
   EXPECT_THAT(values_of<float>(run_text(

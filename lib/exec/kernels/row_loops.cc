@@ -16,26 +16,34 @@ namespace narrow::exec::HWY_NAMESPACE {
 // Plain loops that the compiler turns into vectors of each instruction set.
 constexpr size_t kParts = 16;
 
+namespace hn = hwy::HWY_NAMESPACE;
+using FloatTag = hn::CappedTag<float, kParts>;
+using IntTag = hn::Rebind<int32_t, FloatTag>;
+using FloatVec = hn::Vec<FloatTag>;
+
 // exp(x) = 2^n * exp(r), r in [-ln(2)/2, ln(2)/2], by Taylor's polynomial of degree 7 (error below 1e-8). x <= 0.
-HWY_INLINE float power(float x) {
-  constexpr float kLog2E = 1.44269504F;
-  constexpr float kLn2High = 0.693145752F;  // exact in 15 bits, so that n * kLn2High is exact
-  constexpr float kLn2Low = 1.42860677e-6F;
+HWY_INLINE FloatVec power(FloatVec x) {
+  const FloatTag df;
   constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
-  const float clamped = x < -87.0F ? -87.0F : x;
-  const float n = (clamped * kLog2E + kRound) - kRound;
-  const float r = (clamped - n * kLn2High) - n * kLn2Low;
-  float p = 1.0F / 5040;
-  p = p * r + 1.0F / 720;
-  p = p * r + 1.0F / 120;
-  p = p * r + 1.0F / 24;
-  p = p * r + 1.0F / 6;
-  p = p * r + 0.5F;
-  p = p * r + 1.0F;
-  p = p * r + 1.0F;
-  const auto exponent = static_cast<int32_t>(n) + 127;
-  const float scaled = p * std::bit_cast<float>(exponent << 23);
-  return x < -87.0F ? 0.0F : scaled;
+  const FloatVec lowest = hn::Set(df, -87.0F);
+  const FloatVec clamped = hn::Max(x, lowest);
+  const FloatVec round = hn::Set(df, kRound);
+  const FloatVec n = hn::Sub(hn::Add(hn::Mul(clamped, hn::Set(df, 1.44269504F)), round), round);
+  // ln(2) in two parts, the first exact in 15 bits, so that its product with n is exact.
+  FloatVec r = hn::Sub(clamped, hn::Mul(n, hn::Set(df, 0.693145752F)));
+  r = hn::Sub(r, hn::Mul(n, hn::Set(df, 1.42860677e-6F)));
+  FloatVec p = hn::Set(df, 1.0F / 5040);
+  for (const float term : {1.0F / 720, 1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F, 1.0F, 1.0F}) {
+    p = hn::Add(hn::Mul(p, r), hn::Set(df, term));
+  }
+  const auto exponent = hn::Add(hn::ConvertTo(IntTag(), n), hn::Set(IntTag(), 127));
+  const FloatVec scaled = hn::Mul(p, hn::BitCast(df, hn::ShiftLeft<23>(exponent)));
+  return hn::IfThenElse(hn::Lt(x, lowest), hn::Zero(df), scaled);
+}
+
+HWY_INLINE float power(float x) {
+  const FloatTag df;
+  return hn::GetLane(power(hn::Set(df, x)));
 }
 
 template <class T>
@@ -55,12 +63,14 @@ void softmax_impl(const float* x, float* y, size_t count) {
   for (; i < count; ++i) largest[0] = std::max(largest[0], x[i]);
   float top = largest[0];
   for (const float part : largest) top = std::max(top, part);
-  float parts[kParts] = {};
+  const FloatTag df;
+  const size_t lanes = hn::Lanes(df);
+  HWY_ALIGN float parts[kParts] = {};
   for (i = 0; i + kParts <= count; i += kParts) {
-    for (size_t k = 0; k < kParts; ++k) {
-      const float p = power(x[i + k] - top);
-      y[i + k] = p;
-      parts[k] += p;
+    for (size_t k = 0; k < kParts; k += lanes) {
+      const FloatVec p = power(hn::Sub(hn::LoadU(df, x + i + k), hn::Set(df, top)));
+      hn::StoreU(p, df, y + i + k);
+      hn::Store(hn::Add(hn::Load(df, parts + k), p), df, parts + k);
     }
   }
   for (; i < count; ++i) parts[0] += y[i] = power(x[i] - top);

@@ -5,7 +5,9 @@
 
 #include "lib/base/parallel.h"
 #include "lib/onednn/bound_primitive.h"
-#include "lib/onednn/dense_convolution8.h"
+#include "lib/onednn/dense32.h"
+#include "lib/onednn/dense8.h"
+#include "lib/onednn/dense_convolution.h"
 #include "lib/onednn/depthwise8.h"
 #include "lib/onednn/isa.h"
 #include "lib/onednn/packed_weights.h"
@@ -58,12 +60,20 @@ bool is_depthwise8(const ConvolutionSpec& spec, const Shape& weights) {
          spec.groups == weights[0] && weights[1] == 1;
 }
 
-// What DenseConvolution8 computes: windows whose rows lie in neighbouring bytes.
-bool is_dense8(const ConvolutionSpec& spec, const Shape& weights) {
+// What DenseConvolution computes: windows whose rows lie in neighbouring elements.
+bool is_dense(const ConvolutionSpec& spec, const Shape& weights) {
   const bool pads = std::all_of(spec.pads_begin.begin(), spec.pads_begin.end(), [](int64_t p) { return p >= 0; });
   const bool dense_rows = spec.dilations.back() == 1 || weights.back() == 1;
-  return pads && is_byte(spec.source) && weights.size() == 4 && spec.groups == 1 && dense_rows &&
-         element_count(weights) > 0;
+  return pads && weights.size() == 4 && spec.groups == 1 && dense_rows && element_count(weights) > 0;
+}
+
+// Where Dense32 is not slower than oneDNN: it has to copy windows that reach over the edges.
+bool is_dense32(const ConvolutionSpec& spec, const Shape& weights) {
+  const auto all = [](const std::vector<int64_t>& values, int64_t wanted) {
+    return std::all_of(values.begin(), values.end(), [&](int64_t value) { return value == wanted; });
+  };
+  return spec.source == DataType::kFloat32 && weights[2] == 1 && weights[3] == 1 && all(spec.strides, 1) &&
+         all(spec.pads_begin, 0) && all(spec.pads_end, 0) && Dense32::computes(spec.activations);
 }
 
 // Some output positions see nothing but padding.
@@ -122,6 +132,7 @@ class Convolution::State {
                                                      const dnnl::memory::desc& result) const;
   BoundPrimitive::Constants constants(const dnnl::convolution_forward::primitive_desc& descriptor) const;
   void make_own_kernel(const Tensor& weights);
+  void make_dense(const Tensor& weights);
   std::shared_ptr<const BoundPrimitive> make(const Shape& source, const Shape& result) const;
 
   const ConvolutionSpec spec_;
@@ -134,7 +145,8 @@ class Convolution::State {
   mutable PrimitiveCache<PrimitiveKey, BoundPrimitive> cache_;
   // In oneDNN's place.
   std::unique_ptr<const Depthwise8> depthwise_;
-  std::unique_ptr<const DenseConvolution8> dense_;
+  std::unique_ptr<const DenseConvolution<Dense8>> dense8_;
+  std::unique_ptr<const DenseConvolution<Dense32>> dense32_;
   std::unique_ptr<const State> turned_;  // for sources that are 1 wide; see may_turn()
 };
 
@@ -157,16 +169,34 @@ Convolution::State::State(ConvolutionSpec spec, const Tensor& weights, const Ten
   make_own_kernel(to_layout(weights, Layout::kPlain));
 }
 
-void Convolution::State::make_own_kernel(const Tensor& weights) {
-  if (is_dense8(spec_, weights_shape_) && Dense8::available()) {
-    const DenseConvolution8Spec own{.kernel = {weights_shape_[2], weights_shape_[3]},
-                                    .strides = {spec_.strides[0], spec_.strides[1]},
-                                    .pads_begin = {spec_.pads_begin[0], spec_.pads_begin[1]},
-                                    .row_dilation = spec_.dilations[0],
-                                    .signed_source = spec_.source == DataType::kInt8,
-                                    .destination = spec_.destination};
-    dense_ = std::make_unique<DenseConvolution8>(own, weights, transform_);
+void Convolution::State::make_dense(const Tensor& weights) {
+  const Shape& shape = weights_shape_;
+  const DenseWindow window{.kernel = {shape[2], shape[3]},
+                           .strides = {spec_.strides[0], spec_.strides[1]},
+                           .pads_begin = {spec_.pads_begin[0], spec_.pads_begin[1]},
+                           .row_dilation = spec_.dilations[0]};
+  if (is_byte(spec_.source) && Dense8::available()) {
+    const Dense8Spec own{.columns = shape[0],
+                         .runs = shape[2],
+                         .run_bytes = shape[3] * shape[1],
+                         .signed_source = spec_.source == DataType::kInt8,
+                         .destination = spec_.destination};
+    dense8_ = std::make_unique<DenseConvolution<Dense8>>(
+        window, Dense8(own, by_rows_of_window(weights).data<int8_t>().data(), transform_));
   }
+  if (is_dense32(spec_, shape) && Dense32::available()) {
+    const Dense32Spec own{.columns = shape[0],
+                          .runs = shape[2],
+                          .terms = shape[3] * shape[1],
+                          .clamp = spec_.clamp,
+                          .activations = spec_.activations};
+    dense32_ = std::make_unique<DenseConvolution<Dense32>>(
+        window, Dense32(own, by_rows_of_window(weights).data<float>().data(), transform_.bias));
+  }
+}
+
+void Convolution::State::make_own_kernel(const Tensor& weights) {
+  if (is_dense(spec_, weights_shape_)) make_dense(weights);
   if (!is_depthwise8(spec_, weights_shape_)) return;
   const char* fault = Depthwise8::available() ? nullptr : depthwise_fault(spec_, weights_shape_);
   if (fault != nullptr) throw Error(ErrorKind::kUnsupported, "depthwise convolution of bytes {}", fault);
@@ -285,9 +315,17 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
                     reinterpret_cast<uint8_t*>(result.mutable_bytes()), result.shape());
     return result;
   }
-  if (dense_) {
-    dense_->run(reinterpret_cast<const uint8_t*>(source.bytes()), source.shape(), result.mutable_bytes(),
-                result.shape());
+  if (spec_.add_residual) {
+    ensure(
+        residual.shape() == result.shape() && residual.layout() == result.layout() && residual.type() == result.type(),
+        "the residual is like the result");
+  }
+  if (dense8_) {
+    dense8_->run(source, Tensor(), result);
+    return result;
+  }
+  if (dense32_) {
+    dense32_->run(source, spec_.add_residual ? residual : Tensor(), result);
     return result;
   }
   const PrimitiveKey key{.source = source.shape(), .other = {}, .threads = thread_count()};
@@ -297,11 +335,6 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
                                .type = spec_.source,
                                .window_slides = result.size() > result.shape()[0] * result.shape()[1]});
   });
-  if (spec_.add_residual) {
-    ensure(
-        residual.shape() == result.shape() && residual.layout() == result.layout() && residual.type() == result.type(),
-        "the residual is like the result");
-  }
   const std::array data{source.bytes(), result.bytes(), spec_.add_residual ? residual.bytes() : nullptr};
   primitive->execute(std::span(data).first(spec_.add_residual ? 3 : 2), workspace);
   return result;
@@ -309,7 +342,8 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
 
 std::string Convolution::State::implementation() const {
   if (depthwise_) return "depthwise:avx512_vnni";
-  if (dense_) return "dense:avx512_vnni";
+  if (dense8_) return "dense:avx512_vnni";
+  if (dense32_) return "dense:avx512";
   const auto primitive = cache_.latest();
   if (!primitive && turned_) return turned_->implementation();
   return primitive ? primitive->implementation() : std::string();

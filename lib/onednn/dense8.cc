@@ -1,7 +1,8 @@
 #include "lib/onednn/dense8.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
-#include <numeric>
 
 #include "lib/onednn/dense8_tile.h"
 #include "lib/onednn/isa.h"
@@ -31,7 +32,7 @@ constexpr std::array<TileFunctions, 5> kTiles{TileFunctions{}, tiles_of<1>(std::
                                               tiles_of<4>(std::make_integer_sequence<int, 6>())};
 
 // Tiles of nearly equal size: a short one waits for its sums.
-void compute_line(const Dense8::Packed& packed, const Dense8Line& line, Dense8Tile tile) {
+void compute_line(const Dense8::Packed& packed, const DenseLine& line, Dense8Tile tile) {
   const auto width = static_cast<size_t>(std::min<int64_t>(4, (tile.left + kRegister - 1) / kRegister));
   const bool bytes = packed.spec.destination == DataType::kUint8 || packed.spec.destination == DataType::kInt8;
   const int64_t element = bytes ? 1 : 4;
@@ -141,23 +142,29 @@ int64_t Dense8::blocks() const {
   return (packed_.spec.columns + kBlock - 1) / kBlock;
 }
 
-void Dense8::compute(std::span<const Dense8Line> lines, int64_t first, int64_t end) const {
+void Dense8::compute(std::span<const DenseLine> lines, int64_t first, int64_t end) const {
 #if HWY_ARCH_X86
   for (int64_t block = first; block < end; ++block) {
     Dense8Tile tile;
     tile.column = block * kBlock;
     tile.left = packed_.spec.columns - tile.column;
     tile.weights = packed_.weights.data<int8_t>().data() + tile.column * packed_.spec.runs * packed_.quads * kTerms;
-    for (const Dense8Line& line : lines) compute_line(packed_, line, tile);
+    for (const DenseLine& line : lines) compute_line(packed_, line, tile);
   }
 #else
   ensure(lines.empty() || first == end, "only x86 has this kernel");
 #endif
 }
 
-int64_t fewest_positions(const Dense8& product) {
+int64_t Dense8::result_bytes() const {
+  const bool bytes = packed_.spec.destination == DataType::kUint8 || packed_.spec.destination == DataType::kInt8;
+  return packed_.spec.columns * (bytes ? 1 : 4);
+}
+
+int64_t Dense8::fewest_positions() const {
   constexpr int64_t kWorthABarrier = 600000;  // multiplications, some 5 µs
-  return std::max<int64_t>(1, kWorthABarrier / std::max<int64_t>(1, product.work()));
+  const int64_t work = packed_.spec.columns * packed_.spec.runs * packed_.spec.run_bytes;
+  return std::max<int64_t>(1, kWorthABarrier / std::max<int64_t>(1, work));
 }
 
 }  // namespace narrow::onednn

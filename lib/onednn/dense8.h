@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "lib/onednn/dense_line.h"
 #include "lib/onednn/output_transform.h"
 #include "lib/tensor/tensor.h"
 
@@ -20,16 +21,6 @@ struct Dense8Spec {
   DataType destination = DataType::kUint8;  // uint8, int8, int32 or float32
 };
 
-/// Positions that are equally far apart in the source, and in the result.
-struct Dense8Line {
-  const uint8_t* source = nullptr;  // sign bits flipped if it is signed; up to three bytes behind each run are read
-  int64_t step = 0;                 // bytes from one position to the next
-  int64_t run_step = 0;             // bytes from one run to the next
-  std::byte* result = nullptr;      // of the first position, column 0
-  int64_t result_step = 0;          // bytes
-  int64_t count = 0;                // positions
-};
-
 /// Immutable.
 class Dense8 {
  public:
@@ -41,15 +32,19 @@ class Dense8 {
 
   /// Computed together: 64 columns, the last block fewer.
   int64_t blocks() const;
-  /// Columns of blocks [first, end), on the calling thread.
-  void compute(std::span<const Dense8Line> lines, int64_t first, int64_t end) const;
-  void compute(std::span<const Dense8Line> lines) const { compute(lines, 0, blocks()); }
+  /// Columns of blocks [first, end), on the calling thread. The source's sign bits are flipped if it is signed; up to
+  /// three bytes behind each run are read.
+  void compute(std::span<const DenseLine> lines, int64_t first, int64_t end) const;
+  void compute(std::span<const DenseLine> lines) const { compute(lines, 0, blocks()); }
 
   const Dense8Spec& spec() const { return packed_.spec; }
   /// Byte of a real zero in the source, as `compute` reads it.
-  uint8_t padding() const { return packed_.padding; }
-  /// Multiplications of one position.
-  int64_t work() const { return packed_.spec.columns * packed_.spec.runs * packed_.spec.run_bytes; }
+  std::byte padding() const { return std::byte{packed_.padding}; }
+  bool flips_signs() const { return packed_.spec.signed_source; }
+  int64_t run_bytes() const { return packed_.spec.run_bytes; }
+  int64_t result_bytes() const;  // of a position
+  /// How many positions a thread should have at least: fewer take less time than a barrier.
+  int64_t fewest_positions() const;
 
   /// What the loops read. By column, padded to whole registers.
   struct Packed {
@@ -69,8 +64,5 @@ class Dense8 {
  private:
   Packed packed_;
 };
-
-/// How many positions a thread should have at least: fewer take less time than a barrier.
-int64_t fewest_positions(const Dense8& product);
 
 }  // namespace narrow::onednn

@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <type_traits>
-#include <utility>
 
 #include "lib/onednn/dense8.h"
+#include "lib/onednn/unrolled.h"
 
 #include <hwy/base.h>
 
@@ -20,7 +19,7 @@ struct Dense8Tile {
   const int8_t* weights = nullptr;  // of the block
   int64_t column = 0;               // its first
   int64_t left = 0;                 // columns from there on
-  const uint8_t* source = nullptr;
+  const std::byte* source = nullptr;
   int64_t step = 0;
   int64_t run_step = 0;
   std::byte* result = nullptr;  // of the first position and column
@@ -32,17 +31,6 @@ struct Dense8Tile {
 // Highway 1.0 has no target with VNNI, so these functions are compiled for it by name.
 HWY_PUSH_ATTRIBUTES("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512vbmi,avx512vnni")
 namespace narrow::onednn {
-
-#define NARROW_INLINE_LAMBDA __attribute__((always_inline))
-
-// Calls f(0) ... f(kCount - 1) with constants, so that arrays of registers are registers from the first pass on.
-template <int kCount, class Function>
-HWY_INLINE void unrolled(Function f) {
-  [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) NARROW_INLINE_LAMBDA {
-    (f(std::integral_constant<int, kIndex>()), ...);
-  }
-  (std::make_integer_sequence<int, kCount>());
-}
 
 // As assembly because GCC 12 keeps a second copy of each sum on the stack when it is given the intrinsic.
 HWY_INLINE void add_products(__m512i& sum, __m512i bytes, __m512i weights) {
@@ -57,24 +45,28 @@ HWY_INLINE void sum_products(const Dense8::Packed& packed, const Dense8Tile& til
     unrolled<kRows>([&](auto r) NARROW_INLINE_LAMBDA { sums[r * kWidth + v] = start; });
   });
   const int8_t* weights = tile.weights;
-  const uint8_t* run = tile.source;
-  const int64_t step = tile.step;
+  const std::byte* run = tile.source;
   int64_t runs = packed.spec.runs;
   do {
-    const uint8_t* source = run;
-    int64_t quads = packed.quads;
-    do {
-      __m512i columns[kWidth];
-      unrolled<kWidth>([&](auto v) NARROW_INLINE_LAMBDA { columns[v] = _mm512_loadu_si512(weights + 64 * v); });
-      unrolled<kRows>([&](auto r) NARROW_INLINE_LAMBDA {
-        int32_t quad = 0;
-        std::memcpy(&quad, source + r * step, sizeof(quad));
-        const __m512i bytes = _mm512_set1_epi32(quad);
-        unrolled<kWidth>([&](auto v) NARROW_INLINE_LAMBDA { add_products(sums[r * kWidth + v], bytes, columns[v]); });
+    RowAddresses<kRows> source(run, tile.step);
+    const auto add_quads = [&](auto count) NARROW_INLINE_LAMBDA {
+      unrolled<count>([&](auto q) NARROW_INLINE_LAMBDA {
+        __m512i columns[kWidth];
+        unrolled<kWidth>(
+            [&](auto v) NARROW_INLINE_LAMBDA { columns[v] = _mm512_loadu_si512(weights + 64 * (q * kWidth + v)); });
+        unrolled<kRows>([&](auto r) NARROW_INLINE_LAMBDA {
+          int32_t quad = 0;
+          std::memcpy(&quad, source.template row<r>() + 4 * q, sizeof(quad));
+          const __m512i bytes = _mm512_set1_epi32(quad);
+          unrolled<kWidth>([&](auto v) NARROW_INLINE_LAMBDA { add_products(sums[r * kWidth + v], bytes, columns[v]); });
+        });
       });
-      weights += 64 * kWidth;
-      source += 4;
-    } while (--quads != 0);
+      weights += 64 * kWidth * count;
+      source.advance(4 * count);
+    };
+    int64_t quads = packed.quads;
+    for (; quads >= 4; quads -= 4) add_quads(std::integral_constant<int, 4>());
+    for (; quads > 0; --quads) add_quads(std::integral_constant<int, 1>());
     run += tile.run_step;
   } while (--runs != 0);
   // What comes after the loops must not decide about registers in them: GCC 12 would spill half of the sums.
@@ -210,8 +202,6 @@ void compute_tile(const Dense8::Packed& packed, const Dense8Tile& tile) {
   scale_sums<kRows, kWidth>(packed, tile, sums, steps);
   store_quantized<kRows, kWidth>(packed, tile, steps);
 }
-
-#undef NARROW_INLINE_LAMBDA
 
 }  // namespace narrow::onednn
 HWY_POP_ATTRIBUTES

@@ -271,12 +271,12 @@ void Depthwise8::run(const uint8_t* source, const Shape& source_shape, uint8_t* 
   const int64_t chunks = (rows + kRowsAtOnce - 1) / kRowsAtOnce;
   const int64_t input_rows = (kRowsAtOnce - 1) * spec.strides[0] + spec.kernel[0];
   const size_t bytes = static_cast<size_t>(input_rows * padded_width * spec.channels) + 4 * kBlockSize;
-  const PaddedRows copy{.channels = spec.channels,
+  const PaddedRows copy{.pixel_bytes = spec.channels,
                         .height = source_shape[2],
                         .width = source_shape[3],
                         .left = spec.pads_begin[1],
                         .padded_width = padded_width,
-                        .padding = packed_.padding,
+                        .padding = std::byte{packed_.padding},
                         .flip_signs = spec.signed_source};
   // Some ten microseconds of work for each thread.
   const int64_t work = kRowsAtOnce * width * spec.channels * spec.kernel[1] * packed_.tap_groups;
@@ -288,9 +288,9 @@ void Depthwise8::run(const uint8_t* source, const Shape& source_shape, uint8_t* 
       const int64_t n = chunk / chunks;
       const int64_t first = chunk % chunks * kRowsAtOnce;
       const int64_t count = std::min(kRowsAtOnce, rows - first);
-      copy.copy(source + n * source_shape[2] * source_shape[3] * spec.channels,
+      copy.copy(reinterpret_cast<const std::byte*>(source) + n * source_shape[2] * source_shape[3] * spec.channels,
                 first * spec.strides[0] - spec.pads_begin[0], (count - 1) * spec.strides[0] + spec.kernel[0],
-                padded.data());
+                reinterpret_cast<std::byte*>(padded.data()));
       const DepthwiseRows part{.padded = padded.data(),
                                .padded_width = padded_width,
                                .result = result + (n * rows + first) * width * spec.channels,

@@ -22,7 +22,9 @@ std::string version();
 /// True if u8 x s8 products saturate in int16 pairs under the effective instruction set (no VNNI).
 bool saturates_pairs();
 
-/// True if vector code of ours for AVX-512 VNNI runs here: the CPU has the instructions, and oneDNN may use them too.
+/// True if vector code of ours for AVX-512, or for its VNNI, runs here: the CPU has the instructions, and oneDNN may
+/// use them too.
+bool has_avx512();
 bool has_avx512_vnni();
 
 }  // namespace narrow::onednn

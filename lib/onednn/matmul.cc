@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <mutex>
 
 #include "lib/base/parallel.h"
 #include "lib/onednn/bound_primitive.h"
-#include "lib/onednn/dense_convolution8.h"
+#include "lib/onednn/dense32.h"
+#include "lib/onednn/dense8.h"
+#include "lib/onednn/dense_convolution.h"
 #include "lib/onednn/matmul_shapes.h"
 #include "lib/onednn/packed_weights.h"
 #include "lib/onednn/post_ops.h"
@@ -35,6 +38,28 @@ void shift_to_signed(const Tensor& from, Tensor& to) {
   for (size_t i = 0; i < target.size(); ++i) target[i] = static_cast<int8_t>(source[i] - kUnsignedShift);
 }
 
+template <class Element>
+void transpose_into(const Tensor& from, Tensor& to) {
+  const int64_t rows = from.shape()[0];
+  const int64_t columns = from.shape()[1];
+  const Element* source = from.data<Element>().data();
+  Element* target = to.mutable_data<Element>().data();
+  for (int64_t c = 0; c < columns; ++c) {
+    for (int64_t r = 0; r < rows; ++r) target[c * rows + r] = source[r * columns + c];
+  }
+}
+
+// Of float32 or int8.
+Tensor transposed(const Tensor& matrix) {
+  Tensor result(matrix.type(), {matrix.shape()[1], matrix.shape()[0]});
+  if (matrix.type() == DataType::kFloat32) {
+    transpose_into<float>(matrix, result);
+  } else {
+    transpose_into<int8_t>(matrix, result);
+  }
+  return result;
+}
+
 struct MatmulKey {
   PrimitiveKey shapes;
   DataType type_b = DataType::kFloat32;
@@ -51,8 +76,8 @@ class Matmul::State {
   std::string implementation() const;
 
  private:
-  bool is_dense8() const;
-  void make_dense();
+  bool is_dense() const;
+  void make_dense() const;
   int32_t zero_point_of(DataType type_b) const;
   const PackedWeights& packed(const Shape& shape) const;
   dnnl::primitive_attr attributes(const OutputTransform& transform, const dnnl::memory::desc& product,
@@ -63,9 +88,11 @@ class Matmul::State {
 
   const MatmulSpec spec_;
   const Tensor bias_;
-  Tensor weights_;                                 // float32 or int8; undefined if the second operand comes at run time
-  DataType weights_type_ = DataType::kUndefined;   // as given, before the shift to int8
-  std::unique_ptr<const Dense8> dense_;            // in oneDNN's place, if one matrix of weights meets rows of bytes
+  Tensor weights_;                                // float32 or int8; undefined if the second operand comes at run time
+  DataType weights_type_ = DataType::kUndefined;  // as given, before the shift to int8
+  mutable std::once_flag dense_made_;             // at the first run: a large model may be compiled and never run
+  mutable std::unique_ptr<const Dense8> dense8_;  // in oneDNN's place, as dense32_
+  mutable std::unique_ptr<const Dense32> dense32_;
   mutable std::map<Shape, PackedWeights> packed_;  // by merged shape; touched only inside cache_.get()
   mutable PrimitiveCache<MatmulKey, BoundPrimitive> cache_;
 };
@@ -77,34 +104,33 @@ Matmul::State::State(MatmulSpec spec, const Tensor& weights, const Tensor& bias)
     weights_ = Tensor(DataType::kInt8, weights.shape());
     shift_to_signed(to_layout(weights, Layout::kPlain), weights_);
   }
-  if (is_dense8()) make_dense();
 }
 
-bool Matmul::State::is_dense8() const {
+// One matrix of weights that meets the rows of the first operand.
+bool Matmul::State::is_dense() const {
+  return !spec_.transpose_a && weights_.defined() && weights_.rank() == 2 && weights_.size() > 0;
+}
+
+void Matmul::State::make_dense() const {
   const bool bytes = spec_.source == DataType::kUint8 || spec_.source == DataType::kInt8;
-  return bytes && !spec_.transpose_a && weights_.defined() && weights_.rank() == 2 && weights_.size() > 0 &&
-         zero_point_of(weights_type_) == 0 && Dense8::available();
-}
-
-void Matmul::State::make_dense() {
-  const int64_t rows = weights_.shape()[spec_.transpose_b ? 1 : 0];
-  const int64_t columns = weights_.shape()[spec_.transpose_b ? 0 : 1];
-  std::vector<int8_t> by_column(static_cast<size_t>(weights_.size()));
-  const auto from = weights_.data<int8_t>();
-  for (int64_t c = 0; c < columns; ++c) {
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t at = spec_.transpose_b ? c * rows + r : r * columns + c;
-      by_column[static_cast<size_t>(c * rows + r)] = from[static_cast<size_t>(at)];
-    }
-  }
+  const Tensor by_column = spec_.transpose_b ? weights_ : transposed(weights_);
+  const int64_t columns = by_column.shape()[0];
+  const int64_t rows = by_column.shape()[1];
   const OutputTransform transform = make_output_transform({.source = spec_.source, .destination = spec_.destination},
                                                           spec_.requantize, spec_.clamp, bias_, columns);
-  const Dense8Spec own{.columns = columns,
-                       .runs = 1,
-                       .run_bytes = rows,
-                       .signed_source = spec_.source == DataType::kInt8,
-                       .destination = spec_.destination};
-  dense_ = std::make_unique<Dense8>(own, by_column.data(), transform);
+  if (bytes && zero_point_of(weights_type_) == 0 && Dense8::available()) {
+    const Dense8Spec own{.columns = columns,
+                         .runs = 1,
+                         .run_bytes = rows,
+                         .signed_source = spec_.source == DataType::kInt8,
+                         .destination = spec_.destination};
+    dense8_ = std::make_unique<Dense8>(own, by_column.data<int8_t>().data(), transform);
+  }
+  if (!bytes && Dense32::available() && Dense32::computes(spec_.activations)) {
+    const Dense32Spec own{
+        .columns = columns, .runs = 1, .terms = rows, .clamp = spec_.clamp, .activations = spec_.activations};
+    dense32_ = std::make_unique<Dense32>(own, by_column.data<float>().data(), transform.bias);
+  }
 }
 
 int32_t Matmul::State::zero_point_of(DataType type_b) const {
@@ -199,11 +225,20 @@ Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace
   Tensor result = workspace.allocate(spec_.destination, shapes.result);
   if (result.size() == 0) return result;
   if (shapes.a.back() == 0) throw Error(ErrorKind::kUnsupported, "matrix product over no terms");
-  if (dense_) {
-    const Tensor plain = to_layout(a, Layout::kPlain);
-    multiply_rows(*dense_, reinterpret_cast<const uint8_t*>(plain.bytes()), shapes.a[0], result.mutable_bytes());
-    return result;
+  const Tensor plain_a = to_layout(a, Layout::kPlain);
+  if (spec_.add_residual) {
+    ensure(
+        residual.shape() == result.shape() && residual.layout() == Layout::kPlain && residual.type() == result.type(),
+        "the residual is like the result");
   }
+  if (is_dense()) std::call_once(dense_made_, [&] { make_dense(); });
+  const DenseRows rows{.source = plain_a.bytes(),
+                       .residual = spec_.add_residual ? residual.bytes() : nullptr,
+                       .result = result.mutable_bytes(),
+                       .count = shapes.a[0]};
+  if (dense8_) multiply_rows(*dense8_, rows);
+  if (dense32_) multiply_rows(*dense32_, rows);
+  if (dense8_ || dense32_) return result;
 
   const MatmulKey key{.shapes = {.source = shapes.a, .other = shapes.b, .threads = thread_count()}, .type_b = type_b};
   const auto primitive = cache_.get(key, [&] {
@@ -211,13 +246,7 @@ Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace
     const double operations = static_cast<double>(result.size()) * static_cast<double>(shapes.a.back());
     return plan_threads(plan, {.operations = operations, .type = spec_.source});
   });
-  const Tensor plain_a = to_layout(a, Layout::kPlain);
   const size_t residuals = spec_.add_residual ? 1 : 0;
-  if (spec_.add_residual) {
-    ensure(
-        residual.shape() == result.shape() && residual.layout() == Layout::kPlain && residual.type() == result.type(),
-        "the residual is like the result");
-  }
   if (weights_.defined()) {
     const std::array data{plain_a.bytes(), std::as_const(result).bytes(), residual.bytes()};
     primitive->execute(std::span(data).first(2 + residuals), workspace);
@@ -239,7 +268,8 @@ Shape Matmul::State::result_shape(const Shape& a) const {
 }
 
 std::string Matmul::State::implementation() const {
-  if (dense_) return "dense:avx512_vnni";
+  if (dense8_) return "dense:avx512_vnni";
+  if (dense32_) return "dense:avx512";
   const auto primitive = cache_.latest();
   return primitive ? primitive->implementation() : std::string();
 }

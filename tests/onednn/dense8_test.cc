@@ -8,7 +8,7 @@
 #include <cstring>
 #include <vector>
 
-#include "lib/onednn/dense_convolution8.h"
+#include "lib/onednn/dense_convolution.h"
 #include "lib/onednn/padded_rows.h"
 #include "tests/onednn/convolution_reference.h"
 
@@ -81,7 +81,7 @@ void expect_matches(const Case& test) {
   const Tensor weights = random_tensor(DataType::kInt8, {spec.columns, spec.run_bytes}, 2);
   const Dense8 product(spec, weights.data<int8_t>().data(), transform_of(test));
   Tensor result(spec.destination, {test.positions, spec.columns});
-  multiply_rows(product, reinterpret_cast<const uint8_t*>(source.bytes()), test.positions, result.mutable_bytes());
+  multiply_rows(product, {.source = source.bytes(), .result = result.mutable_bytes(), .count = test.positions});
   const Tensor actual = to_float32(result);
   const std::vector<float> wanted = expected(test, source, weights);
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -145,16 +145,20 @@ TEST(Dense8, ManyPositions) {
 }
 
 TEST(PaddedRows, PadsOnAllSidesAndFlipsSigns) {
-  const std::vector<uint8_t> image{1, 2, 3, 4, 5, 6};  // 2 rows of 3 pixels
-  const PaddedRows rows{.channels = 1, .height = 2, .width = 3, .left = 2, .padded_width = 6, .padding = 9};
-  std::vector<uint8_t> copy(24);
+  const auto bytes = [](std::initializer_list<int> values) {
+    std::vector<std::byte> result;
+    for (const int value : values) result.push_back(static_cast<std::byte>(value));
+    return result;
+  };
+  const std::vector<std::byte> image = bytes({1, 2, 3, 4, 5, 6});  // 2 rows of 3 pixels
+  const PaddedRows rows{.height = 2, .width = 3, .left = 2, .padded_width = 6, .padding = std::byte{9}};
+  std::vector<std::byte> copy(24);
   rows.copy(image.data(), -1, 4, copy.data());
-  EXPECT_EQ(copy, (std::vector<uint8_t>{9, 9, 9, 9, 9, 9, 9, 9, 1, 2, 3, 9, 9, 9, 4, 5, 6, 9, 9, 9, 9, 9, 9, 9}));
-  const PaddedRows cut{
-      .channels = 1, .height = 2, .width = 3, .left = 1, .padded_width = 3, .padding = 0, .flip_signs = true};
+  EXPECT_EQ(copy, bytes({9, 9, 9, 9, 9, 9, 9, 9, 1, 2, 3, 9, 9, 9, 4, 5, 6, 9, 9, 9, 9, 9, 9, 9}));
+  const PaddedRows cut{.height = 2, .width = 3, .left = 1, .padded_width = 3, .flip_signs = true};
   copy.resize(3);
   cut.copy(image.data(), 1, 1, copy.data());
-  EXPECT_EQ(copy, (std::vector<uint8_t>{0, 0x84, 0x85}));
+  EXPECT_EQ(copy, bytes({0, 0x84, 0x85}));
 }
 
 }  // namespace

@@ -35,13 +35,17 @@ void SpareWorkspaces::give_back(std::unique_ptr<Workspace> workspace) {
   free_.push_back(std::move(workspace));
 }
 
-size_t batch_parts(const std::vector<Tensor>& inputs, size_t threads) {
+size_t sample_count(const std::vector<Tensor>& inputs) {
   const bool have_samples = !inputs.empty() && std::all_of(inputs.begin(), inputs.end(), [&](const Tensor& input) {
     return has_rows(input) && input.shape()[0] == inputs[0].shape()[0];
   });
-  if (!have_samples || threads < 2) return 1;
+  return have_samples ? static_cast<size_t>(inputs[0].shape()[0]) : 0;
+}
+
+size_t batch_parts(const std::vector<Tensor>& inputs, size_t threads) {
+  const size_t samples = sample_count(inputs);
+  if (threads < 2) return 1;
   // Waiting for the thread that has a sample more may cost more than the barriers that are saved.
-  const auto samples = static_cast<size_t>(inputs[0].shape()[0]);
   const size_t longest = (samples + threads - 1) / threads;
   return samples > 0 && samples * 4 >= longest * threads * 3 ? threads : 1;
 }

@@ -9,6 +9,7 @@
 #include "lib/exec/fuse.h"
 #include "lib/exec/kernels/gemm.h"
 #include "lib/exec/linear_fold.h"
+#include "lib/exec/sample_axis.h"
 #include "lib/exec/scope.h"
 #include "lib/graph/onnx_api.h"
 
@@ -58,10 +59,30 @@ class Compiler {
       use_constant(output.name());
       builder_.add_output(output.name());
     }
+    if (runs_one_by_one()) builder_.treat_samples_apart(ProgramBuilder::Apart::kSamples);
     return builder_.finish();
   }
 
  private:
+  // Or not at all: oneDNN's products may round otherwise for another number of samples.
+  bool runs_one_by_one() const {
+    if (!captured_.empty() || !observed_.empty() || &graph_ != &model_.graph()) return false;
+    const SampleGraph samples{.graph = &graph_,
+                              .index = &index_,
+                              .is_constant = [this](const std::string& value) { return constants_.has(value); },
+                              .constant = [this](const std::string& value) { return constants_.find(value); },
+                              .shape = [this](const std::string& value) { return shape_of(value); },
+                              .opset = [this](const onnx::NodeProto& node) { return model_.opset(node.domain()); }};
+    return fills_caches(samples) && treats_samples_apart(samples);
+  }
+
+  std::optional<Shape> shape_of(const std::string& value) const {
+    const graph::ValueType type = index_.type(value);
+    if (type.shape) return type.shape;
+    const Tensor* constant = constants_.find(value);
+    return constant == nullptr ? std::nullopt : std::optional(constant->shape());
+  }
+
   void mark_needed() {
     needed_.insert(options_.observed.begin(), options_.observed.end());
     for (const onnx::ValueInfoProto& output : graph_.output()) needed_.insert(output.name());

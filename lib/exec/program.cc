@@ -102,19 +102,28 @@ std::vector<Tensor> Program::run_inputs(std::vector<Tensor> inputs, Workspace& w
 
 size_t Program::parts_of(const std::vector<Tensor>& inputs, const RunOptions& options) const {
   const bool whole = spare_ == nullptr || options.listener != nullptr || options.timer != nullptr;
-  return whole ? 1 : batch_parts(inputs, static_cast<size_t>(thread_count()));
+  if (whole) return 1;
+  return spare_->one_by_one() ? sample_count(inputs) : batch_parts(inputs, static_cast<size_t>(thread_count()));
 }
 
 std::vector<Tensor> Program::run_parts(const std::vector<Tensor>& inputs, size_t parts, Workspace& workspace) const {
   std::vector<std::vector<Tensor>> results(parts);
-  parallel_for(static_cast<int64_t>(parts), 1, [&](int64_t begin, int64_t end) {
-    const ThreadCountScope one(1);
-    for (auto part = static_cast<size_t>(begin); part < static_cast<size_t>(end); ++part) {
-      auto own = spare_->take();
+  const auto run_some = [&](size_t begin, size_t end) {
+    auto own = spare_->take();
+    for (size_t part = begin; part < end; ++part) {
       results[part] = run_steps(rows_of_part(inputs, part, parts), *own, {});
-      spare_->give_back(std::move(own));
     }
-  });
+    spare_->give_back(std::move(own));
+  };
+  const size_t threads = batch_parts(inputs, static_cast<size_t>(thread_count()));
+  if (threads == 1) {
+    run_some(0, parts);
+  } else {
+    parallel_for(static_cast<int64_t>(threads), 1, [&](int64_t begin, int64_t end) {
+      const ThreadCountScope one(1);
+      run_some(parts * static_cast<size_t>(begin) / threads, parts * static_cast<size_t>(end) / threads);
+    });
+  }
   return join_parts(results, workspace);
 }
 

@@ -106,9 +106,11 @@ class ProgramBuilder {
   void add_step(StepInfo info, KernelPtr kernel, const std::vector<std::string>& inputs,
                 const std::vector<std::string>& outputs);
   void add_output(const std::string& name);
-  /// Axis 0 of all inputs and outputs is that of samples, and no sample's results depend on the others, bit for bit: a
-  /// batch may be cut into parts that run side by side, one thread each.
-  void treat_samples_apart();
+  /// Axis 0 of all inputs and outputs is that of samples, and no sample's results depend on the others. kParts: not by
+  /// a bit, so that a batch may be cut into parts that run side by side, one thread each. kSamples: they always run one
+  /// by one.
+  enum class Apart { kParts, kSamples };
+  void treat_samples_apart(Apart apart);
   /// Computes last uses. Throws Error(kModel) for a value that nothing makes.
   Program finish();
 

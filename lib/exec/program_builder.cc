@@ -44,8 +44,8 @@ void ProgramBuilder::add_output(const std::string& name) {
   program_.output_slots_.push_back(slot(name));
 }
 
-void ProgramBuilder::treat_samples_apart() {
-  program_.spare_ = std::make_shared<SpareWorkspaces>();
+void ProgramBuilder::treat_samples_apart(Apart apart) {
+  program_.spare_ = std::make_shared<SpareWorkspaces>(apart == Apart::kSamples);
 }
 
 Program ProgramBuilder::finish() {

@@ -12,7 +12,7 @@
 #include "lib/runtime/mac_count.h"
 #include "lib/runtime/planned_steps.h"
 #include "lib/runtime/qoperator.h"
-#include "lib/runtime/sample_axis.h"
+#include "lib/runtime/sample_graph.h"
 #include "lib/runtime/spelled_gelu.h"
 #include "lib/runtime/table_islands.h"
 
@@ -326,7 +326,10 @@ class Lowering {
       use_constant(output.name());
       builder_.add_output(output.name());
     }
-    if (may_cut_batches()) builder_.treat_samples_apart();
+    if (may_cut_batches()) {
+      using Apart = exec::ProgramBuilder::Apart;
+      builder_.treat_samples_apart(fills_caches(sample_graph(context_)) ? Apart::kSamples : Apart::kParts);
+    }
     return builder_.finish();
   }
 
@@ -336,7 +339,7 @@ class Lowering {
     const bool integer_products =
         std::all_of(rows.begin(), rows.end(), [](const NodeCoverage& row) { return row.integer || row.macs == 0; });
     return options_.kernels == KernelChoice::kFast && captured_.empty() && integer_products &&
-           treats_samples_apart(context_);
+           exec::treats_samples_apart(sample_graph(context_));
   }
 
   const onnx::GraphProto& graph_;

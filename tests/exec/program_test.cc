@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <mutex>
 
 #include "lib/base/error.h"
@@ -168,6 +169,58 @@ class CountsSamples final : public Kernel {
   mutable std::mutex mutex_;
 };
 
+TEST(Program, RunsSamplesOneByOneAtAnyThreadCount) {
+  ProgramBuilder builder;
+  builder.add_input("x", DataType::kFloat32, nullptr);
+  auto kernel = std::make_unique<CountsSamples>();
+  const CountsSamples& counts = *kernel;
+  builder.add_step(info("a"), std::move(kernel), {"x"}, {"y"});
+  builder.add_output("y");
+  builder.treat_samples_apart(ProgramBuilder::Apart::kSamples);
+  const Program program = builder.finish();
+  Workspace workspace;
+  const Feed feed{{"x", floats({3, 2}, {1, 2, 3, 4, 5, 6})}};
+  for (const int threads : {1, 2, 8}) {
+    const ThreadCountScope some(threads);
+    EXPECT_THAT(values_of<float>(program.run(feed, workspace)[0]), ElementsAre(2, 3, 4, 5, 6, 7));
+  }
+  EXPECT_THAT(counts.seen, testing::Each(1));
+  EXPECT_EQ(counts.seen.size(), 9U);
+}
+
+// Large images: a batch is its samples, bit for bit.
+TEST(Program, FloatConvolutionsOfABatchAreThoseOfItsSamples) {
+  const std::string graph = R"(g (float[N,3,96,96] x, float[40,3,3,3] w, float[40,1,3,3] d, float[10,40] m)
+=> (float[N,10] y) {
+  c = Conv <pads = [1,1,1,1]> (x, w)
+  r = Relu(c)
+  e = Conv <group = 40, pads = [1,1,1,1]> (r, d)
+  p = GlobalAveragePool(e)
+  f = Flatten(p)
+  y = Gemm <transB = 1> (f, m)
+})";
+  graph::Model model = test::graph_from_text(graph, 17);
+  uint32_t seed = 1;
+  const std::vector<std::pair<std::string, Shape>> weights{{"w", {40, 3, 3, 3}}, {"d", {40, 1, 3, 3}}, {"m", {10, 40}}};
+  for (const auto& [name, shape] : weights) {
+    *model.mutable_graph().add_initializer() = graph::tensor_proto(name, pseudo_random(shape, ++seed));
+  }
+  const Program program = compile_float(model);
+  const Tensor x = pseudo_random({5, 3, 96, 96}, 9);
+  Workspace workspace;
+  std::vector<float> singles;
+  for (int64_t n = 0; n < 5; ++n) {
+    Tensor sample(DataType::kFloat32, {1, 3, 96, 96});
+    std::memcpy(sample.mutable_bytes(), x.bytes() + n * 3 * 96 * 96 * 4, sample.byte_size());
+    const std::vector<float> one = values_of<float>(program.run({{"x", sample}}, workspace)[0]);
+    singles.insert(singles.end(), one.begin(), one.end());
+  }
+  for (const int threads : {1, 2, 4}) {
+    const ThreadCountScope some(threads);
+    EXPECT_EQ(values_of<float>(program.run({{"x", x}}, workspace)[0]), singles) << threads;
+  }
+}
+
 TEST(Program, CutsABatchWhereSamplesAreApart) {
   ProgramBuilder builder;
   builder.add_input("x", DataType::kFloat32, nullptr);
@@ -175,7 +228,7 @@ TEST(Program, CutsABatchWhereSamplesAreApart) {
   const CountsSamples& counts = *kernel;
   builder.add_step(info("a"), std::move(kernel), {"x"}, {"y"});
   builder.add_output("y");
-  builder.treat_samples_apart();
+  builder.treat_samples_apart(ProgramBuilder::Apart::kParts);
   const Program program = builder.finish();
   const ThreadCountScope two(2);
   Workspace workspace;

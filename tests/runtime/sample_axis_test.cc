@@ -1,8 +1,9 @@
-#include "lib/runtime/sample_axis.h"
+#include "lib/exec/sample_axis.h"
 
 #include <gtest/gtest.h>
 
 #include "lib/base/thread_scope.h"
+#include "lib/runtime/sample_graph.h"
 #include "tests/runtime/qdq_text.h"
 
 namespace narrow::runtime {
@@ -12,7 +13,8 @@ bool apart(std::string_view text) {
   const graph::Model model = test::qdq_model(text);
   const QuantGraph quant(model, model.graph(), {});
   const exec::Constants constants(model, model.graph(), {});
-  return treats_samples_apart(LowerContext(quant, constants, KernelChoice::kFast));
+  const LowerContext context(quant, constants, KernelChoice::kFast);
+  return exec::treats_samples_apart(sample_graph(context));
 }
 
 TEST(SampleAxis, LayersAndHeadsOfImageModels) {
@@ -82,6 +84,21 @@ TEST(SampleAxis, PositionsCutToTheLengthOfTheSamples) {
   EXPECT_TRUE(apart(with("1", "1")));
   EXPECT_FALSE(apart(with("0", "1")));  // as many rows as the samples are long
   EXPECT_FALSE(apart(with("1", "3")));  // fits three samples only
+}
+
+TEST(SampleAxis, LargeActivationsOfConvolutionsFillTheCaches) {
+  const auto fills = [](const std::string& spatial, const std::string& node) {
+    const graph::Model model = test::qdq_model(
+        "agraph (float[N,8," + spatial + "] x, float[16,8,1,1] w) => (float[N,16," + spatial + "] y) { " + node + " }");
+    const QuantGraph quant(model, model.graph(), {});
+    const exec::Constants constants(model, model.graph(), {});
+    const LowerContext context(quant, constants, KernelChoice::kFast);
+    return exec::fills_caches(sample_graph(context));
+  };
+  EXPECT_TRUE(fills("128,128", "y = Conv(x, w)"));  // 16 * 128 * 128 bytes are 256 KiB
+  EXPECT_FALSE(fills("127,128", "y = Conv(x, w)"));
+  EXPECT_TRUE(fills("H,W", "y = Conv(x, w)"));
+  EXPECT_FALSE(fills("128,128", "m = MatMul(x, x) y = Conv(m, w)"));
 }
 
 TEST(SampleAxis, WhatMixesSamples) {

@@ -1,4 +1,4 @@
-#include "lib/runtime/size_values.h"
+#include "lib/exec/size_values.h"
 
 #include <algorithm>
 #include <string_view>
@@ -6,7 +6,7 @@
 #include "lib/graph/attributes.h"
 #include "lib/graph/model.h"
 
-namespace narrow::runtime {
+namespace narrow::exec {
 namespace {
 
 using Inputs = std::vector<std::optional<Sizes>>;
@@ -133,4 +133,4 @@ std::optional<Sizes> compute_sizes(const onnx::NodeProto& node, const SizesOf& s
   return all;
 }
 
-}  // namespace narrow::runtime
+}  // namespace narrow::exec

@@ -9,7 +9,7 @@
 
 #include "lib/graph/onnx_proto.h"
 
-namespace narrow::runtime {
+namespace narrow::exec {
 
 /// One element of an integer vector or scalar that describes shapes.
 struct Size {
@@ -29,4 +29,4 @@ using SizesOf = std::function<std::optional<Sizes>(const std::string& value)>;
 /// The first output of a node whose inputs are sizes (any but Shape); absent where it can not be told.
 std::optional<Sizes> compute_sizes(const onnx::NodeProto& node, const SizesOf& sizes_of);
 
-}  // namespace narrow::runtime
+}  // namespace narrow::exec

@@ -1,13 +1,23 @@
-#include "lib/runtime/sample_axis.h"
+#include "lib/exec/sample_axis.h"
 
 #include <algorithm>
 #include <unordered_map>
 
+#include "lib/exec/size_values.h"
 #include "lib/graph/attributes.h"
-#include "lib/runtime/size_values.h"
+#include "lib/graph/model.h"
+#include "lib/tensor/data_type.h"
 
-namespace narrow::runtime {
+namespace narrow::exec {
 namespace {
+
+bool is_op(const onnx::NodeProto& node, std::string_view op_type) {
+  return graph::canonical_domain(node.domain()).empty() && node.op_type() == op_type;
+}
+
+bool is_linear(const onnx::NodeProto& node) {
+  return is_op(node, "QuantizeLinear") || is_op(node, "DequantizeLinear");
+}
 
 // How a value depends on the samples.
 struct Part {
@@ -18,11 +28,11 @@ struct Part {
 
 class SampleAxis {
  public:
-  explicit SampleAxis(const LowerContext& context) : context_(context), graph_(context.quant.graph()) {}
+  explicit SampleAxis(const SampleGraph& context) : context_(context), graph_(*context.graph) {}
 
   bool holds() {
     for (const onnx::ValueInfoProto& input : graph_.input()) {
-      if (context_.constants.is_initializer(input.name())) continue;
+      if (context_.is_constant(input.name())) continue;
       const auto shape = shape_of(input.name());
       if (!shape || shape->empty() || shape->front() >= 0) return false;
       parts_[input.name()] = {.kind = Part::Kind::kSamples, .sizes = {}};
@@ -43,10 +53,7 @@ class SampleAxis {
   };
   static Rule find_rule(const onnx::NodeProto& node);
 
-  std::optional<Shape> shape_of(const std::string& value) const {
-    if (const Tensor* constant = context_.quant.constant(value)) return constant->shape();
-    return context_.quant.index().type(value).shape;
-  }
+  std::optional<Shape> shape_of(const std::string& value) const { return context_.shape(value); }
   std::optional<int64_t> rank_of(const std::string& value) const {
     const auto shape = shape_of(value);
     return shape ? std::optional(static_cast<int64_t>(shape->size())) : std::nullopt;
@@ -86,13 +93,13 @@ class SampleAxis {
 
   // Parts of such values can be laid one behind the other.
   bool has_whole_bytes(const std::string& value) const {
-    const DataType type = context_.quant.index().type(value).type;
+    const DataType type = context_.index->type(value).type;
     return type != DataType::kString && type != DataType::kUndefined && data_type_bits(type) >= 8;
   }
 
   // Of a constant vector or scalar.
   std::optional<std::vector<int64_t>> integers(const std::string& value) const {
-    if (context_.quant.index().type(value).type == DataType::kFloat32) return std::nullopt;  // weights, not to be read
+    if (context_.index->type(value).type == DataType::kFloat32) return std::nullopt;  // weights, not to be read
     const Tensor* constant = context_.constant(value);
     if (constant == nullptr || constant->rank() > 1) return std::nullopt;
     if (constant->type() == DataType::kInt64) {
@@ -166,9 +173,9 @@ class SampleAxis {
   bool leads_with_one(const std::string& value) const {
     const auto shape = shape_of(value);
     if (shape && !shape->empty() && shape->front() >= 0) return shape->front() == 1;
-    const onnx::NodeProto* producer = context_.quant.index().producer(value);
+    const onnx::NodeProto* producer = context_.index->producer(value);
     if (producer == nullptr || !shape || shape->empty()) return false;
-    if (context_.quant.linear(*producer) != nullptr) return leads_with_one(producer->input(0));
+    if (is_linear(*producer)) return leads_with_one(producer->input(0));
     if (is_op(*producer, "Gather")) {
       return graph::int_attribute(*producer, "axis", 0) == 0 && rank_of(producer->input(1)) > 0 &&
              leads_with_one(producer->input(1));
@@ -194,10 +201,15 @@ class SampleAxis {
   }
 
   bool linear(const onnx::NodeProto& node) const {
-    const Quantized* linear = context_.quant.linear(node);
     const auto rank = rank_of(node.input(0));
-    if (linear == nullptr || !rank || !is_samples(node.input(0)) || !others_fixed(node)) return false;
-    return !linear->params.axis || (*linear->params.axis != 0 && *linear->params.axis != -*rank);
+    if (!rank || !is_samples(node.input(0)) || !others_fixed(node)) return false;
+    const Tensor* scale = context_.constant(node.input(1));
+    if (scale == nullptr || graph::int_attribute(node, "block_size", 0) != 0) return false;
+    return scale->size() == 1 || is_inner(graph::int_attribute(node, "axis", 1), rank);
+  }
+
+  bool batch_normalization(const onnx::NodeProto& node) const {
+    return first_input(node) && graph::int_attribute(node, "training_mode", 0) == 0;
   }
 
   bool first_input(const onnx::NodeProto& node) const { return is_samples(node.input(0)) && others_fixed(node); }
@@ -304,7 +316,7 @@ class SampleAxis {
     return first_input(node) && graph::int_attribute(node, "transA", 0) == 0 && bias;
   }
 
-  const LowerContext& context_;
+  const SampleGraph& context_;
   const onnx::GraphProto& graph_;
   std::unordered_map<std::string, Part> parts_;
 };
@@ -316,6 +328,7 @@ SampleAxis::Rule SampleAxis::find_rule(const onnx::NodeProto& node) {
       {"Add", &SampleAxis::each_element},
       {"And", &SampleAxis::each_element},
       {"AveragePool", &SampleAxis::first_input},
+      {"BatchNormalization", &SampleAxis::batch_normalization},
       {"Cast", &SampleAxis::each_element},
       {"Celu", &SampleAxis::each_element},
       {"Clip", &SampleAxis::each_element},
@@ -394,8 +407,26 @@ SampleAxis::Rule SampleAxis::find_rule(const onnx::NodeProto& node) {
 
 }  // namespace
 
-bool treats_samples_apart(const LowerContext& context) {
+bool treats_samples_apart(const SampleGraph& context) {
   return SampleAxis(context).holds();
 }
 
-}  // namespace narrow::runtime
+bool fills_caches(const SampleGraph& graph) {
+  constexpr int64_t kLarge = 256 * 1024;  // a quarter of a core's second cache
+  int64_t convolutions = 0;
+  int64_t matrices = 0;
+  bool large = false;
+  for (const onnx::NodeProto& node : graph.graph->node()) {
+    if (is_op(node, "MatMul") || is_op(node, "Gemm") || is_op(node, "MatMulInteger")) ++matrices;
+    if (!is_op(node, "Conv") && !is_op(node, "ConvInteger")) continue;
+    ++convolutions;
+    const auto shape = graph.shape(node.output(0));
+    int64_t bytes = graph.element_bytes;
+    for (size_t axis = 1; shape && axis < shape->size(); ++axis) bytes *= std::max<int64_t>((*shape)[axis], 0);
+    // An image of any size may be a large one.
+    large = large || !shape || bytes == 0 || bytes >= kLarge;
+  }
+  return large && convolutions > matrices;
+}
+
+}  // namespace narrow::exec

@@ -17,6 +17,7 @@
 #include "lib/base/spread.h"
 #include "lib/recover/channel_statistics.h"
 #include "lib/recover/equalize.h"
+#include "lib/recover/input_ranges.h"
 #include "lib/recover/layerwise.h"
 #include "lib/recover/smooth.h"
 
@@ -73,8 +74,12 @@ class Recovery {
     keep(plain(), Take::kIfBetter);
     const plan::RecoverySteps first = choose_smoothing();
     if (const std::optional<plan::RecoverySteps> steps = choose_steps(first)) {
-      auto candidate = make(*steps, final_samples());
-      if (candidate) keep(std::move(*candidate), Take::kIfBetter);
+      const size_t before = facts_.chosen;
+      try_steps(with_ranges(*steps));
+      // A forecast may be wrong: rounding alone changes the least.
+      plan::RecoverySteps alone = first;
+      alone.push_back({.method = plan::RecoveryMethod::kRound, .values = {}});
+      if (facts_.chosen == before && *steps != alone) try_steps(alone);
     }
     return finish();
   }
@@ -146,6 +151,12 @@ class Recovery {
     return facts_.chosen == facts_.trials.size() - 1 ? found : plan::RecoverySteps{};
   }
 
+  void try_steps(const plan::RecoverySteps& steps) {
+    if (time_is_over(steps)) return;
+    auto candidate = make(steps, final_samples());
+    if (candidate) keep(std::move(*candidate), Take::kIfBetter);
+  }
+
   /// What should do best behind `first`; nullopt where time was over before.
   std::optional<plan::RecoverySteps> choose_steps(const plan::RecoverySteps& first) {
     std::vector<plan::RecoverySteps> tries{{}};
@@ -161,12 +172,20 @@ class Recovery {
       steps.insert(steps.begin(), first.begin(), first.end());
       plan::RecoverySteps rounded = steps;
       rounded.push_back({.method = plan::RecoveryMethod::kRound, .values = {}});
-      if (tries.size() > 1 && time_is_over(rounded)) continue;
       const double sqnr = tries.size() == 1 ? 0 : forecast(steps, rounded);
       if (sqnr > most) best = rounded;
       most = std::max(most, sqnr);
     }
     return best;
+  }
+
+  /// Where an input lies on ties there is nothing to weigh.
+  plan::RecoverySteps with_ranges(plan::RecoverySteps steps) {
+    Candidate candidate = plain();
+    if (run_.own_ranges && ranges(candidate)) {
+      steps.insert(steps.end() - 1, {.method = plan::RecoveryMethod::kRanges, .values = {}});
+    }
+    return steps;
   }
 
   /// Ranges come from a half of the samples and are judged on the other: factors that bring channels near their
@@ -220,6 +239,8 @@ class Recovery {
         return smooth(step, candidate, options);
       case plan::RecoveryMethod::kEqualize:
         return equalize(step, candidate, options);
+      case plan::RecoveryMethod::kRanges:
+        return options.numbers_given || ranges(candidate);
       case plan::RecoveryMethod::kRound:
         return round(candidate);
     }
@@ -252,6 +273,14 @@ class Recovery {
     if (result.channels == 0) return false;
     candidate.model = std::move(result.model);
     return replan(candidate, options);
+  }
+
+  bool ranges(Candidate& candidate) {
+    const auto inputs = stages_.run("ranges", [&] {
+      return recover::widen_input_ranges(candidate.model, candidate.written, feeds(split_.fit), run_.workers);
+    });
+    candidate.applied = candidate.written;
+    return inputs > 0;
   }
 
   /// Ranges and scales of a model whose constants have changed.

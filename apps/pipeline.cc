@@ -135,8 +135,10 @@ void evaluate(const PipelineOptions& options, const ModelSource& source, const D
 }
 
 bool rescales_activations(const plan::PrecisionPlan& plan) {
-  return plan.recovery && std::any_of(plan.recovery->steps.begin(), plan.recovery->steps.end(),
-                                      [](const auto& step) { return step.method != plan::RecoveryMethod::kRound; });
+  const auto rescales = [](const plan::RecoveryStep& step) {
+    return step.method == plan::RecoveryMethod::kEqualize || step.method == plan::RecoveryMethod::kSmooth;
+  };
+  return plan.recovery && std::any_of(plan.recovery->steps.begin(), plan.recovery->steps.end(), rescales);
 }
 
 /// Said aloud: a model that came out as it went in may pass every other gate.

@@ -12,6 +12,7 @@ namespace narrow::plan {
 enum class RecoveryMethod {
   kEqualize,  // activations' channels brought to one range, the weights on both sides take the factors
   kSmooth,    // channels of what products read divided by factors, which their weights take
+  kRanges,    // inputs whose values lie on ties get ranges where they do not
   kRound,     // weights rounded by the layers' output error, biases corrected, layer after layer
 };
 

@@ -13,6 +13,20 @@ std::pair<int64_t, int64_t> height_and_width(const std::vector<int64_t>& spatial
   return spatial.size() == 1 ? std::pair{absent, spatial[0]} : std::pair{spatial[0], spatial[1]};
 }
 
+/// Steps in memory from an element of [batch, channels, ...] to the next sample's, channel's and position's.
+struct Steps {
+  int64_t batch = 0;
+  int64_t channel = 0;
+  int64_t position = 0;
+};
+
+Steps steps_of(const Tensor& tensor) {
+  const int64_t channels = tensor.shape()[1];
+  const int64_t inner = tensor.size() / std::max<int64_t>(tensor.shape()[0] * channels, 1);
+  const bool plain = tensor.layout() == Layout::kPlain;
+  return {.batch = channels * inner, .channel = plain ? inner : 1, .position = plain ? 1 : channels};
+}
+
 int64_t last_of(const Shape& shape) {
   return shape.empty() ? 1 : shape.back();
 }
@@ -52,7 +66,8 @@ int64_t Columns::positions(const Shape& output) const {
 void Columns::read_inputs(const Tensor& x, const Shape& output, int64_t group, std::span<const int64_t> positions,
                           std::span<float> result) const {
   if (convolution_) return read_windows(x, output, group, positions, result);
-  const auto values = x.data<float>();
+  const Tensor plain = to_layout(x, Layout::kPlain);
+  const auto values = plain.data<float>();
   for (size_t i = 0; i < positions.size(); ++i) {
     const auto row = values.subspan(static_cast<size_t>(positions[i] * columns_), static_cast<size_t>(columns_));
     std::copy(row.begin(), row.end(), result.begin() + static_cast<std::ptrdiff_t>(i * row.size()));
@@ -69,7 +84,7 @@ void Columns::read_windows(const Tensor& x, const Shape& output, int64_t group, 
   const auto [dilation_h, dilation_w] = height_and_width(window.dilations, 1);
   const auto [pad_h, pad_w] = height_and_width(window.pads_begin, 0);
   const int64_t channels = columns_ / (kernel_h * kernel_w);
-  const int64_t all_channels = x.shape()[1];
+  const Steps steps = steps_of(x);
   const auto values = x.data<float>();
   size_t next = 0;
   for (const int64_t position : positions) {
@@ -77,13 +92,13 @@ void Columns::read_windows(const Tensor& x, const Shape& output, int64_t group, 
     const int64_t top = position / out_width % out_height * stride_h - pad_h;
     const int64_t left = position % out_width * stride_w - pad_w;
     for (int64_t channel = 0; channel < channels; ++channel) {
-      const int64_t plane = (batch * all_channels + group * channels + channel) * height;
+      const int64_t plane = batch * steps.batch + (group * channels + channel) * steps.channel;
       for (int64_t i = 0; i < kernel_h; ++i) {
         const int64_t row = top + i * dilation_h;
         for (int64_t j = 0; j < kernel_w; ++j) {
           const int64_t column = left + j * dilation_w;
           const bool inside = row >= 0 && row < height && column >= 0 && column < width;
-          result[next++] = inside ? values[static_cast<size_t>((plane + row) * width + column)] : 0.0F;
+          result[next++] = inside ? values[static_cast<size_t>(plane + (row * width + column) * steps.position)] : 0.0F;
         }
       }
     }
@@ -92,14 +107,16 @@ void Columns::read_windows(const Tensor& x, const Shape& output, int64_t group, 
 
 void Columns::read_outputs(const Tensor& y, int64_t group, std::span<const int64_t> positions,
                            std::span<float> result) const {
-  const auto values = y.data<float>();
+  const Tensor tensor = convolution_ ? y : to_layout(y, Layout::kPlain);
+  const auto values = tensor.data<float>();
   const int64_t inner = convolution_ ? element_count(y.shape()) / (y.shape()[0] * y.shape()[1]) : 1;
+  const Steps steps = convolution_ ? steps_of(tensor) : Steps{.batch = groups_ * outputs_, .channel = 1, .position = 0};
   size_t next = 0;
   for (const int64_t position : positions) {
     const int64_t batch = position / inner;
-    const int64_t first = (batch * groups_ + group) * outputs_ * inner + position % inner;
+    const int64_t first = batch * steps.batch + group * outputs_ * steps.channel + position % inner * steps.position;
     for (int64_t output = 0; output < outputs_; ++output) {
-      result[next++] = values[static_cast<size_t>(first + output * inner)];
+      result[next++] = values[static_cast<size_t>(first + output * steps.channel)];
     }
   }
 }

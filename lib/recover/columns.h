@@ -27,10 +27,10 @@ class Columns {
 
   /// Rows of the product for an output of this shape (batch and spatial positions together).
   int64_t positions(const Shape& output) const;
-  /// x[position, k] of one group, [positions, columns], row-major. `x` float32, plain layout.
+  /// x[position, k] of one group, [positions, columns], row-major. `x` float32, in any layout.
   void read_inputs(const Tensor& x, const Shape& output, int64_t group, std::span<const int64_t> positions,
                    std::span<float> result) const;
-  /// y[position, o] of one group, [positions, outputs].
+  /// y[position, o] of one group, [positions, outputs]. `y` float32, in any layout.
   void read_outputs(const Tensor& y, int64_t group, std::span<const int64_t> positions, std::span<float> result) const;
 
  private:

@@ -98,9 +98,9 @@ class Layerwise {
     int64_t most = 1;
     for (size_t i = 0; i < units_.size(); ++i) {
       const std::vector<std::string> outputs = outputs_of(units_[i]);
-      const exec::Program program = compile_unit(model_, index_, units_[i], outputs, {});
+      const UnitProgram program(model_, index_, units_[i], outputs, {});
       Workspace workspace;
-      one.keep_float(0, outputs, program.run(one.float_feed(0, program), workspace));
+      one.keep_float(0, outputs, program.run(one.float_feed(0, program.input_names()), workspace));
       most = std::max(most, one.expected_bytes(0));
       drop_dead(one, i);
     }
@@ -159,14 +159,14 @@ class Layerwise {
     if (solver != nullptr && std::find(wanted.begin(), wanted.end(), unit.first().output(0)) == wanted.end()) {
       wanted.push_back(unit.first().output(0));
     }
-    const exec::Program program = compile_unit(model_, index_, unit, wanted, {});
+    const UnitProgram program(model_, index_, unit, wanted, {});
     std::vector<Workspace> workspaces(static_cast<size_t>(std::max(options_.workers, 1)));
     std::vector<LayerRows> rows(workspaces.size());
     for_each_in_order(
         result_.samples, options_.workers,
         [&](int worker, int64_t sample) {
           std::vector<Tensor> made =
-              program.run(values_.float_feed(sample, program), workspaces[static_cast<size_t>(worker)]);
+              program.run(values_.float_feed(sample, program.input_names()), workspaces[static_cast<size_t>(worker)]);
           if (solver != nullptr) {
             const auto at = std::find(wanted.begin(), wanted.end(), unit.first().output(0)) - wanted.begin();
             const Tensor x = values_.quantized(sample, unit.first().input(0));
@@ -205,14 +205,14 @@ class Layerwise {
 
   void run_quantized(const Unit& unit, const plan::LayerPlan& layer, const std::vector<std::string>& outputs,
                      const ConstantOverrides& constants) {
-    const exec::Program program = compile_unit(model_, index_, unit, outputs, constants);
+    const UnitProgram program(model_, index_, unit, outputs, constants);
     std::vector<Workspace> workspaces(static_cast<size_t>(std::max(options_.workers, 1)));
     const std::set<std::string> integers(layer.activations.begin(), layer.activations.end());
     for_each_in_order(
         result_.samples, options_.workers,
         [&](int worker, int64_t sample) {
-          std::vector<Tensor> made =
-              program.run(values_.quantized_feed(sample, program, integers), workspaces[static_cast<size_t>(worker)]);
+          std::vector<Tensor> made = program.run(values_.quantized_feed(sample, program.input_names(), integers),
+                                                 workspaces[static_cast<size_t>(worker)]);
           values_.keep_quantized(sample, outputs, std::move(made));
         },
         [](int, int64_t) {});

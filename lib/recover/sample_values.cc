@@ -29,7 +29,7 @@ Tensor quantize_fast(const Tensor& real, const quant::QuantParams& params) {
 }
 
 Tensor quantize_value(const Tensor& real, const quant::QuantParams& params) {
-  if (params.axis) return quant::quantize(real, params);
+  if (params.axis) return quant::quantize(to_layout(real, Layout::kPlain), params);
   if (params.type == quant::QuantType::kUint8) return quantize_fast<uint8_t>(real, params);
   if (params.type == quant::QuantType::kInt8) return quantize_fast<int8_t>(real, params);
   return quant::quantize(real, params);
@@ -90,16 +90,16 @@ void SampleValues::drop(const std::string& value) {
   for (Values& values : quantized_) values.erase(value);
 }
 
-exec::Feed SampleValues::float_feed(int64_t sample, const exec::Program& program) const {
+exec::Feed SampleValues::float_feed(int64_t sample, const std::vector<std::string>& names) const {
   exec::Feed feed;
-  for (const std::string& name : program.input_names()) feed[name] = float_[static_cast<size_t>(sample)].at(name);
+  for (const std::string& name : names) feed[name] = float_[static_cast<size_t>(sample)].at(name);
   return feed;
 }
 
-exec::Feed SampleValues::quantized_feed(int64_t sample, const exec::Program& program,
+exec::Feed SampleValues::quantized_feed(int64_t sample, const std::vector<std::string>& names,
                                         const std::set<std::string>& integers) const {
   exec::Feed feed;
-  for (const std::string& name : program.input_names()) {
+  for (const std::string& name : names) {
     const bool real = index_.is_input(name) && !integers.contains(name);
     feed[name] = real ? float_[static_cast<size_t>(sample)].at(name) : quantized(sample, name);
   }

@@ -27,9 +27,10 @@ class SampleValues {
   void keep_quantized(int64_t sample, const std::vector<std::string>& names, std::vector<Tensor> tensors);
   void drop(const std::string& value);
 
-  exec::Feed float_feed(int64_t sample, const exec::Program& program) const;
+  exec::Feed float_feed(int64_t sample, const std::vector<std::string>& names) const;
   /// Model inputs are quantized for those readers alone that the plan gives them to in `integers`.
-  exec::Feed quantized_feed(int64_t sample, const exec::Program& program, const std::set<std::string>& integers) const;
+  exec::Feed quantized_feed(int64_t sample, const std::vector<std::string>& names,
+                            const std::set<std::string>& integers) const;
   /// As a layer of the quantized model reads it, float32.
   Tensor quantized(int64_t sample, const std::string& value) const;
   /// Of a value that the plan quantizes.

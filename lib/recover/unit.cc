@@ -43,8 +43,11 @@ std::vector<std::string> Unit::reads(const graph::GraphIndex& index) const {
   return result;
 }
 
-exec::Program compile_unit(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
-                           const std::vector<std::string>& outputs, const ConstantOverrides& overrides) {
+namespace {
+
+/// Without outputs.
+onnx::ModelProto unit_model(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
+                            const ConstantOverrides& overrides) {
   onnx::ModelProto proto;
   proto.set_ir_version(model.proto().ir_version());
   *proto.mutable_opset_import() = model.proto().opset_import();
@@ -62,8 +65,59 @@ exec::Program compile_unit(const graph::Model& model, const graph::GraphIndex& i
       declare(index, value, *graph.add_input());
     }
   }
-  for (const std::string& value : outputs) declare(index, value, *graph.add_output());
+  return proto;
+}
+
+bool are_images(const graph::GraphIndex& index, const std::vector<std::string>& values) {
+  return std::all_of(values.begin(), values.end(), [&](const std::string& value) {
+    const graph::ValueType type = index.type(value);
+    return type.type == DataType::kFloat32 && type.shape && type.shape->size() >= 3;
+  });
+}
+
+class Keeper : public exec::TensorListener {
+ public:
+  explicit Keeper(const std::vector<std::string>& names) : names_(names), tensors_(names.size()) {}
+
+  /// A tensor that somebody holds is not computed into.
+  void on_value(const std::string& value, const Tensor& tensor) override {
+    const auto found = std::find(names_.begin(), names_.end(), value);
+    if (found != names_.end()) tensors_[static_cast<size_t>(found - names_.begin())] = tensor;
+  }
+
+  std::vector<Tensor> take() { return std::move(tensors_); }
+
+ private:
+  const std::vector<std::string>& names_;
+  std::vector<Tensor> tensors_;
+};
+
+exec::Program compile_listened(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
+                               const std::vector<std::string>& values, const ConstantOverrides& overrides) {
+  return exec::compile_float(graph::Model(unit_model(model, index, unit, overrides)), {.observed = values});
+}
+
+}  // namespace
+
+exec::Program compile_unit(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
+                           const std::vector<std::string>& outputs, const ConstantOverrides& overrides) {
+  onnx::ModelProto proto = unit_model(model, index, unit, overrides);
+  for (const std::string& value : outputs) declare(index, value, *proto.mutable_graph()->add_output());
   return exec::compile_float(graph::Model(std::move(proto)));
+}
+
+UnitProgram::UnitProgram(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
+                         std::vector<std::string> outputs, const ConstantOverrides& overrides)
+    : outputs_(std::move(outputs)),
+      listens_(are_images(index, outputs_)),
+      program_(listens_ ? compile_listened(model, index, unit, outputs_, overrides)
+                        : compile_unit(model, index, unit, outputs_, overrides)) {}
+
+std::vector<Tensor> UnitProgram::run(const exec::Feed& feed, Workspace& workspace) const {
+  if (!listens_) return program_.run(feed, workspace);
+  Keeper keeper(outputs_);
+  program_.run(feed, workspace, {.listener = &keeper});
+  return keeper.take();
 }
 
 }  // namespace narrow::recover

@@ -28,4 +28,21 @@ using ConstantOverrides = std::map<std::string, Tensor>;
 exec::Program compile_unit(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
                            const std::vector<std::string>& outputs, const ConstantOverrides& overrides);
 
+/// The same, which hands images over in the layout that they are made in: putting them in another order between one
+/// unit and the next takes longer than much of the arithmetic.
+class UnitProgram {
+ public:
+  UnitProgram(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
+              std::vector<std::string> outputs, const ConstantOverrides& overrides);
+
+  const std::vector<std::string>& input_names() const { return program_.input_names(); }
+  /// Feeds may be in any layout. Results may share the workspace's storage.
+  std::vector<Tensor> run(const exec::Feed& feed, Workspace& workspace) const;
+
+ private:
+  std::vector<std::string> outputs_;
+  bool listens_ = false;  // to values of any layout; programs make their outputs plain
+  exec::Program program_;
+};
+
 }  // namespace narrow::recover

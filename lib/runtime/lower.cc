@@ -115,6 +115,9 @@ class Lowering {
       return;
     }
     const Quantized* source = quant_.source(node.input(0));
+    // A group that ends in integers leaves no real value for a second name of the same integers.
+    const Quantized* twin = quant_.target(node.input(0));
+    if (twin != nullptr && made_.contains(twin->integer)) source = twin;
     if (source != nullptr && source->per_tensor8() && linear.per_tensor8()) {
       const Affine8 wanted = affine_of(linear);
       steps_.push_back({info_of(node),

@@ -11,6 +11,7 @@
 #include "lib/graph/attributes.h"
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/product_kernels.h"
+#include "lib/runtime/product_channels.h"
 #include "lib/runtime/signed_weights.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/packed.h"
@@ -108,7 +109,10 @@ std::optional<ZerosBefore> zeros_before(const LowerContext& context, const Quant
 }  // namespace
 
 GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodeProto& node) {
-  const Quantized* x = activation(context, node, 0);
+  const std::optional<Tensor> weights = weight_integers(context, node);
+  const auto groupwise =
+      weights && weights->rank() >= 2 ? groupwise_source(context, node, weights->shape()) : std::nullopt;
+  const Quantized* x = groupwise ? groupwise->source : activation(context, node, 0);
   if (x == nullptr) return no_activation(context, node, 0);
   exec::WindowAttributes window = exec::window_attributes(node);
   if (const auto padding = zeros_before(context, *x); padding && window.auto_pad == exec::AutoPad::kNotSet) {
@@ -116,7 +120,6 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
     window.pads.resize(padding->pads.size(), 0);
     for (size_t i = 0; i < window.pads.size(); ++i) window.pads[i] += padding->pads[i];
   }
-  const std::optional<Tensor> weights = weight_integers(context, node);
   if (!weights) return not_constant_weights(context, node);
   const quant::QuantParams& weight_params = context.quant.source(node.input(1))->params;
   if (weight_params.axis && *weight_params.axis != 0) {
@@ -141,9 +144,13 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
   group.weights = std::move(own.integers);
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
+  if (groupwise) scale_weights(*groupwise, group.requantize);
   group.groups = graph::int_attribute(node, "group", 1);
   group.window = std::move(window);
-  const GroupEnd end = find_end(context, node);
+  const exec::ProductChannels channels{
+      .count = weights->shape()[0], .rank = weights->rank(), .from_back = weights->rank() - 1};
+  const GroupEnd end = find_end(context, node, &channels);
+  fold_linear(context, end, channels.count, group);
   std::string output = set_destination(group, end);
   return single_step(make_convolution(std::move(group), context.choice), {x->integer}, std::move(output), end);
 }
@@ -176,7 +183,9 @@ GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& nod
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
   for (float& scale : group.requantize.weight_scales) scale *= graph::float_attribute(node, "alpha", 1.0F);
-  const GroupEnd end = find_end(context, node);
+  const exec::ProductChannels channels{.count = columns, .rank = 2, .from_back = 1};
+  const GroupEnd end = find_end(context, node, &channels);
+  fold_linear(context, end, columns, group);
   std::string output = set_destination(group, end);
   return single_step(make_matmul(std::move(group), context.choice), {a->integer}, std::move(output), end);
 }
@@ -195,6 +204,15 @@ GroupOrReason lower_activation_product(const LowerContext& context, const onnx::
   const GroupEnd end = find_end(context, node);
   std::string output = set_destination(group, end);
   return single_step(make_matmul(std::move(group), context.choice), {a->integer, b->integer}, std::move(output), end);
+}
+
+// Of a product with a constant matrix of so many columns; a vector has none.
+GroupEnd find_matrix_end(const LowerContext& context, const onnx::NodeProto& node, int64_t columns) {
+  if (columns == 0) return find_end(context, node);
+  const auto shape = context.quant.index().type(node.output(0)).shape;
+  const exec::ProductChannels channels{
+      .count = columns, .rank = shape ? shape->size() : 1, .from_back = 1, .second_axis = false};
+  return find_end(context, node, &channels);
 }
 
 }  // namespace
@@ -219,8 +237,8 @@ GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& n
   group.weights = std::move(own.integers);
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
-  const GroupEnd end = find_end(context, node, {.bias_columns = columns});
-  if (end.bias != nullptr) group.bias = *bias_row(*end.bias, columns, 1.0F);
+  const GroupEnd end = find_matrix_end(context, node, columns);
+  fold_linear(context, end, columns, group);
   std::string output = set_destination(group, end);
   return single_step(make_matmul(std::move(group), context.choice), {a->integer}, std::move(output), end);
 }

@@ -24,6 +24,7 @@ constexpr LoweringRow kLowerings[] = {
     {"Concat", lower_concat},
     {"Conv", lower_convolution},
     {"ConvInteger", lower_conv_integer},
+    {"ConvTranspose", lower_deconvolution},
     {"DepthToSpace", lower_movement},
     {"Div", lower_unary},
     {"Dropout", lower_dropout},

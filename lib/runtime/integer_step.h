@@ -77,6 +77,7 @@ inline bool is_byte(DataType type) {
 bool is_elementwise(const onnx::NodeProto& node);
 
 GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_deconvolution(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_binary(const LowerContext& context, const onnx::NodeProto& node);

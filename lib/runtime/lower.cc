@@ -284,6 +284,7 @@ class Lowering {
       row.macs = static_macs(context_, *count);
       count->node = result_.coverage.nodes.size();
       if (const auto found = renamed.find(count->value); found != renamed.end()) count->value = found->second;
+      if (const Quantized* x = quant_.source(count->value); x != nullptr && row.integer) count->value = x->integer;
       if (!count->inner.empty() && row.integer) count->inner = quant_.source(count->inner)->integer;
       result_.mac_counts.push_back(std::move(*count));
     }

@@ -9,22 +9,14 @@
 namespace narrow::exec {
 namespace {
 
-// Output channels of the product, and the axis they are on counted from the back.
-struct Channels {
-  int64_t count = 0;
-  size_t rank = 0;  // of constants that leave the result's rank as it is, at most
-  size_t from_back = 1;
-};
-
-Channels channels_of(const onnx::NodeProto& product, const FusionContext& context) {
-  const Shape& weights = context.constants.find(product.input(1))->shape();
+ProductChannels channels_of(const onnx::NodeProto& product, const Shape& weights) {
   if (product.op_type() == "Conv") return {weights[0], weights.size(), weights.size() - 1};
-  if (product.op_type() == "MatMul") return {weights.back(), 1, 1};
+  if (product.op_type() == "MatMul") return {weights.back(), 1, 1, /*second_axis=*/false};
   return {weights[graph::int_attribute(product, "transB", 0) != 0 ? 0 : 1], 2, 1};
 }
 
 // One number, or one for each output channel.
-bool is_per_channel(const Tensor& constant, const Channels& channels) {
+bool is_per_channel(const Tensor& constant, const ProductChannels& channels) {
   if (constant.rank() > channels.rank) return false;
   if (constant.size() == 1) return true;
   for (size_t i = 1; i <= constant.rank(); ++i) {
@@ -34,42 +26,34 @@ bool is_per_channel(const Tensor& constant, const Channels& channels) {
   return constant.size() == channels.count;
 }
 
-bool folds_normalization(const onnx::NodeProto& node, const std::string& value, const onnx::NodeProto& product,
-                         const FusionContext& context) {
-  if (product.op_type() == "MatMul" || node.input(0) != value) return false;
-  if (graph::int_attribute(node, "training_mode", 0) != 0 || context.opset(node) < 9 || node.output_size() != 1) {
-    return false;
-  }
-  const int64_t count = channels_of(product, context).count;
+const Tensor* float_constant(const onnx::NodeProto& node, int input, const FindConstant& find) {
+  const Tensor* value = find(node.input(input));
+  return value != nullptr && value->type() == DataType::kFloat32 ? value : nullptr;
+}
+
+bool folds_normalization(const onnx::NodeProto& node, int opset, const std::string& value,
+                         const ProductChannels& channels, const FindConstant& find) {
+  if (!channels.second_axis || node.input(0) != value) return false;
+  if (graph::int_attribute(node, "training_mode", 0) != 0 || opset < 9 || node.output_size() != 1) return false;
   for (int i = 1; i < 5; ++i) {
-    const Tensor* parameter = context.float_constant(node, i);
-    if (parameter == nullptr || parameter->size() != count) return false;
+    const Tensor* parameter = float_constant(node, i, find);
+    if (parameter == nullptr || parameter->size() != channels.count) return false;
   }
   return true;
 }
 
-// The position of the constant operand.
-int constant_side(const onnx::NodeProto& node, const Constants& constants) {
-  return constants.find(node.input(0)) != nullptr ? 0 : 1;
-}
-
-struct ScaleAndShift {
-  double scale = 1;
-  double shift = 0;
-};
-
-ScaleAndShift of_normalization(const onnx::NodeProto& node, const Constants& constants, size_t channel) {
+ScaleAndShift of_normalization(const onnx::NodeProto& node, const FindConstant& find, size_t channel) {
   const auto parameter = [&](int input) {
-    return static_cast<double>(constants.find(node.input(input))->data<float>()[channel]);
+    return static_cast<double>(find(node.input(input))->data<float>()[channel]);
   };
   const double epsilon = static_cast<double>(graph::float_attribute(node, "epsilon", 1e-5F));
   const double scale = parameter(1) / std::sqrt(parameter(4) + epsilon);
   return {scale, parameter(2) - parameter(3) * scale};
 }
 
-ScaleAndShift of_arithmetic(const onnx::NodeProto& node, const Constants& constants, size_t channel) {
-  const int side = constant_side(node, constants);
-  const auto values = constants.find(node.input(side))->data<float>();
+ScaleAndShift of_arithmetic(const onnx::NodeProto& node, const FindConstant& find, size_t channel) {
+  const int side = find(node.input(0)) != nullptr ? 0 : 1;  // the constant operand's
+  const auto values = find(node.input(side))->data<float>();
   const auto constant = static_cast<double>(values.size() == 1 ? values[0] : values[channel]);
   const std::string& op = node.op_type();
   if (op == "Add") return {1, constant};
@@ -78,20 +62,35 @@ ScaleAndShift of_arithmetic(const onnx::NodeProto& node, const Constants& consta
   return side == 0 ? ScaleAndShift{-1, constant} : ScaleAndShift{1, -constant};
 }
 
+FindConstant finder(const Constants& constants) {
+  return [&](const std::string& value) { return constants.find(value); };
+}
+
 }  // namespace
 
-bool folds_into_product(const onnx::NodeProto& node, const std::string& value, const onnx::NodeProto& product,
-                        const FusionContext& context) {
+bool scales_channels(const onnx::NodeProto& node, int opset, const std::string& value, const ProductChannels& channels,
+                     const FindConstant& find) {
   const std::string& op = node.op_type();
-  if (op == "BatchNormalization") return folds_normalization(node, value, product, context);
+  if (op == "BatchNormalization") return folds_normalization(node, opset, value, channels, find);
   if (op != "Add" && op != "Sub" && op != "Mul" && op != "Div") return false;
   const int other = node.input(0) == value ? 1 : 0;
-  if (context.opset(node) < 7 || node.input(other) == value || (op == "Div" && other == 0)) return false;
-  const Tensor* constant = context.float_constant(node, other);
-  if (constant == nullptr || !is_per_channel(*constant, channels_of(product, context))) return false;
+  if (opset < 7 || node.input(other) == value || (op == "Div" && other == 0)) return false;
+  const Tensor* constant = float_constant(node, other, find);
+  if (constant == nullptr || !is_per_channel(*constant, channels)) return false;
   const auto values = constant->data<float>();
   return std::all_of(values.begin(), values.end(),
                      [&](float v) { return std::isfinite(v) && (op != "Div" || v != 0); });
+}
+
+ScaleAndShift scale_and_shift(const onnx::NodeProto& node, const FindConstant& find, size_t channel) {
+  return node.op_type() == "BatchNormalization" ? of_normalization(node, find, channel)
+                                                : of_arithmetic(node, find, channel);
+}
+
+bool folds_into_product(const onnx::NodeProto& node, const std::string& value, const onnx::NodeProto& product,
+                        const FusionContext& context) {
+  const ProductChannels channels = channels_of(product, context.constants.find(product.input(1))->shape());
+  return scales_channels(node, context.opset(node), value, channels, finder(context.constants));
 }
 
 bool spatial_zero_padding(const onnx::NodeProto& pad, const FusionContext& context) {
@@ -120,11 +119,11 @@ ProductConstants fold_linear(ProductConstants product, const FusedGroup& group, 
   Tensor bias(DataType::kFloat32, {static_cast<int64_t>(channels)});
   const auto biases = bias.mutable_data<float>();
   std::vector<double> scales(channels, 1);
+  const FindConstant find = finder(constants);
   for (size_t c = 0; c < channels; ++c) {
     double sum = product.bias.defined() ? static_cast<double>(product.bias.data<float>()[c]) : 0;
     for (const onnx::NodeProto* node : group.linear) {
-      const ScaleAndShift next = node->op_type() == "BatchNormalization" ? of_normalization(*node, constants, c)
-                                                                         : of_arithmetic(*node, constants, c);
+      const ScaleAndShift next = scale_and_shift(*node, find, c);
       sum = sum * next.scale + next.shift;
       scales[c] *= next.scale;
     }

@@ -1,13 +1,39 @@
 // Arithmetic with constants around a linear product, taken into the product's weights, bias and pads.
 #pragma once
 
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "lib/exec/fuse.h"
 
 namespace narrow::exec {
 
+/// Output channels of a product, and where constants that go by them have them.
+struct ProductChannels {
+  int64_t count = 0;
+  size_t rank = 0;  // of constants that leave the result's rank as it is, at most
+  size_t from_back = 1;
+  bool second_axis = true;  // of the result: what BatchNormalization goes by
+};
+
+/// y = x * scale + shift
+struct ScaleAndShift {
+  double scale = 1;
+  double shift = 0;
+};
+
+/// The value, or nullptr if it is not constant.
+using FindConstant = std::function<const Tensor*(const std::string&)>;
+
 /// True if `node`, which reads the product's result `value`, only scales and shifts output channels by constants.
+bool scales_channels(const onnx::NodeProto& node, int opset, const std::string& value, const ProductChannels& channels,
+                     const FindConstant& find);
+
+/// What such a node does to one channel.
+ScaleAndShift scale_and_shift(const onnx::NodeProto& node, const FindConstant& find, size_t channel);
+
+/// scales_channels() for a product with constant float weights.
 bool folds_into_product(const onnx::NodeProto& node, const std::string& value, const onnx::NodeProto& product,
                         const FusionContext& context);
 

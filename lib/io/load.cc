@@ -149,6 +149,7 @@ void check(graph::Model& model, const std::filesystem::path& folder) {
 /// What check() lets pass, in the form that everything else knows.
 void put_right(graph::Model& model) {
   densify(model);
+  adopt_linear_operators(model);
   model.declare_values();
   infer_shapes(model);
 }

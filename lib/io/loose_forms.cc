@@ -1,6 +1,9 @@
 #include "lib/io/loose_forms.h"
 
+#include <algorithm>
 #include <cstring>
+#include <map>
+#include <string>
 
 #include "lib/base/error.h"
 
@@ -64,6 +67,33 @@ void densify_graph(const graph::Model& model, onnx::GraphProto& graph) {
   }
 }
 
+/// ONNX's own operators have scales for each channel, 8 bits and int32 from 13 on, other widths from 21 on.
+bool has_own_form(const onnx::NodeProto& node, const std::map<std::string, int>& constants, int opset) {
+  const bool linear = node.op_type() == "QuantizeLinear" || node.op_type() == "DequantizeLinear";
+  if (!linear || node.domain() != "com.microsoft" || opset < 13) return false;
+  const bool plain = std::all_of(node.attribute().begin(), node.attribute().end(),
+                                 [](const onnx::AttributeProto& attribute) { return attribute.name() == "axis"; });
+  const bool tells = node.input_size() == 3 && !node.input(2).empty();
+  const auto type = constants.find(tells ? node.input(2) : node.input(0));
+  if (!plain || (tells && type == constants.end())) return false;
+  const int width = type == constants.end() ? onnx::TensorProto::UINT8 : type->second;
+  return opset >= 21 || width == onnx::TensorProto::UINT8 || width == onnx::TensorProto::INT8 ||
+         (width == onnx::TensorProto::INT32 && node.op_type() == "DequantizeLinear");
+}
+
+void adopt_in_graph(onnx::GraphProto& graph, std::map<std::string, int> constants, int opset) {
+  for (const onnx::TensorProto& tensor : graph.initializer()) constants[tensor.name()] = tensor.data_type();
+  for (onnx::NodeProto& node : *graph.mutable_node()) {
+    const bool holds_tensor = node.op_type() == "Constant" && node.attribute_size() == 1 && node.attribute(0).has_t();
+    if (holds_tensor) constants[node.output(0)] = node.attribute(0).t().data_type();
+    if (has_own_form(node, constants, opset)) node.clear_domain();
+    for (onnx::AttributeProto& attribute : *node.mutable_attribute()) {
+      if (attribute.has_g()) adopt_in_graph(*attribute.mutable_g(), constants, opset);
+      for (onnx::GraphProto& subgraph : *attribute.mutable_graphs()) adopt_in_graph(subgraph, constants, opset);
+    }
+  }
+}
+
 }  // namespace
 
 StandInTypes::StandInTypes(onnx::GraphProto& graph) {
@@ -90,6 +120,10 @@ StandInTypes::~StandInTypes() {
 
 void densify(graph::Model& model) {
   densify_graph(model, model.mutable_graph());
+}
+
+void adopt_linear_operators(graph::Model& model) {
+  adopt_in_graph(model.mutable_graph(), {}, model.opset());
 }
 
 }  // namespace narrow::io

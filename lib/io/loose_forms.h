@@ -28,6 +28,10 @@ class StandInTypes {
 /// strings or smaller than a byte.
 void densify(graph::Model& model);
 
+/// QuantizeLinear and DequantizeLinear of com.microsoft become ONNX's own where the model's opset has their types: some
+/// tools write those alone, and they mean the same. Subgraphs included.
+void adopt_linear_operators(graph::Model& model);
+
 inline constexpr size_t kLargestDense = size_t{1} << 30;
 
 }  // namespace narrow::io

@@ -10,6 +10,7 @@
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
 #include "lib/quant/element_groups.h"
+#include "lib/quant/sum_order.h"
 #include "lib/tensor/convert.h"
 
 namespace narrow::quant {
@@ -73,55 +74,6 @@ class Balance {
   std::vector<std::pair<double, size_t>> candidates_;  // price and place, so that ties have an order
 };
 
-std::vector<int64_t> row_major_strides(const Shape& shape) {
-  std::vector<int64_t> strides(shape.size(), 1);
-  for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
-  return strides;
-}
-
-/// Places of all indices of `axes`, the last of them running fastest, relative to `starts`.
-std::vector<int64_t> places(const Shape& shape, const std::vector<int64_t>& axes, std::vector<int64_t> starts) {
-  const std::vector<int64_t> strides = row_major_strides(shape);
-  for (const int64_t axis : axes) {
-    const auto at = static_cast<size_t>(axis);
-    std::vector<int64_t> next;
-    next.reserve(starts.size() * static_cast<size_t>(shape[at]));
-    for (const int64_t start : starts) {
-      for (int64_t i = 0; i < shape[at]; ++i) next.push_back(start + i * strides[at]);
-    }
-    starts = std::move(next);
-  }
-  return starts;
-}
-
-/// Elements in an order in which those of every list of axes lie next to each other.
-struct Order {
-  std::vector<int64_t> starts;   // of the last list's groups
-  std::vector<int64_t> offsets;  // from a start
-  std::vector<size_t> runs;      // length of each list's groups, in `offsets`
-};
-
-Order order_of(const Shape& shape, const SumAxes& sum_axes) {
-  std::vector<int64_t> axes;  // outermost first; each list holds those before it
-  std::vector<size_t> runs;
-  for (const std::vector<int64_t>& list : sum_axes) {
-    std::vector<int64_t> more;
-    for (const int64_t axis : list) {
-      if (std::find(axes.begin(), axes.end(), axis) == axes.end()) more.push_back(axis);
-    }
-    ensure(axes.size() + more.size() == list.size(), "a list of axes holds the one before it");
-    axes.insert(axes.begin(), more.begin(), more.end());
-    size_t run = 1;
-    for (const int64_t axis : axes) run *= static_cast<size_t>(shape[static_cast<size_t>(axis)]);
-    runs.push_back(run);
-  }
-  std::vector<int64_t> others;
-  for (int64_t axis = 0; axis < static_cast<int64_t>(shape.size()); ++axis) {
-    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) others.push_back(axis);
-  }
-  return {.starts = places(shape, others, {0}), .offsets = places(shape, axes, {0}), .runs = std::move(runs)};
-}
-
 /// visit(place among the tile's choices, place in the tensor) of each element of a few of the last list's groups.
 template <class Visit>
 void for_each(std::span<const int64_t> starts, std::span<const int64_t> offsets, Visit visit) {
@@ -137,7 +89,7 @@ void for_each(std::span<const int64_t> starts, std::span<const int64_t> offsets,
 template <class Other>
 void balance(const Tensor& real, const SumAxes& sum_axes, Tensor& taken, const Other& other) {
   if (real.size() == 0 || sum_axes.empty()) return;
-  const Order order = order_of(real.shape(), sum_axes);
+  const SumOrder order = sum_order(real.shape(), sum_axes);
   const auto weights = real.data<float>();
   const auto values = taken.mutable_data<float>();
   const size_t elements = order.offsets.size();
@@ -223,14 +175,6 @@ Tensor keep_sums(const Tensor& real, const QuantParams& params) {
     const NextInteger next(taken, params);
     balance(real, params.sum_axes, taken, next);
   }
-  return taken;
-}
-
-Tensor keep_sums(const Tensor& real, DataType type, const SumAxes& sum_axes) {
-  Workspace workspace;
-  Tensor taken = convert_elements(convert_elements(real, type, workspace), DataType::kFloat32, workspace);
-  const NextFloat next(type);
-  balance(real, sum_axes, taken, [&](size_t /*element*/, float weight, float value) { return next(weight, value, 1); });
   return taken;
 }
 

@@ -16,7 +16,4 @@ namespace narrow::quant {
 /// types; codes outside those that nearest rounding uses are not taken.
 Tensor keep_sums(const Tensor& real, const QuantParams& params);
 
-/// The same for `type` float16 or bfloat16, which have no scale.
-Tensor keep_sums(const Tensor& real, DataType type, const SumAxes& sum_axes);
-
 }  // namespace narrow::quant

@@ -9,7 +9,7 @@
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
 #include "lib/plan/half.h"
-#include "lib/quant/kept_sums.h"
+#include "lib/quant/usual_inputs.h"
 #include "lib/tensor/convert.h"
 
 namespace narrow::rewrite {
@@ -63,12 +63,24 @@ class HalfWriter {
     for (const int slot : slots(node).inputs) {
       const bool summed = weight != weights_.end() && weight->second->input == slot;
       const SumAxes sum_axes = summed ? weight->second->sum_axes : SumAxes{};
-      node.set_input(slot, half_of(before.input(slot), types_.at(node.name()), sum_axes));
+      const std::string bias = summed ? own_bias(before, before.input(slot)) : std::string();
+      node.set_input(slot, half_of(before.input(slot), types_.at(node.name()), sum_axes, bias));
     }
   }
 
-  /// The value in the type: made so, converted from a constant, or cast.
-  std::string half_of(const std::string& value, DataType type, const SumAxes& sum_axes) {
+  /// The constant that is added to what this weight alone makes; "" if there is none.
+  std::string own_bias(const onnx::NodeProto& node, const std::string& weight) const {
+    const bool product = node.op_type() == "Conv" || (node.op_type() == "Gemm" && has_unit_factors(node));
+    if (!product || node.input_size() < 3 || index_.uses(weight).size() != 1) return {};
+    return index_.initializer(node.input(2)) != nullptr ? node.input(2) : std::string();
+  }
+
+  static bool has_unit_factors(const onnx::NodeProto& gemm) {
+    return graph::float_attribute(gemm, "alpha", 1.0F) == 1 && graph::float_attribute(gemm, "beta", 1.0F) == 1;
+  }
+
+  /// The value in the type: made so, converted from a constant, or cast. `bias`: see round_for_usual_inputs.
+  std::string half_of(const std::string& value, DataType type, const SumAxes& sum_axes, const std::string& bias) {
     const auto made = made_.find(value);
     if (made != made_.end() && made->second.type == type) return made->second.name;
     std::string& name = halves_[{value, type, sum_axes}];
@@ -76,7 +88,8 @@ class HalfWriter {
     if (const onnx::TensorProto* initializer = index_.initializer(value)) {
       Workspace workspace;
       const Tensor real = original_.tensor(*initializer);
-      const Tensor rounded = sum_axes.empty() ? real : quant::keep_sums(real, type, sum_axes);
+      const Tensor added = bias.empty() ? Tensor() : original_.tensor(*index_.initializer(bias));
+      const Tensor rounded = quant::round_for_usual_inputs(real, type, sum_axes, added);
       const Tensor half = convert_elements(rounded, type, workspace);
       name = editor_.add_initializer(value + "_" + std::string(data_type_name(type)), half);
       original_.release_weights();

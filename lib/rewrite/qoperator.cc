@@ -32,6 +32,7 @@ struct Integers {
 
 /// What becomes of a node.
 struct Replacement {
+  const QoperatorRow* row = nullptr;
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
   std::vector<const onnx::NodeProto*> vanished;  // QuantizeLinear nodes behind it
@@ -52,7 +53,7 @@ class QoperatorWriter {
       if (auto* why = std::get_if<std::string>(&made)) {
         result_.kept.push_back({graph::node_label(node), node.op_type(), std::move(*why)});
       } else {
-        replace(std::get<Replacement>(made), *find_qoperator(node), *graph.mutable_node(i));
+        replace(std::get<Replacement>(made), *graph.mutable_node(i));
       }
     }
     drop_quantize_nodes(graph);
@@ -104,13 +105,12 @@ class QoperatorWriter {
     const QoperatorRow* row = find_qoperator(node);
     if (row == nullptr) return "there is no such operator on integers";
     if (row->form == QoperatorForm::kMove || moves_alone(node)) return move(node);
-    if (row->microsoft && !microsoft_) return "ONNX has no such operator on integers";
-    if (row->form == QoperatorForm::kSums && index_.uses(node.output(0)).empty() && !index_.is_output(node.output(0))) {
-      return "nothing reads it";
-    }
     const auto result = quantized(node.output(0));
-    if (!result && row->form != QoperatorForm::kSums) return "its result is float32, or read by several";
-    Replacement made;
+    if (!result) row = find_qoperator_to_float(node);
+    if (row == nullptr) return "its result is float32, or read by several";
+    if (row->microsoft && !microsoft_) return "ONNX has no such operator on integers";
+    if (index_.uses(node.output(0)).empty() && !index_.is_output(node.output(0))) return "nothing reads it";
+    Replacement made{.row = row, .inputs = {}, .outputs = {}, .vanished = {}};
     if (auto why = add_operands(*row, node, result, made)) return *why;
     if (result) made.vanished.push_back(index_.uses(node.output(0))[0].node);
     made.outputs = {result ? result->value : node.output(0)};
@@ -125,7 +125,8 @@ class QoperatorWriter {
     };
     const auto add_result = [&] { made.inputs.insert(made.inputs.end(), {result->scale, result->zero_point}); };
     if (row.form == QoperatorForm::kJoin) add_result();
-    const bool product = row.form == QoperatorForm::kProduct || row.form == QoperatorForm::kSums;
+    const bool product =
+        row.form == QoperatorForm::kProduct || row.form == QoperatorForm::kSums || row.form == QoperatorForm::kToFloat;
     for (int i = 0; i < operands; ++i) {
       const auto integers = integers_of(node.input(i));
       if (!integers) return "it reads a float32 value, or one of another width";
@@ -143,6 +144,10 @@ class QoperatorWriter {
       if (auto why = add_bias(row, node, made)) return why;
     }
     if (row.form == QoperatorForm::kSums && result) add_result();
+    if (row.form == QoperatorForm::kToFloat) {
+      const std::vector<std::string> all = made.inputs;  // each operand with its scale and zero point
+      made.inputs = {all[0], all[3], all[1], all[4], all[2], all[5]};
+    }
     return other_attributes(row, node);
   }
 
@@ -192,7 +197,7 @@ class QoperatorWriter {
   ReplacementOrWhy move(const onnx::NodeProto& node) const {
     const auto source = integers_of(node.input(0));
     if (!source) return "it reads a float32 value, or one of another width";
-    Replacement made;
+    Replacement made{.row = find_qoperator(node), .inputs = {}, .outputs = {}, .vanished = {}};
     made.inputs.assign(node.input().begin(), node.input().end());
     made.inputs[0] = source->value;
     for (int i = 1; node.op_type() == "Concat" && i < node.input_size(); ++i) {
@@ -217,7 +222,8 @@ class QoperatorWriter {
     return made;
   }
 
-  void replace(const Replacement& made, const QoperatorRow& row, onnx::NodeProto& node) {
+  void replace(const Replacement& made, onnx::NodeProto& node) {
+    const QoperatorRow& row = *made.row;
     const bool moves = row.form == QoperatorForm::kMove || moves_alone(node);
     if (!moves) {
       node.set_op_type(std::string(row.op_type));
@@ -236,14 +242,17 @@ class QoperatorWriter {
     for (const onnx::NodeProto* quantize : made.vanished) vanished_.insert(quantize->output(0));
   }
 
-  /// Shapes behind operators of com.microsoft are not inferred: integers have that of the real value.
-  void declare(const std::string& integers, const std::string& real) {
+  /// Types behind operators of com.microsoft are not inferred: `result`, integers or float32, has the real value's
+  /// shape.
+  void declare(const std::string& result, const std::string& real) {
     const graph::ValueType type = index_.type(real);
     const auto quantize = quantized(real);
-    if (integers == real || !type.shape || !quantize || index_.is_output(integers)) return;
+    const bool is_real = result == real;
+    if ((!is_real && !quantize) || !type.shape || index_.is_output(result)) return;
     onnx::ValueInfoProto& info = *result_.model.mutable_graph().add_value_info();
-    info.set_name(integers);
-    info.mutable_type()->mutable_tensor_type()->set_elem_type(static_cast<int>(quantize->type));
+    info.set_name(result);
+    info.mutable_type()->mutable_tensor_type()->set_elem_type(is_real ? onnx::TensorProto::FLOAT
+                                                                      : static_cast<int>(quantize->type));
     auto& shape = *info.mutable_type()->mutable_tensor_type()->mutable_shape();
     for (const int64_t dimension : *type.shape) {
       auto& added = *shape.add_dim();

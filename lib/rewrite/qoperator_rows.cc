@@ -38,6 +38,8 @@ constexpr std::array kRows{
 static_assert(std::is_sorted(kRows.begin(), kRows.end(),
                              [](const QoperatorRow& a, const QoperatorRow& b) { return a.real < b.real; }));
 
+constexpr QoperatorRow kMatMulToFloat{"MatMul", "MatMulIntegerToFloat", true, QoperatorForm::kToFloat};
+
 }  // namespace
 
 const QoperatorRow* find_qoperator(const onnx::NodeProto& node) {
@@ -45,6 +47,12 @@ const QoperatorRow* find_qoperator(const onnx::NodeProto& node) {
   const auto* row =
       std::find_if(kRows.begin(), kRows.end(), [&](const QoperatorRow& r) { return r.real == node.op_type(); });
   return row == kRows.end() ? nullptr : row;
+}
+
+const QoperatorRow* find_qoperator_to_float(const onnx::NodeProto& node) {
+  const QoperatorRow* row = find_qoperator(node);
+  if (row == nullptr || row->form == QoperatorForm::kSums) return row;
+  return row->real == kMatMulToFloat.real ? &kMatMulToFloat : nullptr;
 }
 
 }  // namespace narrow::rewrite

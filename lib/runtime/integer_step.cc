@@ -24,8 +24,10 @@ constexpr LoweringRow kLowerings[] = {
     {"Concat", lower_concat},
     {"Conv", lower_convolution},
     {"ConvInteger", lower_conv_integer},
+    {"ConvTranspose", lower_deconvolution},
     {"DepthToSpace", lower_movement},
     {"Div", lower_unary},
+    {"Dropout", lower_dropout},
     {"DynamicQuantizeLinear", lower_dynamic_quantize},
     {"Elu", lower_unary},
     {"Erf", lower_unary},
@@ -70,18 +72,6 @@ constexpr LoweringRow kLowerings[] = {
     {"Transpose", lower_movement},
     {"Unsqueeze", lower_movement},
 };
-
-// The constant vector that an Add puts on `value`, or nullptr.
-const Tensor* added_bias(const LowerContext& context, const onnx::NodeProto& node, const std::string& value,
-                         int64_t columns) {
-  if (!is_op(node, "Add") || node.input_size() != 2 || columns == 0) return nullptr;
-  const Tensor* bias = context.constant(node.input(0) == value ? node.input(1) : node.input(0));
-  if (bias == nullptr || bias->type() != DataType::kFloat32 || bias->size() != columns) return nullptr;
-  // A bias of higher rank than the product would raise the rank of the sum.
-  const auto shape = context.quant.index().type(value).shape;
-  const size_t rank = shape ? shape->size() : 1;
-  return bias->rank() >= 1 && bias->rank() <= rank && bias->shape().back() == columns ? bias : nullptr;
-}
 
 }  // namespace
 
@@ -140,8 +130,9 @@ bool is_elementwise(const onnx::NodeProto& node) {
   return lower == lower_unary || lower == lower_binary;
 }
 
-GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, EndOptions options) {
-  GroupEnd end{.nodes = {&head}, .clamp = {}, .bias = nullptr, .real = head.output(0), .target = nullptr};
+GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, const exec::ProductChannels* channels) {
+  GroupEnd end{.nodes = {&head}, .linear = {}, .clamp = {}, .real = head.output(0), .target = nullptr};
+  const exec::FindConstant find = [&](const std::string& value) { return context.constant(value); };
   while (true) {
     end.target = context.quant.target(end.real);
     if (end.target != nullptr) {
@@ -154,9 +145,9 @@ GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, EndO
     const onnx::NodeProto& next = *uses[0].node;
     if (const auto clamp = uses[0].input == 0 ? clamp_of(context, next) : std::nullopt) {
       end.clamp = compose(end.clamp, *clamp);
-    } else if (const Tensor* bias = added_bias(context, next, end.real, options.bias_columns);
-               bias != nullptr && end.nodes.size() == 1) {
-      end.bias = bias;
+    } else if (channels != nullptr && end.clamp == onednn::Clamp{} && graph::canonical_domain(next.domain()).empty() &&
+               exec::scales_channels(next, context.opset(next), end.real, *channels, find)) {
+      end.linear.push_back(&next);
     } else {
       return end;
     }

@@ -12,6 +12,7 @@
 #include "lib/base/reason.h"
 #include "lib/exec/constants.h"
 #include "lib/exec/kernel.h"
+#include "lib/exec/linear_fold.h"
 #include "lib/exec/scope.h"
 #include "lib/onednn/convolution.h"
 #include "lib/runtime/kernels/binary_step.h"
@@ -76,6 +77,7 @@ inline bool is_byte(DataType type) {
 bool is_elementwise(const onnx::NodeProto& node);
 
 GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_deconvolution(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_binary(const LowerContext& context, const onnx::NodeProto& node);
@@ -90,6 +92,7 @@ GroupOrReason lower_dynamic_quantize(const LowerContext& context, const onnx::No
 GroupOrReason lower_matmul_integer(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_conv_integer(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_dropout(const LowerContext& context, const onnx::NodeProto& node);
 
 /// What an operator that moves elements makes of a quantized constant: exporters transpose weights behind their
 /// DequantizeLinear.
@@ -101,20 +104,19 @@ struct MovedConstant {
 /// channel any more.
 std::optional<MovedConstant> move_constant(const LowerContext& context, const onnx::NodeProto& node);
 
-/// How a group goes on behind its head: activations (and a bias) that fold into it, then the integers it ends in.
+/// How a group goes on behind its head: arithmetic by channel and activations that fold into it, then the integers it
+/// ends in.
 struct GroupEnd {
-  std::vector<const onnx::NodeProto*> nodes;  // the head first
+  std::vector<const onnx::NodeProto*> nodes;   // the head first
+  std::vector<const onnx::NodeProto*> linear;  // of those: BatchNormalization, Add, Sub, Mul, Div by channel
   onednn::Clamp clamp;
-  const Tensor* bias = nullptr;       // of a folded Add, one per column
   std::string real;                   // the real value the group computes
   const Quantized* target = nullptr;  // its integers, if nothing needs the real value and they have 8 bits
 };
 
-struct EndOptions {
-  /// Fold an Add of a constant vector of this length; 0: none.
-  int64_t bias_columns = 0;
-};
-GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, EndOptions options = {});
+/// `channels`: of a product that takes in arithmetic with constants; nullptr: the head takes none.
+GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head,
+                  const exec::ProductChannels* channels = nullptr);
 
 /// The limits that a Relu or Clip sets, if they are constant; absent for any other node.
 std::optional<onednn::Clamp> clamp_of(const LowerContext& context, const onnx::NodeProto& node);

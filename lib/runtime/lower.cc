@@ -115,6 +115,9 @@ class Lowering {
       return;
     }
     const Quantized* source = quant_.source(node.input(0));
+    // A group that ends in integers leaves no real value for a second name of the same integers.
+    const Quantized* twin = quant_.target(node.input(0));
+    if (twin != nullptr && made_.contains(twin->integer)) source = twin;
     if (source != nullptr && source->per_tensor8() && linear.per_tensor8()) {
       const Affine8 wanted = affine_of(linear);
       steps_.push_back({info_of(node),
@@ -281,6 +284,7 @@ class Lowering {
       row.macs = static_macs(context_, *count);
       count->node = result_.coverage.nodes.size();
       if (const auto found = renamed.find(count->value); found != renamed.end()) count->value = found->second;
+      if (const Quantized* x = quant_.source(count->value); x != nullptr && row.integer) count->value = x->integer;
       if (!count->inner.empty() && row.integer) count->inner = quant_.source(count->inner)->integer;
       result_.mac_counts.push_back(std::move(*count));
     }

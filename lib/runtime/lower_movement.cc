@@ -155,6 +155,26 @@ GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto&
   return made;
 }
 
+// Outside training it moves its input, whole.
+GroupOrReason lower_dropout(const LowerContext& context, const onnx::NodeProto& node) {
+  const bool may_train = node.input_size() > 2 && !node.input(2).empty();
+  const Tensor* trains = may_train ? context.constant(node.input(2)) : nullptr;
+  if (may_train && (trains == nullptr || trains->type() != DataType::kBool || trains->data<bool>()[0])) {
+    return Reason{ReasonCode::kNoIntegerKernel, "it trains"};
+  }
+  const bool masks = node.output_size() > 1 && (!context.quant.index().uses(node.output(1)).empty() ||
+                                                context.quant.index().is_output(node.output(1)));
+  if (masks) return Reason{ReasonCode::kNoIntegerKernel, "its mask is used"};
+  onnx::NodeProto identity;
+  identity.set_op_type("Identity");
+  identity.set_name(node.name());
+  identity.add_input(node.input(0));
+  identity.add_output(node.output(0));
+  GroupOrReason made = lower_movement(context, identity);
+  if (auto* group = std::get_if<IntegerGroup>(&made)) group->nodes = {&node};
+  return made;
+}
+
 GroupOrReason lower_concat(const LowerContext& context, const onnx::NodeProto& node) {
   const Quantized* target = context.quant.target(node.output(0));
   const bool has_target = target != nullptr && target->per_tensor8();

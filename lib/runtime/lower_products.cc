@@ -11,48 +11,13 @@
 #include "lib/graph/attributes.h"
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/product_kernels.h"
+#include "lib/runtime/product_channels.h"
+#include "lib/runtime/product_operands.h"
 #include "lib/runtime/signed_weights.h"
 #include "lib/tensor/convert.h"
-#include "lib/tensor/packed.h"
 
 namespace narrow::runtime {
 namespace {
-
-Reason not_constant_weights(const LowerContext& context, const onnx::NodeProto& node) {
-  const std::string& weights = node.input(1);
-  if (const Quantized* source = context.quant.source(weights)) {
-    if (context.quant.constant(source->integer) == nullptr) return {ReasonCode::kWeightNotConstant, weights};
-    return {ReasonCode::kNoIntegerKernel, fmt::format("weights are {}", quant::name(source->params.type))};
-  }
-  return {ReasonCode::kNotFusable, fmt::format("weights '{}' are not dequantized", weights)};
-}
-
-// The constant integers behind input 1, with a byte for each; nullopt if there are none, or if they are wider.
-std::optional<Tensor> weight_integers(const LowerContext& context, const onnx::NodeProto& node) {
-  const Quantized* source = node.input_size() < 2 ? nullptr : context.quant.source(node.input(1));
-  const Tensor* integers = source == nullptr ? nullptr : context.quant.constant(source->integer);
-  if (integers == nullptr) return std::nullopt;
-  Workspace workspace;
-  if (is_packed(integers->type())) return unpacked(*integers, workspace);
-  const bool bytes = integers->type() == DataType::kInt8 || integers->type() == DataType::kUint8;
-  return bytes ? std::optional(*integers) : std::nullopt;
-}
-
-void set_source(ProductGroup& group, const Quantized& x) {
-  group.source = quant::row(x.params.type).storage;
-  group.requantize.source_scale = x.scale();
-  group.requantize.source_zero_point = x.zero_point();
-}
-
-// The end's clamp and destination; the name of the value the product makes.
-std::string set_destination(ProductGroup& group, const GroupEnd& end) {
-  group.clamp = end.clamp;
-  if (end.target == nullptr) return end.real;
-  group.destination = quant::row(end.target->params.type).storage;
-  group.requantize.destination_scale = end.target->scale();
-  group.requantize.destination_zero_point = end.target->zero_point();
-  return end.target->integer;
-}
 
 IntegerGroup single_step(exec::KernelPtr kernel, std::vector<std::string> inputs, std::string output,
                          const GroupEnd& end) {
@@ -108,7 +73,10 @@ std::optional<ZerosBefore> zeros_before(const LowerContext& context, const Quant
 }  // namespace
 
 GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodeProto& node) {
-  const Quantized* x = activation(context, node, 0);
+  const std::optional<Tensor> weights = weight_integers(context, node);
+  const auto groupwise =
+      weights && weights->rank() >= 2 ? groupwise_source(context, node, weights->shape()) : std::nullopt;
+  const Quantized* x = groupwise ? groupwise->source : activation(context, node, 0);
   if (x == nullptr) return no_activation(context, node, 0);
   exec::WindowAttributes window = exec::window_attributes(node);
   if (const auto padding = zeros_before(context, *x); padding && window.auto_pad == exec::AutoPad::kNotSet) {
@@ -116,7 +84,6 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
     window.pads.resize(padding->pads.size(), 0);
     for (size_t i = 0; i < window.pads.size(); ++i) window.pads[i] += padding->pads[i];
   }
-  const std::optional<Tensor> weights = weight_integers(context, node);
   if (!weights) return not_constant_weights(context, node);
   const quant::QuantParams& weight_params = context.quant.source(node.input(1))->params;
   if (weight_params.axis && *weight_params.axis != 0) {
@@ -141,9 +108,13 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
   group.weights = std::move(own.integers);
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
+  if (groupwise) scale_weights(*groupwise, group.requantize);
   group.groups = graph::int_attribute(node, "group", 1);
   group.window = std::move(window);
-  const GroupEnd end = find_end(context, node);
+  const exec::ProductChannels channels{
+      .count = weights->shape()[0], .rank = weights->rank(), .from_back = weights->rank() - 1};
+  const GroupEnd end = find_end(context, node, &channels);
+  fold_linear(context, end, channels.count, group);
   std::string output = set_destination(group, end);
   return single_step(make_convolution(std::move(group), context.choice), {x->integer}, std::move(output), end);
 }
@@ -176,7 +147,9 @@ GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& nod
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
   for (float& scale : group.requantize.weight_scales) scale *= graph::float_attribute(node, "alpha", 1.0F);
-  const GroupEnd end = find_end(context, node);
+  const exec::ProductChannels channels{.count = columns, .rank = 2, .from_back = 1};
+  const GroupEnd end = find_end(context, node, &channels);
+  fold_linear(context, end, columns, group);
   std::string output = set_destination(group, end);
   return single_step(make_matmul(std::move(group), context.choice), {a->integer}, std::move(output), end);
 }
@@ -195,6 +168,15 @@ GroupOrReason lower_activation_product(const LowerContext& context, const onnx::
   const GroupEnd end = find_end(context, node);
   std::string output = set_destination(group, end);
   return single_step(make_matmul(std::move(group), context.choice), {a->integer, b->integer}, std::move(output), end);
+}
+
+// Of a product with a constant matrix of so many columns; a vector has none.
+GroupEnd find_matrix_end(const LowerContext& context, const onnx::NodeProto& node, int64_t columns) {
+  if (columns == 0) return find_end(context, node);
+  const auto shape = context.quant.index().type(node.output(0)).shape;
+  const exec::ProductChannels channels{
+      .count = columns, .rank = shape ? shape->size() : 1, .from_back = 1, .second_axis = false};
+  return find_end(context, node, &channels);
 }
 
 }  // namespace
@@ -219,8 +201,8 @@ GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& n
   group.weights = std::move(own.integers);
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
-  const GroupEnd end = find_end(context, node, {.bias_columns = columns});
-  if (end.bias != nullptr) group.bias = *bias_row(*end.bias, columns, 1.0F);
+  const GroupEnd end = find_matrix_end(context, node, columns);
+  fold_linear(context, end, columns, group);
   std::string output = set_destination(group, end);
   return single_step(make_matmul(std::move(group), context.choice), {a->integer}, std::move(output), end);
 }

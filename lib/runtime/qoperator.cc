@@ -54,6 +54,11 @@ const QOperatorRow* find_row(const onnx::NodeProto& node) {
   return row == kRows.end() ? nullptr : row;
 }
 
+/// (a, b, scale of a, scale of b, zero point of a, zero point of b, bias) -> float32.
+bool is_product_to_float(const onnx::NodeProto& node) {
+  return graph::canonical_domain(node.domain()) == "com.microsoft" && node.op_type() == "MatMulIntegerToFloat";
+}
+
 std::string input_or_none(const onnx::NodeProto& node, int i) {
   return i != kNone && i < node.input_size() ? node.input(i) : std::string();
 }
@@ -91,6 +96,10 @@ class Conversion {
       const QOperatorRow* row = find_row(node);
       if (row != nullptr && can_convert(*row, node)) {
         convert(*row, node);
+        continue;
+      }
+      if (is_product_to_float(node) && is_float_constant(node.input(2)) && is_float_constant(node.input(3))) {
+        convert_product_to_float(node);
         continue;
       }
       if (node.op_type() == "Constant") constants_.fold(node, original_.opset());
@@ -223,6 +232,17 @@ class Conversion {
         node.output(0));
   }
 
+  void convert_product_to_float(const onnx::NodeProto& node) {
+    const std::string a = dequantized(node.input(0), node.input(2), input_or_none(node, 4), std::nullopt);
+    const std::string b = dequantized(node.input(1), node.input(3), input_or_none(node, 5), -1);
+    const std::string bias = input_or_none(node, 6);
+    const std::string product = bias.empty() ? node.output(0) : unique(node.output(0) + "/product");
+    add("MatMul", node.name(), {a, b}, product);
+    if (bias.empty()) return;
+    declare(product, node.output(0));
+    add("Add", unique(node.name() + "/bias"), {product, bias}, node.output(0));
+  }
+
   const graph::Model& original_;
   graph::GraphIndex index_;
   exec::Constants constants_;
@@ -235,7 +255,8 @@ class Conversion {
 
 std::optional<graph::Model> qoperators_to_qdq(const graph::Model& model) {
   const auto& nodes = model.graph().node();
-  const bool any = std::any_of(nodes.begin(), nodes.end(), [](const auto& node) { return find_row(node) != nullptr; });
+  const bool any = std::any_of(nodes.begin(), nodes.end(),
+                               [](const auto& node) { return find_row(node) != nullptr || is_product_to_float(node); });
   if (!any) return std::nullopt;
   return Conversion(model).run();
 }

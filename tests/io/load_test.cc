@@ -37,6 +37,28 @@ TEST(LoadTest, ShapesAreInferred) {
   EXPECT_EQ(graph::GraphIndex(model.graph()).type("t").shape, (Shape{3, 2}));
 }
 
+/// A pair of com.microsoft's operators around zero points of `type`, loaded; its domains.
+std::vector<std::string> domains_of_pair(const std::string& type, int opset) {
+  const std::string graph = "agraph (float[2] x) => (float[2] y) <float s = {0.5}, " + type +
+                            " z = {1}> { q = com.microsoft.QuantizeLinear (x, s, z)\n"
+                            " y = com.microsoft.DequantizeLinear (q, s, z) }";
+  const graph::Model model =
+      io::check_model(test::model_from_text("<ir_version: 8, opset_import: [\"\": " + std::to_string(opset) +
+                                            ", \"com.microsoft\": 1]>\n" + graph)
+                          .proto());
+  std::vector<std::string> domains;
+  for (const onnx::NodeProto& node : model.graph().node()) domains.push_back(node.domain());
+  return domains;
+}
+
+// onnxruntime's and AMD's quantizers write these, whatever the opset.
+TEST(LoadTest, LinearOperatorsOfMicrosoftBecomeThoseOfOnnx) {
+  using Domains = std::vector<std::string>;
+  EXPECT_EQ(domains_of_pair("uint8", 13), (Domains{"", ""}));
+  EXPECT_EQ(domains_of_pair("int16", 21), (Domains{"", ""}));
+  EXPECT_EQ(domains_of_pair("int16", 17), (Domains{"com.microsoft", "com.microsoft"}));
+}
+
 TEST(LoadTest, FilesThatAreNoModels) {
   const test::TempFolder folder;
   const Failure missing = failure_of([&] { io::load_model(folder / "none.onnx"); });

@@ -45,11 +45,21 @@ def quantized_values(model):
     return [node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"]
 
 
+def in_onnx_domain(model):
+    """A copy whose QuantizeLinear and DequantizeLinear are ONNX's own: shape inference knows no others."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for node in copy.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            node.domain = ""
+    return copy
+
+
 def with_quantized_outputs(model):
     """A copy whose graph outputs include every quantized tensor."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    infos = {value.name: value for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    infos = {value.name: value for value in onnx.shape_inference.infer_shapes(in_onnx_domain(model)).graph.value_info}
     copy.graph.output.extend(infos[name] for name in quantized_values(model))
     return copy
 

@@ -176,16 +176,55 @@ class KeptSumsTest(unittest.TestCase):
             self.assertTrue(np.array_equal(codes, np.rint(wanted / step)), node)
             self.assertGreater(np.count_nonzero(codes != nearest), 0, node)
 
-    def test_float16_weights(self):
-        path = self.bench.convert(formats.Row("float16", "float16"), "squant")
+
+class UsualInputsTest(unittest.TestCase):
+    """float16 weights against the rule of docs/numerics.md: elimination over all terms of an output at once."""
+
+    OUTPUTS = 6  # of each weight: the others are computed the same way
+
+    @staticmethod
+    def moments(kernels, shape):
+        places = np.array(list(np.ndindex(*shape))).reshape(-1, len(shape))
+        distance = np.abs(places[:, None] - places[None]).sum(axis=2)
+        alike = 0.5 * 0.9**distance + 0.01 * np.eye(len(places))
+        return 0.5 + np.kron(np.eye(kernels), alike)
+
+    @staticmethod
+    def rounded(weight, moments, kernel):
+        """`weight` [kernels * kernel], the most important kernels and elements first."""
+        largest = np.abs(weight).reshape(-1, kernel).max(axis=1)
+        order = sorted(range(len(weight)), key=lambda i: (-largest[i // kernel], i // kernel, -abs(weight[i]), i))
+        inverse, target, result = np.linalg.inv(moments), weight.copy(), np.zeros(len(weight))
+        left = np.ones(len(weight), bool)
+        for i in order:
+            result[i] = np.float16(target[i])
+            left[i] = False
+            target[left] -= (target[i] - result[i]) * inverse[left, i] / inverse[i, i]
+            inverse -= np.outer(inverse[:, i], inverse[i]) / inverse[i, i]
+        return result
+
+    @staticmethod
+    def follow(weight, bias):
+        mean = np.sqrt(0.5) * weight.sum()
+        share = np.clip(-bias * mean / (mean**2 + 0.5 * (weight**2).sum()), 0, 1)
+        return np.float32(weight * (1 + share * (np.float64(np.float16(bias)) / bias - 1))).astype(np.float64)
+
+    def test_weights_of_every_product(self):
+        bench = formats.Workbench(narrow_cli.class_folder(type(self)))
+        path = bench.convert(formats.Row("float16", "float16"), "squant")
         constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
-        for name, sums in self.SUMS.items():
-            weight = self.bench.weights[name]
-            nearest = weight.astype(np.float16)
-            side = np.nextafter(nearest, np.where(weight > nearest, np.inf, -np.inf).astype(np.float16))
-            side = np.where(weight == nearest, nearest, side)
-            wanted = self.kept(*(array.astype(np.float64) for array in (weight, nearest, side)), sums)
-            self.assertTrue(np.array_equal(constants[name + "_float16"], wanted), name)
+        # Outputs first, then what they sum over; and the shape of a kernel.
+        turns = {"conv_w": ((0, 1, 2, 3), (3, 3)), "deconv_w": ((1, 0, 2, 3), (2, 2)), "gemm_w": ((0, 1), (1,)), "matmul_w": ((1, 0), (1,))}
+        for name, (axes, kernel) in turns.items():
+            weights = bench.weights[name].transpose(axes)[: self.OUTPUTS].astype(np.float64)
+            found = constants[name + "_float16"].transpose(axes)[: self.OUTPUTS].reshape(len(weights), -1)
+            elements = int(np.prod(kernel))
+            weights = weights.reshape(len(weights), -1)
+            moments = self.moments(weights.shape[1] // elements, kernel)
+            biases = bench.weights.get(name[:-2] + "_b")
+            for output, weight in enumerate(weights):
+                wanted = weight if biases is None else self.follow(weight, np.float64(biases[output]))
+                self.assertTrue(np.array_equal(found[output], self.rounded(wanted, moments, elements)), (name, output))
 
 
 def add_test(row):

@@ -1,4 +1,5 @@
-"""Models that onnxruntime's own quantizer wrote run in our integer runtime on integers, and give onnxruntime's results."""
+"""Models that onnxruntime's own quantizer wrote, and structures of other quantizers, run in our integer runtime on
+integers, and give onnxruntime's results."""
 
 import json
 import logging
@@ -7,6 +8,7 @@ import tempfile
 import unittest
 
 import agreement
+import foreign
 import metrics
 import models
 import narrow_cli
@@ -106,6 +108,37 @@ class OthersTest(unittest.TestCase):
 
     def test_glyphs(self):
         self.check_model(DATA / "glyphs.onnx", glyph_values("glyphs_calib.npy"), glyph_values("glyphs_eval.npy"))
+
+
+class StructuresTest(unittest.TestCase):
+    """Of NNCF, AMD Quark and TensorRT's toolkit, whose packages are too large to be peers here."""
+
+    def check(self, name):
+        model = foreign.STRUCTURES[name]()
+        values = np.random.default_rng(7).standard_normal((SAMPLES, 4, foreign.SIZE, foreign.SIZE)).astype(np.float32)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = pathlib.Path(temporary)
+            path, exposed, data = folder / "model.onnx", folder / "exposed.onnx", folder / "values.npy"
+            onnx.save(model, path)
+            onnx.save(agreement.with_quantized_outputs(model), exposed)
+            np.save(data, values)
+            report = narrow_cli.run_narrow("validate", path, path, "--data", data, "--no-speed", "--quiet", "--format", "json")
+            validation = json.loads(report)["validation"]
+            floats = [row for row in validation["coverage"]["nodes"] if not row["integer"] and row["macs"]]
+            self.assertEqual(validation["coverage"]["mac_share"], 1.0, floats)
+            if validation["saturates_pairs"]:
+                self.skipTest(f"{validation['isa']}: runtimes saturate sums of products at different places")
+            theirs = agreement.run_onnxruntime(exposed, values)
+            ours = agreement.run_ours(exposed, {"x": values}, folder)
+            found = agreement.total(agreement.compare_tensors(model, ours, theirs))
+            print(f"[{name}: {found}] ", end="", flush=True)
+            self.assertGreaterEqual(found.identical(), MIN_IDENTICAL)
+            self.assertGreaterEqual(metrics.sqnr_db(ours["y"], theirs["y"]), MIN_SQNR_DB)
+
+    def test_structures(self):
+        for name in foreign.STRUCTURES:
+            with self.subTest(name):
+                self.check(name)
 
 
 def add_test(model):

@@ -119,18 +119,5 @@ TEST(KeptSumsTest, FloatingPointTypesHaveUnequalSteps) {
   EXPECT_NEAR(std::accumulate(kept.begin(), kept.end(), 0.0), 42.25, 0.5);
 }
 
-TEST(KeptSumsTest, HalvesSumUpToo) {
-  for (const DataType type : {DataType::kFloat16, DataType::kBfloat16}) {
-    const Tensor weights = normal({32, 64}, 1);
-    Workspace workspace;
-    const Tensor nearest = convert_elements(convert_elements(weights, type, workspace), DataType::kFloat32, workspace);
-    const Tensor kept = keep_sums(weights, type, {{1}});
-    EXPECT_LT(errors(weights, kept, 64).of_sums, errors(weights, nearest, 64).of_sums / 100);
-    EXPECT_LT(errors(weights, kept, 64).of_each, errors(weights, nearest, 64).of_each * 1.2);
-    const Tensor again = convert_elements(convert_elements(kept, type, workspace), DataType::kFloat32, workspace);
-    EXPECT_THAT(again.data<float>(), ElementsAreArray(kept.data<float>()));
-  }
-}
-
 }  // namespace
 }  // namespace narrow::quant

@@ -72,6 +72,24 @@ TEST(QOperators, ConvolutionByHand) {
   EXPECT_THAT(integers(ran.outputs[0]), ElementsAre(16, 10));
 }
 
+// Readers with a pair each, whose integers are outputs too: neither may go, and the product ends in integers.
+TEST(QOperators, IntegersOfOneProductHaveTwoNames) {
+  const LoweredModel lowered = lower(qdq_model(R"(agraph (float[1,2] x) => (uint8[1,1] first, uint8[1,1] second)
+<float s = {0.5}, uint8 z = {3}, int8[2,1] w_q = {1, 3}, float sw = {0.5}, int8 zw = {0}>
+{
+  x_q = QuantizeLinear(x, s, z)
+  x_r = DequantizeLinear(x_q, s, z)
+  w = DequantizeLinear(w_q, sw, zw)
+  [product] y = MatMul(x_r, w)
+  first = QuantizeLinear(y, s, z)
+  second = QuantizeLinear(y, s, z)
+})"));
+  EXPECT_TRUE(coverage_of(lowered, "product").integer);
+  const auto ran = test::run(lowered, {{"x", Tensor::of<float>({1, 2}, {1, 2})}});
+  EXPECT_THAT(integers(ran.outputs[0]), ElementsAre(10));  // 3.5 is 7 steps
+  EXPECT_THAT(integers(ran.outputs[1]), ElementsAre(10));
+}
+
 struct Case {
   const char* name;
   const char* graph;
@@ -125,6 +143,18 @@ graph::Model microsoft_model(const std::string& graph) {
       narrow::test::model_from_text("<ir_version: 8, opset_import: [\"\": 17, \"com.microsoft\": 1]>\n" + graph);
   io::infer_shapes(model);
   return model;
+}
+
+// (5 - 3) / 2 = 1 and (9 - 3) / 2 = 3 meet columns (1, 3) / 4 and (-4 - 1, 2 - 1) / 2, the second one's zero point
+// being 1.
+TEST(QOperators, ProductToFloat) {
+  const LoweredModel lowered = lower(microsoft_model(R"(agraph (uint8[1,2] a) => (float[1,2] y)
+<float sa = {0.5}, uint8 za = {3}, float[2] sb = {0.25, 0.5}, int8[2] zb = {0, 1}, int8[2,2] b = {1, -4, 3, 2},
+ float[2] bias = {10, 20}>
+{ [op] y = com.microsoft.MatMulIntegerToFloat(a, b, sa, sb, za, zb, bias) })"));
+  EXPECT_TRUE(coverage_of(lowered, "op").integer);
+  const auto ran = test::run(lowered, {{"a", Tensor::of<uint8_t>({1, 2}, {5, 9})}});
+  EXPECT_THAT(to_layout(ran.outputs[0], Layout::kPlain).data<float>(), ElementsAre(12.5F, 19.0F));
 }
 
 TEST(QOperators, GemmSumAndFunctionOfOnnxruntime) {

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "apps/pipeline.h"
-#include "lib/base/log.h"
 
 namespace narrow::apps {
 namespace {
@@ -33,8 +32,6 @@ plan::PrecisionPlan with_float_weights(plan::PrecisionPlan plan) {
 double expected_sqnr_db(const Judge& judge, const graph::Model& model, const plan::PrecisionPlan& plan) {
   const double all = noise(judge.sqnr_db(quantized_model(model, plan)));
   const double activations = noise(judge.sqnr_db(quantized_model(model, with_float_weights(plan))));
-  spdlog::debug("forecast: {:.2f} dB with weights in float, {:.2f} dB with weights rounded to the nearest",
-                -10 * std::log10(activations), -10 * std::log10(all));
   return -10 * std::log10(activations + kRoundingLeaves * std::max(all - activations, 0.0));
 }
 

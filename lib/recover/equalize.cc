@@ -13,9 +13,6 @@ namespace {
 
 constexpr double kLargestFactor = 64;
 constexpr double kLevels = 255;
-// Of the widest channel's range, or a Clip's bound, that factors bring others to: data that were not seen go further,
-// and where each of many channels ends at the range's end, some channel is cut off in nearly every sample.
-constexpr double kReach = 0.7;
 
 struct Class {
   double range = 0;  // largest magnitude of its channels
@@ -130,7 +127,7 @@ class Equalizer {
       for_each_class(value, [&](Class& entry, size_t) {
         const double noise = entry.weight_noise * options_.weight_noise;
         const double balanced = noise > 0 ? std::pow(entry.activation_noise / noise, 0.25) : kLargestFactor;
-        const double most = entry.range > 0 ? kReach * std::min(range / entry.range, entry.limit) : 1;
+        const double most = entry.range > 0 ? std::min(range / entry.range, entry.limit) : 1;
         entry.factor = std::min(entry.factor, std::max(std::min(balanced, most), 1.0));
       });
     }

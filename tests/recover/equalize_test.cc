@@ -45,7 +45,7 @@ ValueChannels channels(const std::map<std::string, std::vector<double>>& maxima)
 
 const Tensor kInput = Tensor::of<float>({1, 1, 2, 2}, {-1, 0, 0.5, 1});
 
-TEST(Equalize, DepthwiseChannelsGetTheFullFactorWithinReachOfTheClip) {
+TEST(Equalize, DepthwiseChannelsGetTheFullFactorUpToTheClip) {
   const graph::Model model = clipped_model();
   const Samples samples{.count = 1, .read = [](int64_t) { return exec::Feed{{"x", kInput}}; }};
   const ValueChannels seen = observe_channels(model, samples, ChannelClasses(model).values(), 2);
@@ -53,10 +53,10 @@ TEST(Equalize, DepthwiseChannelsGetTheFullFactorWithinReachOfTheClip) {
   EXPECT_DOUBLE_EQ(seen.at("c").squares[0], (9 + 36) / 4.0);
   const EqualizeResult result = equalize(model, seen, {});
   EXPECT_EQ(result.channels, 1);
-  EXPECT_DOUBLE_EQ(result.largest, 11.2);  // 0.7 * 6 / 0.375: others than those seen go further
-  EXPECT_FLOAT_EQ(constant(result.model, "v").data<float>()[1], 2.8F);
-  EXPECT_FLOAT_EQ(constant(result.model, "b").data<float>()[1], 1.4F);
-  EXPECT_FLOAT_EQ(constant(result.model, "w").data<float>()[1], 8 / 11.2F);
+  EXPECT_DOUBLE_EQ(result.largest, 16);  // 6 / 0.375
+  EXPECT_FLOAT_EQ(constant(result.model, "v").data<float>()[1], 4);
+  EXPECT_FLOAT_EQ(constant(result.model, "b").data<float>()[1], 2);
+  EXPECT_FLOAT_EQ(constant(result.model, "w").data<float>()[1], 0.5);
   EXPECT_FLOAT_EQ(constant(result.model, "v").data<float>()[0], 6);
   const Tensor before = run(model, kInput);
   const Tensor after = run(result.model, kInput);
@@ -82,8 +82,8 @@ TEST(Equalize, MixedChannelsBalanceTheNoiseOfBothSides) {
   // Channel 1: activation noise w^2 (4/255)^2, weight noise (2/255)^2 E[c^2] with E[c^2] = 1/4: the fourth root of
   // their ratio, 16 / weight_noise.
   EXPECT_NEAR(equalize(model, seen, {.weight_noise = 1}).largest, 2, 1e-9);
-  EXPECT_NEAR(equalize(model, seen, {.weight_noise = 0.5}).largest, std::pow(32, 0.25), 1e-9);
-  EXPECT_NEAR(equalize(model, seen, {.weight_noise = 0}).largest, 2.8, 1e-9);  // 0.7 of the widest channel's range
+  EXPECT_NEAR(equalize(model, seen, {.weight_noise = 0.25}).largest, std::sqrt(8), 1e-9);
+  EXPECT_NEAR(equalize(model, seen, {.weight_noise = 0}).largest, 4, 1e-9);  // the widest channel's range
   EXPECT_EQ(equalize(model, seen, {.weight_noise = 16}).channels, 0);
   const EqualizeResult half = equalize(model, seen, {.weight_noise = 1});
   EXPECT_FLOAT_EQ(constant(half.model, "w").data<float>()[1], 0.5);

@@ -24,12 +24,13 @@
 namespace narrow::apps {
 namespace {
 
-constexpr int64_t kHeldShare = 8;  // one sample of so many judges
-constexpr std::array kWeightNoises{1.0, 1000.0};
-constexpr size_t kLeastToHold = 24;       // fewer samples judge what they chose
-constexpr size_t kLeastSamples = 16;      // fewer tell too little about a layer's inputs
-constexpr int64_t kForecastSamples = 32;  // most that judge what rounding would make of a model
-constexpr double kOverfitRatio = 1.25;    // of the error on samples that did not choose to that of nearest rounding
+constexpr int64_t kHeldShare = 8;                 // one sample of so many judges
+constexpr std::array kWeightNoises{1000.0, 1.0};  // what changes fewer channels first
+constexpr double kTold = 0.1;                     // dB that a forecast tells apart
+constexpr size_t kLeastToHold = 24;               // fewer samples judge what they chose
+constexpr size_t kLeastSamples = 16;              // fewer tell too little about a layer's inputs
+constexpr int64_t kForecastSamples = 32;          // most that judge what rounding would make of a model
+constexpr double kOverfitRatio = 1.25;  // of the error on samples that did not choose to that of nearest rounding
 
 struct Split {
   std::vector<int64_t> fit;
@@ -173,8 +174,9 @@ class Recovery {
       plan::RecoverySteps rounded = steps;
       rounded.push_back({.method = plan::RecoveryMethod::kRound, .values = {}});
       const double sqnr = tries.size() == 1 ? 0 : forecast(steps, rounded);
-      if (sqnr > most) best = rounded;
-      most = std::max(most, sqnr);
+      if (sqnr <= most + kTold) continue;
+      best = rounded;
+      most = sqnr;
     }
     return best;
   }

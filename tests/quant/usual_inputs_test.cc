@@ -94,8 +94,8 @@ TEST_P(UsualInputs, WithoutSumsEachGoesToTheNearest) {
               ElementsAreArray(nearest(weights, GetParam()).data<float>()));
 }
 
-// 64 * 0.126 = 8.064 against a bias of -8.1: inputs of 1 give -0.036, which the rounded bias alone would move by as much
-// own error; the sum of the weights follows it.
+// 64 * 0.126 = 8.064 against a bias of -8.1: inputs of 1 give -0.036, which the rounded bias alone would move by as
+// much own error; the sum of the weights follows it.
 TEST_P(UsualInputs, WeightsFollowABiasThatTheyCancel) {
   Tensor weights(DataType::kFloat32, {1, 64});
   for (float& weight : weights.mutable_data<float>()) weight = 0.125F + 0.001F;

@@ -76,10 +76,10 @@ class HalfWriter {
     if (const onnx::TensorProto* initializer = index_.initializer(value)) {
       Workspace workspace;
       const Tensor real = original_.tensor(*initializer);
-      const Tensor rounded = sum_axes.empty() ? real : quant::keep_sums(real, type, sum_axes);
-      const Tensor half = convert_elements(rounded, type, workspace);
+      const Tensor half = sum_axes.empty()
+                              ? convert_elements(real, type, workspace)
+                              : quant::keep_sums(real, type, sum_axes, [&] { original_.release_weights(); });
       name = editor_.add_initializer(value + "_" + std::string(data_type_name(type)), half);
-      original_.release_weights();
       return name;
     }
     name = half_name(value, type);

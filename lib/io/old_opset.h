@@ -9,9 +9,9 @@ inline constexpr int kOldestOpset = 7;
 /// What older models are brought to: from here on Constant, which the converter makes of attributes, has all types.
 inline constexpr int kRaisedOpset = 9;
 
-/// A model of an opset before kOldestOpset in the forms of kRaisedOpset. ONNX's converter does most; what it has no way for is done here first:
-/// broadcasting along an axis, and attributes that have got other names or types. Throws Error(kUnsupported) naming a
-/// node that neither can bring there.
+/// A model of an opset before kOldestOpset in the forms of kRaisedOpset. ONNX's converter does most; what it has no way
+/// for is done here first: broadcasting along an axis, and attributes that have got other names or types. Throws
+/// Error(kUnsupported) naming a node that neither can bring there.
 void raise_old_opset(graph::Model& model);
 
 }  // namespace narrow::io

@@ -1,4 +1,5 @@
 // argv -> run_cli, and the one place where an error ends.
+#include <malloc.h>
 #include <unistd.h>
 #include <csignal>
 
@@ -27,6 +28,15 @@ extern "C" void on_interrupt(int) {
   if (interrupted_before != 0) _exit(kInterruptedTwice);
   interrupted_before = 1;
   narrow::request_interruption();
+}
+
+/// A freed weight leaves memory at once. By default the heap grows with the largest block that was ever freed, and a
+/// conversion ends up holding twice what it needs.
+void return_large_blocks() {
+  constexpr int kLarge = 1 << 20;
+  constexpr int kSpare = 4 << 20;
+  ::mallopt(M_MMAP_THRESHOLD, kLarge);
+  ::mallopt(M_TRIM_THRESHOLD, kSpare);
 }
 
 void install_signal_handlers() {
@@ -63,6 +73,7 @@ int end_with(ErrorKind kind, std::string_view message, bool json) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  return_large_blocks();
   install_signal_handlers();
   bool json = false;
   try {

@@ -114,7 +114,6 @@ Planned plan_from_ranges(const PipelineOptions& options, const graph::Model& mod
   if (!options.calibration_out.empty()) write_file(options.calibration_out, json_text(calib::to_json(table)));
   planned.plan =
       stages.run("plan", [&] { return plan::make_plan(model, analysis, ranges_of(table), options.config.rules); });
-  model.release_weights();
   planned.plan.model_sha256 = model_sha256;
   return planned;
 }

@@ -32,7 +32,6 @@ class LayerBuilder {
         layer.stored_weight = std::move(slot);
       }
     }
-    if (layer.stored_weight) model_.release_weights();  // looked through: not needed in memory any more
     const ops::OpRow* row = ops::find_op(node);
     if (row == nullptr || row->role == QuantRole::kNever) {
       layer.reason =

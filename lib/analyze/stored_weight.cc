@@ -83,6 +83,23 @@ bool all_finite(const Tensor& tensor) {
   return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
 
+namespace {
+
+/// The same of a weight of the model, of which little is in memory at a time.
+bool is_finite(const graph::Model& model, const onnx::TensorProto& weight) {
+  constexpr size_t kPiece = size_t{1} << 20;
+  const Tensor tensor = model.tensor(weight);
+  const auto values = tensor.data<float>();
+  for (size_t begin = 0; begin < values.size(); begin += kPiece) {
+    const auto piece = values.subspan(begin, std::min(kPiece, values.size() - begin));
+    if (!std::all_of(piece.begin(), piece.end(), [](float value) { return std::isfinite(value); })) return false;
+    if (values.size() > kPiece) model.release_weights();
+  }
+  return true;
+}
+
+}  // namespace
+
 std::vector<ConstantSlot> find_stored_weights(const graph::Model& model, const graph::GraphIndex& index,
                                               const onnx::NodeProto& node) {
   std::vector<ConstantSlot> slots;
@@ -91,7 +108,7 @@ std::vector<ConstantSlot> find_stored_weights(const graph::Model& model, const g
     if (row.op_type != node.op_type() || node.input_size() <= row.input) continue;
     const onnx::TensorProto* initializer = index.initializer(node.input(row.input));
     if (initializer == nullptr || static_cast<DataType>(initializer->data_type()) != DataType::kFloat32) continue;
-    if (initializer->dims_size() < 2 || !all_finite(model.tensor(*initializer))) continue;
+    if (initializer->dims_size() < 2 || !is_finite(model, *initializer)) continue;
     Axes axes = row.axes(node, initializer->dims_size());
     slots.push_back({row.input, node.input(row.input), axes.channel, axes.block, std::move(axes.sums)});
   }

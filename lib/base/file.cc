@@ -70,8 +70,11 @@ MappedFile::~MappedFile() {
 
 void MappedFile::release(size_t begin, size_t count) const {
   ensure(begin <= size_ && count <= size_ - begin, "released bytes are of the file");
+  static const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t first = (begin + page - 1) / page * page;
+  const size_t end = begin + count == size_ ? size_ : (begin + count) / page * page;
   // A wish: if the system does not grant it, nothing but memory is lost.
-  if (count > 0) ::madvise(const_cast<std::byte*>(data_) + begin, count, MADV_DONTNEED);
+  if (end > first) ::madvise(const_cast<std::byte*>(data_) + first, end - first, MADV_DONTNEED);
 }
 
 std::string read_text(const fs::path& path) {

@@ -21,8 +21,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
-  /// Lets the pages of `count` bytes from `begin` on leave memory; they come back from the file when they are read
-  /// again, so this may be called while others read. `begin` is a multiple of the page size.
+  /// Lets the pages that lie within `count` bytes from `begin` on leave memory; they come back from the file when they
+  /// are read again, so this may be called while others read.
   void release(size_t begin, size_t count) const;
   void release() const { release(0, size_); }
 

@@ -48,6 +48,28 @@ Location location_of(const onnx::TensorProto& initializer) {
   return location;
 }
 
+// Smaller tensors are not worth a call of the system.
+constexpr uint64_t kLarge = uint64_t{1} << 18;
+
+/// Keeps the mapping alive, and lets the pages of a large tensor leave memory when nobody holds it any more.
+std::shared_ptr<const void> held(std::shared_ptr<const MappedFile> file, uint64_t offset, uint64_t length) {
+  if (length < kLarge) return file;
+  const void* const mapping = file.get();
+  return {mapping, [file = std::move(file), offset, length](const void*) { file->release(offset, length); }};
+}
+
+/// Of a tensor that lies where its elements can not be read. What is copied leaves the mapping.
+Tensor aligned_copy(const MappedFile& file, uint64_t offset, DataType type, const Shape& shape) {
+  constexpr size_t kPiece = size_t{4} << 20;
+  Tensor copy(type, shape);
+  for (size_t begin = 0; begin < copy.byte_size(); begin += kPiece) {
+    const size_t count = std::min(kPiece, copy.byte_size() - begin);
+    std::memcpy(copy.mutable_bytes() + begin, file.bytes().data() + offset + begin, count);
+    if (copy.byte_size() >= kLarge) file.release(offset + begin, count);
+  }
+  return copy;
+}
+
 }  // namespace
 
 void set_external(onnx::TensorProto& tensor, const ExternalRange& range) {
@@ -104,11 +126,10 @@ Tensor ExternalData::tensor(const onnx::TensorProto& initializer) const {
   }
   const std::byte* data = mapped->bytes().data() + location.offset;
   const size_t alignment = std::max<size_t>(1, static_cast<size_t>(data_type_bits(type)) / 8);
-  if (reinterpret_cast<uintptr_t>(data) % alignment == 0)
-    return Tensor(type, shape, Layout::kPlain, mapped, data, false);
-  Tensor aligned(type, shape);
-  if (wanted > 0) std::memcpy(aligned.mutable_bytes(), data, wanted);
-  return aligned;
+  if (reinterpret_cast<uintptr_t>(data) % alignment == 0) {
+    return Tensor(type, shape, Layout::kPlain, held(mapped, location.offset, wanted), data, false);
+  }
+  return aligned_copy(*mapped, location.offset, type, shape);
 }
 
 }  // namespace narrow::graph

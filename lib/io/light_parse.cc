@@ -138,25 +138,31 @@ class Lightener {
 
   std::string initializer(Bytes tensor) {
     WireReader reader(tensor);
-    std::optional<Bytes> payload;
+    std::optional<Field> payload;
     bool movable = true;
     while (const auto field = reader.next()) {
-      if (field->number == onnx::TensorProto::kRawDataFieldNumber) payload = field->content;
-      if (field->number == onnx::TensorProto::kDataLocationFieldNumber) movable = false;
-      // Shape inference computes with integers of any number.
-      const bool type = field->number == onnx::TensorProto::kDataTypeFieldNumber;
-      if (type && (field->varint == onnx::TensorProto::INT64 || field->varint == onnx::TensorProto::INT32)) {
-        movable = false;
+      // Floats in a field of their own lie as in raw data, if they are all in one piece.
+      if (field->number == onnx::TensorProto::kRawDataFieldNumber ||
+          field->number == onnx::TensorProto::kFloatDataFieldNumber) {
+        movable = movable && !payload && field->wire_type == kBytes;
+        payload = field;
       }
+      if (field->number == onnx::TensorProto::kDataLocationFieldNumber) movable = false;
+      // Shape inference computes with integers of any number; complex numbers are pairs of floats.
+      if (field->number == onnx::TensorProto::kDataTypeFieldNumber && !may_move(field->varint)) movable = false;
     }
     failed_ = failed_ || reader.failed();
-    if (!movable || !payload || payload->size() < kLargePayload) {
+    if (!movable || !payload || payload->content.size() < kLargePayload) {
       return {reinterpret_cast<const char*>(tensor.data()), tensor.size()};
     }
     payloads_.push_back({.initializer = initializers_,
-                         .offset = static_cast<uint64_t>(payload->data() - file_.data()),
-                         .length = payload->size()});
-    return copy_with(tensor, onnx::TensorProto::kRawDataFieldNumber, [](Bytes) { return std::string(); });
+                         .offset = static_cast<uint64_t>(payload->content.data() - file_.data()),
+                         .length = payload->content.size()});
+    return copy_with(tensor, payload->number, [](Bytes) { return std::string(); });
+  }
+
+  static bool may_move(uint64_t type) {
+    return type != onnx::TensorProto::INT64 && type != onnx::TensorProto::INT32 && type != onnx::TensorProto::COMPLEX64;
   }
 
   Bytes file_;

@@ -11,11 +11,10 @@
 #include "lib/graph/traverse.h"
 #include "lib/io/light_parse.h"
 #include "lib/io/loose_forms.h"
+#include "lib/io/old_opset.h"
 
 namespace narrow::io {
 namespace {
-
-constexpr int kOldestOpset = 7;
 
 /// ONNX reports in paragraphs; an error line is one line.
 std::string one_line(std::string_view text) {
@@ -41,10 +40,6 @@ void check_opsets(const graph::Model& model) {
     if (found == known.end() || import.version() <= found->second.second) continue;
     throw Error(ErrorKind::kUnsupported, "opset {} of domain '{}' is newer than {}, the newest known", import.version(),
                 import.domain().empty() ? "ai.onnx" : import.domain(), found->second.second);
-  }
-  const int opset = model.opset();
-  if (opset != 0 && opset < kOldestOpset) {
-    throw Error(ErrorKind::kUnsupported, "opset {} is older than {}, the oldest supported", opset, kOldestOpset);
   }
 }
 
@@ -148,6 +143,7 @@ void check(graph::Model& model, const std::filesystem::path& folder) {
 
 /// What check() lets pass, in the form that everything else knows.
 void put_right(graph::Model& model) {
+  if (model.opset() != 0 && model.opset() < kOldestOpset) raise_old_opset(model);
   densify(model);
   adopt_linear_operators(model);
   model.declare_values();

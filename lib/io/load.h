@@ -1,6 +1,7 @@
 // ONNX files in and out.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <vector>
 
@@ -22,13 +23,20 @@ graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& fo
 /// no name. Throws Error(kModel).
 void infer_shapes(graph::Model& model);
 
-/// Writes the model; tensors still in external files are embedded while the file stays below 2 GB, and go to
-/// "<file name>.data" beside it otherwise. Value infos that were inferred are left out, and put back afterwards.
-/// Appears under its name only when complete. The same model gives the same bytes. Returns the files it wrote, `path`
-/// first. Throws Error(kData).
-std::vector<std::filesystem::path> save_model(graph::Model& model, const std::filesystem::path& path);
-inline std::vector<std::filesystem::path> save_model(graph::Model&& model, const std::filesystem::path& path) {
-  return save_model(model, path);
+struct SaveOptions {
+  // Protobuf's own limit, less room for what surrounds the tensors.
+  uint64_t largest_file = (uint64_t{1} << 31) - (uint64_t{1} << 24);
+};
+
+/// Writes the model, weight by weight; tensors still in external files are embedded while the file stays below 2 GB,
+/// and go to "<file name>.data" beside it otherwise. Value infos that were inferred are left out, and put back
+/// afterwards. Appears under its name only when complete. The same model gives the same bytes. Returns the files it
+/// wrote, `path` first. Throws Error(kData).
+std::vector<std::filesystem::path> save_model(graph::Model& model, const std::filesystem::path& path,
+                                              const SaveOptions& options = {});
+inline std::vector<std::filesystem::path> save_model(graph::Model&& model, const std::filesystem::path& path,
+                                                     const SaveOptions& options = {}) {
+  return save_model(model, path, options);
 }
 
 /// Bytes of the files that save_model would write, within what the padding of a data file adds.

@@ -1,28 +1,22 @@
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
-#include <exception>
 #include <optional>
+#include <set>
 
 #include "lib/base/error.h"
 #include "lib/base/file.h"
 #include "lib/graph/traverse.h"
 #include "lib/io/load.h"
+#include "lib/io/model_stream.h"
 
 namespace narrow::io {
 namespace {
-
-// Protobuf's own limit, less room for what surrounds the tensors.
-constexpr uint64_t kLargestFile = (uint64_t{1} << 31) - (uint64_t{1} << 24);
 
 bool is_external(const onnx::TensorProto& tensor) {
   return tensor.data_location() == onnx::TensorProto::EXTERNAL;
 }
 
-void embed(const graph::Model& model, onnx::TensorProto& tensor) {
-  const Tensor value = model.tensor(tensor);
-  tensor.clear_external_data();
-  tensor.clear_data_location();
-  tensor.set_raw_data(value.bytes(), value.byte_size());
+uint64_t byte_size(const onnx::TensorProto& tensor) {
+  const Shape shape(tensor.dims().begin(), tensor.dims().end());
+  return storage_bytes(static_cast<DataType>(tensor.data_type()), element_count(shape));
 }
 
 /// Appends tensors to the data file at offsets of whole pages, so that readers can map them.
@@ -30,19 +24,28 @@ class DataFile {
  public:
   explicit DataFile(const std::filesystem::path& path) : file_(path), name_(path.filename().string()) {}
 
-  void move_out(const graph::Model& model, onnx::TensorProto& tensor) {
-    constexpr uint64_t kPage = 4096;
-    const Tensor value = model.tensor(tensor);
-    const uint64_t start = (offset_ + kPage - 1) / kPage * kPage;
-    file_.write(std::string(start - offset_, '\0'));
-    file_.write(std::span(value.bytes(), value.byte_size()));
-    offset_ = start + value.byte_size();
-    tensor.clear_raw_data();
-    graph::set_external(tensor, {.location = name_, .offset = start, .length = value.byte_size()});
+  /// The tensor's elements go to the file; `header`, the rest of it, gets their place.
+  void move_out(const graph::Model& model, const onnx::TensorProto& tensor, onnx::TensorProto& header) {
+    if (tensor.has_raw_data()) {
+      const std::string& raw = tensor.raw_data();
+      append(std::as_bytes(std::span(raw.data(), raw.size())), header);
+    } else {
+      const Tensor value = model.tensor(tensor);
+      append(std::span(value.bytes(), value.byte_size()), header);
+    }
   }
   void commit() { file_.commit(); }
 
  private:
+  void append(std::span<const std::byte> bytes, onnx::TensorProto& header) {
+    constexpr uint64_t kPage = 4096;
+    const uint64_t start = (offset_ + kPage - 1) / kPage * kPage;
+    file_.write(std::string(start - offset_, '\0'));
+    file_.write(bytes);
+    offset_ = start + bytes.size();
+    graph::set_external(header, {.location = name_, .offset = start, .length = bytes.size()});
+  }
+
   AtomicFile file_;
   std::string name_;
   uint64_t offset_ = 0;
@@ -52,34 +55,10 @@ class DataFile {
 uint64_t external_size(const onnx::ModelProto& proto) {
   uint64_t size = 0;
   graph::for_each_tensor(proto.graph(), [&](const onnx::TensorProto& tensor) {
-    if (!is_external(tensor)) return;
-    const Shape shape(tensor.dims().begin(), tensor.dims().end());
-    size += storage_bytes(static_cast<DataType>(tensor.data_type()), element_count(shape));
+    if (is_external(tensor)) size += byte_size(tensor);
   });
   return size;
 }
-
-/// Protobuf writes piece by piece, so that the model is not in memory a second time. Protobuf is not made for
-/// exceptions: they are kept until it has returned.
-class FileStream : public google::protobuf::io::CopyingOutputStream {
- public:
-  explicit FileStream(AtomicFile& file) : file_(file) {}
-  bool Write(const void* buffer, int size) override {
-    try {
-      file_.write(std::span(static_cast<const std::byte*>(buffer), static_cast<size_t>(size)));
-    } catch (const Error&) {
-      failure_ = std::current_exception();
-    }
-    return !failure_;
-  }
-  void rethrow_failure() const {
-    if (failure_) std::rethrow_exception(failure_);
-  }
-
- private:
-  AtomicFile& file_;
-  std::exception_ptr failure_;
-};
 
 bool is_saved(const graph::Model& model, const onnx::ValueInfoProto& value) {
   return model.declared() == nullptr || model.declared()->contains(value.name());
@@ -122,13 +101,61 @@ uint64_t inferred_size(const graph::Model& model) {
   return size;
 }
 
-void write_proto(const onnx::ModelProto& proto, AtomicFile& file, const std::filesystem::path& path) {
-  FileStream stream(file);
-  google::protobuf::io::CopyingOutputStreamAdaptor adaptor(&stream, 1 << 20);
-  if (!proto.SerializeToZeroCopyStream(&adaptor) || !adaptor.Flush()) {
-    stream.rethrow_failure();
-    throw Error(ErrorKind::kModel, "'{}' is too large for protobuf", path.string());
+/// The tensor without its elements, which are not copied on the way.
+onnx::TensorProto header_of(onnx::TensorProto& tensor) {
+  std::string raw;
+  const bool has_raw = tensor.has_raw_data();
+  if (has_raw) tensor.mutable_raw_data()->swap(raw);
+  onnx::TensorProto header = tensor;
+  if (has_raw) tensor.mutable_raw_data()->swap(raw);
+  header.clear_raw_data();
+  header.clear_external_data();
+  header.clear_data_location();
+  return header;
+}
+
+/// Tensors of bodies and attributes that lie in files, as they are written; the stored ones come back in the end.
+class InnerTensors {
+ public:
+  InnerTensors(graph::Model& model, DataFile* data) {
+    std::set<const onnx::TensorProto*> initializers;
+    for (const onnx::TensorProto& tensor : model.graph().initializer()) initializers.insert(&tensor);
+    graph::for_each_tensor(model.mutable_graph(), [&](onnx::TensorProto& tensor) {
+      if (!is_external(tensor) || initializers.contains(&tensor)) return;
+      onnx::TensorProto written = header_of(tensor);
+      if (data != nullptr) {
+        data->move_out(model, tensor, written);
+      } else {
+        const Tensor value = model.tensor(tensor);
+        written.set_raw_data(value.bytes(), value.byte_size());
+      }
+      stored_.emplace_back(&tensor, std::move(written));
+      stored_.back().first->Swap(&stored_.back().second);
+    });
   }
+  InnerTensors(const InnerTensors&) = delete;
+  InnerTensors& operator=(const InnerTensors&) = delete;
+  ~InnerTensors() {
+    for (auto& [tensor, stored] : stored_) tensor->Swap(&stored);
+  }
+
+ private:
+  std::vector<std::pair<onnx::TensorProto*, onnx::TensorProto>> stored_;
+};
+
+std::vector<WrittenTensor> written_initializers(graph::Model& model, DataFile* data) {
+  constexpr size_t kSmall = 1024;  // shapes and scalars stay where every reader finds them
+  std::vector<WrittenTensor> written;
+  for (onnx::TensorProto& tensor : *model.mutable_graph().mutable_initializer()) {
+    WrittenTensor& one = written.emplace_back(WrittenTensor{.stored = &tensor});
+    const bool moves = data != nullptr && (is_external(tensor) || tensor.raw_data().size() > kSmall);
+    if (!moves && !is_external(tensor)) continue;
+    one.form = moves ? WrittenTensor::Form::kHeader : WrittenTensor::Form::kEmbedded;
+    one.header = header_of(tensor);
+    one.bytes = byte_size(tensor);
+    if (moves) data->move_out(model, tensor, one.header);
+  }
+  return written;
 }
 
 }  // namespace
@@ -137,29 +164,17 @@ int64_t saved_bytes(const graph::Model& model) {
   return static_cast<int64_t>(model.proto().ByteSizeLong() - inferred_size(model) + external_size(model.proto()));
 }
 
-std::vector<std::filesystem::path> save_model(graph::Model& model, const std::filesystem::path& path) {
+std::vector<std::filesystem::path> save_model(graph::Model& model, const std::filesystem::path& path,
+                                              const SaveOptions& options) {
   const WithoutInferred saved(model);
   AtomicFile file(path);
-  const uint64_t external = external_size(model.proto());
-  const bool large = model.proto().ByteSizeLong() + external > kLargestFile;
-  if (external == 0 && !large) {
-    write_proto(model.proto(), file, path);
-    file.commit();
-    return {path};
-  }
-  onnx::ModelProto proto = model.proto();
+  const bool large = model.proto().ByteSizeLong() + external_size(model.proto()) > options.largest_file;
   std::optional<DataFile> data;
   const std::filesystem::path data_path = path.string() + ".data";
   if (large) data.emplace(data_path);
-  constexpr size_t kSmall = 1024;  // shapes and scalars stay where every reader finds them
-  graph::for_each_tensor(*proto.mutable_graph(), [&](onnx::TensorProto& tensor) {
-    if (data && (is_external(tensor) || tensor.raw_data().size() > kSmall)) {
-      data->move_out(model, tensor);
-    } else if (is_external(tensor)) {
-      embed(model, tensor);
-    }
-  });
-  write_proto(proto, file, path);
+  DataFile* const moves_to = data ? &*data : nullptr;
+  const InnerTensors inner(model, moves_to);
+  write_model(model, written_initializers(model, moves_to), file, path);
   if (data) data->commit();
   file.commit();
   return large ? std::vector{path, data_path} : std::vector{path};

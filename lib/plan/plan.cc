@@ -62,17 +62,13 @@ class Numberer {
       LayerPlan& layer = decided.layers[i];
       const analyze::Layer& facts = analysis_.layers[i];
       const LayerScheme& scheme = decided.resolved[i].scheme;
-      if (layer.decision == Decision::kWeightOnly) {
-        store_weight(facts, scheme, row(decided.target), layer);
-        model_.release_weights();
-      }
+      if (layer.decision == Decision::kWeightOnly) store_weight(facts, scheme, row(decided.target), layer);
       if (half_type(layer.decision) && scheme.rounding == Rounding::kSquant && facts.stored_weight) {
         const analyze::ConstantSlot& slot = *facts.stored_weight;
         layer.half_weight = {.input = slot.input, .initializer = slot.initializer, .sum_axes = slot.sum_axes};
       }
       if (layer.decision == Decision::kDynamic) {
         layer.weight = plan_weight(*facts.weight, initializer(facts.weight->initializer), Tensor(), 1, scheme);
-        model_.release_weights();
       }
       if (layer.decision != Decision::kQuantize || !facts.weight) continue;
       const quant::QuantParams& input = plan.values[value_at.at(layer.activations[0])].params;

@@ -1,6 +1,7 @@
 // How the elements of a plain tensor fall into groups that share a scale.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -21,6 +22,10 @@ class ElementGroups {
  public:
   ElementGroups(const Shape& shape, const Grouping& grouping);
 
+  /// Of the tensor.
+  size_t elements() const { return static_cast<size_t>(outer_ * size_ * inner_); }
+
+  /// Groups.
   size_t count() const { return static_cast<size_t>(block_ > 0 ? outer_ * blocks() * inner_ : size_); }
 
   /// The pair's number of one element.
@@ -31,19 +36,45 @@ class ElementGroups {
                                static_cast<int64_t>(element) % inner_);
   }
 
-  /// visit(Run) over all elements, in the order of memory.
+  /// visit(Run) over elements [begin, end), in the order of memory, with as few runs as there can be.
+  template <class Visit>
+  void for_each_run(size_t begin, size_t end, Visit visit) const {
+    while (begin < end) {
+      Run run = run_around(begin);
+      run.group += (begin - run.begin) * run.step;
+      run.begin = begin;
+      run.end = std::min(run.end, end);
+      visit(run);
+      begin = run.end;
+    }
+  }
+  /// ... over all elements.
   template <class Visit>
   void for_each_run(Visit visit) const {
-    for (int64_t row = 0; row < outer_ * size_; ++row) {
-      const auto begin = static_cast<size_t>(row * inner_);
-      const int64_t group = block_ > 0 ? (row / size_ * blocks() + row % size_ / block_) * inner_ : row % size_;
-      const size_t step = block_ > 0 && inner_ > 1 ? 1 : 0;
-      visit(Run{begin, begin + static_cast<size_t>(inner_), static_cast<size_t>(group), step});
-    }
+    for_each_run(0, elements(), visit);
   }
 
  private:
   int64_t blocks() const { return (size_ + block_ - 1) / block_; }
+
+  /// The longest run that an element is in.
+  Run run_around(size_t element) const {
+    const auto at = static_cast<int64_t>(element);
+    int64_t begin = at / inner_ * inner_;
+    int64_t count = inner_;
+    size_t step = block_ > 0 && inner_ > 1 ? 1 : 0;
+    if (inner_ == 1 && block_ > 0) {
+      const int64_t row = at / size_ * size_;
+      begin = row + (at - row) / block_ * block_;
+      count = std::min(block_, row + size_ - begin);
+    } else if (inner_ == 1) {
+      begin = at / size_ * size_;
+      count = size_;
+      step = 1;
+    }
+    const auto first = static_cast<size_t>(begin);
+    return {first, first + static_cast<size_t>(count), group_of(first), step};
+  }
 
   // index = (outer * size + i) * inner + j
   int64_t outer_ = 1;

@@ -3,48 +3,45 @@
 #include <algorithm>
 #include <limits>
 
+#include "lib/base/parallel.h"
+#include "lib/quant/code_grid.h"
 #include "lib/quant/element_groups.h"
 #include "lib/tensor/convert.h"
 
 namespace narrow::quant {
 namespace {
 
-constexpr int kFractions = 20;
+constexpr size_t kFractions = 20;
 constexpr float kStep = 0.04F;
 
-/// Adding and taking away 1.5 * 2^23 rounds to an integer, half to even, what is below 2^22.
-float round_small(float x) {
-  constexpr float kMagic = 12582912.0F;
-  return (x + kMagic) - kMagic;
-}
-
-/// What becomes of values, in units of the scale: integers between the type's limits.
-struct IntegerGrid {
+/// What becomes of values, in units of the scale: integers between the type's limits. One zero point, or one each.
+struct RoundsToIntegers {
   float qmin;
   float qmax;
 
-  void round(std::span<float> values, float zero_point) const {
-    for (float& value : values) {
-      // Clipped first, so that what is rounded is small.
-      value = round_small(std::clamp(value, qmin - zero_point, qmax - zero_point));
+  void round(std::span<float> values, std::span<const int32_t> zero_points) const {
+    const auto round_one = [&](float& value, float zero) { value = nearest_integer(value, qmin - zero, qmax - zero); };
+    if (zero_points.size() == 1) {
+      for (float& value : values) round_one(value, static_cast<float>(zero_points[0]));
+    } else {
+      for (size_t i = 0; i < values.size(); ++i) round_one(values[i], static_cast<float>(zero_points[i]));
     }
   }
 };
 
 /// ... or the numbers of a floating-point format.
-struct FloatGrid {
+struct RoundsToFloats {
   DataType type;
 
-  void round(std::span<float> values, float /*zero_point*/) const {
-    codes.resize(values.size());
+  void round(std::span<float> values, std::span<const int32_t> /*zero_points*/) const {
+    std::vector<std::byte> codes(values.size());
     encode_floats(type, values, codes.data());
     decode_floats(type, codes.data(), values);
   }
-  mutable std::vector<std::byte> codes = {};
 };
 
-template <class Grid>
-void add_errors(const Tensor& weight, const ElementGroups& groups, const QuantParams& params, const Grid& grid,
+template <class Rounding>
+void add_errors(const Tensor& weight, const ElementGroups& groups, const QuantParams& params, const Rounding& rounding,
                 std::span<float> errors) {
   const auto values = weight.data<float>();
   std::vector<float> rounded;
@@ -52,9 +49,8 @@ void add_errors(const Tensor& weight, const ElementGroups& groups, const QuantPa
     const size_t count = run.end - run.begin;
     rounded.resize(count);
     if (run.step == 0) {
-      const float inverse = 1 / params.scales[run.group];
-      for (size_t i = 0; i < count; ++i) rounded[i] = values[run.begin + i] * inverse;
-      grid.round(rounded, static_cast<float>(params.zero_points[run.group]));
+      for (size_t i = 0; i < count; ++i) rounded[i] = values[run.begin + i] / params.scales[run.group];
+      rounding.round(rounded, std::span(params.zero_points).subspan(run.group, 1));
       float error = 0;
       for (size_t i = 0; i < count; ++i) {
         const float difference = rounded[i] * params.scales[run.group] - values[run.begin + i];
@@ -63,44 +59,60 @@ void add_errors(const Tensor& weight, const ElementGroups& groups, const QuantPa
       errors[run.group] += error;
       return;
     }
+    for (size_t i = 0; i < count; ++i) rounded[i] = values[run.begin + i] / params.scales[run.group + i];
+    rounding.round(rounded, std::span(params.zero_points).subspan(run.group, count));
     for (size_t i = 0; i < count; ++i) {
-      const float scale = params.scales[run.group + i];
-      float one = values[run.begin + i] / scale;
-      grid.round(std::span<float>(&one, 1), static_cast<float>(params.zero_points[run.group + i]));
-      const float difference = one * scale - values[run.begin + i];
+      const float difference = rounded[i] * params.scales[run.group + i] - values[run.begin + i];
       errors[run.group + i] += difference * difference;
     }
   });
 }
 
+struct Trial {
+  QuantParams params;
+  std::vector<float> errors;  // squared, of each group
+};
+
+Trial try_fraction(const Tensor& weight, std::span<const Range> ranges, const Scheme& scheme, const QuantParams& params,
+                   float fraction) {
+  Trial trial{.params = params, .errors = std::vector<float>(ranges.size())};
+  for (size_t group = 0; group < ranges.size(); ++group) {
+    const ScaleZeroPoint chosen = choose_params({ranges[group].rmin * fraction, ranges[group].rmax * fraction}, scheme);
+    trial.params.scales[group] = chosen.scale;
+    trial.params.zero_points[group] = chosen.zero_point;
+  }
+  const ElementGroups groups(weight.shape(), params.grouping());
+  const QuantTypeRow& type = row(params.type);
+  if (type.is_float) {
+    add_errors(weight, groups, trial.params, RoundsToFloats{type.storage}, trial.errors);
+  } else {
+    const RoundsToIntegers integers{static_cast<float>(type.qmin), static_cast<float>(type.qmax)};
+    add_errors(weight, groups, trial.params, integers, trial.errors);
+  }
+  return trial;
+}
+
 }  // namespace
 
 void fit_squared_error(const Tensor& weight, std::span<const Range> ranges, const Scheme& scheme, QuantParams& params) {
-  const ElementGroups groups(weight.shape(), params.grouping());
-  const QuantTypeRow& type = row(params.type);
+  // Each thread has a fraction of its own: no error depends on how many there are.
+  const auto at_once = static_cast<size_t>(std::min<int>(kFractions, thread_count()));
   std::vector<float> least(ranges.size(), std::numeric_limits<float>::infinity());
-  std::vector<float> errors(ranges.size());
-  QuantParams tried = params;
-  for (int i = 0; i < kFractions; ++i) {
-    const float fraction = 1 - kStep * static_cast<float>(i);
-    for (size_t group = 0; group < ranges.size(); ++group) {
-      const ScaleZeroPoint chosen =
-          choose_params({ranges[group].rmin * fraction, ranges[group].rmax * fraction}, scheme);
-      tried.scales[group] = chosen.scale;
-      tried.zero_points[group] = chosen.zero_point;
-    }
-    std::fill(errors.begin(), errors.end(), 0.0F);
-    if (type.is_float) {
-      add_errors(weight, groups, tried, FloatGrid{type.storage}, errors);
-    } else {
-      add_errors(weight, groups, tried, IntegerGrid{static_cast<float>(type.qmin), static_cast<float>(type.qmax)},
-                 errors);
-    }
-    for (size_t group = 0; group < ranges.size(); ++group) {
-      if (!(errors[group] < least[group])) continue;
-      least[group] = errors[group];
-      params.scales[group] = tried.scales[group];
-      params.zero_points[group] = tried.zero_points[group];
+  std::vector<Trial> trials(at_once);
+  for (size_t first = 0; first < kFractions; first += at_once) {
+    const size_t count = std::min(at_once, kFractions - first);
+    parallel_for(static_cast<int64_t>(count), 1, [&](int64_t begin, int64_t end) {
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+        trials[i] = try_fraction(weight, ranges, scheme, params, 1 - kStep * static_cast<float>(first + i));
+      }
+    });
+    for (const Trial& trial : std::span(trials).first(count)) {
+      for (size_t group = 0; group < ranges.size(); ++group) {
+        if (!(trial.errors[group] < least[group])) continue;
+        least[group] = trial.errors[group];
+        params.scales[group] = trial.params.scales[group];
+        params.zero_points[group] = trial.params.zero_points[group];
+      }
     }
   }
 }

@@ -1,181 +1,271 @@
 #include "lib/quant/kept_sums.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <functional>
 #include <limits>
+#include <mutex>
 #include <span>
 #include <utility>
 
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
+#include "lib/quant/code_grid.h"
 #include "lib/quant/element_groups.h"
-#include "lib/quant/sum_order.h"
-#include "lib/tensor/convert.h"
+#include "lib/quant/sum_balance.h"
+#include "lib/quant/sum_places.h"
+#include "lib/tensor/visit_type.h"
 
 namespace narrow::quant {
 namespace {
 
 constexpr int64_t kElementsPerTask = int64_t{1} << 13;
-constexpr size_t kTile = 16;  // sums at a time: where they are columns, their elements lie next to each other
 
-/// An element's weight, the value of the code that it has, and that of the code on the weight's other side.
-struct Choice {
-  float weight = 0;
-  float taken = 0;
-  float other = 0;
-  bool turned = false;  // once is enough: a later list must not undo what an earlier one did
-
-  double error() const { return static_cast<double>(taken) - weight; }
-  double change() const { return static_cast<double>(other) - taken; }
+/// What all sums of a tensor have in common.
+template <class Grid>
+struct Rounded {
+  const Grid& grid;
+  std::span<const float> weights;
+  std::span<const float> scales;
+  std::span<const float> zeros;
+  std::span<typename Grid::Code> codes;
 };
 
-double squared(double x) {
-  return x * x;
-}
+/// A piece of one sum's terms, or of one term of several sums.
+struct SumPiece {
+  size_t place = 0;
+  size_t scale = 0;
+  size_t scale_step = 0;
+  size_t count = 0;
+  size_t number = 0;  // of the first element, among the terms
+};
 
-/// How much one element's squared error grows for each unit that its turn takes from the sum's.
-double price(const Choice& choice) {
-  return (squared(choice.error() + choice.change()) - squared(choice.error())) / std::abs(choice.change());
-}
-
-class Balance {
+/// Some sums that are worked on together: one, or as many columns as a run has.
+class Strip {
  public:
-  /// Turns the cheapest elements of the sum's own sign for as long as it pays.
-  void operator()(std::span<Choice> choices) {
-    if (choices.size() < 2) return;
-    double sum = 0;
-    for (const Choice& choice : choices) sum += choice.error();
-    candidates_.clear();
-    double smallest = std::numeric_limits<double>::infinity();
-    for (size_t i = 0; i < choices.size(); ++i) {
-      const double change = choices[i].change();
-      const bool helps = change != 0 && (change < 0) == (sum > 0);
-      if (!helps || choices[i].turned) continue;
-      candidates_.emplace_back(price(choices[i]), i);
-      smallest = std::min(smallest, std::abs(change));
+  Strip(const SumPlaces& sums, PlaceRun run, PageRelease& pages) : sums_(sums), run_(run), pages_(pages) {}
+
+  size_t width() const { return run_.count; }
+
+  template <class Visit>
+  void for_each_piece(Visit visit) const {
+    const auto start = static_cast<size_t>(sums_.starts[run_.first]);
+    const size_t scale = sums_.start_scales[run_.first];
+    if (sums_.columns) {
+      for (size_t i = 0; i < sums_.terms(); ++i) {
+        visit(SumPiece{start + static_cast<size_t>(sums_.offsets[i]), scale + sums_.offset_scales[i], run_.step,
+                       run_.count, i});
+        pages_.passed(i > 0 ? static_cast<size_t>(sums_.offsets[i] - sums_.offsets[i - 1]) : 0);
+      }
+      return;
     }
-    // A heap, as few of many are taken: about as many as the square root of their number.
-    std::make_heap(candidates_.begin(), candidates_.end(), std::greater<>());
-    while (!candidates_.empty() && 2 * std::abs(sum) > smallest) {
-      std::pop_heap(candidates_.begin(), candidates_.end(), std::greater<>());
-      const auto [cost, i] = candidates_.back();
-      candidates_.pop_back();
-      Choice& choice = choices[i];
-      const double change = choice.change();
-      if (squared(sum) - squared(sum + change) <= cost * std::abs(change)) continue;
-      sum += change;
-      std::swap(choice.taken, choice.other);
-      choice.turned = true;
+    for (const PlaceRun& run : sums_.runs) {
+      visit(SumPiece{start + static_cast<size_t>(sums_.offsets[run.first]), scale + sums_.offset_scales[run.first],
+                     run.step, run.count, run.first});
+    }
+    pages_.passed(sums_.terms());
+  }
+
+ private:
+  const SumPlaces& sums_;
+  PlaceRun run_;
+  PageRelease& pages_;
+};
+
+template <class Grid>
+class StripBalance {
+ public:
+  explicit StripBalance(const Rounded<Grid>& rounded) : rounded_(rounded) {}
+
+  /// `changed`: some codes are not the nearest ones any more.
+  void operator()(const Strip& strip, bool columns, bool changed) {
+    errors_.resize(strip.width());
+    visit_pieces(strip, changed, [&](const SumPiece& piece, const float* weights) {
+      columns ? errors_.add_columns(weights, taken_.data(), other_.data(), piece.count)
+              : errors_.add_terms(weights, taken_.data(), other_.data(), piece.count);
+    });
+    balances_.resize(std::max(balances_.size(), strip.width()));
+    bool searching = false;
+    for (size_t i = 0; i < strip.width(); ++i) {
+      searching = balances_[i].start(errors_.sums[i], errors_.turns[0][i], errors_.turns[1][i]) || searching;
+    }
+    while (searching) {
+      note_limits(strip.width());
+      visit_pieces(strip, changed,
+                   [&](const SumPiece& piece, const float* weights) { offer(piece, columns, weights); });
+      searching = take(strip.width());
+      changed = true;
     }
   }
 
  private:
-  std::vector<std::pair<double, size_t>> candidates_;  // price and place, so that ties have an order
-};
+  /// What is known of each sum before elements are chosen; of turns, those that take from it and those that add.
+  struct Errors {
+    std::vector<double> sums;
+    std::array<std::vector<Turns>, 2> turns;
 
-/// visit(place among the tile's choices, place in the tensor) of each element of a few of the last list's groups.
-template <class Visit>
-void for_each(std::span<const int64_t> starts, std::span<const int64_t> offsets, Visit visit) {
-  for (size_t i = 0; i < offsets.size(); ++i) {
-    for (size_t g = 0; g < starts.size(); ++g) {
-      visit(g * offsets.size() + i, static_cast<size_t>(starts[g] + offsets[i]));
+    void resize(size_t width) {
+      sums.assign(width, 0);
+      for (auto& side : turns) side.assign(width, {});
+    }
+
+    void add_columns(const float* weights, const float* taken, const float* other, size_t count) {
+      for (size_t i = 0; i < count; ++i) {
+        sums[i] += static_cast<double>(taken[i]) - weights[i];
+        const double change = static_cast<double>(other[i]) - taken[i];
+        note(change, turns[change > 0 ? 1 : 0][i]);
+      }
+    }
+
+    void add_terms(const float* weights, const float* taken, const float* other, size_t count) {
+      double sum = sums[0];
+      std::array<Turns, 2> sides{turns[0][0], turns[1][0]};
+      for (size_t i = 0; i < count; ++i) {
+        sum += static_cast<double>(taken[i]) - weights[i];
+        const double change = static_cast<double>(other[i]) - taken[i];
+        note(change, sides[change > 0 ? 1 : 0]);
+      }
+      sums[0] = sum;
+      for (size_t side = 0; side < 2; ++side) turns[side][0] = sides[side];
+    }
+
+    static void note(double change, Turns& side) {
+      if (change == 0) return;
+      side.smallest = std::min(side.smallest, std::abs(change));
+      ++side.count;
+    }
+  };
+
+  /// visit(piece, its weights) with the values of its codes and of those beside them at hand.
+  template <class Visit>
+  void visit_pieces(const Strip& strip, bool changed, Visit visit) {
+    strip.for_each_piece([&](const SumPiece& piece) {
+      const float* const weights = rounded_.weights.data() + piece.place;
+      rounded_.grid.look({.weights = weights,
+                          .scales = rounded_.scales.data() + piece.scale,
+                          .zeros = rounded_.zeros.data() + piece.scale,
+                          .step = piece.scale_step,
+                          .count = piece.count},
+                         rounded_.codes.data() + piece.place, changed, taken_.data(), other_.data());
+      visit(piece, weights);
+    });
+  }
+
+  void note_limits(size_t width) {
+    directions_.resize(width);
+    limits_.resize(width);
+    for (size_t i = 0; i < width; ++i) {
+      directions_[i] = balances_[i].direction();
+      limits_[i] = balances_[i].limit();
     }
   }
-}
 
-/// `taken` has the nearest codes' values and gets the chosen ones'; other(element, weight, taken) is the value of the
-/// code on the weight's other side, or `taken` itself if there is none.
-template <class Other>
-void balance(const Tensor& real, const SumAxes& sum_axes, Tensor& taken, const Other& other) {
-  if (real.size() == 0 || sum_axes.empty()) return;
-  const SumOrder order = sum_order(real.shape(), sum_axes);
-  const auto weights = real.data<float>();
-  const auto values = taken.mutable_data<float>();
-  const size_t elements = order.offsets.size();
-  const auto balance_tile = [&](std::span<const int64_t> starts, std::vector<Choice>& choices, Balance& keep_sum) {
-    for_each(starts, order.offsets, [&](size_t i, size_t at) {
-      choices[i] = {.weight = weights[at], .taken = values[at], .other = other(at, weights[at], values[at])};
-    });
-    for (const size_t run : order.runs) {
-      for (size_t i = 0; i < starts.size() * elements; i += run) keep_sum(std::span(choices).subspan(i, run));
+  void offer(const SumPiece& piece, bool columns, const float* weights) {
+    const size_t step = columns ? 1 : 0;
+    for (size_t i = 0; i < piece.count; ++i) {
+      const size_t sum = i * step;
+      const double change = (static_cast<double>(other_[i]) - taken_[i]) * directions_[sum];
+      const double error = (static_cast<double>(taken_[i]) - weights[i]) * directions_[sum];
+      // One branch, which is hardly ever taken.
+      if (!((2 * error + change <= limits_[sum]) & (change > 0))) continue;
+      balances_[sum].offer(error * directions_[sum], change * directions_[sum],
+                           columns ? piece.number : piece.number + i, piece.place + i);
     }
-    for_each(starts, order.offsets, [&](size_t i, size_t at) { values[at] = choices[i].taken; });
-  };
-  const auto tiles = static_cast<int64_t>((order.starts.size() + kTile - 1) / kTile);
-  const auto grain = std::max<int64_t>(1, kElementsPerTask / static_cast<int64_t>(elements * kTile));
-  parallel_for(tiles, grain, [&](int64_t begin, int64_t end) {
-    std::vector<Choice> choices(elements * kTile);
-    Balance keep_sum;
-    for (auto first = static_cast<size_t>(begin) * kTile; first < static_cast<size_t>(end) * kTile; first += kTile) {
-      const size_t count = std::min(kTile, order.starts.size() - first);
-      balance_tile(std::span(order.starts).subspan(first, count), choices, keep_sum);
+  }
+
+  bool take(size_t width) {
+    bool searching = false;
+    for (size_t i = 0; i < width; ++i) {
+      if (balances_[i].direction() == 0) continue;
+      const bool more = balances_[i].take([&](const Turn& turn) {
+        auto& code = rounded_.codes[turn.place];
+        code = rounded_.grid.beside(code, turn.change > 0);
+      });
+      searching = searching || more;
+    }
+    return searching;
+  }
+
+  const Rounded<Grid>& rounded_;
+  Errors errors_;
+  std::vector<SumBalance> balances_;
+  std::vector<double> directions_;
+  std::vector<double> limits_;
+  std::vector<float> taken_ = std::vector<float>(kLongestPiece);
+  std::vector<float> other_ = std::vector<float>(kLongestPiece);
+};
+
+template <class Grid>
+void balance_list(const Rounded<Grid>& rounded, const SumPlaces& sums, bool changed, const Release& release) {
+  if (sums.terms() < 2) return;
+  const auto strips = static_cast<int64_t>(sums.columns ? sums.runs.size() : sums.sums());
+  const auto elements = static_cast<int64_t>(sums.terms() * (sums.columns ? kLongestPiece : 1));
+  parallel_for(strips, std::max<int64_t>(1, kElementsPerTask / elements), [&](int64_t begin, int64_t end) {
+    StripBalance<Grid> balance(rounded);
+    PageRelease pages(release);
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      balance(Strip(sums, sums.columns ? sums.runs[i] : PlaceRun{i, 1, 0}, pages), sums.columns, changed);
     }
   });
 }
 
-/// The value of the code on the other side of a weight from the one that it has; that one's if there is none.
-class NextInteger {
- public:
-  NextInteger(const Tensor& nearest, const QuantParams& params)
-      : params_(params), groups_(nearest.shape(), params.grouping()) {
-    const auto values = nearest.data<float>();
-    for (size_t i = 0; i < values.size(); ++i) {
-      const float code = std::nearbyintf(values[i] / scale(i));
-      lowest_ = std::min(lowest_, code);
-      highest_ = std::max(highest_, code);
-    }
+template <class Grid>
+void balance(const Rounded<Grid>& rounded, const Shape& shape, const ElementGroups& groups, const SumAxes& sum_axes,
+             const Release& release) {
+  bool changed = false;
+  for (const SumPlaces& sums : sum_places(shape, sum_axes, groups, kLongestPiece)) {
+    balance_list(rounded, sums, changed, release);
+    changed = true;
   }
+}
 
-  float operator()(size_t element, float weight, float taken) const {
-    if (weight == taken) return taken;
-    const float step = scale(element);
-    const float code = std::nearbyintf(taken / step) + (weight > taken ? 1.0F : -1.0F);
-    return code < lowest_ || code > highest_ ? taken : code * step;
-  }
+/// The lowest and highest code in use, less the zero point; 0 lies between them.
+template <class Code>
+std::pair<float, float> codes_in_use(std::span<const Code> codes, const ElementGroups& groups,
+                                     std::span<const float> zeros) {
+  float lowest = 0;
+  float highest = 0;
+  std::mutex mutex;
+  parallel_for(static_cast<int64_t>(codes.size()), kElementsPerTask, [&](int64_t begin, int64_t end) {
+    float low = 0;
+    float high = 0;
+    groups.for_each_run(static_cast<size_t>(begin), static_cast<size_t>(end), [&](const Run& run) {
+      for (size_t i = run.begin, group = run.group; i < run.end; ++i, group += run.step) {
+        const float number = static_cast<float>(codes[i]) - zeros[group];
+        low = std::min(low, number);
+        high = std::max(high, number);
+      }
+    });
+    const std::lock_guard lock(mutex);
+    lowest = std::min(lowest, low);
+    highest = std::max(highest, high);
+  });
+  return {lowest, highest};
+}
 
- private:
-  float scale(size_t element) const { return params_.scales[groups_.group_of(element)]; }
-
-  const QuantParams& params_;
-  ElementGroups groups_;
-  float lowest_ = 0;  // codes less the zero point
-  float highest_ = 0;
-};
-
-/// The same of floating-point types.
-class NextFloat {
- public:
-  explicit NextFloat(DataType type) : numbers_(finite_numbers(type)) {}
-
-  float operator()(float weight, float taken, float scale) const {
-    const auto at = std::lower_bound(numbers_.begin(), numbers_.end(), taken / scale);
-    if (weight == taken || at == numbers_.end()) return taken;
-    if (weight > taken) return at + 1 < numbers_.end() ? *(at + 1) * scale : taken;
-    return at != numbers_.begin() ? *(at - 1) * scale : taken;
-  }
-
- private:
-  std::vector<float> numbers_;
-};
+using IntegerCodes = TypeList<int8_t, uint8_t, int16_t, uint16_t>;
 
 }  // namespace
 
-Tensor keep_sums(const Tensor& real, const QuantParams& params) {
-  QuantParams nearest = params;
-  nearest.sum_axes.clear();
-  Tensor taken = dequantize(quantize(real, nearest), nearest);
-  if (row(params.type).is_float) {
-    const NextFloat next(row(params.type).storage);
-    const ElementGroups groups(real.shape(), params.grouping());
-    balance(real, params.sum_axes, taken, [&](size_t element, float weight, float value) {
-      return next(weight, value, params.scales[groups.group_of(element)]);
-    });
-  } else {
-    const NextInteger next(taken, params);
-    balance(real, params.sum_axes, taken, next);
+void keep_sums(const Tensor& real, const QuantParams& params, Tensor& codes, const Release& release) {
+  if (real.size() == 0) return;
+  const ElementGroups groups(real.shape(), params.grouping());
+  const std::vector<float> zeros(params.zero_points.begin(), params.zero_points.end());
+  const QuantTypeRow& type = row(params.type);
+  const auto weights = real.data<float>();
+  if (type.is_float) {
+    auto* bytes = reinterpret_cast<uint8_t*>(codes.mutable_bytes());
+    const FloatGrid<uint8_t> grid(type.storage);
+    const Rounded<FloatGrid<uint8_t>> rounded{grid, weights, params.scales, zeros, {bytes, weights.size()}};
+    return balance(rounded, real.shape(), groups, params.sum_axes, release);
   }
-  return taken;
+  const bool known = visit_type(IntegerCodes{}, codes.type(), [&]<class Code>() {
+    const auto [lowest, highest] = codes_in_use<Code>(codes.data<Code>(), groups, zeros);
+    const IntegerGrid<Code> grid(params.type, lowest, highest);
+    const Rounded<IntegerGrid<Code>> rounded{grid, weights, params.scales, zeros, codes.mutable_data<Code>()};
+    balance(rounded, real.shape(), groups, params.sum_axes, release);
+  });
+  ensure(known, "codes of 8 or 16 bits");
 }
 
 }  // namespace narrow::quant

@@ -6,14 +6,15 @@
 // rounded the other way, bring it below half a step and hardly add to the squared error. No data is needed.
 #pragma once
 
+#include "lib/quant/page_release.h"
 #include "lib/quant/quant_params.h"
 
 namespace narrow::quant {
 
-/// The tensor (float32, plain layout) with each element at the value of one of the two codes of `params` next to it, so
-/// that along params.sum_axes, list after list, errors sum to nearly nothing. An element is rounded the other way only
-/// where the square of the sum falls by more than the element's own squared error grows. Integer and floating-point
-/// types; codes outside those that nearest rounding uses are not taken.
-Tensor keep_sums(const Tensor& real, const QuantParams& params);
+/// `codes` are the nearest ones of `real` (float32, plain layout), 4 and 2 bits unpacked. Some get the code on the
+/// weight's other side, so that along params.sum_axes, list after list, errors sum to nearly nothing: where the square
+/// of the sum falls by more than the element's own squared error grows. Integer and floating-point types; codes outside
+/// those that nearest rounding uses are not taken. Beyond the codes hardly any memory is needed.
+void keep_sums(const Tensor& real, const QuantParams& params, Tensor& codes, const Release& release = {});
 
 }  // namespace narrow::quant

@@ -90,19 +90,32 @@ QuantParams choose_binary_params(const Tensor& weight, const Grouping& grouping)
   return params;
 }
 
+std::vector<Range> ranges_of(const Tensor& weight, const ElementGroups& groups) {
+  std::vector<Range> ranges(groups.count());
+  const auto values = weight.data<float>();
+  groups.for_each_run([&](const Run& run) {
+    const float* const from = values.data() + run.begin;
+    Range* const to = ranges.data() + run.group;
+    const size_t count = run.end - run.begin;
+    if (run.step == 1) {
+      for (size_t i = 0; i < count; ++i) {
+        to[i] = {std::min(to[i].rmin, from[i]), std::max(to[i].rmax, from[i])};
+      }
+      return;
+    }
+    Range range = *to;
+    for (size_t i = 0; i < count; ++i) range = {std::min(range.rmin, from[i]), std::max(range.rmax, from[i])};
+    *to = range;
+  });
+  return ranges;
+}
+
 }  // namespace
 
 QuantParams choose_weight_params(const Tensor& weight, Scheme scheme, const Grouping& grouping) {
   if (scheme.type == QuantType::kBinary) return choose_binary_params(weight, grouping);
   const ElementGroups groups(weight.shape(), grouping);
-  std::vector<Range> ranges(groups.count());
-  const auto values = weight.data<float>();
-  groups.for_each_run([&](const Run& run) {
-    for (size_t i = run.begin, group = run.group; i < run.end; ++i, group += run.step) {
-      ranges[group].rmin = std::min(ranges[group].rmin, values[i]);
-      ranges[group].rmax = std::max(ranges[group].rmax, values[i]);
-    }
-  });
+  const std::vector<Range> ranges = ranges_of(weight, groups);
   QuantParams params{
       .type = scheme.type, .axis = grouping.axis, .block = grouping.block, .scales = {}, .zero_points = {}};
   for (const Range& range : ranges) {

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "lib/quant/page_release.h"
 #include "lib/quant/quant_type.h"
 #include "lib/quant/rounding_noise.h"
 #include "lib/tensor/tensor.h"
@@ -94,8 +95,9 @@ inline float dequantize_value(int32_t q, float scale, int32_t zero_point) {
 /// The tensor (float32, plain layout) in the storage type of params.type (4 and 2 bits: packed), element by element as
 /// quantize_value; of floating-point types the nearest code to x / scale, saturated. Of type kBinary -1 below 0, else
 /// 1; for codebooks see codebook.h. With params.noise one of the two codes next to x / scale, at random so that the
-/// mean is x / scale where it lies between the type's limits. With params.sum_axes as keep_sums.
-Tensor quantize(const Tensor& real, const QuantParams& params);
+/// mean is x / scale where it lies between the type's limits. With params.sum_axes as keep_sums. `release` is called
+/// while a large tensor is read.
+Tensor quantize(const Tensor& real, const QuantParams& params, const Release& release = {});
 
 /// The inverse of quantize, float32. `quantized` has the storage type of params.type; any layout for per-tensor
 /// parameters, plain for per-channel ones.

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "lib/base/error.h"
+#include "lib/base/parallel.h"
+#include "lib/quant/code_grid.h"
 #include "lib/quant/codebook.h"
 #include "lib/quant/element_groups.h"
 #include "lib/quant/kept_sums.h"
@@ -16,6 +18,7 @@ namespace narrow::quant {
 namespace {
 
 constexpr size_t kChunk = size_t{1} << 14;  // elements; a multiple of what one packed byte holds
+constexpr size_t kChunksKept = 64;          // that a thread reads before their pages may leave memory
 
 using StoredTypes = TypeList<int8_t, uint8_t, int16_t, uint16_t, int32_t>;
 
@@ -76,8 +79,7 @@ int8_t binary_code(const QuantParams& params, size_t element, float x, float sca
   return negative ? -1 : 1;
 }
 
-/// Collects codes of a type that lies in memory otherwise than one element a byte or more, and writes them by the
-/// chunk.
+/// Collects codes as numbers, and writes them by the chunk as their type lies in memory.
 class CodeWriter {
  public:
   CodeWriter(DataType storage, std::byte* to) : storage_(storage), to_(to) {}
@@ -87,9 +89,21 @@ class CodeWriter {
     if (count_ == kChunk) flush();
   }
 
+  /// For `count` numbers, no more than a chunk, that come all at once; flush() follows.
+  std::span<float> room(size_t count) {
+    count_ = count;
+    return {values_.data(), count};
+  }
+
   void flush() {
     const std::span<const float> values(values_.data(), count_);
-    if (is_packed(storage_)) {
+    const bool plain = visit_type(StoredTypes{}, storage_, [&]<class Q>() {
+      std::transform(values.begin(), values.end(), reinterpret_cast<Q*>(to_),
+                     [](float value) { return static_cast<Q>(static_cast<int32_t>(value)); });
+    });
+    if (plain) {
+      // Done.
+    } else if (is_packed(storage_)) {
       fill_codes(values);
       pack(storage_, std::span<const uint8_t>(codes_.data(), count_), to_);
     } else {
@@ -157,27 +171,97 @@ class CodeReader {
   std::vector<uint8_t> codes_ = std::vector<uint8_t>(kChunk);
 };
 
-/// body(element, scale, zero_point) over all elements, in the order of memory.
+/// body(element, scale, zero_point) over elements [begin, end), in the order of memory.
 template <class Body>
-void for_each_element(const ElementGroups& groups, const QuantParams& params, Body body) {
-  groups.for_each_run([&](const Run& run) {
+void for_each_element(const ElementGroups& groups, const QuantParams& params, size_t begin, size_t end, Body body) {
+  groups.for_each_run(begin, end, [&](const Run& run) {
     for (size_t i = run.begin, group = run.group; i < run.end; ++i, group += run.step) {
       body(i, params.scales[group], params.zero_points[group]);
     }
   });
 }
 
+/// ... over all of them.
+template <class Body>
+void for_each_element(const ElementGroups& groups, const QuantParams& params, Body body) {
+  for_each_element(groups, params, 0, groups.elements(), body);
+}
+
 }  // namespace
 
-Tensor quantize(const Tensor& real, const QuantParams& params) {
+namespace {
+
+/// The nearest codes of the elements from `begin` on, as numbers.
+void nearest_numbers(std::span<const float> source, const ElementGroups& groups, const QuantParams& params,
+                     size_t begin, std::span<float> numbers) {
+  const auto qmin = static_cast<float>(row(params.type).qmin);
+  const auto qmax = static_cast<float>(row(params.type).qmax);
+  groups.for_each_run(begin, begin + numbers.size(), [&](const Run& run) {
+    const float* const from = source.data() + run.begin;
+    float* const to = numbers.data() + (run.begin - begin);
+    const float* const scales = params.scales.data() + run.group;
+    const int32_t* const zeros = params.zero_points.data() + run.group;
+    const auto round = [&](size_t i, float scale, float zero) {
+      to[i] = nearest_integer(from[i] / scale, qmin - zero, qmax - zero) + zero;
+    };
+    const size_t count = run.end - run.begin;
+    if (run.step == 0) {
+      for (size_t i = 0; i < count; ++i) round(i, scales[0], static_cast<float>(zeros[0]));
+    } else {
+      for (size_t i = 0; i < count; ++i) round(i, scales[i], static_cast<float>(zeros[i]));
+    }
+  });
+}
+
+/// Codes of integer types up to 16 bits and of floating-point types, to the nearest.
+Tensor quantize_to_nearest(const Tensor& real, const ElementGroups& groups, const QuantParams& params,
+                           const Release& release) {
+  const QuantTypeRow& type = row(params.type);
+  Tensor result(type.storage, real.shape(), real.layout());
+  const auto source = real.data<float>();
+  std::byte* const to = result.mutable_bytes();
+  const auto chunks = static_cast<int64_t>((source.size() + kChunk - 1) / kChunk);
+  parallel_for(chunks, 1, [&](int64_t first, int64_t last) {
+    CodeWriter writer(type.storage, to + storage_bytes(type.storage, first * static_cast<int64_t>(kChunk)));
+    for (auto begin = static_cast<size_t>(first) * kChunk; begin < static_cast<size_t>(last) * kChunk;
+         begin += kChunk) {
+      const std::span<float> numbers = writer.room(std::min(kChunk, source.size() - begin));
+      if (type.is_float) {
+        for_each_element(
+            groups, params, begin, begin + numbers.size(),
+            [&](size_t i, float scale, int32_t /*zero_point*/) { numbers[i - begin] = source[i] / scale; });
+      } else {
+        nearest_numbers(source, groups, params, begin, numbers);
+      }
+      writer.flush();
+      if (release && begin / kChunk % kChunksKept == kChunksKept - 1) release();
+    }
+  });
+  return result;
+}
+
+Tensor quantize_keeping_sums(const Tensor& real, const QuantParams& params, const Release& release) {
+  QuantParams nearest = params;
+  nearest.sum_axes.clear();
+  Tensor codes = quantize(real, nearest, release);
+  const DataType storage = row(params.type).storage;
+  Workspace workspace;
+  Tensor bytes = is_packed(storage) ? unpacked(codes, workspace) : std::exchange(codes, Tensor());
+  codes = Tensor();
+  keep_sums(real, params, bytes, release);
+  return is_packed(storage) ? packed(bytes, storage, workspace) : bytes;
+}
+
+}  // namespace
+
+Tensor quantize(const Tensor& real, const QuantParams& params, const Release& release) {
   if (params.codebooks) return quantize_to_codebook(real, params);
-  if (!params.sum_axes.empty()) {  // values of codes are nearest to those codes
-    QuantParams nearest = params;
-    nearest.sum_axes.clear();
-    return quantize(keep_sums(real, params), nearest);
-  }
+  if (!params.sum_axes.empty()) return quantize_keeping_sums(real, params, release);
   const ElementGroups groups = groups_of(real, params);
   const QuantTypeRow& type = row(params.type);
+  if (!params.noise && type.bits <= 16 && params.type != QuantType::kBinary) {
+    return quantize_to_nearest(real, groups, params, release);
+  }
   Tensor result(type.storage, real.shape(), real.layout());
   const auto source = real.data<float>();
   if (params.type == QuantType::kBinary) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "lib/base/parallel.h"
-#include "lib/quant/sum_order.h"
+#include "lib/quant/sum_places.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/small_float.h"
 
@@ -198,15 +198,15 @@ Tensor round_for_usual_inputs(const Tensor& real, DataType type, const SumAxes& 
   };
   Tensor result = nearest(real);
   if (real.size() == 0 || sum_axes.empty()) return result;
-  const SumOrder order = sum_order(real.shape(), sum_axes);
+  const SumPlaces order = sum_places(real.shape(), sum_axes, ElementGroups(real.shape(), {}), 1).back();
   const std::vector<int64_t> kernel = kernel_shape(real.shape(), sum_axes);
-  const bool biased = bias.defined() && bias.size() == static_cast<int64_t>(order.starts.size());
+  const bool biased = bias.defined() && bias.size() == static_cast<int64_t>(order.sums());
   const Tensor rounded_bias = biased ? nearest(bias) : Tensor();
   const auto weights = real.data<float>();
   const auto values = result.mutable_data<float>();
-  const size_t elements = order.offsets.size();
+  const size_t elements = order.terms();
   const auto grain = std::max<int64_t>(1, kElementsPerTask / static_cast<int64_t>(elements));
-  parallel_for(static_cast<int64_t>(order.starts.size()), grain, [&](int64_t begin, int64_t end) {
+  parallel_for(static_cast<int64_t>(order.sums()), grain, [&](int64_t begin, int64_t end) {
     OutputRounder rounder(type, kernel);
     std::vector<float> own(elements);
     std::vector<float> rounded(elements);

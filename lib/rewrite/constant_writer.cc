@@ -87,7 +87,7 @@ std::string ConstantWriter::add_dequantize(onnx::GraphProto& graph, const std::s
 }
 
 Tensor ConstantWriter::stored_codes(const std::string& name, const quant::QuantParams& params) const {
-  Tensor codes = quant::quantize(float_constant(name), params);
+  Tensor codes = quant::quantize(float_constant(name), params, [&] { original_.release_weights(); });
   return quant::needs_decoder(params.type) ? packed_codes(codes, params) : codes;
 }
 
@@ -107,15 +107,14 @@ std::string ConstantWriter::add_integers(onnx::GraphProto& graph, const std::str
     editor_.edit(graph);
     integers = editor_.add_initializer(integers, stored_codes(name, params));
   }
-  original_.release_weights();
   return integers;
 }
 
 std::string ConstantWriter::add_codes(onnx::GraphProto& graph, const std::string& name, const Tensor& real,
                                       const quant::QuantParams& params) {
   editor_.edit(graph);
-  std::string codes = editor_.add_initializer(name + "_quantized", quant::quantize(real, params));
-  original_.release_weights();
+  std::string codes =
+      editor_.add_initializer(name + "_quantized", quant::quantize(real, params, [&] { original_.release_weights(); }));
   return codes;
 }
 

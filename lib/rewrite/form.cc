@@ -4,10 +4,11 @@
 
 namespace narrow::rewrite {
 
-QoperatorModel in_form(const graph::Model& qdq, const plan::PrecisionPlan& plan) {
-  graph::Model result = with_integer_io(qdq, plan);
-  if (plan.form.format == plan::FileFormat::kQdq) return {std::move(result), {}};
-  return to_qoperators(result, plan.form.microsoft);
+QoperatorModel in_form(graph::Model qdq, const plan::PrecisionPlan& plan) {
+  // A copy would hold all codes once more.
+  if (!plan.form.integer_io.empty()) qdq = with_integer_io(qdq, plan);
+  if (plan.form.format == plan::FileFormat::kQdq) return {std::move(qdq), {}};
+  return to_qoperators(qdq, plan.form.microsoft);
 }
 
 }  // namespace narrow::rewrite

@@ -9,6 +9,6 @@
 namespace narrow::rewrite {
 
 /// Integer inputs and outputs, then operators on integers, as plan.form says; the rest stays as rewrite_to_qdq made it.
-QoperatorModel in_form(const graph::Model& qdq, const plan::PrecisionPlan& plan);
+QoperatorModel in_form(graph::Model qdq, const plan::PrecisionPlan& plan);
 
 }  // namespace narrow::rewrite

@@ -6,9 +6,9 @@
 #include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/onnx_api.h"
+#include "lib/graph/raise_opset.h"
 #include "lib/graph/traverse.h"
 #include "lib/rewrite/normalize.h"
-#include "lib/rewrite/raise_opset.h"
 #include "lib/rewrite/widen_float16.h"
 
 namespace narrow::rewrite {
@@ -100,7 +100,7 @@ graph::Model with_opset(const graph::Model& prepared, int opset) {
   graph::Model model = prepared;
   if (model.opset() >= opset) return model;
   onnx::ModelProto& proto = model.mutable_proto();
-  proto = raise_opset(proto, opset);
+  proto = graph::raise_opset(proto, opset);
   name_and_lift(*proto.mutable_graph());
   // No operator gives another type in a newer opset: what was inferred before still holds.
   *proto.mutable_graph()->mutable_value_info() = prepared.graph().value_info();
@@ -113,7 +113,7 @@ graph::Model prepare(const graph::Model& loaded) {
   inline_functions(proto);
   drop_initializer_inputs(*proto.mutable_graph());
   proto.set_ir_version(std::max<int64_t>(proto.ir_version(), kOldestIr));
-  proto = raise_opset(proto, kPerChannelOpset);
+  proto = graph::raise_opset(proto, kPerChannelOpset);
   widen_float16(model);
   name_and_lift(*proto.mutable_graph());
   return model;

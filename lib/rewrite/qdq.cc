@@ -12,6 +12,7 @@
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/traverse.h"
+#include "lib/plan/half.h"
 #include "lib/quant/quant_params.h"
 #include "lib/rewrite/block_operators.h"
 #include "lib/rewrite/constant_writer.h"
@@ -277,15 +278,25 @@ class QdqWriter {
   BlockWriter blocks_;
 };
 
+/// Some layers compute in 16-bit floats, and no other is anything but float.
+bool only_halves(const plan::PrecisionPlan& plan) {
+  const auto is_half = [](const plan::LayerPlan& layer) { return plan::half_type(layer.decision).has_value(); };
+  return std::any_of(plan.layers.begin(), plan.layers.end(), is_half) &&
+         std::all_of(plan.layers.begin(), plan.layers.end(), [&](const plan::LayerPlan& layer) {
+           return is_half(layer) || layer.decision == plan::Decision::kFloat;
+         });
+}
+
 }  // namespace
 
 graph::Model rewrite_to_qdq(const graph::Model& model, const plan::PrecisionPlan& plan) {
   plan::check_plan(plan, model);
   const plan::FormatNeeds needs = plan::format_needs(plan);
-  const graph::Model original = convert_halves(with_opset(model, needs.opset), plan);
-  graph::Model result = original;
-  onnx::ModelProto& proto = result.mutable_proto();
+  graph::Model original = convert_halves(with_opset(model, needs.opset), plan);
+  onnx::ModelProto& proto = original.mutable_proto();
   proto.set_ir_version(std::max<int64_t>(proto.ir_version(), needs.ir_version));
+  if (only_halves(plan)) return original;  // a copy would hold all weights once more
+  graph::Model result = original;
   QdqWriter(original, result, plan).write();
   return result;
 }

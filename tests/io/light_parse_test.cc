@@ -75,6 +75,20 @@ TEST(LightParse, WhatIsSavedHoldsTheWeightsItself) {
   EXPECT_EQ(copy.graph().initializer(1).SerializeAsString(), proto.graph().initializer(1).SerializeAsString());
 }
 
+// As files of older exporters have it.
+TEST(LightParse, FloatsInAFieldOfTheirOwnStayInTheFileToo) {
+  const test::TempFolder folder;
+  onnx::ModelProto proto = model_with_large_weight();
+  onnx::TensorProto& weight = *proto.mutable_graph()->mutable_initializer(1);
+  const Tensor values = graph::embedded_tensor(weight);
+  weight.clear_raw_data();
+  for (const float value : values.data<float>()) weight.add_float_data(value);
+  write_file(folder / "m.onnx", proto.SerializeAsString());
+  const graph::Model model = io::load_model(folder / "m.onnx");
+  EXPECT_LT(model.proto().ByteSizeLong(), 1000U);
+  EXPECT_EQ(model.tensor(model.graph().initializer(1)).data<float>()[8], 1);
+}
+
 TEST(LightParse, ALinkedModelLoads) {
   const test::TempFolder folder;
   std::filesystem::create_directory(folder / "store");

@@ -1,4 +1,5 @@
 #include "lib/io/load.h"
+#include "lib/graph/attributes.h"
 
 #include <gtest/gtest.h>
 
@@ -98,8 +99,57 @@ TEST(LoadTest, OpsetsOutsideTheKnownAreRefused) {
   onnx::ModelProto proto = small_model();
   proto.mutable_opset_import(0)->set_version(99);
   EXPECT_EQ(failure_of([&] { io::check_model(proto); }).kind, ErrorKind::kUnsupported);
-  proto.mutable_opset_import(0)->set_version(6);
-  EXPECT_EQ(failure_of([&] { io::check_model(proto); }).text, "opset 6 is older than 7, the oldest supported");
+}
+
+onnx::ModelProto old_model(const std::string& text, int opset) {
+  onnx::ModelProto proto = test::graph_from_text(text).proto();
+  proto.mutable_opset_import(0)->set_version(opset);
+  return proto;
+}
+
+TEST(LoadTest, OldOpsetsAreRaised) {
+  const graph::Model model =
+      io::check_model(old_model("agraph (float[2,3,4,5] x, float[3] b) => (float[2,3,4,5] y) {"
+                                " t = Add <broadcast = 1, axis = 1> (x, b)  y = Relu <consumed_inputs = [0]> (t) }",
+                                5));
+  EXPECT_EQ(model.opset(), 9);
+  ASSERT_EQ(model.graph().node_size(), 3);
+  EXPECT_EQ(model.graph().node(0).op_type(), "Unsqueeze");
+  EXPECT_EQ(graph::ints_attribute(model.graph().node(0), "axes"), (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(model.graph().node(1).attribute_size(), 0);
+  EXPECT_EQ(model.graph().node(2).attribute_size(), 0);
+}
+
+TEST(LoadTest, SlopesByChannelBroadcast) {
+  const graph::Model model =
+      io::check_model(old_model("agraph (float[2,3,4] x, float[3] s) => (float[2,3,4] y) { y = PRelu (x, s) }", 6));
+  ASSERT_EQ(model.graph().node_size(), 2);
+  EXPECT_EQ(graph::ints_attribute(model.graph().node(0), "axes"), (std::vector<int64_t>{1}));
+}
+
+TEST(LoadTest, ShapesBecomeInputsOfReshape) {
+  const graph::Model model =
+      io::check_model(old_model("agraph (float[2,3] x) => (float[3,2] y) { y = Reshape <shape = [3, 2]> (x) }", 1));
+  EXPECT_EQ(model.graph().node(0).op_type(), "Constant");
+  EXPECT_EQ(model.graph().node(1).input_size(), 2);
+}
+
+TEST(LoadTest, AttributesOfOldOpsetsGetTheirLaterForms) {
+  const graph::Model model =
+      io::check_model(old_model("agraph (float[2,3] x) => (int32[3,5] y) {"
+                                " t = Pad <paddings = [0, 0, 1, 2]> (x)  y = Cast <to = \"INT32\"> (t) }",
+                                1));
+  EXPECT_EQ(graph::ints_attribute(model.graph().node(0), "pads"), (std::vector<int64_t>{0, 0, 1, 2}));
+  EXPECT_EQ(graph::int_attribute(model.graph().node(1), "to", 0), onnx::TensorProto::INT32);
+}
+
+TEST(LoadTest, WhatCanNotBeRaisedIsNamed) {
+  const Failure failure = failure_of([&] {
+    io::check_model(
+        old_model("agraph (float[2] x, float[1] n, float[1] axis) => (float[N] y) { y = Tile (x, n, axis) }", 1));
+  });
+  EXPECT_EQ(failure.kind, ErrorKind::kUnsupported);
+  EXPECT_EQ(failure.text, "node 'y' (Tile): tiles and axis of opset 1");
 }
 
 TEST(LoadTest, ShapesThatContradictAreRefused) {

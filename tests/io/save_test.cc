@@ -72,5 +72,72 @@ TEST(SaveTest, TheSameModelGivesTheSameBytes) {
   EXPECT_EQ(read_text(folder / "a.onnx"), read_text(folder / "b.onnx"));
 }
 
+/// A weight in a file, one in the model, and a Constant node's in a file.
+graph::Model model_with_weights(const test::TempFolder& folder) {
+  std::string data;
+  for (int i = 0; i < 6000; ++i) {
+    const auto value = static_cast<float>(i);
+    data.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
+  write_file(folder / "weights.bin", data);
+  onnx::ModelProto proto = test::graph_from_text(
+                               "agraph (float[N,30] x) => (float[N,40] y) {"
+                               " t = MatMul (x, v)  u = MatMul (t, w)  c = Constant <value = float[1] {1}> ()"
+                               " y = Add (u, c) }")
+                               .proto();
+  onnx::GraphProto& graph = *proto.mutable_graph();
+  Tensor own(DataType::kFloat32, {30, 50});
+  for (int64_t i = 0; i < own.size(); ++i) own.mutable_data<float>()[static_cast<size_t>(i)] = -static_cast<float>(i);
+  *graph.add_initializer() = graph::tensor_proto("v", own);
+  const auto in_file = [](onnx::TensorProto& tensor, const Shape& shape, uint64_t offset) {
+    tensor = onnx::TensorProto();
+    tensor.set_data_type(onnx::TensorProto::FLOAT);
+    for (const int64_t size : shape) tensor.add_dims(size);
+    const auto length = static_cast<uint64_t>(element_count(shape)) * sizeof(float);
+    graph::set_external(tensor, {.location = "weights.bin", .offset = offset, .length = length});
+  };
+  onnx::TensorProto& w = *graph.add_initializer();
+  in_file(w, {50, 40}, 4000);
+  w.set_name("w");
+  in_file(*graph.mutable_node(2)->mutable_attribute(0)->mutable_t(), {1, 40}, 16000);
+  return io::check_model(proto, folder.path());
+}
+
+float element(const graph::Model& model, const onnx::TensorProto& tensor, size_t at) {
+  return model.tensor(tensor).data<float>()[at];
+}
+
+TEST(SaveTest, WeightsOfSmallModelsAreEmbedded) {
+  const test::TempFolder folder;
+  graph::Model model = model_with_weights(folder);
+  const std::string before = model.proto().SerializeAsString();
+  EXPECT_EQ(io::save_model(model, folder / "m.onnx").size(), 1U);
+  EXPECT_EQ(model.proto().SerializeAsString(), before);
+  EXPECT_EQ(io::saved_bytes(model) / 1000, static_cast<int64_t>(read_text(folder / "m.onnx").size()) / 1000);
+  std::filesystem::remove(folder / "weights.bin");
+  const graph::Model saved = io::load_model(folder / "m.onnx");
+  EXPECT_EQ(element(saved, saved.graph().initializer(0), 7), -7);
+  EXPECT_EQ(element(saved, saved.graph().initializer(1), 7), 1007);
+  EXPECT_EQ(element(saved, saved.graph().node(2).attribute(0).t(), 7), 4007);
+}
+
+TEST(SaveTest, WeightsOfLargeModelsLieInAFileBesideIt) {
+  const test::TempFolder folder;
+  graph::Model model = model_with_weights(folder);
+  const std::string before = model.proto().SerializeAsString();
+  const auto files = io::save_model(model, folder / "m.onnx", {.largest_file = 8000});
+  EXPECT_EQ(files, (std::vector{folder / "m.onnx", folder / "m.onnx.data"}));
+  EXPECT_EQ(model.proto().SerializeAsString(), before);
+  EXPECT_LT(read_text(folder / "m.onnx").size(), 1000U);
+  std::filesystem::remove(folder / "weights.bin");
+  const graph::Model saved = io::load_model(folder / "m.onnx");
+  for (const onnx::TensorProto& tensor : saved.graph().initializer()) {
+    EXPECT_EQ(tensor.data_location(), onnx::TensorProto::EXTERNAL) << tensor.name();
+  }
+  EXPECT_EQ(element(saved, saved.graph().initializer(0), 7), -7);
+  EXPECT_EQ(element(saved, saved.graph().initializer(1), 7), 1007);
+  EXPECT_EQ(element(saved, saved.graph().node(2).attribute(0).t(), 7), 4007);
+}
+
 }  // namespace
 }  // namespace narrow

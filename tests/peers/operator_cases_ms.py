@@ -154,4 +154,82 @@ def attention_cases():
                       rotary_embedding_dim=6)
 
 
-MAKERS = [region_cases, quantized_cases, lookup_cases, fused_cases, attention_cases]
+def past_cases():
+    """Keys and values of earlier calls, and masks of every form."""
+    x, past = numbers(2, 4, 6), numbers(2, 2, 2, 3, 4, seed=9)
+    weights, bias = numbers(6, 24, seed=2), numbers(24, seed=3)
+    whole = np.array([[1, 1, 0, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1, 0]], np.int32)
+    for causal in [0, 1]:
+        inputs = [x, weights, bias, None, past]
+        yield ms_case(f"attention_past_{causal}", "Attention", inputs, outputs=2, num_heads=2, unidirectional=causal)
+        inputs = [x, weights, bias, whole, past]
+        yield ms_case(f"attention_past_mask_{causal}", "Attention", inputs, outputs=2, num_heads=2, unidirectional=causal)
+    by_query = (numbers(2, 4, 4, seed=6) > -0.5).astype(np.int32)
+    by_query[:, :, 1] = 1
+    yield ms_case("attention_mask_by_query", "Attention", [x, weights, bias, by_query], num_heads=2)
+    yield ms_case("attention_ends", "Attention", [x, weights, bias, np.array([4, 3, 1, 0], np.int32)], num_heads=2)
+    q, k, v = numbers(2, 3, 8), numbers(2, 3, 8, seed=2), numbers(2, 3, 8, seed=3)
+    pasts = [numbers(2, 2, 5, 4, seed=4), numbers(2, 2, 5, 4, seed=5)]
+    for causal in [0, 1]:
+        inputs = [q, k, v, numbers(24, seed=7), None, None, *pasts]
+        yield ms_case(f"multi_head_past_{causal}", "MultiHeadAttention", inputs, outputs=3, num_heads=2,
+                      unidirectional=causal)
+    across = [q, numbers(2, 2, 5, 4, seed=4), numbers(2, 2, 5, 4, seed=5)]
+    yield ms_case("multi_head_across", "MultiHeadAttention", across, num_heads=2)
+    scales = [scale(0.02), numbers(24, low=0.01, high=0.03)]
+    zeros = [np.array(119, np.uint8), np.zeros(24, np.int8)]
+    inputs = [codes(2, 4, 6), codes(6, 24, dtype=np.int8, seed=2), bias, *scales, whole[:, :4].copy(), *zeros]
+    yield ms_case("qattention", "QAttention", inputs, num_heads=2)
+    inputs = [*inputs[:5], None, *zeros, past]
+    yield ms_case("qattention_past", "QAttention", inputs, outputs=2, num_heads=2, unidirectional=1)
+
+
+def group_cases():
+    """Four heads of queries, two of keys and values; a first call, and later ones with one or more queries."""
+    sizes = {"num_heads": 4, "kv_num_heads": 2}
+    q, k, v = numbers(2, 5, 64), numbers(2, 5, 32, seed=2), numbers(2, 5, 32, seed=3)
+    first = [np.array([4, 4], np.int32), np.array(5, np.int32)]
+    cosine, sine = numbers(16, 8, seed=7), numbers(16, 8, seed=8)
+    none = [None, None]
+
+    def group(name, inputs, **attributes):
+        return ms_case(f"group_{name}", "GroupQueryAttention", inputs, outputs=3, **sizes, **attributes)
+
+    yield group("first", [q, k, v, *none, *first])
+    yield group("packed", [numbers(2, 5, 128), *none, *none, *first])
+    yield group("scale", [q, k, v, *none, *first], scale=0.2, softcap=2.0)
+    yield group("window", [q, k, v, *none, *first], local_window_size=2)
+    yield group("bias", [q, k, v, *none, *first, *none, None, numbers(1, 4, 5, 5, seed=6)])
+    yield group("smooth", [q, k, v, *none, *first], smooth_softmax=1)
+    yield group("sinks", [q, k, v, *none, *first, *none, *none, numbers(4, seed=6)])
+    for interleaved in [0, 1]:
+        yield group(f"rotary_{interleaved}", [q, k, v, *none, *first, cosine, sine], do_rotary=1,
+                    rotary_interleaved=interleaved)
+    pasts = [numbers(2, 2, 6, 16, seed=4), numbers(2, 2, 6, 16, seed=5)]
+    later = [np.array([6, 4], np.int32), np.array(7, np.int32)]
+    one = [numbers(2, 1, 64), numbers(2, 1, 32, seed=2), numbers(2, 1, 32, seed=3)]
+    yield group("later", [*one, *pasts, *later])
+    yield group("later_rotary", [*one, *pasts, *later, cosine, sine], do_rotary=1, local_window_size=3)
+    several = [numbers(1, 3, 64), numbers(1, 3, 32, seed=2), numbers(1, 3, 32, seed=3)]
+    shorter = [past[:1].copy() for past in pasts]
+    yield group("several", [*several, *shorter, np.array([8], np.int32), np.array(9, np.int32), cosine, sine], do_rotary=1)
+
+
+def lstm_cases():
+    for direction, by_gate in itertools.product(["forward", "bidirectional"], [False, True]):
+        count = 2 if direction == "bidirectional" else 1
+        shape = [count, 20] if by_gate else [count]
+        w, r = codes(count, 4, 20, dtype=np.int8, seed=2), codes(count, 5, 20, dtype=np.int8, seed=3)
+        scales = [numbers(*shape, low=0.002, high=0.01, seed=seed) for seed in [4, 5]]
+        zeros = np.zeros(shape, np.int8)
+        inputs = [numbers(6, 1, 4), w, r, numbers(count, 40, seed=6), *[None] * 4, scales[0], zeros, scales[1], zeros]
+        yield ms_case(f"dynamic_lstm_{direction}_{int(by_gate)}", "DynamicQuantizeLSTM", inputs, outputs=3,
+                      constants=(1, 2, 8, 9, 10, 11), hidden_size=5, direction=direction)
+
+
+def renamed_cases():
+    yield ms_case("transpose_matmul", "TransposeMatMul", [numbers(2, 4, 3), numbers(2, 5, 3, seed=2)], transB=1, alpha=0.5)
+    yield ms_case("trilu", "Trilu", [numbers(2, 4, 5), np.array(1)], upper=0)
+
+
+MAKERS = [past_cases, group_cases, lstm_cases, renamed_cases, region_cases, quantized_cases, lookup_cases, fused_cases, attention_cases]

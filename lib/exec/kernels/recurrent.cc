@@ -1,6 +1,10 @@
 // RNN, GRU and LSTM: one matrix product of all steps' inputs, then a small one for each step's state.
+#include <algorithm>
+#include <cmath>
+
 #include "lib/exec/kernels/cast.h"
 #include "lib/exec/kernels/concat.h"
+#include "lib/exec/kernels/contrib/families.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/recurrent_cell.h"
 #include "lib/exec/kernels/support.h"
@@ -24,7 +28,27 @@ struct Factor {
   Tensor matrix;  // [rows, columns]
   std::shared_ptr<const onednn::Matmul> matmul;
   bool packed = false;  // matmul has the matrix inside
+  bool rounds = false;  // a is rounded to the codes that DynamicQuantizeLinear gives it
 };
+
+/// The values of the codes of 8 bits that cover the tensor's range.
+Tensor rounded_to_bytes(const Tensor& x, Workspace& workspace) {
+  constexpr float kSteps = 255;
+  const auto values = x.data<float>();
+  float low = 0;
+  float high = 0;
+  for (const float value : values) {
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  const float scale = low == high ? 1 : (high - low) / kSteps;
+  const float zero = std::nearbyint(std::clamp(-low / scale, 0.0F, kSteps));
+  Tensor result = workspace.allocate(DataType::kFloat32, x.shape());
+  std::transform(values.begin(), values.end(), result.mutable_data<float>().begin(), [&](float value) {
+    return (std::clamp(std::nearbyint(value / scale) + zero, 0.0F, kSteps) - zero) * scale;
+  });
+  return result;
+}
 
 // Rows [begin, begin + count) of direction d of [directions, rows, columns].
 Factor make_factor(const Tensor& weights, size_t direction, Piece rows, bool constant, Workspace& workspace) {
@@ -38,7 +62,8 @@ Factor make_factor(const Tensor& weights, size_t direction, Piece rows, bool con
   return factor;
 }
 
-Tensor multiply(const Tensor& a, const Factor& factor, Workspace& workspace) {
+Tensor multiply(const Tensor& given, const Factor& factor, Workspace& workspace) {
+  const Tensor a = factor.rounds ? rounded_to_bytes(given, workspace) : given;
   if (factor.matmul) return factor.matmul->run(a, factor.packed ? Tensor() : factor.matrix, workspace);
   const int64_t rows = a.shape()[0];
   const int64_t columns = factor.matrix.shape()[0];
@@ -101,7 +126,9 @@ struct Sizes {
 
 class RecurrentKernel final : public Kernel {
  public:
-  RecurrentKernel(const KernelRequest& request, CellSpec spec, const std::vector<ActivationKind>& defaults)
+  /// `rounds`: what constant weights multiply is rounded to 8 bits.
+  RecurrentKernel(const KernelRequest& request, CellSpec spec, const std::vector<ActivationKind>& defaults,
+                  bool rounds = false)
       : spec_(spec), batch_first_(graph::int_attribute(*request.node, "layout", 0) != 0) {
     const std::string direction = graph::string_attribute(*request.node, "direction", "forward");
     if (direction != "forward" && direction != "reverse" && direction != "bidirectional") {
@@ -118,7 +145,10 @@ class RecurrentKernel final : public Kernel {
     Workspace workspace;
     const CellSpec sized = with_hidden(r);
     check_weights(sized, w, r);
-    for (size_t d = 0; d < directions_; ++d) packed_.push_back(make_matrices(sized, w, r, d, true, workspace));
+    for (size_t d = 0; d < directions_; ++d) {
+      packed_.push_back(make_matrices(sized, w, r, d, true, workspace));
+      packed_.back().input.rounds = packed_.back().recurrent.rounds = rounds;
+    }
   }
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
@@ -335,9 +365,21 @@ KernelPtr make_gru(const KernelRequest& request) {
   return std::make_unique<RecurrentKernel>(request, spec_of(request, CellKind::kGru), defaults);
 }
 
-KernelPtr make_lstm(const KernelRequest& request) {
+namespace {
+
+KernelPtr make_lstm_kernel(const KernelRequest& request, bool rounds) {
   const std::vector<ActivationKind> defaults{ActivationKind::kSigmoid, ActivationKind::kTanh, ActivationKind::kTanh};
-  return std::make_unique<RecurrentKernel>(request, spec_of(request, CellKind::kLstm), defaults);
+  return std::make_unique<RecurrentKernel>(request, spec_of(request, CellKind::kLstm), defaults, rounds);
+}
+
+}  // namespace
+
+KernelPtr make_lstm(const KernelRequest& request) {
+  return make_lstm_kernel(request, false);
+}
+
+KernelPtr make_rounding_lstm(const KernelRequest& request) {
+  return make_lstm_kernel(request, true);
 }
 
 }  // namespace narrow::exec

@@ -1,148 +1,49 @@
-// Attention and MultiHeadAttention of com.microsoft, without a past: softmax(Q K' * scale + masks) V by heads.
-#include <cmath>
+// Attention, QAttention and MultiHeadAttention of com.microsoft.
+#include <cstring>
 
+#include "lib/exec/kernels/contrib/attention_scores.h"
+#include "lib/exec/kernels/contrib/composition.h"
 #include "lib/exec/kernels/contrib/families.h"
 #include "lib/exec/kernels/families.h"
-#include "lib/exec/kernels/gemm.h"
-#include "lib/exec/kernels/strided.h"
 
 namespace narrow::exec {
 namespace {
 
 struct AttentionSpec {
   int64_t heads = 1;
-  float scale = 0;  // 0: one over the root of a head's size
+  float scale = 0;
   float masked = -10000;
   bool causal = false;
+
+  ScoreRules rules(const Tensor& mask, const Tensor& bias, int64_t batch, int64_t queries, int64_t keys) const {
+    return {.scale = scale,
+            .causal = causal,
+            .masked = masked,
+            .kept = kept_keys(mask, batch, queries, keys),
+            .bias = bias};
+  }
 };
 
-// The columns [first, first + width) of [B, S, hidden] as [B, heads, S, width / heads], a bias of that width added.
-Tensor split_heads(const Tensor& x, int64_t first, int64_t width, int64_t heads, const float* bias,
-                   Workspace& workspace) {
-  if (width < 1 || width % heads != 0) throw Error(ErrorKind::kModel, "{} columns for {} heads", width, heads);
-  const int64_t batch = x.shape()[0];
-  const int64_t length = x.shape()[1];
-  const int64_t hidden = x.shape()[2];
-  const int64_t size = width / heads;
-  Tensor result = workspace.allocate(DataType::kFloat32, {batch, heads, length, size});
-  const float* from = x.data<float>().data();
-  float* to = result.mutable_data<float>().data();
-  parallel_for(batch * heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t column = row % heads * size;
-      for (int64_t s = 0; s < length; ++s) {
-        const float* source = from + (row / heads * length + s) * hidden + first + column;
-        float* target = to + (row * length + s) * size;
-        for (int64_t i = 0; i < size; ++i) target[i] = bias == nullptr ? source[i] : source[i] + bias[column + i];
-      }
-    }
-  });
-  return result;
-}
-
-// [B, heads, S, size] -> [B, S, heads * size].
-Tensor join_heads(const Tensor& x, Workspace& workspace) {
-  const Shape& s = x.shape();
-  return permuted(x, {0, 2, 1, 3}, workspace).reshaped({s[0], s[2], s[1] * s[3]});
-}
-
-// 1 where a key of an image is kept. `mask`: [B, T] of 0 and 1, or [B], the number of keys kept.
-std::vector<bool> kept_keys(const Tensor& mask, int64_t batch, int64_t keys) {
-  std::vector<bool> kept(static_cast<size_t>(batch * keys), true);
-  if (!mask.defined()) return kept;
-  const std::vector<int64_t> values = int_list(mask);
-  const bool by_length = mask.shape() == Shape{batch};
-  if (!by_length && mask.shape() != Shape{batch, keys}) {
-    throw Error(ErrorKind::kUnsupported, "a mask {} for {} keys", shape_text(mask.shape()), keys);
-  }
-  for (int64_t i = 0; i < batch * keys; ++i) {
-    const auto at = static_cast<size_t>(i);
-    kept[at] = by_length ? i % keys < values[static_cast<size_t>(i / keys)] : values[at] != 0;
-  }
-  return kept;
-}
-
-// What is added to scores [B, N, S, T]: broadcast over its first two axes; or nothing.
-class ScoreBias {
- public:
-  ScoreBias(const Tensor& bias, const Shape& scores) : bias_(bias), scores_(scores) {
-    if (!bias.defined()) return;
-    const Shape& own = bias.shape();
-    const bool fits = own.size() == 4 && (own[0] == 1 || own[0] == scores[0]) && (own[1] == 1 || own[1] == scores[1]) &&
-                      own[2] == scores[2] && own[3] == scores[3];
-    if (!fits) throw Error(ErrorKind::kModel, "bias {} for scores {}", shape_text(own), shape_text(scores));
-  }
-  /// The row of keys for row `index` of the scores, or nullptr.
-  const float* row(int64_t index) const {
-    if (!bias_.defined()) return nullptr;
-    const int64_t head = index / scores_[2];
-    const int64_t image = bias_.shape()[0] == 1 ? 0 : head / scores_[1];
-    const int64_t plane = image * bias_.shape()[1] + (bias_.shape()[1] == 1 ? 0 : head % scores_[1]);
-    return bias_.data<float>().data() + (plane * scores_[2] + index % scores_[2]) * scores_[3];
-  }
-
- private:
-  const Tensor& bias_;
-  const Shape& scores_;
-};
-
-void softmax_scores(const AttentionSpec& spec, float scale, const std::vector<bool>& kept, const Tensor& bias,
-                    Tensor& scores) {
-  const Shape shape = scores.shape();
-  const int64_t keys = shape[3];
-  const ScoreBias added(bias, shape);
-  float* all = scores.mutable_data<float>().data();
-  parallel_for(shape[0] * shape[1] * shape[2], std::max<int64_t>(1, 4096 / std::max<int64_t>(1, keys)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t row = begin; row < end; ++row) {
-                   float* x = all + row * keys;
-                   const float* addend = added.row(row);
-                   const int64_t image = row / (shape[1] * shape[2]);
-                   const int64_t visible = spec.causal ? row % shape[2] + 1 + keys - shape[2] : keys;
-                   float top = -std::numeric_limits<float>::infinity();
-                   for (int64_t t = 0; t < keys; ++t) {
-                     x[t] = x[t] * scale + (addend == nullptr ? 0.0F : addend[t]);
-                     if (!kept[static_cast<size_t>(image * keys + t)]) x[t] += spec.masked;
-                     if (t >= visible) x[t] = std::numeric_limits<float>::lowest();
-                     top = std::max(top, x[t]);
-                   }
-                   float sum = 0;
-                   for (int64_t t = 0; t < keys; ++t) sum += x[t] = std::exp(x[t] - top);
-                   for (int64_t t = 0; t < keys; ++t) x[t] /= sum;
-                 }
-               });
-}
-
-// `parts`: Q [B, N, S, D], K [B, N, T, D], V [B, N, T, E] -> [B, S, N * E].
-Tensor attend(const AttentionSpec& spec, std::span<const Tensor> parts, const Tensor& mask, const Tensor& bias,
-              const onednn::Matmul& fast, Workspace& workspace) {
-  const Tensor& q = parts[0];
-  const Tensor& k = parts[1];
-  const Tensor& v = parts[2];
-  const int64_t size = q.shape()[3];
-  const float scale = spec.scale != 0 ? spec.scale : 1 / std::sqrt(static_cast<float>(size));
-  Tensor scores = matrix_product(q, permuted(k, {0, 1, 3, 2}, workspace), fast, workspace);
-  softmax_scores(spec, scale, kept_keys(mask, q.shape()[0], k.shape()[2]), bias, scores);
-  return join_heads(matrix_product(scores, v, fast, workspace), workspace);
-}
-
-AttentionSpec attention_spec(const KernelRequest& request) {
+/// `outputs`: how many of the operator's there are kernels for.
+AttentionSpec attention_spec(const KernelRequest& request, int outputs) {
   const onnx::NodeProto& node = *request.node;
   const AttentionSpec spec{.heads = graph::int_attribute(node, "num_heads", 0),
                            .scale = graph::float_attribute(node, "scale", 0.0F),
                            .masked = graph::float_attribute(node, "mask_filter_value", -10000.0F),
                            .causal = graph::int_attribute(node, "unidirectional", 0) != 0};
   if (spec.heads < 1) refuse(request, "num_heads is missing");
-  if (graph::int_attribute(node, "do_rotary", 0) != 0) refuse(request, "do_rotary");
-  for (int i = 1; i < node.output_size(); ++i) {
-    if (!node.output(i).empty()) refuse(request, "outputs behind the first");
+  for (const char* name : {"do_rotary", "past_present_share_buffer"}) {
+    if (graph::int_attribute(node, name, 0) != 0) refuse(request, name);
+  }
+  for (int i = outputs; i < node.output_size(); ++i) {
+    if (!node.output(i).empty()) refuse(request, fmt::format("output {}", i));
   }
   return spec;
 }
 
-void refuse_inputs(const KernelRequest& request, std::initializer_list<size_t> indices) {
+void refuse_inputs(const KernelRequest& request, std::initializer_list<size_t> indices, const std::string& what) {
   for (const size_t index : indices) {
-    if (Operand(request, index).present()) refuse(request, fmt::format("input {} (a past)", index));
+    if (Operand(request, index).present()) refuse(request, fmt::format("input {} ({})", index, what));
   }
 }
 
@@ -152,33 +53,48 @@ void check_rank3(const Tensor& x) {
               shape_text(x.shape()));
 }
 
-}  // namespace
+/// Half `which` of [2, B, N, P, D], undefined if there is no past.
+Tensor half_of_past(const Tensor& past, int64_t which, Workspace& workspace) {
+  if (!past.defined()) return {};
+  const Shape& s = past.shape();
+  if (s.size() != 5 || s[0] != 2) throw Error(ErrorKind::kModel, "past {}", shape_text(s));
+  Tensor half = workspace.allocate(past.type(), {s[1], s[2], s[3], s[4]});
+  if (half.byte_size() > 0) {
+    std::memcpy(half.mutable_bytes(), past.bytes() + static_cast<size_t>(which) * half.byte_size(), half.byte_size());
+  }
+  return half;
+}
 
-// input [B, S, I], weights [I, Q + K + V], bias, mask_index, past, attention_bias.
-KernelPtr make_contrib_attention(const KernelRequest& request) {
-  const AttentionSpec spec = attention_spec(request);
-  refuse_inputs(request, {4, 6});
-  const std::vector<int64_t> sizes = graph::ints_attribute(*request.node, "qkv_hidden_sizes");
-  if (!sizes.empty() && sizes.size() != 3) refuse(request, "qkv_hidden_sizes");
-  KernelRequest product = request;
-  onnx::NodeProto node;
-  node.set_op_type("MatMul");
-  node.add_input("x");
-  node.add_input("w");
-  node.add_output("y");
-  product.node = &node;
-  const std::shared_ptr<const Kernel> project = make_matmul(product);
-  const std::shared_ptr<const onednn::Matmul> fast = std::make_shared<onednn::Matmul>(onednn::MatmulSpec());
-  return kernel_of([=, weights = Operand(request, 1), bias = Operand(request, 2), mask = Operand(request, 3),
-                    added = Operand(request, 5)](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                 Workspace& workspace) {
-    check_rank3(required(inputs, 0));
-    std::array<Tensor, 2> operands{inputs[0], weights.required_in(inputs)};
-    Tensor all;
-    project->run(operands, std::span(&all, 1), workspace);
+/// [2, B, N, T, D] of keys and values.
+Tensor joined(const Tensor& keys, const Tensor& values, Workspace& workspace) {
+  if (keys.shape() != values.shape()) throw Error(ErrorKind::kUnsupported, "keys and values of different sizes");
+  Shape shape = keys.shape();
+  shape.insert(shape.begin(), 2);
+  Tensor both = workspace.allocate(keys.type(), shape);
+  std::memcpy(both.mutable_bytes(), keys.bytes(), keys.byte_size());
+  std::memcpy(both.mutable_bytes() + keys.byte_size(), values.bytes(), values.byte_size());
+  return both;
+}
+
+/// Attention behind the projection of its input: `all` is [B, S, Q + K + V].
+class ProjectedAttention {
+ public:
+  explicit ProjectedAttention(const KernelRequest& request)
+      : spec_(attention_spec(request, 2)), sizes_(graph::ints_attribute(*request.node, "qkv_hidden_sizes")) {
+    if (!sizes_.empty() && sizes_.size() != 3) refuse(request, "qkv_hidden_sizes");
+  }
+
+  struct Operands {
+    const Tensor& bias;
+    const Tensor& mask;
+    const Tensor& past;
+    const Tensor& added;
+  };
+
+  void run(const Tensor& all, const Operands& operands, std::span<Tensor> outputs, Workspace& workspace) const {
     const int64_t third = all.shape()[2] / 3;
-    const std::vector<int64_t> widths = sizes.empty() ? std::vector<int64_t>(3, third) : sizes;
-    const Tensor& shift = bias.in(inputs);
+    const std::vector<int64_t> widths = sizes_.empty() ? std::vector<int64_t>(3, third) : sizes_;
+    const Tensor& shift = operands.bias;
     if (widths[0] + widths[1] + widths[2] != all.shape()[2] || (shift.defined() && shift.size() != all.shape()[2])) {
       throw Error(ErrorKind::kModel, "weights or bias do not fit qkv_hidden_sizes");
     }
@@ -186,37 +102,134 @@ KernelPtr make_contrib_attention(const KernelRequest& request) {
     int64_t first = 0;
     for (const int64_t width : widths) {
       const float* add = shift.defined() ? shift.data<float>().data() + first : nullptr;
-      parts.push_back(split_heads(all, first, width, spec.heads, add, workspace));
+      parts.push_back(split_heads(all, first, width, spec_.heads, add, workspace));
       first += width;
     }
-    outputs[0] = attend(spec, parts, mask.in(inputs), added.in(inputs), *fast, workspace);
+    const Tensor keys = behind_past(half_of_past(operands.past, 0, workspace), parts[1], workspace);
+    const Tensor values = behind_past(half_of_past(operands.past, 1, workspace), parts[2], workspace);
+    const ScoreRules rules =
+        spec_.rules(operands.mask, operands.added, all.shape()[0], all.shape()[1], keys.shape()[2]);
+    outputs[0] = attend(rules, parts[0], keys, values, fast_, workspace);
+    if (outputs.size() > 1) outputs[1] = joined(keys, values, workspace);
+  }
+
+ private:
+  AttentionSpec spec_;
+  std::vector<int64_t> sizes_;
+  onednn::Matmul fast_{onednn::MatmulSpec()};
+};
+
+/// The kernel that multiplies two values, the second constant where it is so in the request.
+std::shared_ptr<const Kernel> projection(const KernelRequest& request) {
+  KernelRequest product = request;
+  onnx::NodeProto node;
+  node.set_op_type("MatMul");
+  node.add_input("x");
+  node.add_input("w");
+  node.add_output("y");
+  product.node = &node;
+  return make_matmul(product);
+}
+
+}  // namespace
+
+// input [B, S, I], weights [I, Q + K + V], bias, mask_index, past, attention_bias.
+KernelPtr make_contrib_attention(const KernelRequest& request) {
+  const auto attention = std::make_shared<const ProjectedAttention>(request);
+  refuse_inputs(request, {6}, "past_sequence_length");
+  return kernel_of([=, project = projection(request), weights = Operand(request, 1), bias = Operand(request, 2),
+                    mask = Operand(request, 3), past = Operand(request, 4), added = Operand(request, 5)](
+                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    check_rank3(required(inputs, 0));
+    std::array<Tensor, 2> operands{inputs[0], weights.required_in(inputs)};
+    Tensor all;
+    project->run(operands, std::span(&all, 1), workspace);
+    attention->run(all, {bias.in(inputs), mask.in(inputs), past.in(inputs), added.in(inputs)}, outputs, workspace);
   });
 }
 
-// query, key, value [B, S or T, hidden], bias [all three], key_padding_mask, attention_bias.
-KernelPtr make_multi_head_attention(const KernelRequest& request) {
-  const AttentionSpec spec = attention_spec(request);
-  refuse_inputs(request, {6, 7, 8, 9});
-  if (!Operand(request, 1).present() || !Operand(request, 2).present()) refuse(request, "packed keys and values");
-  const std::shared_ptr<const onednn::Matmul> fast = std::make_shared<onednn::Matmul>(onednn::MatmulSpec());
-  return kernel_of([=, bias = Operand(request, 3), mask = Operand(request, 4), added = Operand(request, 5),
-                    operands = std::array{Operand(request, 0), Operand(request, 1), Operand(request, 2)}](
+// input (codes), weights (codes), bias, input_scale, weight_scale, mask_index, input_zero_point, weight_zero_point,
+// past.
+KernelPtr make_qattention(const KernelRequest& request) {
+  const auto attention = std::make_shared<const ProjectedAttention>(request);
+  Composition body(request);
+  const ValueId sums = body.add("MatMulInteger", {body.input(0), body.input(1), body.input(6), body.input(7)});
+  const ValueId scales = body.add("Mul", {body.input(3), body.input(4)});
+  const ValueId reals = body.add("Cast", {sums}, {attribute_of("to", int64_t{1})});
+  const std::shared_ptr<const Kernel> project = body.kernel({body.add("Mul", {reals, scales})});
+  return kernel_of([=, bias = Operand(request, 2), mask = Operand(request, 5), past = Operand(request, 8)](
                        std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& shift = bias.in(inputs);
-    std::vector<Tensor> parts;
+    std::vector<Tensor> operands(inputs.begin(), inputs.end());
+    Tensor all;
+    project->run(operands, std::span(&all, 1), workspace);
+    check_rank3(all);
+    attention->run(all, {bias.in(inputs), mask.in(inputs), past.in(inputs), Tensor()}, outputs, workspace);
+  });
+}
+
+namespace {
+
+/// Queries, keys and values of MultiHeadAttention as heads, the past in front of keys and values.
+struct MultiHeadParts {
+  Tensor queries;
+  Tensor keys;
+  Tensor values;
+};
+
+class MultiHeadInputs {
+ public:
+  MultiHeadInputs(const KernelRequest& request, int64_t heads) : heads_(heads), bias_(request, 3) {
+    for (const size_t index : {0, 1, 2, 6, 7}) operands_.emplace_back(request, index);
+    if (!operands_[1].present() || !operands_[2].present()) refuse(request, "packed keys and values");
+    if (operands_[3].present() != operands_[4].present()) refuse(request, "a past of keys or values alone");
+  }
+
+  MultiHeadParts parts(std::span<Tensor> inputs, Workspace& workspace) const {
+    const Tensor& shift = bias_.in(inputs);
+    std::array<Tensor, 3> heads;
     int64_t first = 0;
-    for (const Operand& operand : operands) {
-      const Tensor& x = operand.required_in(inputs);
+    for (size_t i = 0; i < heads.size(); ++i) {
+      const Tensor& x = operands_[i].required_in(inputs);
+      // Keys and values of another sequence come as heads, and were shifted when they were made.
+      if (x.rank() == 4 && i > 0) {
+        heads[i] = x;
+        continue;
+      }
       check_rank3(x);
       const int64_t width = x.shape()[2];
       if (shift.defined() && first + width > shift.size()) {
         throw Error(ErrorKind::kModel, "{} biases, too few", shift.size());
       }
       const float* add = shift.defined() ? shift.data<float>().data() + first : nullptr;
-      parts.push_back(split_heads(x, 0, width, spec.heads, add, workspace));
+      heads[i] = split_heads(x, 0, width, heads_, add, workspace);
       first += width;
     }
-    outputs[0] = attend(spec, parts, mask.in(inputs), added.in(inputs), *fast, workspace);
+    return {heads[0], behind_past(operands_[3].in(inputs), heads[1], workspace),
+            behind_past(operands_[4].in(inputs), heads[2], workspace)};
+  }
+
+ private:
+  int64_t heads_;
+  Operand bias_;
+  std::vector<Operand> operands_;  // query, key, value, past_key, past_value
+};
+
+}  // namespace
+
+// query, key, value [B, S or T, hidden], bias [all three], key_padding_mask, attention_bias, past_key, past_value.
+KernelPtr make_multi_head_attention(const KernelRequest& request) {
+  const AttentionSpec spec = attention_spec(request, 3);
+  refuse_inputs(request, {8, 9}, "a shared buffer");
+  const MultiHeadInputs operands(request, spec.heads);
+  const std::shared_ptr<const onednn::Matmul> fast = std::make_shared<onednn::Matmul>(onednn::MatmulSpec());
+  return kernel_of([=, mask = Operand(request, 4), added = Operand(request, 5)](
+                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    const MultiHeadParts parts = operands.parts(inputs, workspace);
+    const Shape& q = parts.queries.shape();
+    const ScoreRules rules = spec.rules(mask.in(inputs), added.in(inputs), q[0], q[2], parts.keys.shape()[2]);
+    outputs[0] = attend(rules, parts.queries, parts.keys, parts.values, *fast, workspace);
+    if (outputs.size() > 1) outputs[1] = parts.keys;
+    if (outputs.size() > 2) outputs[2] = parts.values;
   });
 }
 

@@ -113,6 +113,13 @@ KernelPtr make_contrib_pad(const KernelRequest& request) {
   return make_pad(as_onnx);
 }
 
+// As Trilu of ONNX.
+KernelPtr make_contrib_trilu(const KernelRequest& request) {
+  KernelRequest as_onnx = request;
+  as_onnx.opset = 14;
+  return make_trilu(as_onnx);
+}
+
 // Unique of a vector, in order of appearance: values, the index of each element's value, counts.
 KernelPtr make_contrib_unique(const KernelRequest& request) {
   Composition body(request);

@@ -1,4 +1,6 @@
 // RotaryEmbedding of com.microsoft: pairs of elements of a head turned by an angle of their position.
+#include "lib/exec/kernels/contrib/rotary.h"
+
 #include "lib/exec/kernels/contrib/families.h"
 #include "lib/exec/kernels/support.h"
 
@@ -33,16 +35,6 @@ HeadRows head_rows(const Shape& shape, const RotarySpec& spec, int64_t cache_wid
   const int64_t heads = spec.heads > 0 ? spec.heads : shape[2] / (2 * cache_width);
   if (heads < 1 || shape[2] % heads != 0) throw Error(ErrorKind::kModel, "{} columns for {} heads", shape[2], heads);
   return {shape[0], shape[1], heads, shape[2] / heads, false};
-}
-
-template <class T>
-void turn(const T* x, const T* cosine, const T* sine, int64_t pairs, bool interleaved, T* y) {
-  for (int64_t i = 0; i < pairs; ++i) {
-    const int64_t first = interleaved ? 2 * i : i;
-    const int64_t second = interleaved ? 2 * i + 1 : i + pairs;
-    y[first] = x[first] * cosine[i] - x[second] * sine[i];
-    y[second] = x[first] * sine[i] + x[second] * cosine[i];
-  }
 }
 
 }  // namespace
@@ -82,8 +74,8 @@ KernelPtr make_rotary_embedding(const KernelRequest& request) {
           if (at < 0 || at >= cosine.shape()[0]) throw Error(ErrorKind::kModel, "position {}", at);
           const T* line = from + row * rows.size;
           std::copy(line + 2 * pairs, line + rows.size, to + row * rows.size + 2 * pairs);
-          turn(line, cosine.data<T>().data() + at * pairs, sine.data<T>().data() + at * pairs, pairs, spec.interleaved,
-               to + row * rows.size);
+          turn_pairs(line, cosine.data<T>().data() + at * pairs, sine.data<T>().data() + at * pairs, pairs,
+                     spec.interleaved, to + row * rows.size);
         }
       });
     });

@@ -1,4 +1,4 @@
-#include "lib/rewrite/raise_opset.h"
+#include "lib/graph/raise_opset.h"
 
 #include <algorithm>
 #include <string>
@@ -8,7 +8,7 @@
 #include "lib/graph/model.h"
 #include "lib/graph/onnx_api.h"
 
-namespace narrow::rewrite {
+namespace narrow::graph {
 namespace {
 
 // The converter copies every tensor several times and looks only into small ones (shapes, axes, scales).
@@ -20,7 +20,7 @@ size_t stored_bytes(const onnx::TensorProto& tensor) {
 
 int64_t* opset_of(onnx::ModelProto& model, int64_t& version) {
   for (auto& import : *model.mutable_opset_import()) {
-    if (!graph::canonical_domain(import.domain()).empty()) continue;
+    if (!canonical_domain(import.domain()).empty()) continue;
     version = import.version();
     return &version;
   }
@@ -76,9 +76,9 @@ onnx::ModelProto raise_opset(const onnx::ModelProto& model, int opset) {
     *graph.add_initializer() = found == originals.end() ? tensor : *found->second;
   }
   for (auto& import : *result.mutable_opset_import()) {
-    if (graph::canonical_domain(import.domain()).empty()) import.set_version(opset);
+    if (canonical_domain(import.domain()).empty()) import.set_version(opset);
   }
   return result;
 }
 
-}  // namespace narrow::rewrite
+}  // namespace narrow::graph

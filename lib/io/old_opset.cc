@@ -1,0 +1,151 @@
+#include "lib/io/old_opset.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "lib/base/error.h"
+#include "lib/graph/attributes.h"
+#include "lib/graph/edit.h"
+#include "lib/graph/graph_index.h"
+#include "lib/graph/onnx_api.h"
+#include "lib/graph/raise_opset.h"
+#include "lib/graph/schemas.h"
+#include "lib/graph/traverse.h"
+
+namespace narrow::io {
+namespace {
+
+// The converter leaves nodes of domains that it does not know as they are, if the model imports them.
+constexpr std::string_view kKeptDomain = "narrow.kept";
+
+constexpr std::array<std::string_view, 11> kBroadcasting{"Add", "And", "Div", "Equal", "Greater", "Less",
+                                                         "Mul", "Or",  "Pow", "Sub",   "Xor"};
+
+[[noreturn]] void refuse(const onnx::NodeProto& node, const std::string& why) {
+  throw Error(ErrorKind::kUnsupported, "node '{}' ({}): {}", graph::node_label(node), node.op_type(), why);
+}
+
+void remove_attributes(onnx::NodeProto& node, std::initializer_list<std::string_view> names) {
+  auto& attributes = *node.mutable_attribute();
+  const auto end = std::remove_if(attributes.begin(), attributes.end(), [&](const onnx::AttributeProto& attribute) {
+    return std::find(names.begin(), names.end(), attribute.name()) != names.end();
+  });
+  attributes.erase(end, attributes.end());
+}
+
+class OldForms {
+ public:
+  explicit OldForms(graph::Model& model)
+      : opset_(model.opset()), index_(model.graph(), graph::Depth::kBodies), editor_(model) {}
+
+  void bring_all(onnx::GraphProto& main) {
+    graph::for_each_graph(main, [&](onnx::GraphProto& graph) {
+      const int count = graph.node_size();  // without those that are added
+      for (int i = 0; i < count; ++i) bring(graph, i);
+    });
+    editor_.finish();
+  }
+
+ private:
+  void bring(onnx::GraphProto& graph, int number) {
+    onnx::NodeProto& node = *graph.mutable_node(number);
+    const std::string op_type = node.op_type();
+    if (!graph::canonical_domain(node.domain()).empty()) return;
+    if (std::find(kBroadcasting.begin(), kBroadcasting.end(), op_type) != kBroadcasting.end()) {
+      broadcast(graph, node, number);
+    } else if (op_type == "PRelu") {
+      spread_slopes(graph, node, number);
+    } else if (op_type == "Pad" && opset_ < 2) {
+      rename_attribute(node, "paddings", "pads");
+      keep(node);
+    } else if (op_type == "Cast" && opset_ < 6) {
+      name_type(node);
+      keep(node);
+    } else if (op_type == "Split" && opset_ < 2) {
+      if (node.input_size() > 1) refuse(node, "sizes that are an input, of opset 1");
+      keep(node);
+    } else if (op_type == "Tile" && opset_ < 6) {
+      refuse(node, "tiles and axis of opset 1");
+    }
+  }
+
+  void broadcast(onnx::GraphProto& graph, onnx::NodeProto& node, int number) {
+    const bool has_axis = graph::find_attribute(node, "axis") != nullptr;
+    const bool along = has_axis && graph::int_attribute(node, "broadcast", 0) != 0;
+    const int64_t axis = graph::int_attribute(node, "axis", 0);
+    remove_attributes(node, {"axis", "broadcast", "consumed_inputs"});
+    if (along) spread(graph, node, number, axis);
+  }
+
+  /// A slope for each channel.
+  void spread_slopes(onnx::GraphProto& graph, onnx::NodeProto& node, int number) {
+    remove_attributes(node, {"consumed_inputs"});
+    const auto slopes = index_.type(node.input(1)).shape;
+    if (slopes && slopes->size() == 1 && slopes->at(0) != 1) spread(graph, node, number, 1);
+  }
+
+  // Before:  y = Add (a, b)          b's axes are those of a from `axis` on
+  // After:   t = Unsqueeze (b);  y = Add (a, t)
+  void spread(onnx::GraphProto& graph, onnx::NodeProto& node, int number, int64_t axis) {
+    const auto rank = [&](int input) {
+      const auto shape = index_.type(node.input(input)).shape;
+      if (!shape) refuse(node, "axis " + std::to_string(axis) + " of a value whose rank is not known");
+      return static_cast<int64_t>(shape->size());
+    };
+    const int64_t first = axis < 0 ? axis + rank(0) : axis;
+    const int64_t behind = rank(0) - first - rank(1);
+    if (first < 0 || behind < 0) refuse(node, "axis " + std::to_string(axis));
+    if (behind == 0) return;
+    std::vector<int64_t> axes;
+    for (int64_t i = 0; i < behind; ++i) axes.push_back(rank(1) + i);
+    const std::string from = node.input(1);
+    const std::string to = editor_.unique_name(from + "_along_axis");
+    editor_.edit(graph);
+    onnx::NodeProto& unsqueeze = editor_.add_node("Unsqueeze", to + "_Unsqueeze", {from}, {to});
+    graph::set_ints_attribute(unsqueeze, "axes", axes);
+    graph.mutable_node(number)->set_input(1, to);
+  }
+
+  static void rename_attribute(onnx::NodeProto& node, std::string_view from, std::string_view to) {
+    for (onnx::AttributeProto& attribute : *node.mutable_attribute()) {
+      if (attribute.name() == from) attribute.set_name(std::string(to));
+    }
+  }
+
+  /// "to" was a type's name once.
+  static void name_type(onnx::NodeProto& node) {
+    const std::string name = graph::string_attribute(node, "to", "");
+    onnx::TensorProto::DataType type = onnx::TensorProto::UNDEFINED;
+    if (!onnx::TensorProto::DataType_Parse(name, &type)) refuse(node, "there is no type '" + name + "'");
+    remove_attributes(node, {"to"});
+    graph::set_int_attribute(node, "to", type);
+  }
+
+  static void keep(onnx::NodeProto& node) { node.set_domain(std::string(kKeptDomain)); }
+
+  int opset_;
+  graph::GraphIndex index_;
+  graph::GraphEditor editor_;
+};
+
+}  // namespace
+
+void raise_old_opset(graph::Model& model) {
+  onnx::ModelProto& proto = model.mutable_proto();
+  // Not strictly: many operators have no inference at these opsets.
+  onnx::shape_inference::InferShapes(proto, &graph::schemas());
+  OldForms(model).bring_all(*proto.mutable_graph());
+  proto.set_ir_version(std::max<int64_t>(proto.ir_version(), 3));
+  onnx::OperatorSetIdProto& kept = *proto.add_opset_import();
+  kept.set_domain(std::string(kKeptDomain));
+  kept.set_version(1);
+  onnx::ModelProto raised = graph::raise_opset(proto, kRaisedOpset);
+  raised.mutable_opset_import()->RemoveLast();
+  graph::for_each_mutable_node(*raised.mutable_graph(), [](onnx::NodeProto& node) {
+    if (node.domain() == kKeptDomain) node.clear_domain();
+  });
+  proto.Swap(&raised);
+}
+
+}  // namespace narrow::io

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "lib/graph/model.h"
+
+namespace narrow::io {
+
+/// The oldest opset that everything else knows.
+inline constexpr int kOldestOpset = 7;
+/// What older models are brought to: from here on Constant, which the converter makes of attributes, has all types.
+inline constexpr int kRaisedOpset = 9;
+
+/// A model of an opset before kOldestOpset in the forms of kRaisedOpset. ONNX's converter does most; what it has no way
+/// for is done here first: broadcasting along an axis, and attributes that have got other names or types. Throws
+/// Error(kUnsupported) naming a node that neither can bring there.
+void raise_old_opset(graph::Model& model);
+
+}  // namespace narrow::io

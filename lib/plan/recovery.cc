@@ -18,8 +18,7 @@ struct MethodRow {
 };
 constexpr std::array kMethods{MethodRow{RecoveryMethod::kSmooth, "smooth"},
                               MethodRow{RecoveryMethod::kEqualize, "equalize"},
-                              MethodRow{RecoveryMethod::kRanges, "ranges"},
-                              MethodRow{RecoveryMethod::kRound, "round"}};
+                              MethodRow{RecoveryMethod::kRanges, "ranges"}, MethodRow{RecoveryMethod::kRound, "round"}};
 
 size_t place_of(RecoveryMethod method) {
   const auto found =

@@ -69,18 +69,19 @@ struct Candidate {
 class Recovery {
  public:
   Recovery(const RecoveryRun& run, Stages& stages)
-      : run_(run), stages_(stages), split_(split_samples(run.samples)), halves_(halve_samples(run.samples)) {}
+      : run_(run), stages_(stages), split_(split_samples(run.samples)), halves_(halve_samples(split_.fit)) {}
 
   RecoveryOutcome automatic() {
     keep(plain(), Take::kIfBetter);
     const plan::RecoverySteps first = choose_smoothing();
     if (const std::optional<plan::RecoverySteps> steps = choose_steps(first)) {
       const size_t before = facts_.chosen;
-      try_steps(with_ranges(*steps));
+      const plan::RecoverySteps tried = with_ranges(*steps);
+      try_steps(tried);
       // A forecast may be wrong: rounding alone changes the least.
       plan::RecoverySteps alone = first;
       alone.push_back({.method = plan::RecoveryMethod::kRound, .values = {}});
-      if (facts_.chosen == before && *steps != alone) try_steps(alone);
+      if (facts_.chosen == before && tried != alone) try_steps(alone);
     }
     return finish();
   }
@@ -173,8 +174,9 @@ class Recovery {
       steps.insert(steps.begin(), first.begin(), first.end());
       plan::RecoverySteps rounded = steps;
       rounded.push_back({.method = plan::RecoveryMethod::kRound, .values = {}});
+      if (time_is_over(rounded)) continue;
       const double sqnr = tries.size() == 1 ? 0 : forecast(steps, rounded);
-      if (sqnr <= most + kTold) continue;
+      if (!(sqnr > most + kTold)) continue;
       best = rounded;
       most = sqnr;
     }

@@ -1,6 +1,7 @@
 #include "lib/base/cpu_quota.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 

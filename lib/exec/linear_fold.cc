@@ -38,8 +38,12 @@ bool folds_normalization(const onnx::NodeProto& node, int opset, const std::stri
   for (int i = 1; i < 5; ++i) {
     const Tensor* parameter = float_constant(node, i, find);
     if (parameter == nullptr || parameter->size() != channels.count) return false;
+    const auto values = parameter->data<float>();
+    if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) return false;
   }
-  return true;
+  const float epsilon = graph::float_attribute(node, "epsilon", 1e-5F);
+  const auto variances = find(node.input(4))->data<float>();
+  return std::all_of(variances.begin(), variances.end(), [epsilon](float x) { return x + epsilon > 0; });
 }
 
 ScaleAndShift of_normalization(const onnx::NodeProto& node, const FindConstant& find, size_t channel) {

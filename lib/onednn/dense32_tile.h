@@ -45,9 +45,10 @@ struct WholeRegister {
   static HWY_INLINE Vec multiply(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
   static HWY_INLINE Vec multiply_add(Vec a, Vec b, Vec sum) { return _mm512_fmadd_ps(a, b, sum); }
   // Masked, because GCC 12 takes what the plain ones leave undefined for uninitialized.
+  // NaN, as the second operand, stays.
   static HWY_INLINE Vec clamp(Vec x, Vec low, Vec high) {
     constexpr Mask kAll = 0xFFFF;
-    return _mm512_maskz_min_ps(kAll, _mm512_maskz_max_ps(kAll, x, low), high);
+    return _mm512_maskz_min_ps(kAll, high, _mm512_maskz_max_ps(kAll, low, x));
   }
   static HWY_INLINE Vec if_negative(Vec x, Vec yes) {
     return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), yes);
@@ -66,7 +67,7 @@ struct HalfRegister {
   static HWY_INLINE Vec add(Vec a, Vec b) { return _mm256_add_ps(a, b); }
   static HWY_INLINE Vec multiply(Vec a, Vec b) { return _mm256_mul_ps(a, b); }
   static HWY_INLINE Vec multiply_add(Vec a, Vec b, Vec sum) { return _mm256_fmadd_ps(a, b, sum); }
-  static HWY_INLINE Vec clamp(Vec x, Vec low, Vec high) { return _mm256_min_ps(_mm256_max_ps(x, low), high); }
+  static HWY_INLINE Vec clamp(Vec x, Vec low, Vec high) { return _mm256_min_ps(high, _mm256_max_ps(low, x)); }
   static HWY_INLINE Vec if_negative(Vec x, Vec yes) {
     return _mm256_mask_mov_ps(x, _mm256_cmp_ps_mask(x, _mm256_setzero_ps(), _CMP_LT_OQ), yes);
   }

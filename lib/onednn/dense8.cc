@@ -72,10 +72,10 @@ Tensor pack(const Dense8Spec& spec, const int8_t* weights, int64_t quads) {
 // True if sums and biases, and sums of both, are such that float32 rounds at most once: then it does not matter whether
 // they are added as integers or as float32.
 bool adds_exactly(const std::vector<float>& bias, const std::vector<int64_t>& largest_sums) {
-  constexpr float kExact = 1 << 24;
+  constexpr int64_t kExact = 1 << 24;
   for (size_t c = 0; c < bias.size(); ++c) {
-    const bool whole = bias[c] == std::nearbyint(bias[c]) && std::abs(bias[c]) <= kExact;
-    if (!whole || static_cast<float>(largest_sums[c]) > kExact) return false;
+    const bool whole = bias[c] == std::nearbyint(bias[c]) && std::abs(bias[c]) <= static_cast<float>(kExact);
+    if (!whole || largest_sums[c] > kExact) return false;
   }
   return true;
 }
@@ -92,10 +92,10 @@ void set_limits(const Clamp& clamp, const std::vector<int64_t>& largest_sums, De
   packed.low = std::max(clamp.low, -kFar);
   packed.high = std::min(clamp.high, kFar);
   packed.clamps = packed.low > -kFar || packed.high < kFar;
-  for (size_t c = 0; c < largest_sums.size() && !packed.multipliers.empty(); ++c) {
+  for (size_t c = 0; c < largest_sums.size(); ++c) {
     const double bias = packed.bias.empty() ? 0 : std::abs(static_cast<double>(packed.bias[c]));
     const double most = static_cast<double>(largest_sums[c]) + bias + std::abs(static_cast<double>(packed.start[c]));
-    packed.clamps = packed.clamps || !(most * static_cast<double>(packed.multipliers[c]) < kConvertible);
+    packed.clamps = packed.clamps || !(most * std::abs(static_cast<double>(packed.multipliers[c])) < kConvertible);
   }
 }
 
@@ -118,19 +118,21 @@ Dense8::Dense8(const Dense8Spec& spec, const int8_t* weights, const OutputTransf
   std::vector<int64_t> largest_sums(columns, 0);
   const auto terms = static_cast<size_t>(spec.runs * spec.run_bytes);
   for (size_t c = 0; c < columns; ++c) {
-    int32_t sum = 0;
+    int64_t sum = 0;
     for (size_t i = 0; i < terms; ++i) {
       sum += weights[c * terms + i];
       largest_sums[c] += 255 * std::abs(int64_t{weights[c * terms + i]});
     }
-    packed_.start[c] = -sum * zero;
+    packed_.start[c] = static_cast<int32_t>(-sum * zero);  // modulo 2^32, as the sums are
   }
   for (size_t c = 0; c < columns && !transform.multipliers.empty(); ++c) {
     packed_.multipliers.push_back(transform.multipliers[transform.multipliers.size() == 1 ? 0 : c]);
   }
   packed_.multipliers.resize(padded, 0);
   if (transform.bias_first && adds_exactly(transform.bias, largest_sums)) {
-    for (size_t c = 0; c < columns; ++c) packed_.start[c] += static_cast<int32_t>(transform.bias[c]);
+    for (size_t c = 0; c < columns; ++c) {
+      packed_.start[c] = static_cast<int32_t>(int64_t{packed_.start[c]} + static_cast<int64_t>(transform.bias[c]));
+    }
   } else if (!transform.bias.empty()) {
     packed_.bias = transform.bias;
     packed_.bias.resize(padded, 0);

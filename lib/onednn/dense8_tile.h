@@ -186,7 +186,7 @@ HWY_INLINE void store_real(const Dense8::Packed& packed, const Dense8Tile& tile,
     unrolled<kRows>([&](auto r) NARROW_INLINE_LAMBDA {
       __m512i& sum = sums[r * kWidth + v];
       const __m512 real = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor), bias);
-      sum = _mm512_castps_si512(_mm512_min_ps(_mm512_max_ps(real, low), high));
+      sum = _mm512_castps_si512(_mm512_min_ps(high, _mm512_max_ps(low, real)));  // NaN stays
     });
   });
   store_words<kRows, kWidth>(tile, sums);

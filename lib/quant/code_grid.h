@@ -70,10 +70,13 @@ class IntegerGrid {
   void look(const Piece& piece, const Code* codes, float* taken, float* other) const {
     for (size_t i = 0; i < piece.count; ++i) {
       const float scale = piece.scales[i * kStep];
-      const float number = static_cast<float>(codes[i]) - piece.zeros[i * kStep];
+      const float zero = piece.zeros[i * kStep];
+      const float number = static_cast<float>(codes[i]) - zero;
       const float value = number * scale;
       const float next = number + static_cast<float>(2 * static_cast<int>(piece.weights[i] > value) - 1);
-      const bool open = (piece.weights[i] != value) & (next >= lowest_) & (next <= highest_);
+      // Neither outside what the tensor uses nor, with this zero point, outside the type.
+      const bool used = (next >= lowest_) & (next <= highest_);
+      const bool open = (piece.weights[i] != value) & used & (next >= qmin_ - zero) & (next <= qmax_ - zero);
       taken[i] = value;
       other[i] = chosen(open, next * scale, value);
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -88,10 +89,16 @@ int64_t widen_input_ranges(const graph::Model& model, plan::PrecisionPlan& plan,
   if (inputs.empty()) return 0;
   const analyze::Analysis analysis = analyze::analyze(model);
   std::map<size_t, float> factors;  // by group: its values share parameters
+  std::set<size_t> kept;            // groups that a caller's integers are in
+  for (const std::string& name : plan.form.integer_io) {
+    const auto group = analysis.group_of.find(name);
+    if (group != analysis.group_of.end()) kept.insert(group->second);
+  }
   for (const auto& [name, errors] : measure(inputs, samples, workers)) {
     const auto least = std::min_element(errors.begin(), errors.end());
     const auto group = analysis.group_of.find(name);
-    if (group == analysis.group_of.end() || *least >= kLeastGain * errors.front()) continue;
+    if (group == analysis.group_of.end() || kept.contains(group->second) || !(*least < kLeastGain * errors.front()))
+      continue;
     factors.try_emplace(group->second, kFactors.at(static_cast<size_t>(least - errors.begin())));
   }
   for (plan::ValuePlan& value : plan.values) {

@@ -236,7 +236,10 @@ class QoperatorWriter {
     for (const std::string& input : made.inputs) node.add_input(input);
     while (node.input_size() > 0 && node.input(node.input_size() - 1).empty()) node.mutable_input()->RemoveLast();
     for (int i = 0; i < node.output_size(); ++i) {
-      declare(made.outputs[static_cast<size_t>(i)], node.output(i));
+      // What keeps its name keeps what is known of it, but where nobody can infer it.
+      if (row.microsoft || made.outputs[static_cast<size_t>(i)] != node.output(i)) {
+        declare(made.outputs[static_cast<size_t>(i)], node.output(i));
+      }
       node.set_output(i, made.outputs[static_cast<size_t>(i)]);
     }
     for (const onnx::NodeProto* quantize : made.vanished) vanished_.insert(quantize->output(0));

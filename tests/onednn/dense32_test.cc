@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "lib/onednn/dense_convolution.h"
@@ -119,6 +120,21 @@ TEST(Dense32, PositionsDoNotDependOnEachOther) {
       std::memcpy(row.mutable_bytes(), source.bytes() + p * 333 * 4, 333 * 4);
       const Tensor alone = multiplied(one, row, weights, Tensor());
       EXPECT_EQ(std::memcmp(alone.bytes(), together.bytes() + p * columns * 4, static_cast<size_t>(columns) * 4), 0);
+    }
+  }
+}
+
+TEST(Dense32, KeepsNaNWhereItComesFrom) {
+  if (!Dense32::available()) GTEST_SKIP() << "no AVX-512";
+  for (const int64_t columns : {6, 40}) {
+    for (const Clamp& clamp : {Clamp{}, Clamp{.low = 0, .high = 6}}) {
+      const Case test{.spec = {.columns = columns, .terms = 5, .clamp = clamp, .activations = {}}, .positions = 4};
+      Tensor source = random_tensor(DataType::kFloat32, {4, 5}, 1);
+      source.mutable_data<float>()[2 * 5 + 3] = std::numeric_limits<float>::quiet_NaN();
+      const Tensor result = multiplied(test, source, random_tensor(DataType::kFloat32, {columns, 5}, 2), Tensor());
+      for (int64_t i = 0; i < result.size(); ++i) {
+        EXPECT_EQ(std::isnan(result.data<float>()[static_cast<size_t>(i)]), i / columns == 2) << i;
+      }
     }
   }
 }

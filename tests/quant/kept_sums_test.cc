@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 #include <random>
+#include <tuple>
 
 #include "lib/tensor/convert.h"
 
@@ -117,6 +118,23 @@ TEST(KeptSumsTest, FloatingPointTypesHaveUnequalSteps) {
   // -0.45 * 3 - 0.9: 18 for 16.9 takes 2 of 2.25 and costs 0.2 a unit less than ... all cost 0.1 for each unit or more.
   const std::vector<float> kept = codes(weights, one_scale(QuantType::kFloat8e4m3fn, {{0}}));
   EXPECT_NEAR(std::accumulate(kept.begin(), kept.end(), 0.0), 42.25, 0.5);
+}
+
+// The second channel's largest weight lies half a step beyond its last code, where the first channel's zero point would
+// leave room for another.
+TEST(KeptSumsTest, NoCodeIsTakenBeyondTheTypesEnds) {
+  for (const auto& [type, zeros, far] : {std::tuple(QuantType::kUint8, std::vector<int32_t>{100, 200}, 155.0F),
+                                         std::tuple(QuantType::kInt8, std::vector<int32_t>{-28, 72}, 155.0F),
+                                         std::tuple(QuantType::kUint4, std::vector<int32_t>{6, 12}, 9.0F)}) {
+    const float last = far - static_cast<float>(zeros[1] - zeros[0]);
+    const Tensor weights = Tensor::of<float>({2, 3}, {far, 0, 0, last + 0.4F, 1.4F, 1.4F});
+    const QuantParams params{
+        .type = type, .axis = 0, .scales = {1, 1}, .zero_points = {zeros[0], zeros[1]}, .sum_axes = {{1}}};
+    const Tensor kept = dequantize(quantize(weights, params), params);
+    const auto values = kept.data<float>();
+    EXPECT_EQ(values[3], last) << row(type).name;
+    for (size_t k = 0; k < values.size(); ++k) EXPECT_LT(std::abs(values[k] - weights.data<float>()[k]), 1) << k;
+  }
 }
 
 }  // namespace

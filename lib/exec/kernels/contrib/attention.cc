@@ -192,6 +192,9 @@ class MultiHeadInputs {
       const Tensor& x = operands_[i].required_in(inputs);
       // Keys and values of another sequence come as heads, and were shifted when they were made.
       if (x.rank() == 4 && i > 0) {
+        if (x.type() != DataType::kFloat32 || x.shape()[1] < 1) {
+          throw Error(ErrorKind::kModel, "keys or values {} {}", data_type_name(x.type()), shape_text(x.shape()));
+        }
         heads[i] = x;
         continue;
       }

@@ -1,4 +1,5 @@
 // GroupQueryAttention of com.microsoft: heads of queries that share keys and values, which are kept from call to call.
+#include <algorithm>
 #include <cstring>
 
 #include "lib/exec/kernels/contrib/attention_scores.h"
@@ -49,6 +50,7 @@ struct Lengths {
 
   Lengths(const Tensor& last_keys, const Tensor& total, int64_t batch, int64_t queries) {
     if (last_keys.size() != batch) throw Error(ErrorKind::kModel, "seqlens_k {}", shape_text(last_keys.shape()));
+    if (total.size() != 1) throw Error(ErrorKind::kModel, "total_sequence_length {}", shape_text(total.shape()));
     first = int_list(total).at(0) == queries;
     for (const int64_t last : int_list(last_keys)) {
       keys.push_back(last + 1);
@@ -73,13 +75,17 @@ class GroupQueryKernel final : public Kernel {
     if (spec_.rotates) {
       for (const size_t i : {0, 1}) rotate(lengths, in(7), in(8), in(9), parts[i], workspace);
     }
+    for (const size_t i : {3, 4}) {
+      if (in(i).defined() && in(i).rank() != 4) throw Error(ErrorKind::kModel, "past {}", shape_text(in(i).shape()));
+    }
     const int64_t room = std::max(int_list(total).at(0), in(3).defined() ? in(3).shape().at(2) : 0);
     const Tensor keys = kept(in(3), parts[1], lengths, room, workspace);
     const Tensor values = kept(in(4), parts[2], lengths, room, workspace);
     ScoreRules rules = spec_.rules;
     rules.past = lengths.past;
     rules.keys = lengths.keys;
-    rules.bias = with_room(in(10), room, workspace);
+    const int64_t used = lengths.keys.empty() ? 0 : *std::max_element(lengths.keys.begin(), lengths.keys.end());
+    rules.bias = with_room(in(10), used, room, workspace);
     if (in(11).defined()) rules.sinks.assign(in(11).data<float>().begin(), in(11).data<float>().end());
     if (!rules.sinks.empty() && static_cast<int64_t>(rules.sinks.size()) != spec_.heads) {
       throw Error(ErrorKind::kModel, "{} sinks for {} heads", rules.sinks.size(), spec_.heads);
@@ -103,6 +109,13 @@ class GroupQueryKernel final : public Kernel {
     const int64_t shared = size * spec_.shared;
     const Tensor& k = packed ? q : operands_[1].in(inputs);
     const Tensor& v = packed ? q : operands_[2].required_in(inputs);
+    for (const Tensor* x : {&k, &v}) {
+      if (x->rank() == 3 && x->type() == q.type() && x->shape()[0] == q.shape()[0] && x->shape()[1] == q.shape()[1]) {
+        continue;
+      }
+      throw Error(ErrorKind::kModel, "keys or values {} beside queries {}", shape_text(x->shape()),
+                  shape_text(q.shape()));
+    }
     const bool fit = packed ? q.shape()[2] == own + 2 * shared
                             : q.shape()[2] == own && k.shape().back() == shared && v.shape().back() == shared;
     if (!fit) throw Error(ErrorKind::kModel, "hidden sizes do not fit num_heads and kv_num_heads");
@@ -119,6 +132,9 @@ class GroupQueryKernel final : public Kernel {
       throw Error(ErrorKind::kModel, "cos_cache or sin_cache do not fit {}", shape_text(s));
     }
     const std::vector<int64_t> given = positions.defined() ? int_list(positions) : std::vector<int64_t>();
+    if (!given.empty() && !lengths.first && static_cast<int64_t>(given.size()) != s[0] * s[2]) {
+      throw Error(ErrorKind::kModel, "position_ids {} for {}", shape_text(positions.shape()), shape_text(s));
+    }
     const int64_t pairs = cosine.shape()[1];
     Tensor turned = workspace.allocate(DataType::kFloat32, s);
     const float* from = heads.data<float>().data();
@@ -163,10 +179,11 @@ class GroupQueryKernel final : public Kernel {
     return all;
   }
 
-  /// A bias for as many keys as there is room for; what is behind those in use is not read.
-  static Tensor with_room(const Tensor& bias, int64_t room, Workspace& workspace) {
+  /// A bias for as many keys as there is room for; what is behind the `used` ones is not read.
+  static Tensor with_room(const Tensor& bias, int64_t used, int64_t room, Workspace& workspace) {
     if (!bias.defined() || bias.rank() != 4 || bias.shape()[3] == room) return bias;
     const Shape& s = bias.shape();
+    if (s[3] < used) throw Error(ErrorKind::kModel, "a bias {} for {} keys", shape_text(s), used);
     Tensor wide = workspace.allocate(DataType::kFloat32, {s[0], s[1], s[2], room});
     float* to = wide.mutable_data<float>().data();
     std::fill_n(to, wide.size(), 0.0F);

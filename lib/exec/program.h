@@ -107,8 +107,8 @@ class ProgramBuilder {
                 const std::vector<std::string>& outputs);
   void add_output(const std::string& name);
   /// Axis 0 of all inputs and outputs is that of samples, and no sample's results depend on the others. kParts: not by
-  /// a bit, so that a batch may be cut into parts that run side by side, one thread each. kSamples: they always run one
-  /// by one.
+  /// a bit, so that a batch may be cut into parts that run side by side, one thread each. kSamples: they run one
+  /// by one, but for a listener or a timer, who see the whole batch and may see other last bits.
   enum class Apart { kParts, kSamples };
   void treat_samples_apart(Apart apart);
   /// Computes last uses. Throws Error(kModel) for a value that nothing makes.

@@ -76,6 +76,7 @@ bool has_own_form(const onnx::NodeProto& node, const std::map<std::string, int>&
   const bool tells = node.input_size() == 3 && !node.input(2).empty();
   const auto type = constants.find(tells ? node.input(2) : node.input(0));
   if (!plain || (tells && type == constants.end())) return false;
+  if (type == constants.end() && node.op_type() == "DequantizeLinear") return opset >= 21;  // of a type not known here
   const int width = type == constants.end() ? onnx::TensorProto::UINT8 : type->second;
   return opset >= 21 || width == onnx::TensorProto::UINT8 || width == onnx::TensorProto::INT8 ||
          (width == onnx::TensorProto::INT32 && node.op_type() == "DequantizeLinear");

@@ -113,12 +113,15 @@ bool Matmul::State::is_dense() const {
 
 void Matmul::State::make_dense() const {
   const bool bytes = spec_.source == DataType::kUint8 || spec_.source == DataType::kInt8;
+  const bool own_kernel = bytes ? zero_point_of(weights_type_) == 0 && Dense8::available()
+                                : Dense32::available() && Dense32::computes(spec_.activations);
+  if (!own_kernel) return;
   const Tensor by_column = spec_.transpose_b ? weights_ : transposed(weights_);
   const int64_t columns = by_column.shape()[0];
   const int64_t rows = by_column.shape()[1];
   const OutputTransform transform = make_output_transform({.source = spec_.source, .destination = spec_.destination},
                                                           spec_.requantize, spec_.clamp, bias_, columns);
-  if (bytes && zero_point_of(weights_type_) == 0 && Dense8::available()) {
+  if (bytes) {
     const Dense8Spec own{.columns = columns,
                          .runs = 1,
                          .run_bytes = rows,
@@ -126,7 +129,7 @@ void Matmul::State::make_dense() const {
                          .destination = spec_.destination};
     dense8_ = std::make_unique<Dense8>(own, by_column.data<int8_t>().data(), transform);
   }
-  if (!bytes && Dense32::available() && Dense32::computes(spec_.activations)) {
+  if (!bytes) {
     const Dense32Spec own{
         .columns = columns, .runs = 1, .terms = rows, .clamp = spec_.clamp, .activations = spec_.activations};
     dense32_ = std::make_unique<Dense32>(own, by_column.data<float>().data(), transform.bias);

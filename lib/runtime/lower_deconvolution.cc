@@ -44,6 +44,8 @@ std::variant<Transposed, Reason> transposed_of(const onnx::NodeProto& node, cons
   if (strides[0] != strides[1]) return refuse("its strides differ");
   if (dilations[0] != 1 || dilations[1] != 1) return refuse("it is dilated");
   Transposed result{.stride = strides[0], .groups = graph::int_attribute(node, "group", 1)};
+  if (result.stride < 1) return refuse("its strides are not positive");
+  if (result.groups < 1 || weights[0] % result.groups != 0) return refuse("its groups do not divide its channels");
   for (size_t axis = 0; axis < 2; ++axis) {
     const int64_t kernel = weights[axis + 2];
     result.kernel.push_back(kernel);

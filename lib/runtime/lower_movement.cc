@@ -159,7 +159,8 @@ GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto&
 GroupOrReason lower_dropout(const LowerContext& context, const onnx::NodeProto& node) {
   const bool may_train = node.input_size() > 2 && !node.input(2).empty();
   const Tensor* trains = may_train ? context.constant(node.input(2)) : nullptr;
-  if (may_train && (trains == nullptr || trains->type() != DataType::kBool || trains->data<bool>()[0])) {
+  if (may_train &&
+      (trains == nullptr || trains->type() != DataType::kBool || trains->size() != 1 || trains->data<bool>()[0])) {
     return Reason{ReasonCode::kNoIntegerKernel, "it trains"};
   }
   const bool masks = node.output_size() > 1 && (!context.quant.index().uses(node.output(1)).empty() ||

@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <map>
 
 #include "apps/calibration.h"
-#include "apps/forecast.h"
 #include "apps/judge.h"
 #include "apps/pipeline.h"
 #include "lib/analyze/analyze.h"
@@ -24,12 +22,12 @@
 namespace narrow::apps {
 namespace {
 
-constexpr int64_t kHeldShare = 8;                 // one sample of so many judges
-constexpr std::array kWeightNoises{1000.0, 1.0};  // what changes fewer channels first
-constexpr double kTold = 0.1;                     // dB that a forecast tells apart
-constexpr size_t kLeastToHold = 24;               // fewer samples judge what they chose
-constexpr size_t kLeastSamples = 16;              // fewer tell too little about a layer's inputs
-constexpr int64_t kForecastSamples = 32;          // most that judge what rounding would make of a model
+constexpr int64_t kHeldShare = 8;  // one sample of so many judges
+constexpr std::array kWeightNoises{1.0, 1000.0};
+constexpr size_t kLeastToHold = 24;   // fewer samples judge what they chose
+constexpr size_t kLeastSamples = 16;  // fewer tell too little about a layer's inputs
+constexpr int64_t kTrialShare = 5;    // trials round with one sample of so many
+constexpr recover::LayerRowLimits kTrialRows{.least = 4000, .per_column = 8};
 constexpr double kOverfitRatio = 1.25;  // of the error on samples that did not choose to that of nearest rounding
 
 struct Split {
@@ -46,17 +44,6 @@ Split split_samples(const std::vector<int64_t>& samples) {
   return split;
 }
 
-/// Every other sample, and as many of the rest as forecasts are judged on.
-Split halve_samples(const std::vector<int64_t>& samples) {
-  Split split;
-  std::vector<int64_t> other;
-  for (size_t i = 0; i < samples.size(); ++i) (i % 2 == 0 ? split.fit : other).push_back(samples[i]);
-  for (const int64_t i : spread_indices(static_cast<int64_t>(other.size()), kForecastSamples)) {
-    split.held.push_back(other[static_cast<size_t>(i)]);
-  }
-  return split;
-}
-
 /// A model under trial.
 struct Candidate {
   plan::RecoverySteps steps;
@@ -68,27 +55,25 @@ struct Candidate {
 
 class Recovery {
  public:
-  Recovery(const RecoveryRun& run, Stages& stages)
-      : run_(run), stages_(stages), split_(split_samples(run.samples)), halves_(halve_samples(split_.fit)) {}
+  Recovery(const RecoveryRun& run, Stages& stages) : run_(run), stages_(stages), split_(split_samples(run.samples)) {}
 
   RecoveryOutcome automatic() {
     keep(plain(), Take::kIfBetter);
     const plan::RecoverySteps first = choose_smoothing();
     if (const std::optional<plan::RecoverySteps> steps = choose_steps(first)) {
       const size_t before = facts_.chosen;
-      const plan::RecoverySteps tried = with_ranges(*steps);
-      try_steps(tried);
-      // A forecast may be wrong: rounding alone changes the least.
+      try_steps(*steps);
+      // A trial on few samples may be wrong: rounding alone changes the least.
       plan::RecoverySteps alone = first;
       alone.push_back({.method = plan::RecoveryMethod::kRound, .values = {}});
-      if (facts_.chosen == before && tried != alone) try_steps(alone);
+      if (facts_.chosen == before && *steps != alone) try_steps(alone);
     }
     return finish();
   }
 
   RecoveryOutcome explicit_steps() {
     keep(plain(), Take::kIfBetter);
-    auto candidate = make(run_.config.recovery.steps, final_samples());
+    auto candidate = make(run_.config.recovery.steps, {.samples = split_.fit});
     if (!candidate) {
       warnings_.push_back("recovery: its steps change nothing in this model");
       return finish();
@@ -104,8 +89,7 @@ class Recovery {
   }
 
   RecoveryOutcome repeat() {
-    auto candidate =
-        make(run_.plan.recovery->steps, {.ranges = run_.samples, .factors = split_.fit, .numbers_given = true});
+    auto candidate = make(run_.plan.recovery->steps, {.samples = split_.fit, .numbers_given = true});
     ensure(candidate.has_value(), "recorded steps apply");
     return {.model = std::move(candidate->model),
             .applied = std::move(candidate->applied),
@@ -122,12 +106,10 @@ class Recovery {
   enum class Take { kIfBetter, kAlways };
 
   struct MakeOptions {
-    std::vector<int64_t> ranges;   // samples that ranges come from
-    std::vector<int64_t> factors;  // samples that equalization looks at
+    std::vector<int64_t> samples;  // that choose weights
+    bool trial = false;            // quickly: what it shows is which steps do better
     bool numbers_given = false;    // the plan's ranges and scales are those of the steps' result already
   };
-
-  MakeOptions final_samples() const { return {.ranges = run_.samples, .factors = split_.fit}; }
 
   recover::Samples feeds(const std::vector<int64_t>& samples) const {
     return {.count = static_cast<int64_t>(samples.size()), .read = [this, samples](int64_t index) {
@@ -146,7 +128,7 @@ class Recovery {
   plan::RecoverySteps choose_smoothing() {
     const plan::RecoverySteps steps{{.method = plan::RecoveryMethod::kSmooth, .values = {}}};
     if (!run_.own_ranges || recover::smoothable(run_.model, run_.plan).empty() || time_is_over(steps)) return {};
-    auto candidate = make(steps, final_samples());
+    auto candidate = make(steps, {.samples = split_.fit});
     if (!candidate) return {};
     plan::RecoverySteps found = candidate->steps;
     keep(std::move(*candidate), Take::kIfBetter);
@@ -155,75 +137,84 @@ class Recovery {
 
   void try_steps(const plan::RecoverySteps& steps) {
     if (time_is_over(steps)) return;
-    auto candidate = make(steps, final_samples());
+    auto candidate = make(steps, {.samples = split_.fit});
     if (candidate) keep(std::move(*candidate), Take::kIfBetter);
   }
 
-  /// What should do best behind `first`; nullopt where time was over before.
+  struct Best {
+    std::optional<plan::RecoverySteps> steps = {};
+    double sqnr_db = -std::numeric_limits<double>::infinity();
+  };
+
+  /// What does best behind `first` with a part of the samples; nullopt where time was over before.
   std::optional<plan::RecoverySteps> choose_steps(const plan::RecoverySteps& first) {
-    std::vector<plan::RecoverySteps> tries{{}};
+    std::vector<plan::RecoverySteps> tries{{{.method = plan::RecoveryMethod::kRound, .values = {}}}};
     if (run_.own_ranges && !run_.plan.values.empty()) {  // rounded activations are what equalization is for
       for (const double weight_noise : kWeightNoises) {
-        tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise, .values = {}}});
+        tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise, .values = {}},
+                         {.method = plan::RecoveryMethod::kRound, .values = {}}});
       }
     }
-    std::erase_if(tries, [&](const plan::RecoverySteps& steps) { return !steps.empty() && !changes(steps.front()); });
-    std::optional<plan::RecoverySteps> best;
-    double most = -std::numeric_limits<double>::infinity();
-    for (plan::RecoverySteps& steps : tries) {
-      steps.insert(steps.begin(), first.begin(), first.end());
-      plan::RecoverySteps rounded = steps;
-      rounded.push_back({.method = plan::RecoveryMethod::kRound, .values = {}});
-      if (time_is_over(rounded)) continue;
-      const double sqnr = tries.size() == 1 ? 0 : forecast(steps, rounded);
-      if (!(sqnr > most + kTold)) continue;
-      best = rounded;
-      most = sqnr;
+    std::erase_if(tries, [&](const plan::RecoverySteps& steps) { return !changes(steps.front()); });
+    for (plan::RecoverySteps& steps : tries) steps.insert(steps.begin(), first.begin(), first.end());
+    const bool has_ties = run_.own_ranges && lies_on_ties();
+    if (tries.size() == 1 && !has_ties) return tries.front();
+    Best best;
+    for (const plan::RecoverySteps& steps : tries) run_trial(steps, best);
+    if (best.steps && has_ties) {
+      plan::RecoverySteps wider = *best.steps;
+      wider.insert(wider.end() - 1, {.method = plan::RecoveryMethod::kRanges, .values = {}});
+      run_trial(wider, best);
     }
-    return best;
+    return best.steps;
   }
 
-  /// Where an input lies on ties there is nothing to weigh.
-  plan::RecoverySteps with_ranges(plan::RecoverySteps steps) {
+  void run_trial(const plan::RecoverySteps& steps, Best& best) {
+    if (time_is_over(steps)) return;
+    const MakeOptions few{.samples = part_of(split_.fit), .trial = true};
+    auto candidate = make(steps, few);
+    if (!candidate) return;
+    const double sqnr = measure(*candidate);
+    remember(*candidate, sqnr, fmt::format(" (trial on {} samples)", few.samples.size()));
+    if (sqnr > best.sqnr_db) best = {.steps = steps, .sqnr_db = sqnr};
+  }
+
+  /// Whether some input's range would be widened.
+  bool lies_on_ties() {
     Candidate candidate = plain();
-    if (run_.own_ranges && ranges(candidate)) {
-      steps.insert(steps.end() - 1, {.method = plan::RecoveryMethod::kRanges, .values = {}});
-    }
-    return steps;
+    return ranges(candidate);
   }
 
-  /// Ranges come from a half of the samples and are judged on the other: factors that bring channels near their
-  /// bounds must hold for others too.
-  double forecast(const plan::RecoverySteps& steps, const plan::RecoverySteps& rounded) {
-    if (!forecast_judge_) forecast_judge_.emplace(run_.model, *run_.data.reader, halves_.held, run_.workers);
-    auto candidate = make(steps, {.ranges = halves_.fit, .factors = halves_.fit});
-    if (!candidate) return -std::numeric_limits<double>::infinity();
-    if (run_.own_ranges && steps.empty()) candidate->applied = new_plan(candidate->model, halves_.fit);
-    const double sqnr = stages_.run(
-        "forecast", [&] { return expected_sqnr_db(*forecast_judge_, candidate->model, candidate->applied); });
-    candidate->steps = rounded;
-    remember(*candidate, sqnr, " (expected)");
-    return sqnr;
+  /// A few of them, and no fewer than tell something.
+  static std::vector<int64_t> part_of(const std::vector<int64_t>& samples) {
+    std::vector<int64_t> part;
+    for (const int64_t index :
+         spread_indices(static_cast<int64_t>(samples.size()),
+                        std::max<int64_t>(static_cast<int64_t>(samples.size()) / kTrialShare, 16))) {
+      part.push_back(samples[static_cast<size_t>(index)]);
+    }
+    return part;
   }
 
   /// An equalization that has no channel to scale needs no trial.
   bool changes(const plan::RecoveryStep& step) {
     if (step.method != plan::RecoveryMethod::kEqualize) return true;
     const recover::EqualizeResult result =
-        recover::equalize(run_.model, channels(halves_.fit), {.weight_noise = step.weight_noise});
+        recover::equalize(run_.model, channels(), {.weight_noise = step.weight_noise});
     const bool known = std::find(tried_.begin(), tried_.end(), result.channels) != tried_.end();
     if (result.channels == 0 || known) return false;
     tried_.push_back(result.channels);
     return true;
   }
 
-  const recover::ValueChannels& channels(const std::vector<int64_t>& samples) {
-    const auto found = channels_.find(samples);
-    if (found != channels_.end()) return found->second;
-    return channels_[samples] = stages_.run("channels", [&] {
-      return recover::observe_channels(run_.model, feeds(samples), recover::ChannelClasses(run_.model).values(),
-                                       run_.workers);
-    });
+  const recover::ValueChannels& channels() {
+    if (!channels_) {
+      channels_ = stages_.run("channels", [&] {
+        return recover::observe_channels(run_.model, feeds(split_.fit), recover::ChannelClasses(run_.model).values(),
+                                         run_.workers);
+      });
+    }
+    return *channels_;
   }
 
   /// nullopt where one of the steps has nothing to do here.
@@ -246,7 +237,7 @@ class Recovery {
       case plan::RecoveryMethod::kRanges:
         return options.numbers_given || ranges(candidate);
       case plan::RecoveryMethod::kRound:
-        return round(candidate);
+        return round(candidate, options);
     }
     return false;
   }
@@ -266,14 +257,15 @@ class Recovery {
 
   /// Ranges and scales anew, where they are not given.
   bool replan(Candidate& candidate, const MakeOptions& options) {
-    if (!options.numbers_given) candidate.written = new_plan(candidate.model, options.ranges);
+    if (!options.numbers_given)
+      candidate.written = new_plan(candidate.model, options.trial ? options.samples : run_.samples);
     candidate.applied = candidate.written;
     return true;
   }
 
   bool equalize(const plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
     recover::EqualizeResult result =
-        recover::equalize(candidate.model, channels(options.factors), {.weight_noise = step.weight_noise});
+        recover::equalize(candidate.model, channels(), {.weight_noise = step.weight_noise});
     if (result.channels == 0) return false;
     candidate.model = std::move(result.model);
     return replan(candidate, options);
@@ -303,11 +295,14 @@ class Recovery {
     return plan;
   }
 
-  bool round(Candidate& candidate) {
+  bool round(Candidate& candidate, const MakeOptions& options) {
     return stages_.run("round", [&] {
       recover::LayerwiseResult result =
-          recover::recover_layerwise(candidate.model, candidate.applied, feeds(split_.fit),
-                                     {.workers = run_.workers, .progress = stages_.progress()});
+          recover::recover_layerwise(candidate.model, candidate.applied, feeds(options.samples),
+                                     {.workers = run_.workers,
+                                      .search_pull = !options.trial,
+                                      .rows = options.trial ? kTrialRows : recover::LayerRowLimits{},
+                                      .progress = stages_.progress()});
       candidate.model = std::move(result.model);
       candidate.applied = std::move(result.plan);
       candidate.layers = std::move(result.layers);
@@ -382,14 +377,12 @@ class Recovery {
   const RecoveryRun& run_;
   Stages& stages_;
   Split split_;
-  Split halves_;  // for forecasts
   Stopwatch watch_;
   Stopwatch trial_;
-  std::map<std::vector<int64_t>, recover::ValueChannels> channels_;  // by samples
+  std::optional<recover::ValueChannels> channels_;
   report::RecoveryFacts facts_;
   std::vector<std::string> warnings_;
   std::optional<Judge> judge_;
-  std::optional<Judge> forecast_judge_;
   std::vector<int64_t> tried_;  // numbers of channels that equalizations scaled
   std::optional<Candidate> taken_;
 };

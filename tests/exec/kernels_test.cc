@@ -191,6 +191,15 @@ TEST(Resize, TiesAreDecidedInFloat32) {
             3);
 }
 
+// The convolution leaves its result channels-last, and so its conversion.
+TEST(Layouts, PoolsOfFloat64BehindAConvolution) {
+  const std::vector<Tensor> results = run_text(R"(g (float[1,1,2,2] x) => (double[1,2,1,2] y)
+      <float[2,1,1,1] w = {1, -1}> { c = Conv (x, w)  d = Cast <to = 11> (c)
+                                     y = MaxPool <kernel_shape = [2, 1]> (d) })",
+                                               {{"x", floats({1, 1, 2, 2}, {1, 4, 3, 2})}});
+  EXPECT_THAT(values_of<double>(to_layout(results[0], Layout::kPlain)), ElementsAre(3, 4, -1, -2));
+}
+
 // The pool has x in channels-last order when the sum reads it, and x's axes are not the constant's.
 TEST(Layouts, ConstantOfHigherRankThanAChannelsLastValue) {
   const std::vector<Tensor> results = run_text(R"(g (float[1,2,2] x) => (float[1,2,1] m, float[1,1,2,2] y)

@@ -52,7 +52,7 @@ class PoolKernel final : public Kernel {
   bool fits_onednn(const Tensor& x, const Window& window) const {
     if (x.layout() != Layout::kChannelsLast || x.rank() > 5 || x.size() == 0) return false;
     const bool average = spec_.kind != PoolKind::kMax;
-    if (x.type() != DataType::kFloat32 && average) return false;
+    if (x.type() == DataType::kFloat64 || (x.type() != DataType::kFloat32 && average)) return false;
     for (size_t axis = 0; axis < window.kernel.size(); ++axis) {
       const int64_t extent = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
       const int64_t end = pads_end(window)[axis];

@@ -114,25 +114,30 @@ bool spatial_zero_padding(const onnx::NodeProto& pad, const FusionContext& conte
   return rank >= 3;
 }
 
+ChannelFold fold_channels(std::span<const onnx::NodeProto* const> nodes, const FindConstant& find, const Tensor& bias,
+                          size_t channels) {
+  ChannelFold result{.scales = std::vector<double>(channels, 1),
+                     .bias = Tensor(DataType::kFloat32, {static_cast<int64_t>(channels)})};
+  const auto biases = result.bias.mutable_data<float>();
+  for (size_t c = 0; c < channels; ++c) {
+    double sum = bias.defined() ? static_cast<double>(bias.data<float>()[c]) : 0;
+    for (const onnx::NodeProto* node : nodes) {
+      const ScaleAndShift next = scale_and_shift(*node, find, c);
+      sum = sum * next.scale + next.shift;
+      result.scales[c] *= next.scale;
+    }
+    biases[c] = static_cast<float>(sum);
+  }
+  return result;
+}
+
 ProductConstants fold_linear(ProductConstants product, const FusedGroup& group, const Constants& constants) {
   if (group.linear.empty()) return product;
   const Shape& shape = product.weights.shape();
   const auto channels = static_cast<size_t>(shape[product.channel_axis]);
   size_t inner = 1;
   for (size_t axis = product.channel_axis + 1; axis < shape.size(); ++axis) inner *= static_cast<size_t>(shape[axis]);
-  Tensor bias(DataType::kFloat32, {static_cast<int64_t>(channels)});
-  const auto biases = bias.mutable_data<float>();
-  std::vector<double> scales(channels, 1);
-  const FindConstant find = finder(constants);
-  for (size_t c = 0; c < channels; ++c) {
-    double sum = product.bias.defined() ? static_cast<double>(product.bias.data<float>()[c]) : 0;
-    for (const onnx::NodeProto* node : group.linear) {
-      const ScaleAndShift next = scale_and_shift(*node, find, c);
-      sum = sum * next.scale + next.shift;
-      scales[c] *= next.scale;
-    }
-    biases[c] = static_cast<float>(sum);
-  }
+  auto [scales, bias] = fold_channels(group.linear, finder(constants), product.bias, channels);
   product.bias = std::move(bias);
   if (std::all_of(scales.begin(), scales.end(), [](double scale) { return scale == 1; })) return product;
   const auto weights = product.weights.mutable_data<float>();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,16 @@ bool scales_channels(const onnx::NodeProto& node, int opset, const std::string& 
 
 /// What such a node does to one channel.
 ScaleAndShift scale_and_shift(const onnx::NodeProto& node, const FindConstant& find, size_t channel);
+
+/// What nodes one behind the other do to the channels of a product: y = x * scales[c], and its bias with all of them.
+struct ChannelFold {
+  std::vector<double> scales;
+  Tensor bias;  // float32 [channels]
+};
+
+/// In float64. `bias` [channels] is the product's own, or undefined.
+ChannelFold fold_channels(std::span<const onnx::NodeProto* const> nodes, const FindConstant& find, const Tensor& bias,
+                          size_t channels);
 
 /// scales_channels() for a product with constant float weights.
 bool folds_into_product(const onnx::NodeProto& node, const std::string& value, const onnx::NodeProto& product,

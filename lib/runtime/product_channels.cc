@@ -62,21 +62,10 @@ void fold_linear(const LowerContext& context, const GroupEnd& end, int64_t chann
   if (end.linear.empty()) return;
   const exec::FindConstant find = [&](const std::string& value) { return context.constant(value); };
   const auto count = static_cast<size_t>(channels);
-  Tensor bias(DataType::kFloat32, {channels});
-  const auto biases = bias.mutable_data<float>();
-  std::vector<float>& scales = product.requantize.weight_scales;
-  std::vector<double> factors(count, 1);
-  for (size_t c = 0; c < count; ++c) {
-    double sum = product.bias.defined() ? static_cast<double>(product.bias.data<float>()[c]) : 0;
-    for (const onnx::NodeProto* node : end.linear) {
-      const exec::ScaleAndShift next = exec::scale_and_shift(*node, find, c);
-      sum = sum * next.scale + next.shift;
-      factors[c] *= next.scale;
-    }
-    biases[c] = static_cast<float>(sum);
-  }
+  auto [factors, bias] = exec::fold_channels(end.linear, find, product.bias, count);
   product.bias = std::move(bias);
   if (std::all_of(factors.begin(), factors.end(), [](double factor) { return factor == 1; })) return;
+  std::vector<float>& scales = product.requantize.weight_scales;
   spread(scales, count);
   const double least = kLeastStep / static_cast<double>(product.requantize.source_scale);
   for (size_t c = 0; c < count; ++c) {

@@ -39,14 +39,16 @@ std::set<fs::path> external_files(const graph::Model& model, const fs::path& fol
 }
 
 // Sorted by name; the QLinear operators are told by theirs.
-constexpr std::array<std::string_view, 8> kQuantizedOperators{"ConvInteger",
-                                                              "DequantizeLinear",
-                                                              "DynamicQuantizeLinear",
-                                                              "DynamicQuantizeMatMul",
-                                                              "MatMulInteger",
-                                                              "MatMulIntegerToFloat",
-                                                              "QGemm",
-                                                              "QuantizeLinear"};
+constexpr std::array<std::string_view, 10> kQuantizedOperators{"ConvInteger",
+                                                               "DequantizeLinear",
+                                                               "DynamicQuantizeLSTM",
+                                                               "DynamicQuantizeLinear",
+                                                               "DynamicQuantizeMatMul",
+                                                               "MatMulInteger",
+                                                               "MatMulIntegerToFloat",
+                                                               "QAttention",
+                                                               "QGemm",
+                                                               "QuantizeLinear"};
 
 }  // namespace
 
@@ -116,13 +118,14 @@ int64_t count_nodes(const graph::Model& model, std::string_view op_type) {
 }
 
 std::optional<std::string> quantized_operator(const graph::Model& model) {
-  for (const onnx::NodeProto& node : model.graph().node()) {
+  std::optional<std::string> found;
+  graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
     const std::string& op_type = node.op_type();
     const bool listed =
         std::find(kQuantizedOperators.begin(), kQuantizedOperators.end(), op_type) != kQuantizedOperators.end();
-    if (listed || op_type.starts_with("QLinear")) return op_type;
-  }
-  return std::nullopt;
+    if (!found && (listed || op_type.starts_with("QLinear"))) found = op_type;
+  });
+  return found;
 }
 
 }  // namespace narrow::apps

@@ -1,6 +1,7 @@
 #include "lib/runtime/integer_step.h"
 
 #include <algorithm>
+#include <span>
 
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
@@ -34,6 +35,7 @@ constexpr LoweringRow kLowerings[] = {
     {"Exp", lower_unary},
     {"Expand", lower_movement},
     {"Flatten", lower_movement},
+    {"GRU", lower_recurrent},
     {"Gather", lower_movement},
     {"Gelu", lower_unary},
     {"Gemm", lower_gemm},
@@ -41,6 +43,7 @@ constexpr LoweringRow kLowerings[] = {
     {"HardSigmoid", lower_unary},
     {"HardSwish", lower_unary},
     {"Identity", lower_movement},
+    {"LSTM", lower_recurrent},
     {"LeakyRelu", lower_unary},
     {"Log", lower_unary},
     {"MatMul", lower_matmul},
@@ -52,6 +55,7 @@ constexpr LoweringRow kLowerings[] = {
     {"PRelu", lower_unary},
     {"Pad", lower_movement},
     {"Pow", lower_unary},
+    {"RNN", lower_recurrent},
     {"Relu", lower_unary},
     {"Reshape", lower_movement},
     {"Resize", lower_movement},
@@ -72,6 +76,17 @@ constexpr LoweringRow kLowerings[] = {
     {"Transpose", lower_movement},
     {"Unsqueeze", lower_movement},
 };
+
+// Of com.microsoft; the operators that are a pattern of ONNX's own are rewritten to it before (qoperator.h).
+constexpr LoweringRow kContribLowerings[] = {
+    {"DynamicQuantizeLSTM", lower_dynamic_lstm},
+};
+
+LowerNode find_row(std::span<const LoweringRow> rows, std::string_view op_type) {
+  const auto row = std::lower_bound(rows.begin(), rows.end(), op_type,
+                                    [](const LoweringRow& a, std::string_view b) { return a.op_type < b; });
+  return row != rows.end() && row->op_type == op_type ? row->lower : nullptr;
+}
 
 }  // namespace
 
@@ -119,10 +134,9 @@ bool moves_elements(const onnx::NodeProto& node) {
 }
 
 LowerNode find_lowering(const onnx::NodeProto& node) {
-  if (!graph::canonical_domain(node.domain()).empty()) return nullptr;
-  const auto* row = std::lower_bound(std::begin(kLowerings), std::end(kLowerings), std::string_view(node.op_type()),
-                                     [](const LoweringRow& a, std::string_view b) { return a.op_type < b; });
-  return row != std::end(kLowerings) && row->op_type == node.op_type() ? row->lower : nullptr;
+  const std::string_view domain = graph::canonical_domain(node.domain());
+  if (domain.empty()) return find_row(kLowerings, node.op_type());
+  return domain == "com.microsoft" ? find_row(kContribLowerings, node.op_type()) : nullptr;
 }
 
 bool is_elementwise(const onnx::NodeProto& node) {
@@ -186,7 +200,7 @@ Tensor clamped(const Tensor& real, const onednn::Clamp& clamp) {
   return result;
 }
 
-FloatKernel make_float_kernel(const LowerContext& context, const onnx::NodeProto& node) {
+FloatKernel make_float_kernel(const LowerContext& context, const onnx::NodeProto& node, const MakeKernel& make) {
   const std::vector<std::string> reads = graph::reads_of(node);
   FloatKernel made{.kernel = nullptr, .held = std::vector<bool>(reads.size(), false)};
   exec::KernelRequest request;
@@ -202,7 +216,7 @@ FloatKernel make_float_kernel(const LowerContext& context, const onnx::NodeProto
   request.type = [&](int input) { return context.quant.index().type(reads.at(static_cast<size_t>(input))); };
   request.model = &context.quant.model();
   request.compile_body = context.compile_body;
-  made.kernel = exec::make_kernel(request);
+  made.kernel = make(request);
   return made;
 }
 

@@ -11,6 +11,7 @@
 
 #include "lib/base/reason.h"
 #include "lib/exec/constants.h"
+#include "lib/exec/float_program.h"
 #include "lib/exec/kernel.h"
 #include "lib/exec/linear_fold.h"
 #include "lib/exec/scope.h"
@@ -39,6 +40,7 @@ struct IntegerGroup {
   std::vector<const onnx::NodeProto*> nodes;
   std::map<std::string, Tensor> constants;  // that only this group knows
   std::vector<DerivedSource> sources;       // real values that the group has as integers, too
+  std::optional<Reason> float_rest;         // why some of its products run in float all the same
 };
 
 using GroupOrReason = std::variant<IntegerGroup, Reason>;
@@ -91,6 +93,8 @@ GroupOrReason lower_average_pool(const LowerContext& context, const onnx::NodePr
 GroupOrReason lower_dynamic_quantize(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_matmul_integer(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_conv_integer(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_recurrent(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_dynamic_lstm(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_movement(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_dropout(const LowerContext& context, const onnx::NodeProto& node);
 
@@ -133,12 +137,14 @@ Reason no_target(const GroupEnd& end);
 Affine8 affine_of(const Quantized& quantized);
 Tensor clamped(const Tensor& real, const onednn::Clamp& clamp);
 
-/// The float kernel of this node. `held`, by position in graph::reads_of(node): what the kernel took as constants; it
-/// is absent at run time.
+/// A kernel on the real values of this node. `held`, by position in graph::reads_of(node): what the kernel took as
+/// constants; it is absent at run time.
 struct FloatKernel {
   exec::KernelPtr kernel;
   std::vector<bool> held;
 };
-FloatKernel make_float_kernel(const LowerContext& context, const onnx::NodeProto& node);
+using MakeKernel = std::function<exec::KernelPtr(const exec::KernelRequest&)>;
+FloatKernel make_float_kernel(const LowerContext& context, const onnx::NodeProto& node,
+                              const MakeKernel& make = exec::make_kernel);
 
 }  // namespace narrow::runtime

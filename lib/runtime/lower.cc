@@ -238,7 +238,7 @@ class Lowering {
       steps_.push_back({info, std::move(step.kernel), std::move(step.inputs), std::move(step.outputs)});
     }
     if (node.op_type() == "DynamicQuantizeLinear") return;
-    for (const onnx::NodeProto* member : group.nodes) cover(*member, std::nullopt, renamed);
+    for (const onnx::NodeProto* member : group.nodes) cover(*member, group.float_rest, renamed);
   }
 
   // An elementwise group inside an island begins where the island does.
@@ -284,7 +284,7 @@ class Lowering {
       row.macs = static_macs(context_, *count);
       count->node = result_.coverage.nodes.size();
       if (const auto found = renamed.find(count->value); found != renamed.end()) count->value = found->second;
-      if (const Quantized* x = quant_.source(count->value); x != nullptr && row.integer) count->value = x->integer;
+      if (const Quantized* x = quant_.source(count->value)) count->value = x->integer;
       if (!count->inner.empty() && row.integer) count->inner = quant_.source(count->inner)->integer;
       result_.mac_counts.push_back(std::move(*count));
     }

@@ -30,24 +30,29 @@ std::optional<Shape> sample_shape(const LowerContext& context, const std::string
   return shape;
 }
 
-/// Each step of each sequence multiplies all weights once: input X [steps, batch, size], W and R.
-std::optional<MacCount> recurrent_count(const LowerContext& context, const onnx::NodeProto& node) {
+/// Each step of each sequence multiplies all weights once: input X [steps, batch, size], W and R. `size_from_back`: of
+/// the axis of W that is as long as X's last.
+std::optional<MacCount> recurrent_count(const LowerContext& context, const onnx::NodeProto& node,
+                                        size_t size_from_back) {
   if (node.input_size() < 3) return std::nullopt;
   const auto weights = known_shape(context, node.input(1));
   const auto recurrence = known_shape(context, node.input(2));
-  if (!weights || !recurrence || weights->empty() || weights->back() == 0) return std::nullopt;
+  if (!weights || !recurrence || weights->size() < size_from_back) return std::nullopt;
+  const int64_t size = (*weights)[weights->size() - size_from_back];
+  if (size == 0) return std::nullopt;
   return MacCount{.node = 0,
                   .value = node.input(0),
                   .per_element = element_count(*weights) + element_count(*recurrence),
-                  .divisor = weights->back(),
+                  .divisor = size,
                   .inner = {}};
 }
 
 }  // namespace
 
 std::optional<MacCount> mac_count_of(const LowerContext& context, const onnx::NodeProto& node) {
+  if (node.op_type() == "DynamicQuantizeLSTM") return recurrent_count(context, node, /*size_from_back=*/2);
   if (!graph::canonical_domain(node.domain()).empty() || node.input_size() < 2) return std::nullopt;
-  if (ops::is_recurrent(node.op_type())) return recurrent_count(context, node);
+  if (ops::is_recurrent(node.op_type())) return recurrent_count(context, node, /*size_from_back=*/1);
   std::string op = node.op_type();
   if (op == "ConvInteger") op = "Conv";
   if (op == "MatMulInteger") op = "MatMul";

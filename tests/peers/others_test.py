@@ -141,6 +141,56 @@ class StructuresTest(unittest.TestCase):
                 self.check(name)
 
 
+class RecurrentTest(unittest.TestCase):
+    """An LSTM that onnxruntime's own tool quantized dynamically: DynamicQuantizeLSTM."""
+
+    STEPS, INPUTS, HIDDEN = 12, 24, 32
+
+    def setUp(self):
+        logging.disable(logging.WARNING)
+
+    def make_model(self, direction):
+        random = np.random.default_rng(5)
+        count = 2 if direction == "bidirectional" else 1
+        shapes = {"w": (count, 4 * self.HIDDEN, self.INPUTS), "r": (count, 4 * self.HIDDEN, self.HIDDEN), "b": (count, 8 * self.HIDDEN)}
+        constants = [
+            onnx.numpy_helper.from_array((random.standard_normal(shape) / 4).astype(np.float32), name) for name, shape in shapes.items()
+        ]
+        node = onnx.helper.make_node("LSTM", ["x", *shapes], ["y"], name="cells", hidden_size=self.HIDDEN, direction=direction)
+        x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ["x", "y"])
+        x.type.tensor_type.shape.CopyFrom(onnx.TensorShapeProto())
+        for size in [self.STEPS, 1, self.INPUTS]:
+            x.type.tensor_type.shape.dim.add().dim_value = size
+        graph = onnx.helper.make_graph([node], "g", [x], [y], constants)
+        return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+
+    def check(self, direction, weight_type, per_channel):
+        values = np.random.default_rng(7).standard_normal((4, self.STEPS, 1, self.INPUTS)).astype(np.float32)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = pathlib.Path(temporary)
+            path, quantized, feeds, outputs = (folder / name for name in ["model.onnx", "quantized.onnx", "feeds", "outputs"])
+            onnx.save(self.make_model(direction), path)
+            quantization.quantize_dynamic(str(path), str(quantized), weight_type=weight_type, per_channel=per_channel)
+            self.assertEqual([node.op_type for node in onnx.load(quantized).graph.node], ["DynamicQuantizeLSTM"])
+            feeds.mkdir()
+            for i, sample in enumerate(values):
+                np.savez(feeds / f"{i}.npz", x=sample)
+            report = narrow_cli.run_narrow("validate", path, quantized, "--data", feeds, "--no-speed", "--quiet", "--format", "json")
+            self.assertEqual(json.loads(report)["validation"]["coverage"]["mac_share"], 1.0)
+            narrow_cli.run_narrow("run", quantized, "--data", feeds, "-o", outputs, "--runtime", "integer", "--quiet")
+            session = peers.make_session(quantized)
+            for sample, ours in zip(values, sorted(outputs.iterdir()), strict=True):
+                theirs = session.run(None, {"x": sample})[0]
+                np.testing.assert_allclose(np.load(ours)["y"], theirs, rtol=1e-4, atol=1e-5)
+
+    def test_dynamic_lstm(self):
+        for direction in ["forward", "reverse", "bidirectional"]:
+            for weight_type in [QuantType.QInt8, QuantType.QUInt8]:
+                for per_channel in [False, True]:
+                    with self.subTest(direction=direction, weight_type=weight_type, per_channel=per_channel):
+                        self.check(direction, weight_type, per_channel)
+
+
 def add_test(model):
     def run(self):
         root = models.find_data()

@@ -88,9 +88,7 @@ KernelPtr make_if(const KernelRequest& request);
 KernelPtr make_loop(const KernelRequest& request);
 KernelPtr make_sequence_map(const KernelRequest& request);
 // recurrent.cc
-KernelPtr make_rnn(const KernelRequest& request);
-KernelPtr make_gru(const KernelRequest& request);
-KernelPtr make_lstm(const KernelRequest& request);
+KernelPtr make_recurrent(const KernelRequest& request);
 // scan.cc
 KernelPtr make_scan(const KernelRequest& request);
 // sequence.cc

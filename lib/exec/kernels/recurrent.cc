@@ -1,14 +1,12 @@
 // RNN, GRU and LSTM: one matrix product of all steps' inputs, then a small one for each step's state.
 #include <algorithm>
-#include <cmath>
+#include <optional>
 
 #include "lib/exec/kernels/cast.h"
-#include "lib/exec/kernels/concat.h"
 #include "lib/exec/kernels/contrib/families.h"
 #include "lib/exec/kernels/families.h"
-#include "lib/exec/kernels/recurrent_cell.h"
+#include "lib/exec/kernels/recurrent_product.h"
 #include "lib/exec/kernels/support.h"
-#include "lib/onednn/matmul.h"
 
 namespace narrow::exec {
 namespace {
@@ -23,85 +21,30 @@ constexpr size_t kInitialCell = 6;
 constexpr size_t kPeepholes = 7;
 constexpr size_t kInputs = 8;
 
-/// The right operand of y = a * matrix^T.
-struct Factor {
-  Tensor matrix;  // [rows, columns]
-  std::shared_ptr<const onednn::Matmul> matmul;
-  bool packed = false;  // matmul has the matrix inside
-  bool rounds = false;  // a is rounded to the codes that DynamicQuantizeLinear gives it
-};
-
-/// The values of the codes of 8 bits that cover the tensor's range.
-Tensor rounded_to_bytes(const Tensor& x, Workspace& workspace) {
-  constexpr float kSteps = 255;
-  const auto values = x.data<float>();
-  float low = 0;
-  float high = 0;
-  for (const float value : values) {
-    low = std::min(low, value);
-    high = std::max(high, value);
+/// The direction's products with float weights of the node.
+DirectionProducts make_products(const CellSpec& spec, const Tensor& w, const Tensor& r, size_t direction, bool constant,
+                                Workspace& workspace) {
+  const RecurrentRows rows = recurrent_rows(spec);
+  const Piece all{.axis = 1, .begin = 0, .size = w.shape()[1]};
+  DirectionProducts products{.input = float_product(w, direction, all, constant, workspace),
+                             .recurrent = float_product(r, direction, rows.first, constant, workspace),
+                             .candidate = nullptr};
+  if (rows.candidate.size > 0) {
+    products.candidate = float_product(r, direction, rows.candidate, constant, workspace);
   }
-  const float scale = low == high ? 1 : (high - low) / kSteps;
-  const float zero = std::nearbyint(std::clamp(-low / scale, 0.0F, kSteps));
-  Tensor result = workspace.allocate(DataType::kFloat32, x.shape());
-  std::transform(values.begin(), values.end(), result.mutable_data<float>().begin(), [&](float value) {
-    return (std::clamp(std::nearbyint(value / scale) + zero, 0.0F, kSteps) - zero) * scale;
-  });
-  return result;
+  return products;
 }
 
-// Rows [begin, begin + count) of direction d of [directions, rows, columns].
-Factor make_factor(const Tensor& weights, size_t direction, Piece rows, bool constant, Workspace& workspace) {
-  const Tensor own = piece_of(weights, {.axis = 0, .begin = static_cast<int64_t>(direction), .size = 1}, workspace);
-  Factor factor{.matrix = piece_of(own, rows, workspace).reshaped({rows.size, weights.shape()[2]})};
-  if (weights.type() != DataType::kFloat32) return factor;
-  const onednn::MatmulSpec spec{.transpose_b = true, .clamp = {}, .requantize = std::nullopt};
-  factor.packed = constant;
-  factor.matmul = constant ? std::make_shared<const onednn::Matmul>(spec, factor.matrix, Tensor())
-                           : std::make_shared<const onednn::Matmul>(spec);
-  return factor;
-}
-
-Tensor multiply(const Tensor& given, const Factor& factor, Workspace& workspace) {
-  const Tensor a = factor.rounds ? rounded_to_bytes(given, workspace) : given;
-  if (factor.matmul) return factor.matmul->run(a, factor.packed ? Tensor() : factor.matrix, workspace);
-  const int64_t rows = a.shape()[0];
-  const int64_t columns = factor.matrix.shape()[0];
-  const int64_t depth = a.shape()[1];
-  Tensor result = workspace.allocate(DataType::kFloat64, {rows, columns});
-  double* y = result.mutable_data<double>().data();
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < columns; ++j) {
-      double sum = 0;
-      const double* left = a.data<double>().data() + i * depth;
-      const double* right = factor.matrix.data<double>().data() + j * depth;
-      for (int64_t k = 0; k < depth; ++k) sum += left[k] * right[k];
-      y[i * columns + j] = sum;
-    }
+std::vector<ActivationKind> default_activations(CellKind kind) {
+  switch (kind) {
+    case CellKind::kRnn:
+      return {ActivationKind::kTanh};
+    case CellKind::kGru:
+      return {ActivationKind::kSigmoid, ActivationKind::kTanh};
+    case CellKind::kLstm:
+      return {ActivationKind::kSigmoid, ActivationKind::kTanh, ActivationKind::kTanh};
   }
-  return result;
-}
-
-/// The matrices of one direction.
-struct Matrices {
-  Factor input;      // W
-  Factor recurrent;  // R; of a GRU that resets before its product, the rows of z and r
-  Factor candidate;  // those of h, there
-};
-
-Matrices make_matrices(const CellSpec& spec, const Tensor& w, const Tensor& r, size_t direction, bool constant,
-                       Workspace& workspace) {
-  const auto hidden = static_cast<int64_t>(spec.hidden);
-  const int64_t rows = static_cast<int64_t>(gate_count(spec.kind)) * hidden;
-  const bool apart = spec.kind == CellKind::kGru && !spec.linear_before_reset;
-  const int64_t first = apart ? 2 * hidden : rows;
-  Matrices matrices;
-  matrices.input = make_factor(w, direction, {.axis = 1, .begin = 0, .size = rows}, constant, workspace);
-  matrices.recurrent = make_factor(r, direction, {.axis = 1, .begin = 0, .size = first}, constant, workspace);
-  if (apart) {
-    matrices.candidate = make_factor(r, direction, {.axis = 1, .begin = first, .size = hidden}, constant, workspace);
-  }
-  return matrices;
+  return {};
 }
 
 struct Sizes {
@@ -126,38 +69,45 @@ struct Sizes {
 
 class RecurrentKernel final : public Kernel {
  public:
-  /// `rounds`: what constant weights multiply is rounded to 8 bits.
-  RecurrentKernel(const KernelRequest& request, CellSpec spec, const std::vector<ActivationKind>& defaults,
-                  bool rounds = false)
-      : spec_(spec), batch_first_(graph::int_attribute(*request.node, "layout", 0) != 0) {
+  /// `given`: the weights, where the node's inputs do not hold them. `rounds`: what constant weights multiply is
+  /// rounded to 8 bits.
+  explicit RecurrentKernel(const KernelRequest& request, std::optional<RecurrentWeights> given = std::nullopt,
+                           bool rounds = false)
+      : spec_(cell_spec(*request.node)),
+        batch_first_(graph::int_attribute(*request.node, "layout", 0) != 0),
+        weights_(std::move(given)),
+        given_(weights_.has_value()) {
     const std::string direction = graph::string_attribute(*request.node, "direction", "forward");
     if (direction != "forward" && direction != "reverse" && direction != "bidirectional") {
       refuse(request, fmt::format("there is no direction '{}'", direction));
     }
     directions_ = direction == "bidirectional" ? 2 : 1;
     first_reversed_ = direction == "reverse";
+    const std::vector<ActivationKind> defaults = default_activations(spec_.kind);
     activations_ = read_activations(request, defaults, directions_);
     per_direction_ = defaults.size();
-    for (size_t i = 0; i < kInputs; ++i) operands_.emplace_back(request, i);
+    for (size_t i = 0; i < kInputs; ++i) {
+      operands_.push_back(given_ && (i == kW || i == kR) ? Operand() : Operand(request, i));
+    }
     const Tensor& w = operands_[kW].constant();
     const Tensor& r = operands_[kR].constant();
-    if (!w.defined() || !r.defined() || w.type() != DataType::kFloat32) return;
+    if (given_ || !w.defined() || !r.defined() || w.type() != DataType::kFloat32) return;
     Workspace workspace;
-    const CellSpec sized = with_hidden(r);
-    check_weights(sized, w, r);
-    for (size_t d = 0; d < directions_; ++d) {
-      packed_.push_back(make_matrices(sized, w, r, d, true, workspace));
-      packed_.back().input.rounds = packed_.back().recurrent.rounds = rounds;
+    weights_ = weights_of(w, r, /*constant=*/true, workspace);
+    if (!rounds) return;
+    for (DirectionProducts& products : weights_->directions) {
+      products.input = rounding_product(products.input);
+      products.recurrent = rounding_product(products.recurrent);
     }
   }
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
-    const DataType type = operands_[kX].required_in(inputs).type();
+    const DataType type = given_ ? DataType::kFloat32 : operands_[kX].required_in(inputs).type();
     std::vector<Tensor> values;
     for (const Operand& operand : operands_) values.push_back(operand.in(inputs));
     const bool wide = type == DataType::kFloat64;
     for (size_t i = 0; i < kInputs; ++i) {
-      if (i == kLengths || !values[i].defined()) continue;
+      if (i == kLengths || (given_ && i == kX) || !values[i].defined()) continue;
       if (values[i].type() != type) throw Error(ErrorKind::kModel, "inputs of different types");
       if (!wide) values[i] = cast_tensor(values[i], DataType::kFloat32, workspace);
     }
@@ -166,18 +116,14 @@ class RecurrentKernel final : public Kernel {
   }
 
   std::string implementation() const override {
-    return packed_.empty() ? "reference" : "onednn:" + packed_[0].recurrent.matmul->implementation();
+    return weights_ ? weights_->directions.front().recurrent->implementation() : "reference";
   }
 
  private:
-  CellSpec with_hidden(const Tensor& r) const {
-    CellSpec spec = spec_;
+  RecurrentWeights weights_of(const Tensor& w, const Tensor& r, bool constant, Workspace& workspace) const {
     if (r.rank() != 3) throw Error(ErrorKind::kModel, "recurrent weights {}", shape_text(r.shape()));
+    CellSpec spec = spec_;
     spec.hidden = static_cast<size_t>(r.shape()[2]);
-    return spec;
-  }
-
-  void check_weights(const CellSpec& spec, const Tensor& w, const Tensor& r) const {
     const auto rows = static_cast<int64_t>(gate_count(spec.kind) * spec.hidden);
     const auto fits = [&](const Tensor& tensor) {
       return tensor.rank() == 3 && tensor.shape()[0] == static_cast<int64_t>(directions_) && tensor.shape()[1] == rows;
@@ -186,6 +132,11 @@ class RecurrentKernel final : public Kernel {
       throw Error(ErrorKind::kModel, "weights {} and {} of {} directions and {} gates", shape_text(w.shape()),
                   shape_text(r.shape()), directions_, gate_count(spec.kind));
     }
+    RecurrentWeights weights{.input_size = w.shape()[2], .hidden_size = spec.hidden, .directions = {}};
+    for (size_t d = 0; d < directions_; ++d) {
+      weights.directions.push_back(make_products(spec, w, r, d, constant, workspace));
+    }
+    return weights;
   }
 
   static void check_shape(const Tensor& tensor, const Shape& shape, std::string_view what) {
@@ -193,10 +144,10 @@ class RecurrentKernel final : public Kernel {
     throw Error(ErrorKind::kModel, "{} is {}, expected {}", what, shape_text(tensor.shape()), shape_text(shape));
   }
 
-  Sizes sizes_of(const CellSpec& spec, const std::vector<Tensor>& values) const {
+  Sizes sizes_of(const CellSpec& spec, int64_t input_size, const std::vector<Tensor>& values) const {
     const Shape& x = values[kX].shape();
-    if (x.size() != 3 || x[2] != values[kW].shape()[2]) {
-      throw Error(ErrorKind::kModel, "input {} for weights {}", shape_text(x), shape_text(values[kW].shape()));
+    if (x.size() != 3 || x[2] != input_size) {
+      throw Error(ErrorKind::kModel, "input {} for weights of {} columns", shape_text(x), input_size);
     }
     const Sizes sizes{.steps = x[batch_first_ ? 1 : 0],
                       .batch = x[batch_first_ ? 0 : 1],
@@ -231,31 +182,34 @@ class RecurrentKernel final : public Kernel {
 
   template <class T>
   std::vector<Tensor> compute(const std::vector<Tensor>& values, Workspace& workspace) const {
-    const Tensor& r = values[kR];
-    if (!values[kW].defined() || !r.defined()) throw Error(ErrorKind::kModel, "weights are absent");
-    const CellSpec spec = with_hidden(r);
-    check_weights(spec, values[kW], r);
-    const Sizes sizes = sizes_of(spec, values);
+    std::optional<RecurrentWeights> own;
+    if (!weights_) {
+      if (!values[kW].defined() || !values[kR].defined()) throw Error(ErrorKind::kModel, "weights are absent");
+      own = weights_of(values[kW], values[kR], /*constant=*/false, workspace);
+    }
+    const RecurrentWeights& weights = own ? *own : *weights_;
+    CellSpec spec = spec_;
+    spec.hidden = weights.hidden_size;
+    const Sizes sizes = sizes_of(spec, weights.input_size, values);
     const std::vector<int64_t> lengths = lengths_of(values[kLengths], sizes);
     std::vector<Tensor> results;
     results.push_back(zeros<T>(sizes.output_shape(), workspace));
     for (int i = 0; i < 2; ++i) results.push_back(zeros<T>(sizes.state_shape(), workspace));
     for (size_t d = 0; d < directions_; ++d) {
-      const Matrices matrices = packed_.empty() ? make_matrices(spec, values[kW], r, d, false, workspace) : packed_[d];
-      run_direction<T>(spec, sizes, matrices, values, lengths, d, results, workspace);
+      run_direction<T>(spec, sizes, weights.directions[d], values, lengths, d, results, workspace);
     }
     return results;
   }
 
   // x W^T + W's bias + R's bias, but for the part of R's that a GRU resets along with its product.
   template <class T>
-  static Tensor input_gates(const CellSpec& spec, const Sizes& sizes, const Matrices& matrices,
+  static Tensor input_gates(const CellSpec& spec, const Sizes& sizes, const DirectionProducts& products,
                             const std::vector<Tensor>& values, size_t direction, Workspace& workspace) {
     const Tensor& x = values[kX];
     const int64_t rows = sizes.steps * sizes.batch;
     const size_t width = gate_count(spec.kind) * spec.hidden;
     if (rows == 0) return workspace.allocate(data_type_of<T>(), {0, static_cast<int64_t>(width)});
-    Tensor gates = multiply(x.reshaped({rows, x.shape()[2]}), matrices.input, workspace);
+    Tensor gates = products.input->multiply(x.reshaped({rows, x.shape()[2]}), workspace);
     if (!values[kBias].defined()) return gates;
     const T* bias = values[kBias].template data<T>().data() + direction * 2 * width;
     const size_t merged = spec.linear_before_reset ? 2 * spec.hidden : width;
@@ -280,13 +234,13 @@ class RecurrentKernel final : public Kernel {
   }
 
   template <class T>
-  void run_direction(const CellSpec& spec, const Sizes& sizes, const Matrices& matrices,
+  void run_direction(const CellSpec& spec, const Sizes& sizes, const DirectionProducts& products,
                      const std::vector<Tensor>& values, const std::vector<int64_t>& lengths, size_t direction,
                      std::vector<Tensor>& results, Workspace& workspace) const {
     const auto d = static_cast<int64_t>(direction);
     const bool reversed = first_reversed_ || direction == 1;
     const size_t width = gate_count(spec.kind) * spec.hidden;
-    Tensor gates = input_gates<T>(spec, sizes, matrices, values, direction, workspace);
+    Tensor gates = input_gates<T>(spec, sizes, products, values, direction, workspace);
     Tensor hidden = initial<T>(values[kInitialHidden], sizes, d, workspace);
     Tensor cell = initial<T>(values[kInitialCell], sizes, d, workspace);
     Tensor product;
@@ -295,7 +249,7 @@ class RecurrentKernel final : public Kernel {
         .times_hidden_weights = [&](const T* reset) {
           const Shape shape{sizes.batch, sizes.hidden};
           const Tensor a = Tensor::of<T>(shape, std::span(reset, static_cast<size_t>(sizes.batch * sizes.hidden)));
-          product = multiply(a, matrices.candidate, workspace);
+          product = products.candidate->multiply(a, workspace);
           return product.template data<T>().data();
         }};
     if (values[kPeepholes].defined()) {
@@ -309,7 +263,7 @@ class RecurrentKernel final : public Kernel {
     std::vector<T> scratch;
     const int64_t steps = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
     for (int64_t t = 0; t < steps; ++t) {
-      const Tensor recurrent = multiply(hidden, matrices.recurrent, workspace);
+      const Tensor recurrent = products.recurrent->multiply(hidden, workspace);
       StepView<T> view{.gates = {},
                        .recurrent = recurrent.data<T>().data(),
                        .hidden = hidden.mutable_data<T>().data(),
@@ -340,11 +294,16 @@ class RecurrentKernel final : public Kernel {
   size_t per_direction_ = 1;
   std::vector<Activation> activations_;  // direction after direction
   std::vector<Operand> operands_;
-  std::vector<Matrices> packed_;  // by direction, where the weights are constant float32
+  std::optional<RecurrentWeights> weights_;  // where they are constant, and float32 or given
+  bool given_;
 };
 
-CellSpec spec_of(const KernelRequest& request, CellKind kind) {
-  const onnx::NodeProto& node = *request.node;
+}  // namespace
+
+CellSpec cell_spec(const onnx::NodeProto& node) {
+  const CellKind kind = node.op_type() == "RNN"   ? CellKind::kRnn
+                        : node.op_type() == "GRU" ? CellKind::kGru
+                                                  : CellKind::kLstm;
   CellSpec spec{.kind = kind};
   const float clip = graph::float_attribute(node, "clip", 0);
   if (clip > 0) spec.clip = static_cast<double>(clip);
@@ -353,33 +312,16 @@ CellSpec spec_of(const KernelRequest& request, CellKind kind) {
   return spec;
 }
 
-}  // namespace
-
-KernelPtr make_rnn(const KernelRequest& request) {
-  const std::vector<ActivationKind> defaults{ActivationKind::kTanh};
-  return std::make_unique<RecurrentKernel>(request, spec_of(request, CellKind::kRnn), defaults);
+KernelPtr make_recurrent(const KernelRequest& request) {
+  return std::make_unique<RecurrentKernel>(request);
 }
 
-KernelPtr make_gru(const KernelRequest& request) {
-  const std::vector<ActivationKind> defaults{ActivationKind::kSigmoid, ActivationKind::kTanh};
-  return std::make_unique<RecurrentKernel>(request, spec_of(request, CellKind::kGru), defaults);
-}
-
-namespace {
-
-KernelPtr make_lstm_kernel(const KernelRequest& request, bool rounds) {
-  const std::vector<ActivationKind> defaults{ActivationKind::kSigmoid, ActivationKind::kTanh, ActivationKind::kTanh};
-  return std::make_unique<RecurrentKernel>(request, spec_of(request, CellKind::kLstm), defaults, rounds);
-}
-
-}  // namespace
-
-KernelPtr make_lstm(const KernelRequest& request) {
-  return make_lstm_kernel(request, false);
+KernelPtr make_recurrent_of(const KernelRequest& request, RecurrentWeights weights) {
+  return std::make_unique<RecurrentKernel>(request, std::move(weights));
 }
 
 KernelPtr make_rounding_lstm(const KernelRequest& request) {
-  return make_lstm_kernel(request, true);
+  return std::make_unique<RecurrentKernel>(request, std::nullopt, /*rounds=*/true);
 }
 
 }  // namespace narrow::exec

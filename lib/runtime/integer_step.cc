@@ -27,7 +27,7 @@ constexpr LoweringRow kLowerings[] = {
     {"ConvInteger", lower_conv_integer},
     {"ConvTranspose", lower_deconvolution},
     {"DepthToSpace", lower_movement},
-    {"Div", lower_unary},
+    {"Div", lower_quotient},
     {"Dropout", lower_dropout},
     {"DynamicQuantizeLinear", lower_dynamic_quantize},
     {"Elu", lower_unary},
@@ -44,6 +44,7 @@ constexpr LoweringRow kLowerings[] = {
     {"HardSwish", lower_unary},
     {"Identity", lower_movement},
     {"LSTM", lower_recurrent},
+    {"LayerNormalization", lower_normalization},
     {"LeakyRelu", lower_unary},
     {"Log", lower_unary},
     {"MatMul", lower_matmul},
@@ -55,7 +56,12 @@ constexpr LoweringRow kLowerings[] = {
     {"PRelu", lower_unary},
     {"Pad", lower_movement},
     {"Pow", lower_unary},
+    {"RMSNormalization", lower_normalization},
     {"RNN", lower_recurrent},
+    {"ReduceMax", lower_movement},
+    {"ReduceMean", lower_reduction},
+    {"ReduceMin", lower_movement},
+    {"ReduceSum", lower_reduction},
     {"Relu", lower_unary},
     {"Reshape", lower_movement},
     {"Resize", lower_movement},
@@ -141,7 +147,7 @@ LowerNode find_lowering(const onnx::NodeProto& node) {
 
 bool is_elementwise(const onnx::NodeProto& node) {
   const LowerNode lower = find_lowering(node);
-  return lower == lower_unary || lower == lower_binary;
+  return lower == lower_unary || lower == lower_binary || lower == lower_quotient;
 }
 
 GroupEnd find_end(const LowerContext& context, const onnx::NodeProto& head, const exec::ProductChannels* channels) {

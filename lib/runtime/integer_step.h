@@ -83,10 +83,13 @@ GroupOrReason lower_deconvolution(const LowerContext& context, const onnx::NodeP
 GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_binary(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_quotient(const LowerContext& context, const onnx::NodeProto& node);
 /// What lower_binary computes from two 8-bit activations; absent if the node has not two, or no 8-bit result.
 std::optional<BinaryStep> binary_step_of(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_softmax(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_normalization(const LowerContext& context, const onnx::NodeProto& node);
+GroupOrReason lower_reduction(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_concat(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_max_pool(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_average_pool(const LowerContext& context, const onnx::NodeProto& node);

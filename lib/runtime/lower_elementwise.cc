@@ -1,17 +1,16 @@
-// Sums and products of two tensors, functions of one (as 256-entry tables), Softmax.
+// Sums, products and quotients of two tensors, functions of one (as 256-entry tables).
 #include "lib/base/error.h"
-#include "lib/graph/attributes.h"
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/binary_kernel.h"
 #include "lib/runtime/kernels/linear_kernels.h"
-#include "lib/runtime/kernels/softmax_kernel.h"
 
 namespace narrow::runtime {
 namespace {
 
 BinaryOp binary_op_of(const onnx::NodeProto& node) {
   if (node.op_type() == "Add") return BinaryOp::kAdd;
-  return node.op_type() == "Sub" ? BinaryOp::kSub : BinaryOp::kMul;
+  if (node.op_type() == "Sub") return BinaryOp::kSub;
+  return node.op_type() == "Div" ? BinaryOp::kDiv : BinaryOp::kMul;
 }
 
 // Position of the only input that is not known before the run, if all others are single numbers; -1 otherwise.
@@ -62,6 +61,11 @@ bool adds_scalar(const LowerContext& context, const onnx::NodeProto& node) {
   return variable >= 0 && node.input_size() == 2 && context.constant(node.input(1 - variable))->rank() <= 1;
 }
 
+bool is_binary(const onnx::NodeProto& node) {
+  const LowerNode lowering = find_lowering(node);
+  return lowering == lower_binary || lowering == lower_quotient;
+}
+
 }  // namespace
 
 GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& node) {
@@ -82,7 +86,7 @@ GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& no
 }
 
 std::optional<BinaryStep> binary_step_of(const LowerContext& context, const onnx::NodeProto& node) {
-  if (find_lowering(node) != lower_binary || adds_scalar(context, node)) return std::nullopt;
+  if (!is_binary(node) || adds_scalar(context, node)) return std::nullopt;
   const Quantized* a = activation(context, node, 0);
   const Quantized* b = activation(context, node, 1);
   if (a == nullptr || b == nullptr) return std::nullopt;
@@ -110,20 +114,8 @@ GroupOrReason lower_binary(const LowerContext& context, const onnx::NodeProto& n
   return group;
 }
 
-GroupOrReason lower_softmax(const LowerContext& context, const onnx::NodeProto& node) {
-  const Quantized* x = activation(context, node, 0);
-  if (x == nullptr) return no_activation(context, node, 0);
-  const GroupEnd end = find_end(context, node);
-  if (end.target == nullptr || end.nodes.size() > 1) return no_target(end);
-  const bool flatten_tail = context.opset(node) < 13;
-  const SoftmaxStep step{.axis = graph::int_attribute(node, "axis", flatten_tail ? 1 : -1),
-                         .flatten_tail = flatten_tail,
-                         .x = affine_of(*x),
-                         .y = affine_of(*end.target)};
-  IntegerGroup group;
-  group.steps.push_back({make_softmax(step), {x->integer}, {end.target->integer}});
-  group.nodes = end.nodes;
-  return group;
+GroupOrReason lower_quotient(const LowerContext& context, const onnx::NodeProto& node) {
+  return only_variable_input(context, node) >= 0 ? lower_unary(context, node) : lower_binary(context, node);
 }
 
 }  // namespace narrow::runtime

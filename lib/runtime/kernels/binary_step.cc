@@ -26,6 +26,7 @@ BinaryForm form_of(const BinaryStep& step) {
     case BinaryOp::kMul:
       return BinaryForm::kProduct;
     case BinaryOp::kSub:
+    case BinaryOp::kDiv:
       return BinaryForm::kDefinition;
   }
   return BinaryForm::kDefinition;
@@ -46,7 +47,7 @@ float product_scale(const BinaryStep& step) {
 }
 
 BinaryStep exchanged(const BinaryStep& step) {
-  ensure(step.op != BinaryOp::kSub, "a difference is no function of the set of its operands");
+  ensure(step.op == BinaryOp::kAdd || step.op == BinaryOp::kMul, "a function of the set of its operands");
   BinaryStep result = step;
   std::swap(result.a, result.b);
   return result;

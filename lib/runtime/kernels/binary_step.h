@@ -1,4 +1,4 @@
-// A sum, difference or product of two 8-bit tensors, and the arithmetic that gives its integers.
+// A sum, difference, product or quotient of two 8-bit tensors, and the arithmetic that gives its integers.
 #pragma once
 
 #include <limits>
@@ -7,7 +7,7 @@
 
 namespace narrow::runtime {
 
-enum class BinaryOp { kAdd, kSub, kMul };
+enum class BinaryOp { kAdd, kSub, kMul, kDiv };
 
 struct BinaryStep {
   BinaryOp op = BinaryOp::kAdd;
@@ -21,7 +21,7 @@ struct BinaryStep {
 
 /// How ties and what is next to them fall depends on the order of float operations, so there is one for each.
 enum class BinaryForm {
-  kDefinition,  // quantize(clamp(dequantize(a) op dequantize(b)))
+  kDefinition,  // quantize(clamp(dequantize(a) op dequantize(b))); 0 / 0 is 0
   kSum,         // saturate(round_half_even(fma(a, terms.a, fma(b, terms.b, terms.constant))))
   kProduct,     // saturate(round_half_even(float((a - z_a) * (b - z_b)) * product_scale + z_y))
 };

@@ -141,7 +141,9 @@ class ByDefinition {
   static HWY_INLINE FloatVec combine(FloatVec a, FloatVec b) {
     if constexpr (op == BinaryOp::kAdd) return hn::Add(a, b);
     if constexpr (op == BinaryOp::kSub) return hn::Sub(a, b);
-    return hn::Mul(a, b);
+    if constexpr (op == BinaryOp::kMul) return hn::Mul(a, b);
+    const FloatVec quotient = hn::Div(a, b);
+    return hn::IfThenElseZero(hn::Eq(quotient, quotient), quotient);
   }
 
   Biased a_;
@@ -262,6 +264,8 @@ void by_definition(const BinaryStep& step, const Operands& from, uint8_t* y, siz
       return binary_loop(ByDefinition<BinaryOp::kSub>(step), from, y, count);
     case BinaryOp::kMul:
       return binary_loop(ByDefinition<BinaryOp::kMul>(step), from, y, count);
+    case BinaryOp::kDiv:
+      return binary_loop(ByDefinition<BinaryOp::kDiv>(step), from, y, count);
   }
 }
 

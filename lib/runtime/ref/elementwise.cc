@@ -25,10 +25,24 @@ float dequantize_element(const Affine8& params, Byte q) {
 
 namespace {
 
+float combine(BinaryOp op, float x, float y) {
+  switch (op) {
+    case BinaryOp::kAdd:
+      return x + y;
+    case BinaryOp::kSub:
+      return x - y;
+    case BinaryOp::kMul:
+      return x * y;
+    case BinaryOp::kDiv:
+      return x == 0 && y == 0 ? 0 : x / y;
+  }
+  return 0;
+}
+
 Byte by_definition(const BinaryStep& step, Byte a, Byte b) {
   const float x = dequantize_element(step.a, a);
   const float y = dequantize_element(step.b, b);
-  const float real = step.op == BinaryOp::kAdd ? x + y : step.op == BinaryOp::kSub ? x - y : x * y;
+  const float real = combine(step.op, x, y);
   return quantize_element(step.y, std::min(std::max(real, step.low), step.high));
 }
 

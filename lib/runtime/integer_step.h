@@ -83,7 +83,10 @@ GroupOrReason lower_deconvolution(const LowerContext& context, const onnx::NodeP
 GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_binary(const LowerContext& context, const onnx::NodeProto& node);
-GroupOrReason lower_quotient(const LowerContext& context, const onnx::NodeProto& node);
+/// Of two inputs, where constants of one element make a table whatever their rank.
+GroupOrReason lower_two(const LowerContext& context, const onnx::NodeProto& node);
+/// A function of one number and the channel that it is in.
+GroupOrReason lower_by_channel(const LowerContext& context, const onnx::NodeProto& node);
 /// What lower_binary computes from two 8-bit activations; absent if the node has not two, or no 8-bit result.
 std::optional<BinaryStep> binary_step_of(const LowerContext& context, const onnx::NodeProto& node);
 GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& node);

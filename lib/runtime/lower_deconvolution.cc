@@ -3,10 +3,15 @@
 // off what the pads cut away.
 //
 //   y[s q + r] = sum over t of x[q - t] * w[r + s t]
+//
+// A dilated kernel is a longer one with zeros between its taps.
+#include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
+#include "lib/runtime/kernels/phase_kernel.h"
 #include "lib/runtime/kernels/product_kernels.h"
 #include "lib/runtime/product_channels.h"
 #include "lib/runtime/product_operands.h"
@@ -15,71 +20,120 @@
 namespace narrow::runtime {
 namespace {
 
-/// Of two spatial axes.
+/// One entry for each spatial axis.
 struct Transposed {
-  int64_t stride = 1;
   int64_t groups = 1;
-  std::vector<int64_t> kernel;
-  std::vector<int64_t> taps;  // of one phase
-  std::vector<int64_t> begin;
-  std::vector<int64_t> cut;  // behind the end
+  std::vector<int64_t> strides;
+  std::vector<int64_t> dilations;
+  std::vector<int64_t> kernel;  // as stored
+  std::vector<int64_t> taps;    // of one phase
+  std::vector<int64_t> begin;   // cut off in front
+  std::vector<int64_t> cut;     // and behind
+
+  int64_t phases() const { return std::accumulate(strides.begin(), strides.end(), int64_t{1}, std::multiplies<>()); }
 };
 
-std::variant<Transposed, Reason> transposed_of(const onnx::NodeProto& node, const Shape& weights) {
+/// What is cut off in front and behind, as ONNX says; `more` is made behind the last window.
+struct Cut {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t more = 0;
+};
+
+/// Of one axis whose output has `wanted` elements of `full`.
+Cut cut_to(int64_t wanted, int64_t full, exec::AutoPad auto_pad) {
+  const int64_t total = std::max<int64_t>(0, full - wanted);
+  const int64_t begin = auto_pad == exec::AutoPad::kSameUpper ? total / 2 : total - total / 2;
+  return {.begin = begin, .end = total - begin, .more = std::max<int64_t>(0, wanted - full)};
+}
+
+std::variant<Transposed, Reason> transposed_of(const LowerContext& context, const onnx::NodeProto& node,
+                                               const Shape& weights) {
   const auto refuse = [](const char* why) { return Reason{ReasonCode::kNoIntegerKernel, why}; };
-  if (weights.size() != 4) return refuse("it has not two spatial axes");
+  if (weights.size() < 3 || weights.size() > 5) return refuse("it has not one to three spatial axes");
+  const size_t axes = weights.size() - 2;
   const exec::WindowAttributes window = exec::window_attributes(node);
-  if (window.auto_pad != exec::AutoPad::kNotSet || graph::find_attribute(node, "output_shape") != nullptr) {
-    return refuse("its pads depend on its size");
-  }
   const auto list = [&](std::string_view name, int64_t fill, size_t size) {
     std::vector<int64_t> values = graph::ints_attribute(node, name);
     values.resize(size, fill);
     return values;
   };
-  const auto strides = list("strides", 1, 2);
-  const auto dilations = list("dilations", 1, 2);
-  const auto pads = list("pads", 0, 4);
-  const auto more = list("output_padding", 0, 2);
-  if (strides[0] != strides[1]) return refuse("its strides differ");
-  if (dilations[0] != 1 || dilations[1] != 1) return refuse("it is dilated");
-  Transposed result{.stride = strides[0], .groups = graph::int_attribute(node, "group", 1)};
-  if (result.stride < 1) return refuse("its strides are not positive");
+  std::vector<int64_t> wanted = graph::ints_attribute(node, "output_shape");
+  if (wanted.size() == axes + 2) wanted.erase(wanted.begin(), wanted.begin() + 2);
+  const auto input = context.quant.index().type(node.input(0)).shape;
+  const bool known = input && input->size() == weights.size() &&
+                     std::all_of(input->begin() + 2, input->end(), [](int64_t size) { return size > 0; });
+  if (!wanted.empty() && (!known || wanted.size() != axes)) return refuse("its pads depend on its size");
+  const bool same = window.auto_pad == exec::AutoPad::kSameUpper || window.auto_pad == exec::AutoPad::kSameLower;
+  const auto pads = list("pads", 0, 2 * axes);
+  const auto more = list("output_padding", 0, axes);
+  Transposed result{.groups = graph::int_attribute(node, "group", 1),
+                    .strides = list("strides", 1, axes),
+                    .dilations = list("dilations", 1, axes),
+                    .kernel = Shape(weights.begin() + 2, weights.end())};
   if (result.groups < 1 || weights[0] % result.groups != 0) return refuse("its groups do not divide its channels");
-  for (size_t axis = 0; axis < 2; ++axis) {
-    const int64_t kernel = weights[axis + 2];
-    result.kernel.push_back(kernel);
-    result.taps.push_back((kernel + result.stride - 1) / result.stride);
-    result.begin.push_back(pads[axis]);
-    result.cut.push_back(result.stride * result.taps[axis] - kernel - more[axis] + pads[axis + 2]);
-    if (pads[axis] < 0 || result.cut[axis] < 0) return refuse("it makes more than its input reaches");
+  for (size_t axis = 0; axis < axes; ++axis) {
+    const int64_t stride = result.strides[axis];
+    if (stride < 1 || result.dilations[axis] < 1) return refuse("its strides or dilations are not positive");
+    const int64_t reach = (result.kernel[axis] - 1) * result.dilations[axis] + 1;
+    const int64_t windows = known ? (*input)[axis + 2] : 1;
+    const int64_t full = stride * (windows - 1) + reach + more[axis];
+    Cut cut{.begin = pads[axis], .end = pads[axes + axis]};
+    if (!wanted.empty()) cut = cut_to(wanted[axis], full, window.auto_pad);
+    if (wanted.empty() && same) cut = cut_to(stride * windows, full, window.auto_pad);
+    if (wanted.empty() && window.auto_pad == exec::AutoPad::kValid) cut = {};
+    if (cut.begin < 0) return refuse("its pads are negative");
+    // What lies behind the last window is bias alone, as taps of zeros make it.
+    const int64_t length = reach + more[axis] + cut.more - cut.end;
+    result.taps.push_back(std::max((reach + stride - 1) / stride, (length + stride - 1) / stride));
+    result.begin.push_back(cut.begin);
+    result.cut.push_back(stride * result.taps[axis] - length);
   }
   return result;
 }
 
-/// [C, M/g, kernel] -> [M s s, C/g, taps]: channel m s s + r, taps from the last to the first. Taps that a phase has
-/// not are real zeros.
+/// Element `index` of the nest of `sizes`, innermost last.
+std::vector<int64_t> place_in(const std::vector<int64_t>& sizes, int64_t index) {
+  std::vector<int64_t> place(sizes.size());
+  for (size_t i = sizes.size(); i-- > 0;) {
+    place[i] = index % sizes[i];
+    index /= sizes[i];
+  }
+  return place;
+}
+
+/// [C, M/g, kernel] -> [M phases, C/g, taps]: channel m * phases + r, taps from the last to the first. Taps that a
+/// phase has not are real zeros.
 Tensor phases_of(const SignedWeights& weights, const Transposed& shape) {
   const Shape& from = weights.integers.shape();
   const int64_t inputs = from[0] / shape.groups;
   const int64_t outputs = from[1];  // of one group
-  const int64_t s = shape.stride;
-  Tensor result(DataType::kInt8, {outputs * shape.groups * s * s, inputs, shape.taps[0], shape.taps[1]});
+  const int64_t phases = shape.phases();
+  const int64_t kernel_size = element_count(shape.kernel);
+  const int64_t tap_count = element_count(shape.taps);
+  Shape to{outputs * shape.groups * phases, inputs};
+  to.insert(to.end(), shape.taps.begin(), shape.taps.end());
+  Tensor result(DataType::kInt8, to);
   const auto source = weights.integers.data<int8_t>();
   const auto target = result.mutable_data<int8_t>();
-  size_t at = 0;
-  for (int64_t channel = 0; channel < result.shape()[0]; ++channel) {
-    const int64_t m = channel / (s * s);
-    const int64_t zero = weights.zero_points[weights.zero_points.size() == 1 ? 0 : static_cast<size_t>(m)];
-    for (int64_t c = 0; c < inputs; ++c) {
-      const int64_t plane = (m / outputs * inputs + c) * outputs + m % outputs;
-      for (int64_t i = 0; i < shape.taps[0]; ++i) {
-        const int64_t row = channel / s % s + s * (shape.taps[0] - 1 - i);
-        for (int64_t j = 0; j < shape.taps[1]; ++j) {
-          const int64_t column = channel % s + s * (shape.taps[1] - 1 - j);
-          const bool there = row < shape.kernel[0] && column < shape.kernel[1];
-          const int64_t place = (plane * shape.kernel[0] + row) * shape.kernel[1] + column;
-          target[at++] = there ? source[static_cast<size_t>(place)] : static_cast<int8_t>(zero);
+  for (int64_t phase = 0; phase < phases; ++phase) {
+    const std::vector<int64_t> offset = place_in(shape.strides, phase);
+    for (int64_t tap = 0; tap < tap_count; ++tap) {
+      const std::vector<int64_t> at = place_in(shape.taps, tap);
+      int64_t element = 0;
+      bool there = true;
+      for (size_t axis = 0; axis < at.size(); ++axis) {
+        const int64_t row = offset[axis] + shape.strides[axis] * (shape.taps[axis] - 1 - at[axis]);
+        const int64_t stored = row / shape.dilations[axis];
+        there = there && row % shape.dilations[axis] == 0 && stored < shape.kernel[axis];
+        element = element * shape.kernel[axis] + stored;
+      }
+      for (int64_t m = 0; m < outputs * shape.groups; ++m) {
+        const int64_t zero = weights.zero_points[weights.zero_points.size() == 1 ? 0 : static_cast<size_t>(m)];
+        for (int64_t c = 0; c < inputs; ++c) {
+          const int64_t plane = (m / outputs * inputs + c) * outputs + m % outputs;
+          target[static_cast<size_t>(((m * phases + phase) * inputs + c) * tap_count + tap)] =
+              there ? source[static_cast<size_t>(plane * kernel_size + element)] : static_cast<int8_t>(zero);
         }
       }
     }
@@ -132,11 +186,63 @@ exec::KernelPtr make_crop(const Transposed& shape) {
   node.add_input("x");
   node.add_output("y");
   std::vector<int64_t> ends;
-  for (const int64_t cut : shape.cut) ends.push_back(cut == 0 ? std::numeric_limits<int64_t>::max() : -cut);
+  std::vector<int64_t> axes;
+  for (const int64_t cut : shape.cut) {
+    ends.push_back(cut == 0 ? std::numeric_limits<int64_t>::max() : -cut);
+    axes.push_back(static_cast<int64_t>(axes.size()) + 2);
+  }
   graph::set_ints_attribute(node, "starts", shape.begin);
   graph::set_ints_attribute(node, "ends", ends);
-  graph::set_ints_attribute(node, "axes", {2, 3});
+  graph::set_ints_attribute(node, "axes", axes);
   return kernel_of(node, 9);  // the last one with attributes
+}
+
+exec::KernelPtr make_interleaving(const Transposed& shape) {
+  const bool square = shape.strides.size() == 2 && shape.strides[0] == shape.strides[1];
+  return square ? make_depth_to_space(shape.strides[0]) : make_phase_kernel(shape.strides);
+}
+
+bool is_all_zero(const std::vector<int64_t>& values) {
+  return std::all_of(values.begin(), values.end(), [](int64_t value) { return value == 0; });
+}
+
+/// The convolution of all phases.
+ConvolutionGroup phase_convolution(ConvolutionGroup group, const SignedWeights& own, const Transposed& shape) {
+  const int64_t phases = shape.phases();
+  group.weights = phases_of(own, shape);
+  group.weight_zero_points = repeated(own.zero_points, phases);
+  group.requantize.weight_scales = repeated(group.requantize.weight_scales, phases);
+  group.bias = repeated(group.bias, phases);
+  group.groups = shape.groups;
+  const size_t axes = shape.taps.size();
+  group.window = {.kernel = shape.taps,
+                  .strides = std::vector<int64_t>(axes, 1),
+                  .dilations = std::vector<int64_t>(axes, 1),
+                  .pads = std::vector<int64_t>(2 * axes)};
+  for (size_t i = 0; i < 2 * axes; ++i) group.window.pads[i] = shape.taps[i % axes] - 1;
+  return group;
+}
+
+/// Convolution, interleaving and crop; the last two where they do something.
+IntegerGroup steps_of(const LowerContext& context, const onnx::NodeProto& node, ConvolutionGroup group,
+                      const Transposed& shape, const Quantized& x, const std::string& output) {
+  const bool interleaves = shape.phases() > 1;
+  const bool crops = !is_all_zero(shape.begin) || !is_all_zero(shape.cut);
+  const std::string phased = interleaves || crops ? node.output(0) + "/phases" : output;
+  const std::string whole = !interleaves ? phased : crops ? node.output(0) + "/whole" : output;
+  IntegerGroup result;
+  result.steps.push_back({make_convolution(std::move(group), context.choice), {x.integer}, {phased}});
+  if (interleaves) result.steps.push_back({make_interleaving(shape), {phased}, {whole}});
+  if (crops) result.steps.push_back({make_crop(shape), {whole}, {output}});
+  return result;
+}
+
+/// One for each channel of a group -> one for each channel.
+template <class Value>
+void spread_over_groups(std::vector<Value>& values, int64_t groups) {
+  if (values.size() == 1) return;
+  const std::vector<Value> own = values;
+  for (int64_t group = 1; group < groups; ++group) values.insert(values.end(), own.begin(), own.end());
 }
 
 }  // namespace
@@ -146,12 +252,12 @@ GroupOrReason lower_deconvolution(const LowerContext& context, const onnx::NodeP
   if (x == nullptr) return no_activation(context, node, 0);
   const std::optional<Tensor> weights = weight_integers(context, node);
   if (!weights) return not_constant_weights(context, node);
-  auto shape_or_reason = transposed_of(node, weights->shape());
+  auto shape_or_reason = transposed_of(context, node, weights->shape());
   if (auto* reason = std::get_if<Reason>(&shape_or_reason)) return std::move(*reason);
   const Transposed& shape = std::get<Transposed>(shape_or_reason);
   const int64_t channels = weights->shape()[1] * shape.groups;
   const quant::QuantParams& params = context.quant.source(node.input(1))->params;
-  if (params.axis && (*params.axis != 1 || shape.groups != 1)) {
+  if (params.axis && *params.axis != 1) {
     return Reason{ReasonCode::kNoIntegerKernel, fmt::format("weights have scales along axis {}", *params.axis)};
   }
   ConvolutionGroup group;
@@ -163,28 +269,15 @@ GroupOrReason lower_deconvolution(const LowerContext& context, const onnx::NodeP
     }
     group.bias = *bias;
   }
-  const SignedWeights own = sign_weights(*weights, params.zero_points, params.axis);
+  SignedWeights own = sign_weights(*weights, params.zero_points, params.axis);
   group.requantize.weight_scales = params.scales;
-  const exec::ProductChannels by_channel{.count = channels, .rank = 4, .from_back = 3};
+  spread_over_groups(own.zero_points, shape.groups);
+  spread_over_groups(group.requantize.weight_scales, shape.groups);
+  const exec::ProductChannels by_channel{.count = channels, .rank = weights->rank(), .from_back = weights->rank() - 1};
   const GroupEnd end = find_end(context, node, &by_channel);
   fold_linear(context, end, channels, group);
-  const int64_t phases = shape.stride * shape.stride;
-  group.weights = phases_of(own, shape);
-  group.weight_zero_points = repeated(own.zero_points, phases);
-  group.requantize.weight_scales = repeated(group.requantize.weight_scales, phases);
-  group.bias = repeated(group.bias, phases);
-  group.groups = shape.groups;
-  group.window = {.kernel = shape.taps,
-                  .strides = {1, 1},
-                  .dilations = {1, 1},
-                  .pads = {shape.taps[0] - 1, shape.taps[1] - 1, shape.taps[0] - 1, shape.taps[1] - 1}};
   const std::string output = set_destination(group, end);
-  const std::string phased = node.output(0) + "/phases";
-  const std::string whole = node.output(0) + "/whole";
-  IntegerGroup result;
-  result.steps.push_back({make_convolution(std::move(group), context.choice), {x->integer}, {phased}});
-  result.steps.push_back({make_depth_to_space(shape.stride), {phased}, {whole}});
-  result.steps.push_back({make_crop(shape), {whole}, {output}});
+  IntegerGroup result = steps_of(context, node, phase_convolution(std::move(group), own, shape), shape, *x, output);
   result.nodes = end.nodes;
   return result;
 }

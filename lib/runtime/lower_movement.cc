@@ -204,8 +204,9 @@ GroupOrReason lower_concat(const LowerContext& context, const onnx::NodeProto& n
 GroupOrReason lower_max_pool(const LowerContext& context, const onnx::NodeProto& node) {
   if (node.output_size() > 1 && !node.output(1).empty())
     return Reason{ReasonCode::kNoIntegerKernel, "its indices are used"};
-  const exec::WindowAttributes window = exec::window_attributes(node);
-  if (window.kernel.empty() || window.kernel.size() > 3)
+  const bool global = node.op_type() == "GlobalMaxPool";  // a window without size
+  const exec::WindowAttributes window = global ? exec::WindowAttributes() : exec::window_attributes(node);
+  if (window.kernel.empty() != global || window.kernel.size() > 3)
     return Reason{ReasonCode::kNoIntegerKernel, "more than 3 spatial axes"};
   IntegerGroup group;
   group.nodes = {&node};
@@ -246,7 +247,7 @@ GroupOrReason lower_average_pool(const LowerContext& context, const onnx::NodePr
 }
 
 std::optional<MovedConstant> move_constant(const LowerContext& context, const onnx::NodeProto& node) {
-  if (!moves_elements(node) || node.op_type() == "Concat" || node.op_type() == "MaxPool") return std::nullopt;
+  if (!moves_elements(node) || node.op_type() == "Concat" || find_lowering(node) == lower_max_pool) return std::nullopt;
   const Quantized* source = context.quant.source(node.input(0));
   const Tensor* integers = source == nullptr ? nullptr : context.quant.constant(source->integer);
   if (integers == nullptr || node.output_size() != 1 || why_not_moving(node) != nullptr) return std::nullopt;

@@ -119,10 +119,40 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
   return single_step(make_convolution(std::move(group), context.choice), {x->integer}, std::move(output), end);
 }
 
+namespace {
+
+/// Of two activations; a Gemm's attributes are the defaults of a MatMul.
+GroupOrReason lower_activation_product(const LowerContext& context, const onnx::NodeProto& node) {
+  const Quantized* a = activation(context, node, 0);
+  const Quantized* b = activation(context, node, 1);
+  if (a == nullptr || b == nullptr) return no_activation(context, node, a == nullptr ? 0 : 1);
+  if (node.input_size() > 2 && !node.input(2).empty()) {
+    return Reason{ReasonCode::kNoIntegerKernel, "a product of two activations and a third operand"};
+  }
+  MatmulGroup group;
+  group.transpose_a = graph::int_attribute(node, "transA", 0) != 0;
+  group.transpose_b = graph::int_attribute(node, "transB", 0) != 0;
+  set_source(group, *a);
+  group.second = quant::row(b->params.type).storage;
+  group.requantize.weight_scales = {b->scale() * graph::float_attribute(node, "alpha", 1.0F)};
+  group.weight_zero_points = {b->zero_point()};
+  const GroupEnd end = find_end(context, node);
+  std::string output = set_destination(group, end);
+  return single_step(make_matmul(std::move(group), context.choice), {a->integer, b->integer}, std::move(output), end);
+}
+
+/// Whether the second operand is made as the model runs, and quantized or not.
+bool has_two_activations(const LowerContext& context, const onnx::NodeProto& node) {
+  return activation(context, node, 1) != nullptr || context.quant.source(node.input(1)) != nullptr;
+}
+
+}  // namespace
+
 GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& node) {
   const Quantized* a = activation(context, node, 0);
   if (a == nullptr) return no_activation(context, node, 0);
   const std::optional<Tensor> weights = weight_integers(context, node);
+  if (!weights && has_two_activations(context, node)) return lower_activation_product(context, node);
   if (!weights) return not_constant_weights(context, node);
   if (weights->rank() != 2) throw Error(ErrorKind::kModel, "weights have rank {}, expected 2", weights->rank());
   MatmulGroup group;
@@ -156,20 +186,6 @@ GroupOrReason lower_gemm(const LowerContext& context, const onnx::NodeProto& nod
 
 namespace {
 
-GroupOrReason lower_activation_product(const LowerContext& context, const onnx::NodeProto& node) {
-  const Quantized* a = activation(context, node, 0);
-  const Quantized* b = activation(context, node, 1);
-  if (a == nullptr || b == nullptr) return no_activation(context, node, a == nullptr ? 0 : 1);
-  MatmulGroup group;
-  set_source(group, *a);
-  group.second = quant::row(b->params.type).storage;
-  group.requantize.weight_scales = {b->scale()};
-  group.weight_zero_points = {b->zero_point()};
-  const GroupEnd end = find_end(context, node);
-  std::string output = set_destination(group, end);
-  return single_step(make_matmul(std::move(group), context.choice), {a->integer, b->integer}, std::move(output), end);
-}
-
 // Of a product with a constant matrix of so many columns; a vector has none.
 GroupEnd find_matrix_end(const LowerContext& context, const onnx::NodeProto& node, int64_t columns) {
   if (columns == 0) return find_end(context, node);
@@ -185,11 +201,8 @@ GroupOrReason lower_matmul(const LowerContext& context, const onnx::NodeProto& n
   const Quantized* a = activation(context, node, 0);
   if (a == nullptr) return no_activation(context, node, 0);
   const std::optional<Tensor> weights = weight_integers(context, node);
-  if (!weights) {
-    return activation(context, node, 1) == nullptr && context.quant.source(node.input(1)) == nullptr
-               ? GroupOrReason(not_constant_weights(context, node))
-               : lower_activation_product(context, node);
-  }
+  if (!weights && has_two_activations(context, node)) return lower_activation_product(context, node);
+  if (!weights) return not_constant_weights(context, node);
   const quant::QuantParams& weight_params = context.quant.source(node.input(1))->params;
   if (weight_params.axis && *weight_params.axis != static_cast<int64_t>(weights->rank()) - 1) {
     return Reason{ReasonCode::kNoIntegerKernel, fmt::format("weights have scales along axis {}", *weight_params.axis)};

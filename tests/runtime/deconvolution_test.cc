@@ -21,6 +21,8 @@ struct Case {
   const char* attributes;
   int64_t groups;
   int64_t kernel;
+  size_t axes = 2;
+  bool by_channel = false;
 };
 
 constexpr int64_t kChannels = 4;
@@ -33,17 +35,37 @@ std::string numbers(int64_t count, int seed) {
   return text;
 }
 
+Shape sizes_of(const Case& tested) {
+  Shape sizes{2, kChannels, 5, 6, 3};
+  sizes.resize(tested.axes + 2);
+  return sizes;
+}
+
+std::string text_of(const Shape& shape) {
+  std::string text;
+  for (const int64_t size : shape) text += (text.empty() ? "" : ",") + std::to_string(size);
+  return text;
+}
+
 std::string graph_of(const Case& tested) {
-  const std::string kernel = std::to_string(tested.kernel);
   const int64_t outputs = 6 / tested.groups;
-  return "agraph (float[2,4,5,6] x) => (float[2,M,H,W] y) <float sx = {0.05}, uint8 zx = {90}, int8[4," +
-         std::to_string(outputs) + "," + kernel + "," + kernel + "] w_q = {" +
-         numbers(kChannels * outputs * tested.kernel * tested.kernel, 1) +
-         "}, float sw = {0.03}, int8 zw = {0}, float[6] b = {1, -2, 0.5, 3, 0, -1}, float sy = {0.3713}, uint8 zy = "
-         "{120}>" +
+  Shape weights{kChannels, outputs};
+  weights.resize(tested.axes + 2, tested.kernel);
+  const std::string scales = tested.by_channel ? "float[" + std::to_string(outputs) + "] sw = {" : "float sw = {";
+  const std::string zeros = tested.by_channel ? "int8[" + std::to_string(outputs) + "] zw = {" : "int8 zw = {";
+  std::string scale_values;
+  std::string zero_values;
+  for (int64_t i = 0; i < (tested.by_channel ? outputs : 1); ++i) {
+    scale_values += (i == 0 ? "0.03" : ", 0.0" + std::to_string(i + 1));
+    zero_values += (i == 0 ? "0" : ", 0");
+  }
+  return "agraph (float[" + text_of(sizes_of(tested)) +
+         "] x) => (float[] y) <float sx = {0.05}, uint8 zx = {90}, int8[" + text_of(weights) + "] w_q = {" +
+         numbers(element_count(weights), 1) + "}, " + scales + scale_values + "}, " + zeros + zero_values +
+         "}, float[6] b = {1, -2, 0.5, 3, 0, -1}, float sy = {0.3713}, uint8 zy = {120}>" +
          R"({ x_q = QuantizeLinear(x, sx, zx)
   x_r = DequantizeLinear(x_q, sx, zx)
-  w = DequantizeLinear(w_q, sw, zw)
+  w = DequantizeLinear<axis = 1>(w_q, sw, zw)
   [up] c = ConvTranspose<)" +
          tested.attributes + R"(>(x_r, w, b)
   [clamp] r = Relu(c)
@@ -55,7 +77,7 @@ class Deconvolutions : public testing::TestWithParam<Case> {};
 
 TEST_P(Deconvolutions, EqualTheirDefinition) {
   const graph::Model model = qdq_model(graph_of(GetParam()));
-  Tensor x(DataType::kFloat32, {2, kChannels, 5, 6});
+  Tensor x(DataType::kFloat32, sizes_of(GetParam()));
   std::mt19937 random(7);
   for (float& value : x.mutable_data<float>()) value = static_cast<float>(random() % 2001) / 200.0F - 4.0F;
   Workspace workspace;
@@ -80,7 +102,17 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"overlaps", "strides = [2, 2], pads = [1, 1, 1, 1]", 1, 4},
                     Case{"odd_kernel", "strides = [2, 2], pads = [1, 0, 0, 1], output_padding = [1, 0]", 1, 3},
                     Case{"groups", "group = 2, strides = [3, 3], pads = [0, 1, 2, 0]", 2, 4},
-                    Case{"stride_of_one", "pads = [1, 1, 1, 1]", 1, 3}, Case{"gaps", "strides = [3, 3]", 1, 2}),
+                    Case{"stride_of_one", "pads = [1, 1, 1, 1]", 1, 3}, Case{"gaps", "strides = [3, 3]", 1, 2},
+                    Case{"strides_differ", "strides = [2, 3], pads = [1, 0, 1, 2]", 1, 4},
+                    Case{"dilated", "dilations = [2, 3], strides = [2, 2]", 1, 3},
+                    Case{"one_axis", "strides = [2], pads = [1, 1]", 1, 4, 1},
+                    Case{"three_axes", "strides = [2, 1, 2], group = 2", 2, 2, 3},
+                    Case{"same_upper", "strides = [2, 2], auto_pad = \"SAME_UPPER\"", 1, 3},
+                    Case{"same_lower", "strides = [2, 2], auto_pad = \"SAME_LOWER\"", 1, 3},
+                    Case{"output_shape", "strides = [2, 2], output_shape = [10, 13]", 1, 3},
+                    Case{"larger_output_shape", "strides = [2, 2], output_shape = [14, 16]", 1, 2},
+                    Case{"more_than_windows", "strides = [2, 2], output_padding = [1, 1]", 1, 2},
+                    Case{"scales_of_group_channels", "group = 2, strides = [2, 2]", 2, 3, 2, true}),
     [](const auto& tested) { return tested.param.name; });
 
 // 1-D sums by hand are in the float kernel's tests; here a scale for each channel on axis 1, and no quantized result.
@@ -99,9 +131,11 @@ TEST(Deconvolution, ScalesGoByOutputChannel) {
 }
 
 TEST(Deconvolution, WhatHasNoSuchFormSaysWhy) {
-  const LoweredModel lowered = lower(qdq_model(graph_of({"dilated", "dilations = [2, 2]", 1, 2})));
+  std::string graph = graph_of({"output_shape", "strides = [2, 2], output_shape = [10, 13]", 1, 3});
+  graph.replace(graph.find("[2,4,5,6]"), std::string("[2,4,5,6]").size(), "[2,4,H,W]");
+  const LoweredModel lowered = lower(qdq_model(graph));
   EXPECT_FALSE(coverage_of(lowered, "up").integer);
-  EXPECT_EQ(coverage_of(lowered, "up").reason->detail, "it is dilated");
+  EXPECT_EQ(coverage_of(lowered, "up").reason->detail, "its pads depend on its size");
 }
 
 }  // namespace

@@ -84,7 +84,8 @@ TEST(BinaryElements, KnownSum) {
 TEST(BinaryElements, EqualThePlainFormula) {
   const std::vector<Byte> a = random_bytes(67, 2);
   const std::vector<Byte> b = random_bytes(67, 3);
-  for (const BinaryOp op : {BinaryOp::kAdd, BinaryOp::kSub, BinaryOp::kMul, BinaryOp::kDiv}) {
+  for (const BinaryOp op :
+       {BinaryOp::kAdd, BinaryOp::kSub, BinaryOp::kMul, BinaryOp::kDiv, BinaryOp::kMax, BinaryOp::kMin}) {
     for (const Affine8& pa : kParams) {
       for (const Affine8& py : kParams) {
         const BinaryStep step{.op = op, .a = pa, .b = kParams[1], .y = py, .low = -1.5F, .high = 6};

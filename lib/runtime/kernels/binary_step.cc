@@ -25,11 +25,9 @@ BinaryForm form_of(const BinaryStep& step) {
       return BinaryForm::kSum;
     case BinaryOp::kMul:
       return BinaryForm::kProduct;
-    case BinaryOp::kSub:
-    case BinaryOp::kDiv:
+    default:
       return BinaryForm::kDefinition;
   }
-  return BinaryForm::kDefinition;
 }
 
 // onnxruntime's Add kernel for AVX2, as its compiler contracted it: this order alone gives its result for every pair of

@@ -1,4 +1,4 @@
-// A sum, difference, product or quotient of two 8-bit tensors, and the arithmetic that gives its integers.
+// A sum, difference, product, quotient or extreme of two 8-bit tensors, and the arithmetic that gives its integers.
 #pragma once
 
 #include <limits>
@@ -7,7 +7,7 @@
 
 namespace narrow::runtime {
 
-enum class BinaryOp { kAdd, kSub, kMul, kDiv };
+enum class BinaryOp { kAdd, kSub, kMul, kDiv, kMax, kMin };
 
 struct BinaryStep {
   BinaryOp op = BinaryOp::kAdd;

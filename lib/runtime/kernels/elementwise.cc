@@ -142,6 +142,8 @@ class ByDefinition {
     if constexpr (op == BinaryOp::kAdd) return hn::Add(a, b);
     if constexpr (op == BinaryOp::kSub) return hn::Sub(a, b);
     if constexpr (op == BinaryOp::kMul) return hn::Mul(a, b);
+    if constexpr (op == BinaryOp::kMax) return hn::Max(a, b);
+    if constexpr (op == BinaryOp::kMin) return hn::Min(a, b);
     const FloatVec quotient = hn::Div(a, b);
     return hn::IfThenElseZero(hn::Eq(quotient, quotient), quotient);
   }
@@ -266,6 +268,10 @@ void by_definition(const BinaryStep& step, const Operands& from, uint8_t* y, siz
       return binary_loop(ByDefinition<BinaryOp::kMul>(step), from, y, count);
     case BinaryOp::kDiv:
       return binary_loop(ByDefinition<BinaryOp::kDiv>(step), from, y, count);
+    case BinaryOp::kMax:
+      return binary_loop(ByDefinition<BinaryOp::kMax>(step), from, y, count);
+    case BinaryOp::kMin:
+      return binary_loop(ByDefinition<BinaryOp::kMin>(step), from, y, count);
   }
 }
 

@@ -193,6 +193,47 @@ class GeluKernel : public exec::Kernel {
   Affine8 params_;
 };
 
+class ChannelTablesKernel : public exec::Kernel {
+ public:
+  explicit ChannelTablesKernel(ChannelTables tables) : tables_(std::move(tables)) {}
+
+  void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
+    const Tensor& x = inputs[0];
+    const auto channels = static_cast<int64_t>(tables_.tables.size());
+    if (x.rank() != tables_.rank || x.shape()[tables_.axis] != channels) {
+      throw Error(ErrorKind::kModel, "constants of {} channels for a value of shape {}", channels,
+                  shape_text(x.shape()));
+    }
+    int64_t inner = 1;  // elements of a channel that lie together
+    if (x.layout() == Layout::kPlain) {
+      for (size_t i = tables_.axis + 1; i < x.rank(); ++i) inner *= x.shape()[i];
+    }
+    Tensor y = workspace.allocate(tables_.result, x.shape(), x.layout());
+    const Byte* from = bytes_of(x);
+    Byte* to = bytes_of(y);
+    const int64_t runs = inner == 0 ? 0 : x.size() / inner;
+    parallel_for(runs, std::max<int64_t>(1, kElementGrain / std::max<int64_t>(1, inner)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t run = begin; run < end; ++run) {
+                     const Table& table = tables_.tables[static_cast<size_t>(run % channels)];
+                     if (inner == 1) {
+                       to[run] = table[from[run]];
+                     } else {
+                       look_up_elements(table, from + run * inner, to + run * inner, static_cast<size_t>(inner));
+                     }
+                   }
+                 });
+    outputs[0] = std::move(y);
+  }
+  exec::LayoutUse layout_use() const override {
+    return tables_.axis == 1 ? exec::LayoutUse::kAny : exec::LayoutUse::kPlain;
+  }
+  std::string implementation() const override { return "table"; }
+
+ private:
+  ChannelTables tables_;
+};
+
 }  // namespace
 
 exec::KernelPtr make_quantize(const quant::QuantParams& params, KernelChoice choice) {
@@ -211,6 +252,10 @@ exec::KernelPtr make_table(const Table& table, DataType result) {
 
 exec::KernelPtr make_gelu(const Affine8& to) {
   return std::make_unique<GeluKernel>(to);
+}
+
+exec::KernelPtr make_channel_tables(ChannelTables tables) {
+  return std::make_unique<ChannelTablesKernel>(std::move(tables));
 }
 
 exec::KernelPtr make_float_table(const Tensor& values) {

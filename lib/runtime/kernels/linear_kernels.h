@@ -18,6 +18,15 @@ exec::KernelPtr make_dequantize(const quant::QuantParams& params, KernelChoice c
 /// y = table[x] for every element; the result has the storage type `result`.
 exec::KernelPtr make_table(const Table& table, DataType result);
 
+struct ChannelTables {
+  size_t axis = 1;  // of the channels, in tensors of so many axes
+  size_t rank = 2;
+  std::vector<Table> tables;
+  DataType result = DataType::kUint8;
+};
+/// y = tables[channel][x].
+exec::KernelPtr make_channel_tables(ChannelTables tables);
+
 /// y = values[x as its bits], float32; `values` float32 [256].
 exec::KernelPtr make_float_table(const Tensor& values);
 

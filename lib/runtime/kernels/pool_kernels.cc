@@ -75,6 +75,13 @@ Shape result_shape(const exec::Window& window, const Shape& input) {
   return shape;
 }
 
+/// A window without a size is all of the image.
+exec::Window window_over(const exec::WindowAttributes& window, const Shape& input) {
+  const Shape spatial = exec::spatial_dimensions(input);
+  if (spatial.size() > 3) throw Error(ErrorKind::kUnsupported, "pooling over {} spatial axes", spatial.size());
+  return exec::resolve_window(window, spatial, window.kernel.empty() ? spatial : Shape());
+}
+
 template <class T>
 void max_pool(const Positions& positions, int64_t channels, const T* x, T* y) {
   parallel_for(positions.count(), std::max<int64_t>(1, kElementGrain / (8 * channels)),
@@ -95,7 +102,7 @@ class PlainMaxPool : public exec::Kernel {
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
     const Tensor& x = inputs[0];
-    const exec::Window window = exec::resolve_window(window_, exec::spatial_dimensions(x.shape()), {});
+    const exec::Window window = window_over(window_, x.shape());
     Tensor y = workspace.allocate(type_, result_shape(window, x.shape()), x.layout());
     const Positions positions(window, x.shape());
     const int64_t channels = x.shape()[1];
@@ -122,8 +129,8 @@ class FastMaxPool : public exec::Kernel {
   explicit FastMaxPool(exec::WindowAttributes window) : window_(std::move(window)) {}
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
-    const exec::Window window = exec::resolve_window(window_, exec::spatial_dimensions(inputs[0].shape()), {});
-    outputs[0] = primitive(window).run(inputs[0], workspace);
+    const exec::Window window = window_over(window_, inputs[0].shape());
+    outputs[0] = primitive(window)->run(inputs[0], workspace);
   }
   exec::LayoutUse layout_use() const override { return exec::LayoutUse::kChannelsLast; }
   std::string implementation() const override {
@@ -132,23 +139,25 @@ class FastMaxPool : public exec::Kernel {
   }
 
  private:
-  const onednn::Pooling& primitive(const exec::Window& window) const {
+  std::shared_ptr<const onednn::Pooling> primitive(const exec::Window& window) const {
     const std::lock_guard lock(mutex_);
-    auto& kept = primitives_[{window.pads_begin, window.exact_pads_end}];
+    constexpr size_t kMost = 16;  // more than one only where the window depends on the size
+    if (primitives_.size() >= kMost) primitives_.clear();
+    auto& kept = primitives_[{window.kernel, window.pads_begin, window.exact_pads_end}];
     if (!kept) {
-      kept = std::make_unique<onednn::Pooling>(onednn::PoolingSpec{.kind = onednn::PoolingKind::kMax,
-                                                                   .kernel = window.kernel,
-                                                                   .strides = window.strides,
-                                                                   .dilations = window.dilations,
-                                                                   .pads_begin = window.pads_begin,
-                                                                   .pads_end = window.exact_pads_end});
+      kept = std::make_shared<const onednn::Pooling>(onednn::PoolingSpec{.kind = onednn::PoolingKind::kMax,
+                                                                         .kernel = window.kernel,
+                                                                         .strides = window.strides,
+                                                                         .dilations = window.dilations,
+                                                                         .pads_begin = window.pads_begin,
+                                                                         .pads_end = window.exact_pads_end});
     }
-    return *kept;
+    return kept;
   }
 
   exec::WindowAttributes window_;
   mutable std::mutex mutex_;
-  mutable std::map<std::pair<std::vector<int64_t>, std::vector<int64_t>>, std::unique_ptr<onednn::Pooling>> primitives_;
+  mutable std::map<std::array<std::vector<int64_t>, 3>, std::shared_ptr<const onednn::Pooling>> primitives_;
 };
 
 template <class T>
@@ -162,10 +171,7 @@ class AveragePool : public exec::Kernel {
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
     const Tensor& x = inputs[0];
-    const Shape spatial = exec::spatial_dimensions(x.shape());
-    if (spatial.size() > 3) throw Error(ErrorKind::kUnsupported, "average of {} spatial axes", spatial.size());
-    const exec::Window window =
-        exec::resolve_window(step_.window, spatial, step_.window.kernel.empty() ? spatial : Shape());
+    const exec::Window window = window_over(step_.window, x.shape());
     const int64_t channels = x.shape()[1];
     Tensor y = workspace.allocate(step_.y.storage(), result_shape(window, x.shape()), x.layout());
     const Positions positions(window, x.shape());

@@ -35,6 +35,10 @@ float combine(BinaryOp op, float x, float y) {
       return x * y;
     case BinaryOp::kDiv:
       return x == 0 && y == 0 ? 0 : x / y;
+    case BinaryOp::kMax:
+      return std::max(x, y);
+    case BinaryOp::kMin:
+      return std::min(x, y);
   }
   return 0;
 }

@@ -155,10 +155,24 @@ Feed read_feed(const onnx::GraphProto& graph, const OnnxCase& onnx_case, const f
   return feed;
 }
 
-std::string run_data(const OnnxCase& onnx_case, const graph::Model& model, const Program& program,
-                     const fs::path& data) {
+/// The model with the values of all inputs but the first as initializers, which the feed then loses.
+graph::Model with_constants(const graph::Model& model, Feed& feed) {
+  graph::Model result = model;
+  for (int i = 1; i < model.graph().input_size(); ++i) {
+    const std::string& name = model.graph().input(i).name();
+    const auto value = feed.find(name);
+    if (value == feed.end()) continue;
+    *result.mutable_graph().add_initializer() = graph::tensor_proto(name, value->second);
+    feed.erase(value);
+  }
+  return result;
+}
+
+std::string run_data(const OnnxCase& onnx_case, const graph::Model& model, const RunAs& as, const fs::path& data) {
   Workspace workspace;
-  const std::vector<Tensor> results = program.run(read_feed(model.graph(), onnx_case, data), workspace);
+  Feed feed = read_feed(model.graph(), onnx_case, data);
+  const graph::Model own = as.only_first_input ? with_constants(model, feed) : model;
+  const std::vector<Tensor> results = (as.compile ? as.compile(own) : compile_float(own)).run(feed, workspace);
   for (size_t i = 0; i < results.size(); ++i) {
     const fs::path path = onnx_case.only_output.empty() ? data / fmt::format("output_{}.pb", i) : onnx_case.only_output;
     const Tensor expected = read_value(path, model.graph().output(static_cast<int>(i)).type());
@@ -216,13 +230,12 @@ std::string operator_of(const OnnxCase& onnx_case) {
   return (node.domain().empty() ? "" : node.domain() + ".") + node.op_type();
 }
 
-Verdict run_onnx_case(const OnnxCase& onnx_case) {
+Verdict run_onnx_case(const OnnxCase& onnx_case, const RunAs& as) {
   try {
     const graph::Model model(read_proto<onnx::ModelProto>(onnx_case.model));
-    const Program program = compile_float(model);
     if (onnx_case.data.empty()) return {Outcome::kWrong, "it has no data"};
     for (const fs::path& data : onnx_case.data) {
-      const std::string found = run_data(onnx_case, model, program, data);
+      const std::string found = run_data(onnx_case, model, as, data);
       if (!found.empty()) return {Outcome::kWrong, found};
     }
   } catch (const Error& error) {

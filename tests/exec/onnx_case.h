@@ -2,9 +2,11 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "lib/exec/program.h"
 #include "lib/graph/model.h"
 
 namespace narrow::exec {
@@ -29,8 +31,15 @@ struct Verdict {
   std::string detail;  // why it was refused, or what is wrong
 };
 
-/// Compiles the model and runs it on each set of data.
-Verdict run_onnx_case(const OnnxCase& onnx_case);
+using Compile = std::function<Program(const graph::Model&)>;
+
+struct RunAs {
+  Compile compile;
+  bool only_first_input = false;  // the others become initializers
+};
+
+/// Compiles the model (compile_float unless `as` says otherwise) and runs it on each set of data.
+Verdict run_onnx_case(const OnnxCase& onnx_case, const RunAs& as = {});
 
 /// "Conv", "ai.onnx.ml.Binarizer"; "several" for a model of more nodes than one.
 std::string operator_of(const OnnxCase& onnx_case);

@@ -69,7 +69,7 @@ constexpr LoweringRow kLowerings[] = {
     {"Mish", lower_unary},
     {"Mul", lower_binary},
     {"Neg", lower_unary},
-    {"PRelu", lower_by_channel},
+    {"PRelu", lower_unary},
     {"Pad", lower_movement},
     {"Pow", lower_unary},
     {"RMSNormalization", lower_normalization},

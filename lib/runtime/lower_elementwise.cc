@@ -138,7 +138,7 @@ Tensor all_values(const Affine8& x, const ChannelAxis& by) {
 
 GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& node) {
   const int variable = only_variable_input(context, node);
-  if (variable < 0) return Reason{ReasonCode::kNoIntegerKernel, "it is no function of one number"};
+  if (variable < 0) return lower_by_channel(context, node);
   if (!keeps_rank(context, node, variable)) return Reason{ReasonCode::kNoIntegerKernel, "a constant raises the rank"};
   const Quantized* x = activation(context, node, variable);
   if (x == nullptr) return no_activation(context, node, variable);
@@ -154,7 +154,7 @@ GroupOrReason lower_unary(const LowerContext& context, const onnx::NodeProto& no
 }
 
 std::optional<BinaryStep> binary_step_of(const LowerContext& context, const onnx::NodeProto& node) {
-  if (!is_binary(node) || adds_scalar(context, node)) return std::nullopt;
+  if (!is_binary(node) || node.input_size() != 2 || adds_scalar(context, node)) return std::nullopt;
   const Quantized* a = activation(context, node, 0);
   const Quantized* b = activation(context, node, 1);
   if (a == nullptr || b == nullptr) return std::nullopt;

@@ -86,6 +86,21 @@ TEST(Extremes, OfTwoActivations) {
   EXPECT_THAT(integers(run_integers(model, feed)), ElementsAre(14, 6));
 }
 
+TEST(Extremes, OfThreeActivationsStayFloat) {
+  const LoweredModel lowered = lower(qdq_model(R"(g (uint8[2] a_q) => (uint8[2] y_q, uint8[2] z_q)
+<float s = {0.5}, uint8 z = {3}, float sy = {0.25}> {
+  a = DequantizeLinear(a_q, s, z)
+  [negative] n = Neg(a)
+  n_q = QuantizeLinear(n, s, z)
+  n_r = DequantizeLinear(n_q, s, z)
+  [op] y = Max(a, a, n_r)
+  y_q = QuantizeLinear(y, s, z)
+  z_q = QuantizeLinear(n, sy, z)
+})"));
+  // max(-1.5, 1.5) = 1.5 is 3 steps, max(1, -1) 2.
+  EXPECT_THAT(integers(test::run(lowered, {{"a_q", Tensor::of<uint8_t>({2}, {0, 5})}}).outputs[0]), ElementsAre(6, 5));
+}
+
 TEST(Products, GemmOfTwoActivations) {
   const graph::Model model = qdq_model(R"(g (uint8[3,2] a_q, uint8[2,3] b_q) => (uint8[2,2] y_q)
 <float sa = {0.5}, uint8 za = {3}, float sb = {0.25}, uint8 zb = {10}, float sy = {0.5}, uint8 zy = {7}> {

@@ -123,6 +123,28 @@ void drop_invented_names(onnx::GraphProto& graph, const std::set<std::string>& o
   });
 }
 
+/// Declarations of intermediate values, and shapes of what bodies make: inference finds them again.
+void forget_declarations(onnx::GraphProto& whole) {
+  graph::for_each_graph(whole, [&](onnx::GraphProto& graph) {
+    graph.clear_value_info();
+    if (&graph == &whole) return;
+    for (onnx::ValueInfoProto& output : *graph.mutable_output()) {
+      if (output.type().has_tensor_type()) output.mutable_type()->mutable_tensor_type()->clear_shape();
+    }
+  });
+}
+
+/// "" or why shapes do not fit.
+std::string inference_error(graph::Model& model) {
+  const onnx::ShapeInferenceOptions options{/*check_type=*/true, /*strict_mode=*/1, /*data_prop=*/true};
+  try {
+    onnx::shape_inference::InferShapes(model.mutable_proto(), &graph::schemas(), options);
+    return {};
+  } catch (const std::runtime_error& error) {
+    return one_line(error.what());
+  }
+}
+
 /// What must hold before anything looks into the graph; what follows finds its nodes sorted.
 void open_graph(onnx::ModelProto& proto) {
   check_header(proto);
@@ -179,11 +201,11 @@ graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& fo
 
 void infer_shapes(graph::Model& model) {
   const std::set<std::string> own = dimension_names(model.mutable_graph());
-  const onnx::ShapeInferenceOptions options{/*check_type=*/true, /*strict_mode=*/1, /*data_prop=*/true};
-  try {
-    onnx::shape_inference::InferShapes(model.mutable_proto(), &graph::schemas(), options);
-  } catch (const std::runtime_error& error) {
-    throw Error(ErrorKind::kModel, "shapes do not fit: {}", one_line(error.what()));
+  const std::string why = inference_error(model);
+  if (!why.empty()) {
+    // Exporters declare shapes inside that the operators do not make, and runtimes take what the operators make.
+    forget_declarations(model.mutable_graph());
+    if (!inference_error(model).empty()) throw Error(ErrorKind::kModel, "shapes do not fit: {}", why);
   }
   drop_invented_names(model.mutable_graph(), own);
 }

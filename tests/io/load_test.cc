@@ -297,5 +297,20 @@ TEST(LoadTest, ExternalDataStaysInsideTheFolder) {
   EXPECT_EQ(failure_of([&] { io::load_model(folder / "m.onnx"); }).kind, ErrorKind::kModel);
 }
 
+// PaddlePaddle's exporter: an If branch declares a scalar where its Cast makes one element.
+TEST(LoadTest, DeclarationsInsideThatOperatorsContradictGiveWay) {
+  graph::Model model = test::graph_from_text(R"(g (float[3] x, bool c) => (float[] y) {
+  y = If (c) <then_branch = t () => (float a) { a = Cast <to = 1> (x) }, else_branch = e () => (float[] b) { b = Neg (x) }>
+})");
+  io::infer_shapes(model);
+  const graph::GraphIndex index(model.graph());
+  EXPECT_EQ(index.type("y").shape, (Shape{3}));
+}
+
+TEST(LoadTest, ContradictionsOfTheGraphItselfAreRefused) {
+  graph::Model model = test::graph_from_text(R"(g (float[3] x) => (float y) { y = Neg (x) })");
+  EXPECT_THROW(io::infer_shapes(model), Error);
+}
+
 }  // namespace
 }  // namespace narrow

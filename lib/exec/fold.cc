@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <set>
 
 #include "lib/base/error.h"
 #include "lib/exec/constants.h"
 #include "lib/exec/float_program.h"
+#include "lib/exec/shared_constants.h"
 #include "lib/graph/graph_index.h"
 
 namespace narrow::exec {
@@ -30,10 +30,6 @@ bool fits_limit(const onnx::NodeProto& node, const Constants& constants, size_t 
   });
 }
 
-}  // namespace
-
-namespace {
-
 class Folder {
  public:
   Folder(const graph::Model& model, size_t max_bytes) : model_(model), max_bytes_(max_bytes) {}
@@ -47,7 +43,11 @@ class Folder {
     }
   }
 
-  std::map<std::string, Tensor> take() { return std::move(result_); }
+  std::map<std::string, Tensor> take() {
+    const graph::GraphIndex index(model_.graph(), graph::Depth::kBodies);
+    result_.merge(shared_.worth_storing(index, result_));
+    return std::move(result_);
+  }
 
  private:
   bool fold_node(const onnx::NodeProto& node, const graph::GraphIndex& index, Constants& constants) {
@@ -62,13 +62,12 @@ class Folder {
     }
     if (!fits_limit(node, constants, max_bytes_)) return true;
     const std::vector<std::string> reads = graph::reads_of(node);
-    const bool shares =
-        std::any_of(reads.begin(), reads.end(), [&](const std::string& value) { return shared_.contains(value); });
+    const bool shares = shared_.any_of(reads);
     for (const std::string& output : node.output()) {
       const Tensor* value = output.empty() ? nullptr : constants.find(output);
       if (value == nullptr || !is_tensor(*value)) continue;
-      if (shares && value->byte_size() > kSmall) {
-        shared_.insert(output);
+      if (shares && value->byte_size() > SharedConstants::kSmall) {
+        shared_.add_result(reads, output, *value);
       } else {
         result_.emplace(output, *value);
       }
@@ -92,7 +91,7 @@ class Folder {
       for (const std::string& value : graph::captured_values(body)) {
         if (!constants.has(value)) continue;
         const Tensor& constant = *constants.find(value);
-        if (constant.byte_size() > kSmall) shared_.insert(value);
+        if (constant.byte_size() > SharedConstants::kSmall) shared_.add_source(value, constant.byte_size());
         known.emplace(value, constant);
       }
       fold(body, std::move(known));
@@ -100,14 +99,12 @@ class Folder {
   }
 
   static constexpr size_t kIntermediates = 16;
-  static constexpr size_t kSmall = 4096;
 
   const graph::Model& model_;
   const size_t max_bytes_;
   std::map<std::string, Tensor> result_;
-  // Large constants that bodies read from around them, and what is computed from those: each body would store its own
-  // copy of what they now share.
-  std::set<std::string> shared_;
+  // What bodies compute from large constants around them, and whether it is worth storing, is known only at the end.
+  SharedConstants shared_;
 };
 
 }  // namespace

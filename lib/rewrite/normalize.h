@@ -23,7 +23,8 @@ graph::Model prepare(const graph::Model& loaded);
 /// adds are named, and their constants are initializers.
 graph::Model with_opset(const graph::Model& prepared, int opset);
 
-/// Values known to be constant (exec::fold_constants) become initializers; the nodes that made them go.
+/// Values known to be constant (exec::fold_constants) become initializers; the nodes that made them go. Copies of one
+/// tensor in several bodies become one initializer of the main graph, which all bodies see.
 graph::Model apply_constants(const graph::Model& model, const std::map<std::string, Tensor>& constants);
 
 /// BatchNormalization, per-channel Mul and Add after Conv, ConvTranspose, Gemm and MatMul folded into weights and bias;

@@ -71,8 +71,9 @@ HalfSlots half_slots(const graph::GraphIndex& index, const onnx::NodeProto& node
 std::optional<Reason> half_refusal(const graph::Model& model, const graph::GraphIndex& index,
                                    const onnx::NodeProto& node, DataType type) {
   const std::string name(data_type_name(type));
-  if (has_bodies(node)) return Reason{ReasonCode::kInSubgraph, fmt::format("{} bodies stay float32", node.op_type())};
-  if (index.graph_of(node) != &model.graph()) return Reason{ReasonCode::kInSubgraph, "bodies stay float32"};
+  if (has_bodies(node)) {
+    return Reason{ReasonCode::kNotHalf, "what goes between it and its bodies stays float32"};
+  }
   const int opset = std::max(model.opset(), type == DataType::kBfloat16 ? kBfloat16Opset : 0);
   const HalfSlots slots = half_slots(index, node, type, opset);
   if (slots.inputs.empty()) {

@@ -8,6 +8,7 @@
 #include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/traverse.h"
 #include "lib/plan/half.h"
 #include "lib/quant/usual_inputs.h"
 #include "lib/tensor/convert.h"
@@ -18,21 +19,28 @@ namespace {
 class HalfWriter {
  public:
   HalfWriter(const graph::Model& original, graph::Model& model, const plan::PrecisionPlan& plan)
-      : original_(original), index_(original.graph()), editor_(model) {
+      : original_(original), index_(original.graph(), graph::Depth::kBodies), editor_(model) {
     for (const plan::LayerPlan& layer : plan.layers) {
       if (const auto type = plan::half_type(layer.decision)) types_[layer.node] = *type;
       if (layer.half_weight) weights_[layer.node] = &*layer.half_weight;
     }
-    for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) {
-      if (types_.contains(node.name())) nodes_.push_back(&node);
-    }
+    graph::for_each_graph(model.mutable_graph(), [&](onnx::GraphProto& graph) {
+      for (const onnx::ValueInfoProto& input : graph.input()) homes_[input.name()] = &graph;
+      for (const onnx::TensorProto& initializer : graph.initializer()) homes_[initializer.name()] = &graph;
+      for (onnx::NodeProto& node : *graph.mutable_node()) {
+        for (const std::string& output : node.output()) homes_[output] = &graph;
+        if (types_.contains(node.name())) nodes_.push_back(&node);
+      }
+    });
   }
 
   void write() {
     for (onnx::NodeProto* node : nodes_) rename_outputs(*node);
     for (onnx::NodeProto* node : nodes_) convert_inputs(*node);
     for (const auto& [value, made] : made_) {
-      if (has_float_reader(value)) add_cast(made.name, DataType::kFloat32, value);
+      if (!has_float_reader(value)) continue;
+      editor_.edit(*homes_.at(value));
+      add_cast(made.name, DataType::kFloat32, value);
     }
     editor_.finish();
   }
@@ -85,6 +93,7 @@ class HalfWriter {
     if (made != made_.end() && made->second.type == type) return made->second.name;
     std::string& name = halves_[{value, type, sum_axes}];
     if (!name.empty()) return name;
+    editor_.edit(*homes_.at(value));
     if (const onnx::TensorProto* initializer = index_.initializer(value)) {
       Workspace workspace;
       const Tensor real = original_.tensor(*initializer);
@@ -127,7 +136,8 @@ class HalfWriter {
   std::unordered_map<std::string, DataType> types_;  // of half layers, by node
   std::unordered_map<std::string, const plan::HalfWeightPlan*> weights_;
   std::vector<onnx::NodeProto*> nodes_;
-  std::map<std::string, Half> made_;  // values that half layers make
+  std::unordered_map<std::string, onnx::GraphProto*> homes_;  // of values
+  std::map<std::string, Half> made_;                          // values that half layers make
   std::map<std::tuple<std::string, DataType, SumAxes>, std::string> halves_;
 };
 

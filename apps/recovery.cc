@@ -199,8 +199,7 @@ class Recovery {
   /// An equalization that has no channel to scale needs no trial.
   bool changes(const plan::RecoveryStep& step) {
     if (step.method != plan::RecoveryMethod::kEqualize) return true;
-    const recover::EqualizeResult result =
-        recover::equalize(run_.model, channels(), {.weight_noise = step.weight_noise});
+    const recover::EqualizeResult result = recover::equalize(run_.model, channels(), equalize_options(step));
     const bool known = std::find(tried_.begin(), tried_.end(), result.channels) != tried_.end();
     if (result.channels == 0 || known) return false;
     tried_.push_back(result.channels);
@@ -263,9 +262,16 @@ class Recovery {
     return true;
   }
 
+  recover::EqualizeOptions equalize_options(const plan::RecoveryStep& step) const {
+    recover::EqualizeOptions options{.weight_noise = step.weight_noise, .untouched = {}};
+    for (const plan::LayerPlan& layer : run_.plan.layers) {
+      if (!plan::allows(layer, plan::RecoveryMethod::kEqualize)) options.untouched.insert(layer.node);
+    }
+    return options;
+  }
+
   bool equalize(const plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
-    recover::EqualizeResult result =
-        recover::equalize(candidate.model, channels(), {.weight_noise = step.weight_noise});
+    recover::EqualizeResult result = recover::equalize(candidate.model, channels(), equalize_options(step));
     if (result.channels == 0) return false;
     candidate.model = std::move(result.model);
     return replan(candidate, options);

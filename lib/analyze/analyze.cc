@@ -172,16 +172,35 @@ const ValueGroup& Analysis::group(const std::string& value) const {
   return groups[found->second];
 }
 
+namespace {
+
+/// Node -> the nodes whose bodies it stands in.
+using Owners = std::map<std::string, std::vector<std::string>>;
+
+void note_owners(const onnx::GraphProto& graph, const std::vector<std::string>& around, Owners& owners) {
+  for (const onnx::NodeProto& node : graph.node()) {
+    if (!around.empty()) owners.emplace(node.name(), around);
+    std::vector<std::string> inside = around;
+    inside.push_back(node.name());
+    graph::for_each_subgraph(node, [&](const onnx::GraphProto& body) { note_owners(body, inside, owners); });
+  }
+}
+
+}  // namespace
+
 Analysis analyze(const graph::Model& model) {
   const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
   const LayerBuilder builder(model, index);
   Analysis analysis;
   std::map<std::string, int64_t> depths;  // of values
+  Owners owners;
+  note_owners(model.graph(), {}, owners);
   graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
     analysis.layer_of.emplace(node.name(), analysis.layers.size());
     Layer& layer = analysis.layers.emplace_back(builder.build(node));
     layer.reads = graph::reads_of(node);
     layer.makes.assign(node.output().begin(), node.output().end());
+    if (const auto found = owners.find(node.name()); found != owners.end()) layer.inside = found->second;
     for (const std::string& value : layer.reads) {
       if (const auto depth = depths.find(value); depth != depths.end())
         layer.depth = std::max(layer.depth, depth->second + 1);

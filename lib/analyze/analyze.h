@@ -37,9 +37,10 @@ struct Layer {
   bool float_output = false;                  // see ops::OpRow
   std::vector<std::string> reads;             // every value that the node reads, in bodies too
   std::vector<std::string> makes;
-  int64_t depth = 1;       // nodes on the longest way from an input to it, itself counted
-  int64_t parameters = 0;  // elements of stored_weight and more_stored
-  int64_t macs = 0;        // per sample, unknown dimensions counted as 1
+  std::vector<std::string> inside;  // nodes whose bodies it stands in, the outermost first
+  int64_t depth = 1;                // nodes on the longest way from an input to it, itself counted
+  int64_t parameters = 0;           // elements of stored_weight and more_stored
+  int64_t macs = 0;                 // per sample, unknown dimensions counted as 1
   int64_t weight_elements = 0;
 };
 

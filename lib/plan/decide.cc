@@ -63,6 +63,7 @@ class Decider {
       const Layer& layer = analysis_.layers[i];
       LayerPlan plan{.node = layer.node, .op_type = layer.op_type, .rule = decided_.resolved[i].rule};
       plan.reason = starting_reason(layer, decided_.resolved[i].scheme);
+      plan.recovery = decided_.resolved[i].scheme.recovery;
       const Mode mode = decided_.resolved[i].scheme.mode;
       plan.decision = plan.reason ? Decision::kFloat : wished(layer, mode);
       if (plan.reason && layer.reason && mode == Mode::kStatic) plan.rule = "structure";

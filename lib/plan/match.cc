@@ -108,6 +108,7 @@ Match read_match(JsonObject object) {
   if (object.has("name")) match.name = object.get<std::string>("name");
   if (object.has("op")) match.op = object.get<std::string>("op");
   if (object.has("tensor")) match.tensor = object.get<std::string>("tensor");
+  if (object.has("subgraph")) match.subgraph = object.get<std::string>("subgraph");
   if (object.has("regex")) {
     match.regex = object.get<std::string>("regex");
     object.checked("regex", [&] { return NamePattern(*match.regex); });
@@ -125,8 +126,8 @@ Match read_match(JsonObject object) {
   for (const ListKey& key : kLists) {
     if (object.has(key.name)) match.*key.field = read_list(object, key.name);
   }
-  object.allow({"name", "regex", "op", "tensor", "first", "last", "min_parameters", "max_parameters", "min_depth",
-                "max_depth", "between", "all", "any", "not"});
+  object.allow({"name", "regex", "op", "tensor", "subgraph", "first", "last", "min_parameters", "max_parameters",
+                "min_depth", "max_depth", "between", "all", "any", "not"});
   object.finish();
   if (empty) object.fail("", "needs a condition, such as name, regex or op");
   return match;
@@ -141,6 +142,7 @@ std::string match_text(const Match& match) {
   add("regex", match.regex);
   add("op", match.op);
   add("tensor", match.tensor);
+  add("subgraph", match.subgraph);
   for (const CountKey& key : kCounts) {
     if (match.*key.field) parts.push_back(fmt::format("{} {}", key.name, *(match.*key.field)));
   }
@@ -184,6 +186,8 @@ struct Matcher::State {
     if (match.name && !glob(*match.name, layer.node)) return false;
     if (regex && !regex->matches(layer.node)) return false;
     if (match.op && *match.op != layer.op_type) return false;
+    const auto around = [&](const std::string& node) { return glob(*match.subgraph, node); };
+    if (match.subgraph && std::none_of(layer.inside.begin(), layer.inside.end(), around)) return false;
     if (!match.tensor) return true;
     const auto holds = [&](const std::string& value) { return glob(*match.tensor, value); };
     return std::any_of(layer.reads.begin(), layer.reads.end(), holds) ||

@@ -17,6 +17,7 @@ struct Match {
   std::optional<std::string> regex;       // RE2, the whole name
   std::optional<std::string> op;          // operator type
   std::optional<std::string> tensor;      // glob over the values that the node reads or makes
+  std::optional<std::string> subgraph;    // glob over the nodes whose bodies it stands in, at any depth
   std::optional<int64_t> first;           // among the first so many nodes with a constant weight
   std::optional<int64_t> last;            // among the last so many of them
   std::optional<int64_t> min_parameters;  // elements of its constant weight

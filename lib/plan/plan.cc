@@ -165,6 +165,10 @@ std::string_view decision_name(Decision decision) {
   return "";
 }
 
+bool allows(const LayerPlan& layer, RecoveryMethod method) {
+  return std::find(layer.recovery.begin(), layer.recovery.end(), method) != layer.recovery.end();
+}
+
 std::optional<DataType> half_type(Decision decision) {
   if (decision == Decision::kFloat16) return DataType::kFloat16;
   if (decision == Decision::kBfloat16) return DataType::kBfloat16;

@@ -68,16 +68,20 @@ struct LayerPlan {
   std::string node;
   std::string op_type;
   Decision decision = Decision::kFloat;
-  std::string rule;                      // what decided: "defaults", "rules[1] (name head/*)", "structure"
-  std::optional<Reason> reason;          // kFloat only
-  std::vector<std::string> adapted;      // why the target made something else of it than the rules say
-  std::vector<std::string> activations;  // values read in quantized form; kQuantize only, as `outputs`
-  std::vector<std::string> outputs;      // values made in quantized form
+  std::string rule;                                   // what decided: "defaults", "rules[1] (name head/*)", "structure"
+  std::optional<Reason> reason;                       // kFloat only
+  std::vector<std::string> adapted;                   // why the target made something else of it than the rules say
+  std::vector<std::string> activations;               // values read in quantized form; kQuantize only, as `outputs`
+  std::vector<std::string> outputs;                   // values made in quantized form
+  RecoveryMethods recovery = all_recovery_methods();  // those that may change it
   std::optional<WeightPlan> weight;
   std::vector<WeightPlan> more_weights;       // kWeightOnly: further ones, of LSTM, GRU and RNN
   std::optional<HalfWeightPlan> half_weight;  // kFloat16 and kBfloat16
   std::optional<int> bias_input;              // slot of a constant bias that becomes int32
 };
+
+/// Whether recovery may change the layer by the method.
+bool allows(const LayerPlan& layer, RecoveryMethod method);
 
 /// What holds for the whole file.
 struct FileForm {

@@ -96,6 +96,7 @@ Json layer_json(const LayerPlan& layer) {
     if (!layer.reason->detail.empty()) json["reason"]["detail"] = layer.reason->detail;
   }
   if (!layer.adapted.empty()) json["adapted"] = layer.adapted;
+  if (layer.recovery != all_recovery_methods()) json["recovery"] = to_json(layer.recovery);
   if (stores_weight_alone(layer)) json["weights"] = weight_json(*layer.weight);
   for (const WeightPlan& weight : layer.more_weights) json["more_weights"].push_back(weight_json(weight));
   if (layer.half_weight) json["weights"] = half_weight_json(*layer.half_weight);
@@ -265,6 +266,7 @@ LayerPlan read_layer(JsonObject& object) {
   layer.rule = object.get<std::string>("rule");
   if (object.has("reason")) layer.reason = read_reason(object.object("reason"));
   if (object.has("adapted")) layer.adapted = object.get<std::vector<std::string>>("adapted");
+  if (object.has("recovery")) layer.recovery = read_recovery_methods(object, "recovery");
   if (stores_weight_alone(layer)) layer.weight = read_weight(object.object("weights"));
   if (layer.decision == Decision::kWeightOnly && object.has("more_weights")) {
     for (JsonObject& weight : object.objects("more_weights")) layer.more_weights.push_back(read_weight(weight));
@@ -278,7 +280,7 @@ LayerPlan read_layer(JsonObject& object) {
     if (object.has("weights")) layer.weight = read_weight(object.object("weights"));
     if (object.has("bias_input")) layer.bias_input = object.get<int>("bias_input");
   }
-  object.allow({"reason", "adapted", "weights", "more_weights", "bias_input"});
+  object.allow({"reason", "adapted", "recovery", "weights", "more_weights", "bias_input"});
   object.finish();
   return layer;
 }

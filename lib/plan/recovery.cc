@@ -88,6 +88,38 @@ std::string_view recovery_method_name(RecoveryMethod method) {
   return kMethods.at(place_of(method)).name;
 }
 
+const RecoveryMethods& all_recovery_methods() {
+  static const RecoveryMethods methods = [] {
+    RecoveryMethods all;
+    for (const MethodRow& row : kMethods) all.push_back(row.method);
+    return all;
+  }();
+  return methods;
+}
+
+Json to_json(const RecoveryMethods& methods) {
+  if (methods.empty()) return "none";
+  if (methods == all_recovery_methods()) return "auto";
+  Json json = Json::array();
+  for (const RecoveryMethod method : methods) json.push_back(recovery_method_name(method));
+  return json;
+}
+
+RecoveryMethods read_recovery_methods(JsonObject& object, const std::string& key) {
+  const Json& json = object.raw(key);
+  if (json == "none") return {};
+  if (json == "auto") return all_recovery_methods();
+  if (!json.is_array()) object.fail(key, "expected \"auto\", \"none\" or an array of methods");
+  RecoveryMethods methods;
+  for (const std::string& name : object.get<std::vector<std::string>>(key)) {
+    methods.push_back(read_method(object, key, name));
+  }
+  std::sort(methods.begin(), methods.end(),
+            [](RecoveryMethod a, RecoveryMethod b) { return place_of(a) < place_of(b); });
+  methods.erase(std::unique(methods.begin(), methods.end()), methods.end());
+  return methods;
+}
+
 std::string recovery_text(const RecoverySteps& steps) {
   std::string text;
   for (const RecoveryStep& step : steps) {

@@ -18,6 +18,15 @@ enum class RecoveryMethod {
 
 std::string_view recovery_method_name(RecoveryMethod method);
 
+using RecoveryMethods = std::vector<RecoveryMethod>;
+
+/// What may change a layer unless a rule says otherwise.
+const RecoveryMethods& all_recovery_methods();
+/// "auto", "none", or names.
+Json to_json(const RecoveryMethods& methods);
+/// Reads the same from `key`. Throws Error(kUsage) with the path of what is wrong.
+RecoveryMethods read_recovery_methods(JsonObject& object, const std::string& key);
+
 /// Channels of a value divided by their largest magnitude to one power, times the largest magnitude of the weights
 /// that read them to the other.
 struct SmoothedValue {

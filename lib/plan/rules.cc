@@ -66,6 +66,7 @@ void apply_patch(const SchemePatch& patch, LayerScheme& scheme) {
   apply(patch.activations, scheme.activations);
   apply(patch.activations_symmetric, scheme.activations_symmetric);
   apply(patch.calibrator, scheme.calibrator);
+  apply(patch.recovery, scheme.recovery);
   apply(patch.keep_float, scheme.keep_float);
   apply(patch.keep_reason, scheme.keep_reason);
 }

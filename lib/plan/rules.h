@@ -8,6 +8,7 @@
 #include "lib/analyze/analyze.h"
 #include "lib/base/json.h"
 #include "lib/plan/match.h"
+#include "lib/plan/recovery.h"
 #include "lib/plan/target.h"
 #include "lib/quant/calibrator_spec.h"
 #include "lib/quant/quant_params.h"
@@ -76,6 +77,7 @@ struct LayerScheme {
   quant::QuantType activations = quant::QuantType::kUint8;
   bool activations_symmetric = false;
   quant::CalibratorSpec calibrator;
+  RecoveryMethods recovery = all_recovery_methods();  // those that may change the layer
   bool keep_float = false;
   std::string keep_reason;  // the user's own words, may be empty
 };
@@ -100,6 +102,7 @@ struct SchemePatch {
   std::optional<quant::QuantType> activations;
   std::optional<bool> activations_symmetric;
   std::optional<quant::CalibratorSpec> calibrator;
+  std::optional<RecoveryMethods> recovery;
   std::optional<bool> keep_float;
   std::optional<std::string> keep_reason;
 };

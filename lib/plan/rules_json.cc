@@ -75,7 +75,7 @@ Rules read_rules(JsonObject& config, Rules rules) {
     rule.match = read_match(object.object("match"));
     rule.set = read_patch(object);
     rule.optional = object.get_or<bool>("optional", false);
-    read_keep(object, rule.set);
+    read_rule_settings(object, rule.set);
     object.finish();
     rule.text = fmt::format("rules[{}] ({})", index++, match_text(rule.match));
     rules.rules.push_back(std::move(rule));

@@ -100,14 +100,15 @@ quant::CalibratorSpec read_calibrator(JsonObject& object) {
   return spec;
 }
 
-void read_keep(JsonObject& object, SchemePatch& patch) {
+void read_rule_settings(JsonObject& object, SchemePatch& patch) {
   if (object.has("keep")) {
     const std::string type = object.get<std::string>("keep");
     if (type != "float32") object.fail("keep", fmt::format("'{}' is not float32", type));
     patch.keep_float = true;
   }
   if (object.has("reason")) patch.keep_reason = object.get<std::string>("reason");
-  object.allow({"keep", "reason"});
+  if (object.has("recovery")) patch.recovery = read_recovery_methods(object, "recovery");
+  object.allow({"keep", "reason", "recovery"});
 }
 
 SchemePatch read_patch(JsonObject& object) {
@@ -145,6 +146,7 @@ Json scheme_json(const LayerScheme& scheme) {
   if (scheme.rounding != Rounding::kHalfEven) json["weights"]["rounding"] = rounding_name(scheme.rounding);
   if (scheme.rounding == Rounding::kStochastic) json["weights"]["seed"] = scheme.seed;
   json["calibrator"] = calibrator_text(scheme.calibrator);
+  if (scheme.recovery != all_recovery_methods()) json["recovery"] = to_json(scheme.recovery);
   if (scheme.keep_float) json["keep"] = "float32";
   return json;
 }

@@ -9,8 +9,8 @@ namespace narrow::plan {
 /// All throw Error(kUsage) with the path of what is wrong.
 quant::CalibratorSpec read_calibrator(JsonObject& object);
 SchemePatch read_patch(JsonObject& object);
-/// "keep" and "reason", which only rules have.
-void read_keep(JsonObject& object, SchemePatch& patch);
+/// "keep", "reason" and "recovery", which only rules have.
+void read_rule_settings(JsonObject& object, SchemePatch& patch);
 
 Json scheme_json(const LayerScheme& scheme);
 

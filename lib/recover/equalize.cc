@@ -134,6 +134,12 @@ class Equalizer {
     for (auto& [id, entry] : facts_) {
       if (std::isinf(entry.factor)) entry.factor = 1;
     }
+    for (const onnx::NodeProto& node : model_.graph().node()) {
+      if (!options_.untouched.contains(node.name()) || !takes_factors(index_, node)) continue;
+      for (const std::string& value : {node.input(0), node.output(0)}) {
+        for_each_class(value, [](Class& entry, size_t) { entry.factor = 1; });
+      }
+    }
   }
 
   /// A layer's weight, by element.

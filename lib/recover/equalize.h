@@ -4,6 +4,9 @@
 // each output channel, the noise that the readers of a channel get from rounding it and from rounding their weights.
 #pragma once
 
+#include <set>
+#include <string>
+
 #include "lib/graph/model.h"
 #include "lib/recover/channel_classes.h"
 #include "lib/recover/channel_statistics.h"
@@ -14,6 +17,7 @@ struct EqualizeOptions {
   /// How much the noise of rounded weights counts against that of rounded activations: 1 for nearest rounding, less
   /// where the rounding makes up for itself. Channels that only depthwise convolutions read cost the weights nothing.
   double weight_noise = 1;
+  std::set<std::string> untouched;  // nodes whose constants stay
 };
 
 struct EqualizeResult {

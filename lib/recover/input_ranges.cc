@@ -80,11 +80,24 @@ std::map<std::string, Errors> measure(const std::map<std::string, quant::QuantPa
 
 }  // namespace
 
+namespace {
+
+bool all_readers_allow(const graph::GraphIndex& index, const plan::PrecisionPlan& plan, const std::string& input) {
+  const auto uses = index.uses(input);
+  return std::all_of(plan.layers.begin(), plan.layers.end(), [&](const plan::LayerPlan& layer) {
+    return plan::allows(layer, plan::RecoveryMethod::kRanges) ||
+           std::none_of(uses.begin(), uses.end(), [&](const auto& use) { return use.node->name() == layer.node; });
+  });
+}
+
+}  // namespace
+
 int64_t widen_input_ranges(const graph::Model& model, plan::PrecisionPlan& plan, const Samples& samples, int workers) {
   const graph::GraphIndex index(model.graph());
   std::map<std::string, quant::QuantParams> inputs;
   for (const plan::ValuePlan& value : plan.values) {
-    if (index.is_input(value.value) && may_widen(plan, value)) inputs[value.value] = value.params;
+    if (!index.is_input(value.value) || !may_widen(plan, value)) continue;
+    if (all_readers_allow(index, plan, value.value)) inputs[value.value] = value.params;
   }
   if (inputs.empty()) return 0;
   const analyze::Analysis analysis = analyze::analyze(model);

@@ -123,7 +123,8 @@ class Layerwise {
 
   /// A weight that several layers share keeps nearest rounding: integers for each of them would be a copy for each.
   bool is_solved(const plan::LayerPlan& layer) const {
-    return takes_integers(layer) && index_.uses(layer.weight->initializer).size() == 1;
+    return takes_integers(layer) && plan::allows(layer, plan::RecoveryMethod::kRound) &&
+           index_.uses(layer.weight->initializer).size() == 1;
   }
 
   std::optional<float> input_scale(const plan::LayerPlan& layer) const {

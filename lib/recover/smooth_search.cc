@@ -77,7 +77,19 @@ class Places {
   bool worth_a_look(const SmoothPlace& place) const {
     const bool rounded = std::any_of(place.products.begin(), place.products.end(),
                                      [&](const onnx::NodeProto* product) { return rounds_weight(*product); });
-    return rounded && (place.path || made_in_float(place.value));
+    return rounded && (place.path || made_in_float(place.value)) && allowed(place);
+  }
+
+  /// By all layers whose constants would change.
+  bool allowed(const SmoothPlace& place) const {
+    const auto one = [&](const std::string& node) {
+      const auto found = layers_.find(node);
+      return found == layers_.end() || plan::allows(*found->second, plan::RecoveryMethod::kSmooth);
+    };
+    const bool taken = !place.path || std::all_of(place.path->begin(), place.path->end(),
+                                                  [&](const ScaledConstant& constant) { return one(constant.node); });
+    return taken && std::all_of(place.products.begin(), place.products.end(),
+                                [&](const onnx::NodeProto* product) { return one(product->name()); });
   }
 
   const graph::Model& model_;

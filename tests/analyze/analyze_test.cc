@@ -48,6 +48,19 @@ agraph (float[1,1,2,2] x, float[1,1,1,1] v, float p) => (float[1,1,2,2] s, float
   EXPECT_EQ(analysis.layer("nothing"), nullptr);
 }
 
+TEST(AnalyzeTest, LayersKnowTheNodesWhoseBodiesTheyStandIn) {
+  const Analysis analysis = analyze(test::graph_from_text(R"(g (bool c, float[2] x) => (float[2] y) {
+      [first] t = Neg (x)
+      [choice] y = If (c) <
+        then_branch = a () => (float[2] ya) {
+          [inner] ya = If (c) <then_branch = i () => (float[2] yi) { [deep] yi = Abs (t) },
+                               else_branch = j () => (float[2] yj) { [other] yj = Neg (t) }> },
+        else_branch = b () => (float[2] yb) { [shallow] yb = Relu (t) }> })"));
+  EXPECT_THAT(analysis.layer("deep")->inside, ElementsAre("choice", "inner"));
+  EXPECT_THAT(analysis.layer("shallow")->inside, ElementsAre("choice"));
+  EXPECT_THAT(analysis.layer("choice")->inside, ElementsAre());
+}
+
 TEST(AnalyzeTest, WeightsThatAreNotFiniteStayFloat) {
   graph::Model model = named(R"(
 agraph (float[1,2] x) => (float[1,2] y) <float[2,2] w = {1, 2, 3, 4}, float[2] c = {0, 0}> { y = Gemm (x, w, c) })");

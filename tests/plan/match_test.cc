@@ -75,6 +75,22 @@ TEST(MatchTest, ByPlaceAndSize) {
   EXPECT_THAT(found(R"({"min_depth": 2, "max_depth": 3})"), ElementsAre("left", "right", "join"));
 }
 
+TEST(MatchTest, InBodiesOfANode) {
+  analyze::Analysis analysis;
+  analysis.layers = {{.node = "gates", .op_type = "LSTM", .inside = {"outer_if", "loop"}},
+                     {.node = "loop", .op_type = "Loop", .inside = {"outer_if"}},
+                     {.node = "outer_if", .op_type = "If"}};
+  const auto inside = [&](const std::string& text) {
+    const Match match = match_of(text);
+    const Matcher matcher(match, analysis);
+    return std::vector<bool>{matcher.matches(0), matcher.matches(1), matcher.matches(2)};
+  };
+  EXPECT_THAT(inside(R"({"subgraph": "outer*"})"), ElementsAre(true, true, false))
+      << "at any depth, not the node itself";
+  EXPECT_THAT(inside(R"({"subgraph": "loop"})"), ElementsAre(true, false, false));
+  EXPECT_THAT(inside(R"({"not": {"subgraph": "*"}})"), ElementsAre(false, false, true));
+}
+
 TEST(MatchTest, BetweenTwoValues) {
   EXPECT_THAT(found(R"({"between": ["a", "y"]})"), ElementsAre("left", "right", "join"));
   EXPECT_THAT(found(R"({"between": ["b", "out"]})"), ElementsAre("join", "head"));

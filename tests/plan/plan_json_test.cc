@@ -83,6 +83,20 @@ TEST(PlanJsonTest, SumsThatAreKeptAreReadBack) {
   EXPECT_EQ(read.layers[1].half_weight->sum_axes, SumAxes{{0}});
 }
 
+TEST(PlanJsonTest, MethodsOfRecoveryAreReadBack) {
+  PrecisionPlan plan{.model_sha256 = "abc"};
+  plan.layers.push_back({.node = "free", .op_type = "Relu", .rule = "defaults"});
+  plan.layers.push_back({.node = "held", .op_type = "Relu", .rule = "defaults", .recovery = {}});
+  plan.layers.push_back(
+      {.node = "part", .op_type = "Relu", .rule = "defaults", .recovery = {RecoveryMethod::kEqualize}});
+  for (LayerPlan& layer : plan.layers) layer.reason = Reason{ReasonCode::kKeptByRule, ""};
+  const Json json = to_json(plan);
+  EXPECT_FALSE(json["layers"][0].contains("recovery"));
+  const PrecisionPlan read = plan_from_json(json);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(read.layers[i].recovery, plan.layers[i].recovery);
+  EXPECT_FALSE(allows(read.layers[2], RecoveryMethod::kRound));
+}
+
 TEST(PlanJsonTest, DamagedCodebooksAreNamedByTheirPath) {
   const auto failure = [](const char* key, const Json& value) {
     Json json = to_json(coded_plan());

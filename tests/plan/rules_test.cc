@@ -48,6 +48,23 @@ TEST(RulesTest, CodebooksAndRounding) {
               testing::HasSubstr("defaults.activations: 'binary' is none of int8"));
 }
 
+TEST(RulesTest, MethodsOfRecoveryByLayer) {
+  const Rules rules = rules_from(R"({
+    "rules": [ { "match": { "op": "Conv" }, "recovery": ["round", "smooth"] },
+               { "match": { "name": "a" }, "recovery": "none" },
+               { "match": { "name": "b" }, "recovery": "auto" } ] })");
+  const auto resolved = resolve_rules(analysis_of({{"a", "Conv"}, {"b", "Conv"}, {"c", "Conv"}, {"d", "Gemm"}}), rules);
+  EXPECT_EQ(resolved[0].scheme.recovery, RecoveryMethods{});
+  EXPECT_THAT(resolved[0].trail, testing::Contains("recovery: none by rules[1] (name a)"));
+  EXPECT_EQ(resolved[1].scheme.recovery, all_recovery_methods());
+  EXPECT_EQ(resolved[2].scheme.recovery, (RecoveryMethods{RecoveryMethod::kSmooth, RecoveryMethod::kRound}));
+  EXPECT_EQ(resolved[3].scheme.recovery, all_recovery_methods());
+  EXPECT_EQ(failure_of(R"({"rules": [{"match": {"op": "Conv"}, "recovery": "some"}]})"),
+            "rules[0].recovery: expected \"auto\", \"none\" or an array of methods");
+  EXPECT_EQ(failure_of(R"({"rules": [{"match": {"op": "Conv"}, "recovery": ["rund"]}]})"),
+            "rules[0].recovery: unknown method 'rund'; did you mean 'round'?");
+}
+
 TEST(RulesTest, TheLastMatchWins) {
   const Rules rules = rules_from(R"({
     "defaults": { "weights": "uint8" },

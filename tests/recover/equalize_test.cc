@@ -17,9 +17,9 @@ namespace {
 graph::Model clipped_model() {
   graph::Model model = test::graph_from_text(R"(g (float[1,1,2,2] x) => (float[1,2,2,2] y)
     <float[2,1,1,1] v = {6, 0.25}, float[2] b = {0.0, 0.125}, float[2,1,1,1] w = {1.0, 8.0}, float low = {0}, float high = {6}> {
-      a = Conv (x, v, b)
+      [pointwise] a = Conv (x, v, b)
       c = Clip (a, low, high)
-      y = Conv <group: int = 2> (c, w) })");
+      [depthwise] y = Conv <group: int = 2> (c, w) })");
   io::infer_shapes(model);
   return model;
 }
@@ -61,6 +61,16 @@ TEST(Equalize, DepthwiseChannelsGetTheFullFactorUpToTheClip) {
   const Tensor before = run(model, kInput);
   const Tensor after = run(result.model, kInput);
   for (size_t i = 0; i < 8; ++i) EXPECT_FLOAT_EQ(before.data<float>()[i], after.data<float>()[i]);
+}
+
+TEST(Equalize, ChannelsOfALayerThatIsHeldStay) {
+  const graph::Model model = clipped_model();
+  const ValueChannels seen = channels({{"a", {6, 0.375}}, {"c", {6, 0.375}}});
+  EXPECT_EQ(equalize(model, seen, {}).channels, 1);
+  for (const onnx::NodeProto& node : model.graph().node()) {
+    if (node.op_type() != "Conv") continue;
+    EXPECT_EQ(equalize(model, seen, {.untouched = {node.name()}}).channels, 0) << "on either side: " << node.name();
+  }
 }
 
 TEST(Equalize, AClipThatAChannelReachesIsNotMoved) {

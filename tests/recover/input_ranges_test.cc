@@ -49,6 +49,14 @@ double rounding_error(const plan::PrecisionPlan& plan, const Samples& samples) {
   return sum;
 }
 
+TEST(InputRanges, AnInputOfALayerThatIsHeldStays) {
+  const graph::Model model = one_convolution();
+  plan::PrecisionPlan plan = plan_of(model);
+  plan.layers[0].recovery = {plan::RecoveryMethod::kRound};
+  const Samples pixels = samples_of([](int k) { return static_cast<float>(k) / 127.5F - 1; });
+  EXPECT_EQ(widen_input_ranges(model, plan, pixels, 1), 0);
+}
+
 TEST(InputRanges, PixelsOnTiesLoseTwoThirdsOfTheirError) {
   const graph::Model model = one_convolution();
   plan::PrecisionPlan plan = plan_of(model);

@@ -97,6 +97,22 @@ TEST(Layerwise, CoarseWeightsLoseLessOnDataThatChoseNothing) {
   EXPECT_GT(sqnr(result.model, result.plan, model), sqnr(model, plan, model) + 3);
 }
 
+TEST(Layerwise, ALayerThatARuleHoldsKeepsNearestRounding) {
+  const graph::Model model = two_convolutions();
+  plan::PrecisionPlan plan = plan_of(model, 16);
+  plan.layers[0].recovery = {plan::RecoveryMethod::kEqualize};
+  const LayerwiseResult result = recover_layerwise(model, plan, smooth_samples(40, 1), {});
+  ASSERT_EQ(result.layers.size(), 1U);
+  EXPECT_EQ(result.layers[0].node, "n2");
+  const auto weight = [](const graph::Model& of, const char* name) {
+    const Tensor tensor = of.tensor(*graph::GraphIndex(of.graph()).initializer(name));
+    const auto values = tensor.data<float>();
+    return std::vector<float>(values.begin(), values.end());
+  };
+  EXPECT_EQ(weight(result.model, "v"), weight(model, "v"));
+  EXPECT_NE(weight(result.model, "w"), weight(model, "w"));
+}
+
 /// Weights that are only stored in 4 bits: one scale for each output, or one for each block of neighbours.
 plan::PrecisionPlan weight_only_plan(const graph::Model& model, int64_t block) {
   plan::Rules rules;

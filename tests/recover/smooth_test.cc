@@ -132,6 +132,15 @@ TEST(Smooth, WideChannelsAreNarrowedByAMulWhereOthersReadThemToo) {
   EXPECT_GT(sqnr(smoothed, model, samples), sqnr(model, model, samples) + 3);
 }
 
+TEST(Smooth, ProductsThatARuleHoldsAreNotSmoothed) {
+  const graph::Model model = with_residual();
+  plan::PrecisionPlan plan = plan_of(model, rows_of(100));
+  for (plan::LayerPlan& layer : plan.layers) {
+    if (layer.node == "b") layer.recovery = {plan::RecoveryMethod::kRound};
+  }
+  EXPECT_TRUE(smoothable(model, plan).empty()) << "the other product reads the same value";
+}
+
 TEST(Smooth, TheSearchDoesNotDependOnTheNumberOfWorkers) {
   const graph::Model model = with_residual();
   const Samples samples = rows_of(30);

@@ -63,7 +63,8 @@ class Numberer {
       const analyze::Layer& facts = analysis_.layers[i];
       const LayerScheme& scheme = decided.resolved[i].scheme;
       if (layer.decision == Decision::kWeightOnly) store_weight(facts, scheme, row(decided.target), layer);
-      if (half_type(layer.decision) && scheme.rounding == Rounding::kSquant && facts.stored_weight) {
+      const bool summed = facts.stored_weight && !facts.stored_weight->sum_axes.empty();
+      if (half_type(layer.decision) && scheme.rounding == Rounding::kSquant && summed) {
         const analyze::ConstantSlot& slot = *facts.stored_weight;
         layer.half_weight = {.input = slot.input, .initializer = slot.initializer, .sum_axes = slot.sum_axes};
       }

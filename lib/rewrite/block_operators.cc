@@ -99,9 +99,11 @@ void BlockWriter::replace(onnx::GraphProto& graph, const plan::LayerPlan& layer,
 
 const BlockWriter::Packed& BlockWriter::packed(onnx::GraphProto& graph, const plan::WeightPlan& weight,
                                                bool transposed) {
-  const auto [entry, added] = packed_.try_emplace({&graph, weight.initializer, weight.params.block});
-  Packed& made = entry->second;
-  if (!added) return made;
+  std::list<Packed>& all = packed_[{&graph, weight.initializer, transposed}];
+  const auto known = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.params == weight.params; });
+  if (known != all.end()) return *known;
+  Packed& made = all.emplace_back();
+  made.params = weight.params;
   const Tensor real = constants_.float_constant(weight.initializer);
   made.rows = real.shape()[transposed ? 1 : 0];
   made.columns = real.shape()[transposed ? 0 : 1];
@@ -133,10 +135,7 @@ void BlockWriter::make_product(onnx::GraphProto& graph, const plan::WeightPlan& 
 }
 
 void BlockWriter::make_lookup(onnx::GraphProto& graph, const plan::WeightPlan& weight, onnx::NodeProto& node) {
-  const Tensor real = constants_.float_constant(weight.initializer);
-  const std::string codes = constants_.add_codes(graph, weight.initializer, real, weight.params);
-  const ParameterNames names =
-      constants_.add_parameters(graph, weight.initializer, weight.params, real.shape(), Zeros::kLeftOut);
+  const auto [codes, names] = constants_.stored(graph, weight.initializer, weight.params, Zeros::kLeftOut);
   const int64_t axis = graph::int_attribute(node, "axis", 0);
   const std::string indices = node.input(1);
   node.set_op_type("GatherBlockQuantized");

@@ -1,6 +1,7 @@
 // Weights in blocks behind operators of com.microsoft.
 #pragma once
 
+#include <list>
 #include <map>
 #include <string>
 #include <tuple>
@@ -26,6 +27,7 @@ class BlockWriter {
  private:
   /// Initializers of one packed matrix.
   struct Packed {
+    quant::QuantParams params;
     std::string codes;
     std::string scales;
     std::string zero_points;  // "" where they are the operator's own
@@ -38,7 +40,8 @@ class BlockWriter {
 
   graph::GraphEditor& editor_;
   ConstantWriter& constants_;
-  std::map<std::tuple<const onnx::GraphProto*, std::string, int64_t>, Packed> packed_;
+  // By graph, weight and whether it is transposed: what layers do not agree on is packed for each.
+  std::map<std::tuple<const onnx::GraphProto*, std::string, bool>, std::list<Packed>> packed_;
   bool used_ = false;
 };
 

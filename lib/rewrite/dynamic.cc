@@ -1,5 +1,6 @@
 #include "lib/rewrite/dynamic.h"
 
+#include <algorithm>
 #include <set>
 
 #include "lib/base/error.h"
@@ -42,6 +43,15 @@ const DynamicWriter::Quantized& DynamicWriter::quantize(const onnx::GraphProto& 
   return entry->second;
 }
 
+std::string DynamicWriter::turned_codes(onnx::GraphProto& graph, const std::string& weight, const Tensor& turned,
+                                        const quant::QuantParams& params) {
+  std::vector<Turned>& all = turned_[{&graph, weight}];
+  const auto known = std::find_if(all.begin(), all.end(), [&](const Turned& one) { return one.params == params; });
+  if (known != all.end()) return known->codes;
+  all.push_back({params, constants_.add_codes(graph, weight, turned, params)});
+  return all.back().codes;
+}
+
 onnx::NodeProto& DynamicWriter::replace(onnx::GraphProto& graph, const plan::LayerPlan& layer,
                                         const onnx::NodeProto& node) {
   editor_.edit(graph);
@@ -54,7 +64,8 @@ onnx::NodeProto& DynamicWriter::replace(onnx::GraphProto& graph, const plan::Lay
     real = transposed(real);
     if (params.axis) params.axis = 1 - *params.axis;
   }
-  const std::string codes = constants_.add_codes(graph, weight.initializer, real, params);
+  const std::string codes = turned ? turned_codes(graph, weight.initializer, real, params)
+                                   : constants_.stored(graph, weight.initializer, params, Zeros::kLeftOut).integers;
   ParameterNames names = constants_.add_parameters(graph, weight.initializer, params, real.shape(), Zeros::kLeftOut);
   std::string scale = names.scale;
   if (node.op_type() == "Conv" && !names.zero_point.empty()) {  // its kernels take one zero point

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lib/io/load.h"
+#include "lib/plan/plan.h"
 #include "tests/support/model_text.h"
 
 namespace narrow::plan {
@@ -43,6 +45,20 @@ TEST(HalfTest, SlotsFollowTheSchema) {
   EXPECT_THAT(slots(1).inputs, ElementsAre(0));
   EXPECT_THAT(slots(1).outputs, ElementsAre()) << "its own attribute types the result";
   EXPECT_THAT(slots(2).inputs, ElementsAre(0));
+}
+
+TEST(HalfTest, TablesThatNothingSumsOverGoToTheNearestAndTheirPlanIsReadBack) {
+  graph::Model model = test::graph_from_text(R"(g (int64[1] i, float[1,2] x) => (float[1,2] y, float[1,2] z)
+    <float[2,2] table = {1, 2, 3, 4}, float[2,2] w = {1, 2, 3, 4}> { [look] y = Gather (table, i) [sum] z = MatMul (x, w) })");
+  io::infer_shapes(model);
+  Rules rules;
+  rules.defaults.mode = Mode::kFloat16;
+  rules.defaults.rounding = Rounding::kSquant;
+  const PrecisionPlan plan = make_plan(model, analyze::analyze(model), {}, rules);
+  EXPECT_EQ(plan.layers[0].decision, Decision::kFloat16);
+  EXPECT_FALSE(plan.layers[0].half_weight);
+  EXPECT_TRUE(plan.layers[1].half_weight);
+  EXPECT_EQ(to_json(plan_from_json(to_json(plan))), to_json(plan));
 }
 
 }  // namespace

@@ -52,6 +52,14 @@ def make_feeds(path):
     return [{value.name: make_value(path.stem, value, random, i) for value in inputs} for i in range(SAMPLES)]
 
 
+def write_data(feeds, folder):
+    """One file a sample: inputs need not be batches."""
+    folder.mkdir()
+    for i, feed in enumerate(feeds):
+        np.savez(folder / f"{i}.npz", **feed)
+    return folder
+
+
 def run(path, feeds):
     session = peers.make_session(path)
     rows = [session.run(None, feed) for feed in feeds]
@@ -77,10 +85,7 @@ class BatchTest(unittest.TestCase):
         reference = run(path, feeds)
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            data, output = folder / "data", folder / "out.onnx"
-            data.mkdir()
-            for i, feed in enumerate(feeds):
-                np.savez(data / f"{i}.npz", **feed)
+            data, output = write_data(feeds, folder / "data"), folder / "out.onnx"
             narrow_cli.run_narrow(
                 "quantize", path, "-o", output, "--data", data, "--eval", data, "--no-speed", "--quiet",
                 "--config", narrow_cli.ROOT / "configs" / f"{config}.json", "--method", "minmax",

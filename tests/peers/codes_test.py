@@ -13,7 +13,7 @@ import narrow_cli
 import numpy as np
 import onnx
 import peers
-from batch_test import make_feeds, run
+from batch_test import make_feeds, run, write_data
 
 MODELS = ("squeezenet-winml-fp16to32", "cifar10-resnet20", "ch_ppocr_mobile_v2.0_cls_infer", "mlperftiny_ad01")
 LARGE = 4096  # elements of a weight that counts as large
@@ -69,18 +69,17 @@ class RealModelsTest(unittest.TestCase):
         model = root / "models" / "squeezenet-winml-fp16to32.onnx"
         feeds = make_feeds(model)
         with tempfile.TemporaryDirectory() as name:
-            output = pathlib.Path(name, "coded.onnx")
+            output, ours = pathlib.Path(name, "coded.onnx"), pathlib.Path(name, "ours.npz")
+            data = write_data(feeds, pathlib.Path(name, "data"))
             for kind, most in MOST_BYTES.items():
                 report = convert(model, output, f"weights.type={kind}")
                 self.assertLessEqual(report["weight_size_ratio"], most)
                 weight_bytes = report["quantized_model"]["weight_bytes"]
                 self.assertLessEqual(report["quantized_model"]["file_bytes"], 1.03 * weight_bytes + 20000)
-                data, ours = pathlib.Path(name, "data.npz"), pathlib.Path(name, "ours.npz")
-                np.savez(data, **feeds)
                 narrow_cli.run_narrow("run", output, "--data", data, "-o", ours, "--quiet")
                 for mine, theirs in zip(np.load(ours).values(), run(output, feeds), strict=True):
                     self.assertGreaterEqual(metrics.sqnr_db(np.ravel(mine), theirs), 60)
-                sample = next(iter(feeds.values()))
+                sample = np.concatenate([next(iter(feed.values())) for feed in feeds])
                 self.assertGreaterEqual(metrics.sqnr_db(np.ravel(peers.run_openvino(output, sample)), theirs), 60)
 
 

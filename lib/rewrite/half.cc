@@ -1,7 +1,9 @@
 #include "lib/rewrite/half.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
+#include <memory>
 #include <tuple>
 #include <unordered_map>
 
@@ -89,8 +91,9 @@ class HalfWriter {
       Workspace workspace;
       const Tensor real = original_.tensor(*initializer);
       const Tensor added = bias.empty() ? Tensor() : original_.tensor(*index_.initializer(bias));
-      const Tensor rounded = quant::round_for_usual_inputs(real, type, sum_axes, added);
-      const Tensor half = convert_elements(rounded, type, workspace);
+      const Tensor half = sum_axes.empty() ? nearest_halves(real, type)
+                                           : convert_elements(quant::round_for_usual_inputs(real, type, sum_axes, added),
+                                                              type, workspace);
       name = editor_.add_initializer(value + "_" + std::string(data_type_name(type)), half);
       original_.release_weights();
       return name;
@@ -98,6 +101,28 @@ class HalfWriter {
     name = half_name(value, type);
     add_cast(value, type, name);
     return name;
+  }
+
+  /// Piece by piece: what was read of a large table may leave memory.
+  Tensor nearest_halves(const Tensor& real, DataType type) const {
+    constexpr int64_t kPiece = int64_t{1} << 20;
+    if (real.type() != DataType::kFloat32 || real.size() <= kPiece) {
+      Workspace workspace;
+      return convert_elements(real, type, workspace);
+    }
+    Tensor half(type, real.shape());
+    const auto owner = std::make_shared<const Tensor>(real);
+    const size_t bytes = half.byte_size() / static_cast<size_t>(real.size());
+    Workspace workspace;
+    for (int64_t begin = 0; begin < real.size(); begin += kPiece) {
+      const int64_t count = std::min(kPiece, real.size() - begin);
+      const auto* from = reinterpret_cast<const std::byte*>(real.data<float>().data() + begin);
+      const Tensor piece(DataType::kFloat32, {count}, Layout::kPlain, owner, from, /*writable=*/false);
+      const Tensor converted = convert_elements(piece, type, workspace);
+      std::memcpy(half.mutable_bytes() + static_cast<size_t>(begin) * bytes, converted.bytes(), converted.byte_size());
+      original_.release_weights();
+    }
+    return half;
   }
 
   std::string half_name(const std::string& value, DataType type) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <tuple>
 #include <unordered_map>
 
@@ -13,6 +12,7 @@
 #include "lib/plan/half.h"
 #include "lib/quant/usual_inputs.h"
 #include "lib/tensor/convert.h"
+#include "lib/tensor/piece.h"
 
 namespace narrow::rewrite {
 namespace {
@@ -91,9 +91,10 @@ class HalfWriter {
       Workspace workspace;
       const Tensor real = original_.tensor(*initializer);
       const Tensor added = bias.empty() ? Tensor() : original_.tensor(*index_.initializer(bias));
-      const Tensor half = sum_axes.empty() ? nearest_halves(real, type)
-                                           : convert_elements(quant::round_for_usual_inputs(real, type, sum_axes, added),
-                                                              type, workspace);
+      const Tensor half =
+          sum_axes.empty()
+              ? nearest_halves(real, type)
+              : convert_elements(quant::round_for_usual_inputs(real, type, sum_axes, added), type, workspace);
       name = editor_.add_initializer(value + "_" + std::string(data_type_name(type)), half);
       original_.release_weights();
       return name;
@@ -106,20 +107,15 @@ class HalfWriter {
   /// Piece by piece: what was read of a large table may leave memory.
   Tensor nearest_halves(const Tensor& real, DataType type) const {
     constexpr int64_t kPiece = int64_t{1} << 20;
-    if (real.type() != DataType::kFloat32 || real.size() <= kPiece) {
-      Workspace workspace;
-      return convert_elements(real, type, workspace);
-    }
-    Tensor half(type, real.shape());
-    const auto owner = std::make_shared<const Tensor>(real);
-    const size_t bytes = half.byte_size() / static_cast<size_t>(real.size());
     Workspace workspace;
+    if (real.size() <= kPiece) return convert_elements(real, type, workspace);
+    Tensor half(type, real.shape());
+    std::byte* to = half.mutable_bytes();
     for (int64_t begin = 0; begin < real.size(); begin += kPiece) {
-      const int64_t count = std::min(kPiece, real.size() - begin);
-      const auto* from = reinterpret_cast<const std::byte*>(real.data<float>().data() + begin);
-      const Tensor piece(DataType::kFloat32, {count}, Layout::kPlain, owner, from, /*writable=*/false);
+      const Tensor piece = piece_of(real, begin, std::min(kPiece, real.size() - begin));
       const Tensor converted = convert_elements(piece, type, workspace);
-      std::memcpy(half.mutable_bytes() + static_cast<size_t>(begin) * bytes, converted.bytes(), converted.byte_size());
+      std::memcpy(to, converted.bytes(), converted.byte_size());
+      to += converted.byte_size();
       original_.release_weights();
     }
     return half;

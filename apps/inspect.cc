@@ -130,6 +130,8 @@ Inspection inspect(const ModelSource& source, Stages& stages) {
     const std::string domain(graph::canonical_domain(opset.domain()));
     inspection.opsets[domain.empty() ? "ai.onnx" : domain] = opset.version();
   }
+  inspection.file_opset = source.file_opset;
+  if (const auto note = raised_opset_note(source)) inspection.notes.push_back(*note);
   const graph::GraphIndex index(source.loaded.graph());
   for (const calib::InputSpec& input : model_inputs(source.loaded)) {
     inspection.inputs.push_back(value_facts(index, input.name));
@@ -149,6 +151,8 @@ Json to_json(const Inspection& inspection) {
   json["producer"] = inspection.producer;
   json["ir_version"] = inspection.ir_version;
   json["opsets"] = inspection.opsets;
+  json["file_opset"] = inspection.file_opset;
+  json["notes"] = inspection.notes;
   json["inputs"] = values_json(inspection.inputs);
   json["outputs"] = values_json(inspection.outputs);
   json["nodes"] = inspection.nodes;
@@ -178,6 +182,7 @@ report::Document to_document(const Inspection& inspection) {
   document.summary = {fmt::format("{}, IR {}{}{}", report::bytes_text(inspection.file.file_bytes),
                                   inspection.ir_version, opsets,
                                   inspection.producer.empty() ? "" : ", made by " + inspection.producer)};
+  document.summary.insert(document.summary.end(), inspection.notes.begin(), inspection.notes.end());
   document.sections.push_back(values_section("inputs", inspection.inputs));
   document.sections.push_back(values_section("outputs", inspection.outputs));
   report::Table operators{.columns = {{""}, {"", report::Align::kRight}}, .rows = {}};

@@ -29,6 +29,8 @@ struct Inspection {
   std::string producer;
   int64_t ir_version = 0;
   std::map<std::string, int64_t> opsets;  // by domain, "ai.onnx" for ONNX's own
+  int file_opset = 0;                     // ONNX's own as the file has it; loading raises those below 7
+  std::vector<std::string> notes;
   std::vector<ValueFacts> inputs;
   std::vector<ValueFacts> outputs;
   std::map<std::string, int64_t> operators;  // nodes of the main graph by operator

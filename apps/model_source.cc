@@ -12,6 +12,7 @@
 #include "lib/graph/graph_index.h"
 #include "lib/graph/traverse.h"
 #include "lib/io/load.h"
+#include "lib/io/old_opset.h"
 #include "lib/rewrite/normalize.h"
 #include "lib/tensor/data_type.h"
 
@@ -58,14 +59,21 @@ ModelSource open_model(const std::string& path, const std::vector<NamedPath>& ou
   refuse_overwriting(outputs, fmt::format("external data of the model '{}'", path), {all.begin(), all.end()});
   all.insert(path);
   const std::vector<fs::path> files(all.begin(), all.end());
+  const int file_opset = io::opset_of_file(path);
   return stages.run("hash model", [&] {
     report::ModelFacts facts;
     facts.path = path;
     facts.sha256 = hash_files(files);
     facts.file_bytes = total_bytes(files);
     facts.weight_bytes = weight_bytes(loaded);
-    return ModelSource{std::move(loaded), std::move(facts)};
+    return ModelSource{std::move(loaded), std::move(facts), file_opset};
   });
+}
+
+std::optional<std::string> raised_opset_note(const ModelSource& source) {
+  const int opset = source.loaded.opset();
+  if (source.file_opset == 0 || source.file_opset == opset) return std::nullopt;
+  return fmt::format("opset {} of the file was raised to {}", source.file_opset, opset);
 }
 
 graph::Model normalize(const graph::Model& loaded, Stages& stages) {

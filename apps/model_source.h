@@ -16,7 +16,11 @@ namespace narrow::apps {
 struct ModelSource {
   graph::Model loaded;
   report::ModelFacts facts;
+  int file_opset = 0;  // as the file has it: `loaded` has a higher one where that is too old
 };
+
+/// "opset 5 of the file was raised to 9"; absent where it was not.
+std::optional<std::string> raised_opset_note(const ModelSource& source);
 
 /// Loads, checks and hashes. Errors as io::load_model; Error(kUsage) if one of `outputs`, what the command writes,
 /// would overwrite the model's external data.

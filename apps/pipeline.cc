@@ -339,6 +339,7 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   report.warnings = std::move(planned.warnings);
   report.warnings.insert(report.warnings.end(), recovered.warnings.begin(), recovered.warnings.end());
   report.notes = std::move(planned.notes);
+  if (const auto note = raised_opset_note(source)) report.notes.push_back(*note);
   report.recovery = std::move(recovered.facts);
   warn_if_nothing_quantized(recovered.written, report.warnings);
   if (evaluation != nullptr) {

@@ -12,6 +12,7 @@
 #include "lib/graph/raise_opset.h"
 #include "lib/graph/schemas.h"
 #include "lib/graph/traverse.h"
+#include "lib/io/light_parse.h"
 
 namespace narrow::io {
 namespace {
@@ -146,6 +147,10 @@ void raise_old_opset(graph::Model& model) {
     if (node.domain() == kKeptDomain) node.clear_domain();
   });
   proto.Swap(&raised);
+}
+
+int opset_of_file(const std::filesystem::path& path) {
+  return graph::Model(parse_light(MappedFile(path)).proto).opset();
 }
 
 }  // namespace narrow::io

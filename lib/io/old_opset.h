@@ -1,5 +1,7 @@
 #pragma once
 
+#include <filesystem>
+
 #include "lib/graph/model.h"
 
 namespace narrow::io {
@@ -13,5 +15,8 @@ inline constexpr int kRaisedOpset = 9;
 /// for is done here first: broadcasting along an axis, and attributes that have got other names or types. Throws
 /// Error(kUnsupported) naming a node that neither can bring there.
 void raise_old_opset(graph::Model& model);
+
+/// The opset that a model's file gives, which load_model() may have raised; 0 if it gives none. Throws as load_model().
+int opset_of_file(const std::filesystem::path& path);
 
 }  // namespace narrow::io

@@ -114,34 +114,41 @@ onnx::TensorProto header_of(onnx::TensorProto& tensor) {
   return header;
 }
 
-/// Tensors of bodies and attributes that lie in files, as they are written; the stored ones come back in the end.
-class InnerTensors {
+/// Stands other tensors in a model's places; the stored ones come back in the end, whatever the end.
+class StandIns {
  public:
-  InnerTensors(graph::Model& model, DataFile* data) {
-    std::set<const onnx::TensorProto*> initializers;
-    for (const onnx::TensorProto& tensor : model.graph().initializer()) initializers.insert(&tensor);
-    graph::for_each_tensor(model.mutable_graph(), [&](onnx::TensorProto& tensor) {
-      if (!is_external(tensor) || initializers.contains(&tensor)) return;
-      onnx::TensorProto written = header_of(tensor);
-      if (data != nullptr) {
-        data->move_out(model, tensor, written);
-      } else {
-        const Tensor value = model.tensor(tensor);
-        written.set_raw_data(value.bytes(), value.byte_size());
-      }
-      stored_.emplace_back(&tensor, std::move(written));
-      stored_.back().first->Swap(&stored_.back().second);
-    });
-  }
-  InnerTensors(const InnerTensors&) = delete;
-  InnerTensors& operator=(const InnerTensors&) = delete;
-  ~InnerTensors() {
+  StandIns() = default;
+  StandIns(const StandIns&) = delete;
+  StandIns& operator=(const StandIns&) = delete;
+  ~StandIns() {
     for (auto& [tensor, stored] : stored_) tensor->Swap(&stored);
+  }
+
+  void put(onnx::TensorProto& place, onnx::TensorProto tensor) {
+    stored_.emplace_back(&place, std::move(tensor));
+    place.Swap(&stored_.back().second);
   }
 
  private:
   std::vector<std::pair<onnx::TensorProto*, onnx::TensorProto>> stored_;
 };
+
+/// Tensors of bodies and attributes that lie in files, as they are written.
+void write_inner_tensors(graph::Model& model, DataFile* data, StandIns& stand_ins) {
+  std::set<const onnx::TensorProto*> initializers;
+  for (const onnx::TensorProto& tensor : model.graph().initializer()) initializers.insert(&tensor);
+  graph::for_each_tensor(model.mutable_graph(), [&](onnx::TensorProto& tensor) {
+    if (!is_external(tensor) || initializers.contains(&tensor)) return;
+    onnx::TensorProto written = header_of(tensor);
+    if (data != nullptr) {
+      data->move_out(model, tensor, written);
+    } else {
+      const Tensor value = model.tensor(tensor);
+      written.set_raw_data(value.bytes(), value.byte_size());
+    }
+    stand_ins.put(tensor, std::move(written));
+  });
+}
 
 std::vector<WrittenTensor> written_initializers(graph::Model& model, DataFile* data) {
   constexpr size_t kSmall = 1024;  // shapes and scalars stay where every reader finds them
@@ -173,7 +180,8 @@ std::vector<std::filesystem::path> save_model(graph::Model& model, const std::fi
   const std::filesystem::path data_path = path.string() + ".data";
   if (large) data.emplace(data_path);
   DataFile* const moves_to = data ? &*data : nullptr;
-  const InnerTensors inner(model, moves_to);
+  StandIns stand_ins;
+  write_inner_tensors(model, moves_to, stand_ins);
   write_model(model, written_initializers(model, moves_to), file, path);
   if (data) data->commit();
   file.commit();

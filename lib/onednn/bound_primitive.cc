@@ -1,6 +1,7 @@
 #include "lib/onednn/bound_primitive.h"
 
 #include <cstring>
+#include <map>
 
 #include "lib/base/thread_scope.h"
 
@@ -58,6 +59,56 @@ bool compute_the_same(const BoundPrimitive& a, const BoundPrimitive& b) {
   return true;
 }
 
+void add_dims(const dnnl::memory::dims& dims, std::vector<int64_t>& key) {
+  key.push_back(static_cast<int64_t>(dims.size()));
+  key.insert(key.end(), dims.begin(), dims.end());
+}
+
+void add_window(const_dnnl_primitive_desc_t descriptor, std::vector<int64_t>& key) {
+  constexpr size_t kSpatialAxes = 3;
+  for (const dnnl_query_t query : {dnnl_query_strides, dnnl_query_dilations, dnnl_query_padding_l}) {
+    const dnnl_dims_t* values = nullptr;
+    if (dnnl_primitive_desc_query(descriptor, query, 0, &values) != dnnl_success) continue;  // it has no window
+    key.insert(key.end(), *values, *values + kSpatialAxes);
+  }
+}
+
+void add_post_operations(const_dnnl_primitive_desc_t descriptor, std::vector<int64_t>& key) {
+  const_dnnl_primitive_attr_t attributes = nullptr;
+  const_dnnl_post_ops_t behind = nullptr;
+  check_status(dnnl_primitive_desc_get_attr(descriptor, &attributes), "attributes");
+  check_status(dnnl_primitive_attr_get_post_ops(attributes, &behind), "post-operations");
+  for (int i = 0; i < dnnl_post_ops_len(behind); ++i) key.push_back(dnnl_post_ops_get_kind(behind, i));
+}
+
+// Answers of trials. Layers of one shape are many, and a trial costs two runs.
+class Trials {
+ public:
+  // Of several threads that ask for the same, each may make the trial: the answers are equal.
+  template <class Try>
+  bool answer(const std::vector<int64_t>& key, const Try& make_trial) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto known = answers_.find(key); known != answers_.end()) return known->second;
+    }
+    const bool answer = make_trial();
+    const std::lock_guard lock(mutex_);
+    if (answers_.size() >= kMost) answers_.clear();
+    answers_.emplace(key, answer);
+    return answer;
+  }
+
+ private:
+  static constexpr size_t kMost = 1024;  // shapes may differ from run to run
+  std::mutex mutex_;
+  std::map<std::vector<int64_t>, bool> answers_;
+};
+
+Trials& trials() {
+  static Trials all;
+  return all;
+}
+
 }  // namespace
 
 BoundPrimitive::BoundPrimitive(const dnnl::primitive_desc_base& descriptor, dnnl::primitive primitive,
@@ -69,6 +120,23 @@ BoundPrimitive::BoundPrimitive(const dnnl::primitive_desc_base& descriptor, dnnl
       arguments_(std::move(arguments)) {
   const dnnl::memory::desc scratchpad = descriptor.scratchpad_desc();
   if (scratchpad.get_size() > 0) scratchpad_ = Argument{.id = DNNL_ARG_SCRATCHPAD, .desc = scratchpad};
+}
+
+std::vector<int64_t> BoundPrimitive::plan_key() const {
+  std::vector<int64_t> key{threads_, scratchpad_ ? static_cast<int64_t>(scratchpad_->desc.get_size()) : 0};
+  key.insert(key.end(), implementation_.begin(), implementation_.end());
+  for (const Argument& argument : arguments_) {
+    key.push_back(argument.id);
+    add_dims(argument.desc.get_dims(), key);
+    add_dims(argument.desc.get_strides(), key);
+  }
+  for (const auto& [id, memory] : constants_) {
+    key.push_back(id);
+    add_dims(memory.get_desc().get_dims(), key);
+  }
+  add_window(primitive_.get_primitive_desc(), key);
+  add_post_operations(primitive_.get_primitive_desc(), key);
+  return key;
 }
 
 std::unique_ptr<BoundPrimitive::Handles> BoundPrimitive::take_handles() const {
@@ -119,9 +187,18 @@ std::shared_ptr<const BoundPrimitive> plan_threads(const MakePrimitive& make, co
   auto planned = make();
   if (planned->threads() == 1 || work.type != DataType::kFloat32) return planned;
   if (work.window_slides && is_direct_convolution(planned->implementation())) return planned;
-  const ThreadCountScope one(1);
-  auto single = make();
-  return compute_the_same(*planned, *single) ? planned : single;
+  std::shared_ptr<const BoundPrimitive> single;
+  const auto make_single = [&] {
+    const ThreadCountScope one(1);
+    single = make();
+  };
+  const bool same = trials().answer(planned->plan_key(), [&] {
+    make_single();
+    return compute_the_same(*planned, *single);
+  });
+  if (same) return planned;
+  if (!single) make_single();
+  return single;
 }
 
 }  // namespace narrow::onednn

@@ -38,6 +38,9 @@ class BoundPrimitive {
   int threads() const { return threads_; }
   const std::vector<Argument>& arguments() const { return arguments_; }
 
+  /// Equal for primitives that are alike but for the contents of their constants.
+  std::vector<int64_t> plan_key() const;
+
  private:
   struct Handles {
     std::vector<dnnl::memory> memories;  // of the arguments, then the scratchpad
@@ -71,7 +74,7 @@ inline constexpr int64_t kFewestTerms = 32;
 /// waiting for other threads takes longer, and where they would change float32 results: oneDNN splits some sums by
 /// thread (long ones with few results, mostly), and says nowhere which. Hence, for float32, a trial on noise: several
 /// threads must compute bit for bit what one does.
-/// The trial is spared where the kernel is known to share out results only.
+/// The trial is spared where the kernel is known to share out results only, and where its answer is known.
 std::shared_ptr<const BoundPrimitive> plan_threads(const MakePrimitive& make, const Work& work);
 
 }  // namespace narrow::onednn

@@ -191,7 +191,7 @@ void Convolution::State::make_dense(const Tensor& weights) {
                           .clamp = spec_.clamp,
                           .activations = spec_.activations};
     dense32_ = std::make_unique<DenseConvolution<Dense32>>(
-        window, Dense32(own, by_rows_of_window(weights).data<float>().data(), transform_.bias));
+        window, Dense32(own, {.data = by_rows_of_window(weights).data<float>().data()}, transform_.bias));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "lib/onednn/dense32.h"
 
+#include "lib/base/parallel.h"
 #include "lib/onednn/dense32_tile.h"
 #include "lib/onednn/isa.h"
 
@@ -71,7 +72,7 @@ bool Dense32::computes(const std::vector<Activation>& activations) {
   });
 }
 
-Dense32::Dense32(Dense32Spec spec, const float* weights, const std::vector<float>& bias) {
+Dense32::Dense32(Dense32Spec spec, const Dense32Weights& weights, const std::vector<float>& bias) {
   packed_.spec = std::move(spec);
   const auto& [columns, runs, terms, clamp, activations] = packed_.spec;
   packed_.half_registers = columns <= kHalfRegister;
@@ -80,13 +81,24 @@ Dense32::Dense32(Dense32Spec spec, const float* weights, const std::vector<float
   const int64_t depth = runs * terms;
   packed_.weights = Tensor(DataType::kFloat32, {padded * depth});
   const auto to = packed_.weights.mutable_data<float>();
-  std::fill(to.begin(), to.end(), 0.0F);
-  for (int64_t c = 0; c < columns; ++c) {
-    const int64_t block = c / kBlock * kBlock;
-    const int64_t width = std::min(kBlock, padded - block);
-    float* column = to.data() + block * depth + c - block;
-    for (int64_t i = 0; i < depth; ++i) column[i * width] = weights[c * depth + i];
-  }
+  if (padded != columns) std::fill(to.begin(), to.end(), 0.0F);
+  constexpr int64_t kWorthAThread = 1 << 14;
+  const int64_t blocks = (columns + kBlock - 1) / kBlock;
+  parallel_for(blocks, kWorthAThread / std::max<int64_t>(1, depth * kBlock),
+               [&, count = columns](int64_t first, int64_t last) {
+                 for (int64_t block = first * kBlock; block < std::min(last * kBlock, count); block += kBlock) {
+                   const int64_t width = std::min(kBlock, padded - block);
+                   const int64_t end = std::min(width, count - block);
+                   float* rows = to.data() + block * depth;
+                   for (int64_t i = 0; i < depth; ++i) {
+                     if (weights.terms_first) {
+                       std::copy_n(weights.data + i * count + block, end, rows + i * width);
+                     } else {
+                       for (int64_t c = 0; c < end; ++c) rows[i * width + c] = weights.data[(block + c) * depth + i];
+                     }
+                   }
+                 }
+               });
   packed_.bias = bias;
   packed_.bias.resize(static_cast<size_t>(padded), 0);
 }

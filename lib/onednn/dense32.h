@@ -21,6 +21,12 @@ struct Dense32Spec {
   std::vector<Activation> activations;  // behind the clamp, in order
 };
 
+/// Weights as they are given: [columns][runs][terms], or the transpose of that, [runs][terms][columns].
+struct Dense32Weights {
+  const float* data = nullptr;
+  bool terms_first = false;
+};
+
 /// result = activations(clamp(sum + bias + residual)). Immutable.
 class Dense32 {
  public:
@@ -29,8 +35,8 @@ class Dense32 {
   /// True if all of these can be computed.
   static bool computes(const std::vector<Activation>& activations);
 
-  /// `weights` [columns][runs][terms]; `bias` one per column, or empty.
-  Dense32(Dense32Spec spec, const float* weights, const std::vector<float>& bias);
+  /// `bias`: one per column, or empty.
+  Dense32(Dense32Spec spec, const Dense32Weights& weights, const std::vector<float>& bias);
 
   /// Computed together: 64 columns, the last block fewer.
   int64_t blocks() const;

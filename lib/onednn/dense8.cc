@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 
+#include "lib/base/parallel.h"
 #include "lib/onednn/dense8_tile.h"
 #include "lib/onednn/isa.h"
 
@@ -50,23 +52,61 @@ void compute_line(const Dense8::Packed& packed, const DenseLine& line, Dense8Til
 }
 #endif
 
+// Columns apart, so that threads write to lines of their own.
+constexpr int64_t kColumnsAtOnce = 16;
+constexpr int64_t kWeightsWorthAThread = 1 << 16;
+
+template <class Body>
+void for_columns(int64_t columns, int64_t terms, const Body& body) {
+  const int64_t pieces = (columns + kColumnsAtOnce - 1) / kColumnsAtOnce;
+  const int64_t grain = kWeightsWorthAThread / std::max<int64_t>(1, terms * kColumnsAtOnce);
+  parallel_for(pieces, grain, [&](int64_t begin, int64_t end) {
+    body(begin * kColumnsAtOnce, std::min(end * kColumnsAtOnce, columns));
+  });
+}
+
 Tensor pack(const Dense8Spec& spec, const int8_t* weights, int64_t quads) {
   const int64_t padded = (spec.columns + kRegister - 1) / kRegister * kRegister;
   Tensor packed(DataType::kInt8, {padded * spec.runs * quads * kTerms});
-  const auto to = packed.mutable_data<int8_t>();
-  std::fill(to.begin(), to.end(), int8_t{0});
-  for (int64_t c = 0; c < spec.columns; ++c) {
-    const int64_t block = c / kBlock * kBlock;
-    const int64_t width = std::min(kBlock, padded - block);
-    for (int64_t run = 0; run < spec.runs; ++run) {
-      for (int64_t i = 0; i < spec.run_bytes; ++i) {
-        const int64_t quad = run * quads + i / kTerms;
-        const int64_t at = (block * spec.runs * quads + quad * width + c - block) * kTerms + i % kTerms;
-        to[static_cast<size_t>(at)] = weights[(c * spec.runs + run) * spec.run_bytes + i];
+  int8_t* to = packed.mutable_data<int8_t>().data();
+  if (padded != spec.columns || spec.run_bytes % kTerms != 0) std::fill(to, to + packed.size(), int8_t{0});
+  for_columns(spec.columns, spec.runs * spec.run_bytes, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      const int64_t block = c / kBlock * kBlock;
+      const int64_t width = std::min(kBlock, padded - block);
+      int8_t* column = to + (block * spec.runs * quads + c - block) * kTerms;
+      for (int64_t run = 0; run < spec.runs; ++run) {
+        const int8_t* from = weights + (c * spec.runs + run) * spec.run_bytes;
+        int8_t* quad = column + run * quads * width * kTerms;
+        const int64_t whole = spec.run_bytes / kTerms;
+        for (int64_t i = 0; i < whole; ++i) std::memcpy(quad + i * width * kTerms, from + i * kTerms, kTerms);
+        std::copy(from + whole * kTerms, from + spec.run_bytes, quad + whole * width * kTerms);
       }
     }
-  }
+  });
   return packed;
+}
+
+struct ColumnSums {
+  int64_t sum = 0;
+  int64_t largest = 0;  // of products with bytes, whatever the bytes
+};
+
+ColumnSums sums_of(const int8_t* weights, int64_t terms) {
+  constexpr int64_t kWithoutOverflow = 1 << 16;
+  ColumnSums sums;
+  for (int64_t first = 0; first < terms; first += kWithoutOverflow) {
+    const int64_t end = std::min(terms, first + kWithoutOverflow);
+    int32_t sum = 0;
+    int32_t magnitudes = 0;
+    for (int64_t i = first; i < end; ++i) {
+      sum += weights[i];
+      magnitudes += std::abs(int32_t{weights[i]});
+    }
+    sums.sum += sum;
+    sums.largest += int64_t{255} * magnitudes;
+  }
+  return sums;
 }
 
 // True if sums and biases, and sums of both, are such that float32 rounds at most once: then it does not matter whether
@@ -116,15 +156,14 @@ Dense8::Dense8(const Dense8Spec& spec, const int8_t* weights, const OutputTransf
   packed_.zero_point = transform.destination_zero_point;
   packed_.start.assign(padded, 0);
   std::vector<int64_t> largest_sums(columns, 0);
-  const auto terms = static_cast<size_t>(spec.runs * spec.run_bytes);
-  for (size_t c = 0; c < columns; ++c) {
-    int64_t sum = 0;
-    for (size_t i = 0; i < terms; ++i) {
-      sum += weights[c * terms + i];
-      largest_sums[c] += 255 * std::abs(int64_t{weights[c * terms + i]});
+  const int64_t terms = spec.runs * spec.run_bytes;
+  for_columns(spec.columns, terms, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      const ColumnSums sums = sums_of(weights + c * terms, terms);
+      largest_sums[static_cast<size_t>(c)] = sums.largest;
+      packed_.start[static_cast<size_t>(c)] = static_cast<int32_t>(-sums.sum * zero);  // modulo 2^32, as the sums are
     }
-    packed_.start[c] = static_cast<int32_t>(-sum * zero);  // modulo 2^32, as the sums are
-  }
+  });
   for (size_t c = 0; c < columns && !transform.multipliers.empty(); ++c) {
     packed_.multipliers.push_back(transform.multipliers[transform.multipliers.size() == 1 ? 0 : c]);
   }

@@ -38,25 +38,23 @@ void shift_to_signed(const Tensor& from, Tensor& to) {
   for (size_t i = 0; i < target.size(); ++i) target[i] = static_cast<int8_t>(source[i] - kUnsignedShift);
 }
 
-template <class Element>
-void transpose_into(const Tensor& from, Tensor& to) {
-  const int64_t rows = from.shape()[0];
-  const int64_t columns = from.shape()[1];
-  const Element* source = from.data<Element>().data();
-  Element* target = to.mutable_data<Element>().data();
-  for (int64_t c = 0; c < columns; ++c) {
-    for (int64_t r = 0; r < rows; ++r) target[c * rows + r] = source[r * columns + c];
-  }
-}
-
-// Of float32 or int8.
 Tensor transposed(const Tensor& matrix) {
-  Tensor result(matrix.type(), {matrix.shape()[1], matrix.shape()[0]});
-  if (matrix.type() == DataType::kFloat32) {
-    transpose_into<float>(matrix, result);
-  } else {
-    transpose_into<int8_t>(matrix, result);
-  }
+  const int64_t rows = matrix.shape()[0];
+  const int64_t columns = matrix.shape()[1];
+  Tensor result(DataType::kInt8, {columns, rows});
+  const int8_t* source = matrix.data<int8_t>().data();
+  int8_t* target = result.mutable_data<int8_t>().data();
+  constexpr int64_t kBlock = 64;  // elements of a cache line
+  constexpr int64_t kWorthAThread = 1 << 16;
+  const int64_t grain = kWorthAThread / std::max<int64_t>(1, rows * kBlock);
+  parallel_for((columns + kBlock - 1) / kBlock, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t first_row = 0; first_row < rows; first_row += kBlock) {
+      const int64_t last_row = std::min(rows, first_row + kBlock);
+      for (int64_t c = begin * kBlock; c < std::min(columns, end * kBlock); ++c) {
+        for (int64_t r = first_row; r < last_row; ++r) target[c * rows + r] = source[r * columns + c];
+      }
+    }
+  });
   return result;
 }
 
@@ -116,9 +114,8 @@ void Matmul::State::make_dense() const {
   const bool own_kernel = bytes ? zero_point_of(weights_type_) == 0 && Dense8::available()
                                 : Dense32::available() && Dense32::computes(spec_.activations);
   if (!own_kernel) return;
-  const Tensor by_column = spec_.transpose_b ? weights_ : transposed(weights_);
-  const int64_t columns = by_column.shape()[0];
-  const int64_t rows = by_column.shape()[1];
+  const int64_t columns = weights_.shape()[spec_.transpose_b ? 0 : 1];
+  const int64_t rows = weights_.shape()[spec_.transpose_b ? 1 : 0];
   const OutputTransform transform = make_output_transform({.source = spec_.source, .destination = spec_.destination},
                                                           spec_.requantize, spec_.clamp, bias_, columns);
   if (bytes) {
@@ -127,12 +124,14 @@ void Matmul::State::make_dense() const {
                          .run_bytes = rows,
                          .signed_source = spec_.source == DataType::kInt8,
                          .destination = spec_.destination};
+    const Tensor by_column = spec_.transpose_b ? weights_ : transposed(weights_);
     dense8_ = std::make_unique<Dense8>(own, by_column.data<int8_t>().data(), transform);
   }
   if (!bytes) {
     const Dense32Spec own{
         .columns = columns, .runs = 1, .terms = rows, .clamp = spec_.clamp, .activations = spec_.activations};
-    dense32_ = std::make_unique<Dense32>(own, by_column.data<float>().data(), transform.bias);
+    const Dense32Weights given{.data = weights_.data<float>().data(), .terms_first = !spec_.transpose_b};
+    dense32_ = std::make_unique<Dense32>(own, given, transform.bias);
   }
 }
 

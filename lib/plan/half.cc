@@ -8,6 +8,7 @@
 #include "lib/graph/schemas.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/metrics.h"
+#include "lib/tensor/piece.h"
 
 namespace narrow::plan {
 namespace {
@@ -37,11 +38,16 @@ bool is_float32(const graph::GraphIndex& index, const std::string& value) {
   return !value.empty() && index.type(value).type == DataType::kFloat32;
 }
 
+// Piece by piece: of a large table copies would take as much memory as all weights.
 bool survives(const Tensor& constant, DataType type) {
+  constexpr int64_t kPiece = int64_t{1} << 20;
   Workspace workspace;
-  const Tensor there = convert_elements(constant, type, workspace);
   ErrorStatistics error;
-  error.add(constant.data<float>(), convert_elements(there, DataType::kFloat32, workspace).data<float>());
+  for (int64_t begin = 0; begin < constant.size(); begin += kPiece) {
+    const Tensor piece = piece_of(constant, begin, std::min(kPiece, constant.size() - begin));
+    const Tensor there = convert_elements(piece, type, workspace);
+    error.add(piece.data<float>(), convert_elements(there, DataType::kFloat32, workspace).data<float>());
+  }
   return error.sqnr_db() >= kLeastSqnrDb;
 }
 

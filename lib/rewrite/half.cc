@@ -1,6 +1,7 @@
 #include "lib/rewrite/half.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <tuple>
 #include <unordered_map>
@@ -12,6 +13,7 @@
 #include "lib/plan/half.h"
 #include "lib/quant/usual_inputs.h"
 #include "lib/tensor/convert.h"
+#include "lib/tensor/piece.h"
 
 namespace narrow::rewrite {
 namespace {
@@ -98,8 +100,10 @@ class HalfWriter {
       Workspace workspace;
       const Tensor real = original_.tensor(*initializer);
       const Tensor added = bias.empty() ? Tensor() : original_.tensor(*index_.initializer(bias));
-      const Tensor rounded = quant::round_for_usual_inputs(real, type, sum_axes, added);
-      const Tensor half = convert_elements(rounded, type, workspace);
+      const Tensor half =
+          sum_axes.empty()
+              ? nearest_halves(real, type)
+              : convert_elements(quant::round_for_usual_inputs(real, type, sum_axes, added), type, workspace);
       name = editor_.add_initializer(value + "_" + std::string(data_type_name(type)), half);
       original_.release_weights();
       return name;
@@ -107,6 +111,23 @@ class HalfWriter {
     name = half_name(value, type);
     add_cast(value, type, name);
     return name;
+  }
+
+  /// Piece by piece: what was read of a large table may leave memory.
+  Tensor nearest_halves(const Tensor& real, DataType type) const {
+    constexpr int64_t kPiece = int64_t{1} << 20;
+    Workspace workspace;
+    if (real.size() <= kPiece) return convert_elements(real, type, workspace);
+    Tensor half(type, real.shape());
+    std::byte* to = half.mutable_bytes();
+    for (int64_t begin = 0; begin < real.size(); begin += kPiece) {
+      const Tensor piece = piece_of(real, begin, std::min(kPiece, real.size() - begin));
+      const Tensor converted = convert_elements(piece, type, workspace);
+      std::memcpy(to, converted.bytes(), converted.byte_size());
+      to += converted.byte_size();
+      original_.release_weights();
+    }
+    return half;
   }
 
   std::string half_name(const std::string& value, DataType type) {

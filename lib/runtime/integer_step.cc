@@ -158,6 +158,13 @@ const Tensor* LowerContext::constant(const std::string& value) const {
   return &dequantized_.emplace(value, quant::dequantize(*integers, source->params)).first->second;
 }
 
+const Shape* LowerContext::constant_shape(const std::string& value) const {
+  const Quantized* source = value.empty() ? nullptr : quant.source(value);
+  const Tensor* integers = source == nullptr ? nullptr : quant.constant(source->integer);
+  if (integers == nullptr) integers = constant(value);
+  return integers == nullptr ? nullptr : &integers->shape();
+}
+
 bool moves_elements(const onnx::NodeProto& node) {
   const LowerNode lowering = find_lowering(node);
   return lowering == lower_movement || lowering == lower_concat || lowering == lower_max_pool;

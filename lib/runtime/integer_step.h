@@ -57,6 +57,8 @@ struct LowerContext {
   int opset(const onnx::NodeProto& node) const { return quant.model().opset(node.domain()); }
   /// A value known before the run: initializer, folded, or dequantized from a constant.
   const Tensor* constant(const std::string& value) const;
+  /// Its shape; what is not needed otherwise is not dequantized for it.
+  const Shape* constant_shape(const std::string& value) const;
 
  private:
   mutable std::map<std::string, Tensor> dequantized_;

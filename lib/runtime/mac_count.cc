@@ -8,7 +8,7 @@ namespace {
 
 // Shape of a value if it is fully known.
 std::optional<Shape> known_shape(const LowerContext& context, const std::string& value) {
-  if (const Tensor* constant = context.constant(value)) return constant->shape();
+  if (const Shape* constant = context.constant_shape(value)) return *constant;
   auto shape = context.quant.index().type(value).shape;
   if (!shape) return std::nullopt;
   for (const int64_t dimension : *shape) {
@@ -19,7 +19,7 @@ std::optional<Shape> known_shape(const LowerContext& context, const std::string&
 
 // The same, taking the batch for 1.
 std::optional<Shape> sample_shape(const LowerContext& context, const std::string& value) {
-  if (const Tensor* constant = context.constant(value)) return constant->shape();
+  if (const Shape* constant = context.constant_shape(value)) return *constant;
   auto shape = context.quant.index().type(value).shape;
   if (!shape) return std::nullopt;
   for (size_t i = 0; i < shape->size(); ++i) {

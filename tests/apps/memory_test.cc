@@ -92,7 +92,8 @@ TEST(Memory, LoadAndConversionsStayBelowTheWeightsAndAFifth) {
     EXPECT_LE(peak, share) << what;
   };
   expect_peak({"inspect", model, "--quiet", "--format", "json"}, 0.4, "inspect");
-  for (const std::string config : {"weight-only-int8", "weight-only-int4", "matmul-nbits-int4", "dynamic-int8"}) {
+  for (const std::string config :
+       {"weight-only-int8", "weight-only-int4", "matmul-nbits-int4", "dynamic-int8", "fp16"}) {
     expect_peak(
         {"quantize", model, "-o", folder.path("out.onnx"), "--config", "configs/" + config + ".json", "--quiet"}, 1.2,
         config);

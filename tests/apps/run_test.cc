@@ -4,6 +4,7 @@
 #include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "tests/apps/program.h"
+#include "tests/support/model_text.h"
 
 namespace narrow::test {
 namespace {
@@ -54,6 +55,24 @@ TEST(Inspect, TellsWhatIsThere) {
   EXPECT_EQ(json["outputs"][0]["name"], "logits");
   EXPECT_EQ(json["quantize_nodes"], 0);
   EXPECT_GT(json["quantization"]["macs"].get<int64_t>(), 0);
+}
+
+TEST(Inspect, TellsThatAnOldOpsetWasRaised) {
+  const TemporaryFolder folder;
+  onnx::ModelProto proto = graph_from_text("agraph (float[N,3] x) => (float[N,3] y) { y = Relu (x) }").proto();
+  proto.mutable_opset_import(0)->set_version(5);
+  folder.write("old.onnx", proto.SerializeAsString());
+  const Outcome outcome = run_narrow("inspect " + folder.path("old.onnx") + " --format json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json json = parse_json(outcome.out, "stdout");
+  EXPECT_EQ(json["file_opset"], 5);
+  EXPECT_EQ(json["opsets"]["ai.onnx"], 9);
+  EXPECT_EQ(json["notes"], Json::array({"opset 5 of the file was raised to 9"}));
+  EXPECT_THAT(run_narrow("inspect " + folder.path("old.onnx")).out, HasSubstr("opset 5 of the file was raised to 9"));
+  const std::string out = folder.path("out.onnx");
+  const Outcome quantized = run_narrow("quantize " + folder.path("old.onnx") + " -o " + out +
+                                       " --config configs/weight-only-int8.json --format json");
+  EXPECT_THAT(quantized.out, HasSubstr("opset 5 of the file was raised to 9")) << quantized.err;
 }
 
 TEST(Bench, GivesSpeedAndLatencyOfEachModel) {

@@ -1,5 +1,9 @@
 // Random graphs: the fast executor (fused, channels-last, oneDNN, constants packed) against the same graph in float64,
 // where every node runs by itself on a plain kernel. NARROW_FUZZ_SEED and NARROW_FUZZ_COUNT set which graphs.
+//
+// What float32 can give depends on the graph: a clamp behind sums that cancel keeps their rounding errors and not their
+// size. So a result that is off by more than usual is held against what happens when every value is off by its own
+// rounding.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,19 +26,11 @@ std::vector<Tensor> run(const RandomGraph& graph, const CompileOptions& options)
   return compile_float(graph.model, options).run(graph.feed, workspace);
 }
 
-// Every value observed: nothing is fused away.
-CompileOptions unoptimized(const RandomGraph& graph) {
-  CompileOptions options{.observed = {}, .fuse = false};
-  for (const onnx::NodeProto& node : graph.model.graph().node()) {
-    options.observed.insert(options.observed.end(), node.output().begin(), node.output().end());
-  }
-  return options;
-}
-
 // The largest error as a share of the largest element, or of 1.
+template <class T>
 double error_of(const Tensor& actual, const Tensor& expected) {
   if (actual.shape() != expected.shape()) return INFINITY;
-  const auto x = actual.data<float>();
+  const auto x = actual.data<T>();
   const auto y = expected.data<double>();
   double worst = 0;
   double largest = 1;
@@ -46,6 +42,24 @@ double error_of(const Tensor& actual, const Tensor& expected) {
   return worst / largest;
 }
 
+// Usual errors; they contain those of oneDNN's polynomials.
+constexpr double kUsual = 2e-5;
+// A sum of n terms is rounded n times, its terms but twice in rounded_at_random(): of random terms that makes errors of
+// some sqrt(n) / 3.5 of what they make there, six times as many for the longest sums of these graphs. 20,000 graphs had
+// up to 3.4.
+constexpr double kRoundings = 8;
+
+/// What rounding alone may do to output i.
+double allowed_error(const RandomGraph& wide, const std::vector<Tensor>& expected, size_t i) {
+  double largest = 0;
+  for (const uint32_t seed : {1U, 2U, 3U, 4U}) {
+    const RandomGraph rounded = rounded_at_random(wide, seed);
+    const Tensor result = run(rounded, node_by_node(rounded.model))[i];
+    largest = std::max(largest, error_of<double>(result, expected[i]));
+  }
+  return kRoundings * largest;
+}
+
 TEST(Fuzz, FastKernelsAgreeWithPlainOnes) {
   const uint32_t first = from_environment("NARROW_FUZZ_SEED", 1);
   const uint32_t count = from_environment("NARROW_FUZZ_COUNT", 150);
@@ -55,14 +69,16 @@ TEST(Fuzz, FastKernelsAgreeWithPlainOnes) {
     if (graph.model.graph().output_size() == 0) continue;
     SCOPED_TRACE("seed " + std::to_string(seed));
     const RandomGraph wide = in_double(graph);
-    const std::vector<Tensor> expected = run(wide, unoptimized(wide));
+    const std::vector<Tensor> expected = run(wide, node_by_node(wide.model));
     const std::vector<Tensor> actual = run(graph, {});
     ASSERT_EQ(actual.size(), expected.size());
     for (size_t i = 0; i < actual.size(); ++i) {
       ++compared;
-      const double error = error_of(actual[i], expected[i]);
-      EXPECT_LE(error, 2e-5) << "output '" << graph.model.graph().output(static_cast<int>(i)).name() << "' of\n"
-                             << graph::print(graph.model);
+      const double error = error_of<float>(actual[i], expected[i]);
+      if (error <= kUsual) continue;
+      EXPECT_LE(error, allowed_error(wide, expected, i))
+          << "output '" << graph.model.graph().output(static_cast<int>(i)).name() << "' of\n"
+          << graph::print(graph.model);
     }
   }
   EXPECT_GE(compared, count / 2);

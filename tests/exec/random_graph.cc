@@ -417,8 +417,57 @@ class Builder {
 
 }  // namespace
 
+namespace {
+
+class Rounding {
+ public:
+  explicit Rounding(uint32_t seed) : engine_(seed) {}
+
+  Tensor factors(const Shape& shape) {
+    Tensor result(DataType::kFloat64, shape);
+    for (double& factor : result.mutable_data<double>()) factor = (engine_() & 1U) != 0 ? 1 + 0x1p-24 : 1 - 0x1p-24;
+    return result;
+  }
+  Tensor round(const Tensor& exact) {
+    Tensor result = factors(exact.shape());
+    const auto values = exact.data<double>();
+    const auto rounded = result.mutable_data<double>();
+    for (size_t i = 0; i < rounded.size(); ++i) rounded[i] *= values[i];
+    return result;
+  }
+
+ private:
+  std::mt19937 engine_;
+};
+
+class ShapesOfValues final : public TensorListener {
+ public:
+  void on_value(const std::string& value, const Tensor& tensor) override { shapes_[value] = tensor.shape(); }
+  const Shape& of(const std::string& value) const { return shapes_.at(value); }
+
+ private:
+  std::map<std::string, Shape> shapes_;
+};
+
+ShapesOfValues shapes_of_values(const RandomGraph& graph) {
+  ShapesOfValues shapes;
+  Workspace workspace;
+  compile_float(graph.model, node_by_node(graph.model)).run(graph.feed, workspace, {.listener = &shapes});
+  return shapes;
+}
+
+}  // namespace
+
 RandomGraph random_graph(uint32_t seed) {
   return Builder(seed).build();
+}
+
+CompileOptions node_by_node(const graph::Model& model) {
+  CompileOptions options{.observed = {}, .fuse = false};
+  for (const onnx::NodeProto& node : model.graph().node()) {
+    options.observed.insert(options.observed.end(), node.output().begin(), node.output().end());
+  }
+  return options;
 }
 
 RandomGraph in_double(const RandomGraph& graph) {
@@ -435,6 +484,34 @@ RandomGraph in_double(const RandomGraph& graph) {
     input.mutable_type()->mutable_tensor_type()->set_elem_type(onnx::TensorProto::DOUBLE);
   }
   for (auto& [name, tensor] : result.feed) tensor = doubles(tensor);
+  return result;
+}
+
+RandomGraph rounded_at_random(const RandomGraph& wide, uint32_t seed) {
+  RandomGraph result = wide;
+  Rounding rounding(seed);
+  for (auto& [name, tensor] : result.feed) tensor = rounding.round(tensor);
+  onnx::GraphProto& graph = result.model.mutable_graph();
+  for (onnx::TensorProto& proto : *graph.mutable_initializer()) {
+    if (proto.data_type() != onnx::TensorProto::DOUBLE) continue;
+    proto = graph::tensor_proto(proto.name(), rounding.round(graph::embedded_tensor(proto)));
+  }
+  const ShapesOfValues shapes = shapes_of_values(wide);
+  graph.clear_node();
+  for (onnx::NodeProto node : wide.model.graph().node()) {
+    onnx::NodeProto& computed = *graph.add_node();
+    computed = node;
+    for (int i = 0; i < node.output_size(); ++i) {
+      const std::string& name = node.output(i);
+      computed.set_output(i, name + "_exact");
+      *graph.add_initializer() = graph::tensor_proto(name + "_factors", rounding.factors(shapes.of(name)));
+      onnx::NodeProto& rounded = *graph.add_node();
+      rounded.set_op_type("Mul");
+      rounded.add_input(name + "_exact");
+      rounded.add_input(name + "_factors");
+      rounded.add_output(name);
+    }
+  }
   return result;
 }
 

@@ -16,7 +16,14 @@ struct RandomGraph {
 /// The same graph for the same seed, everywhere.
 RandomGraph random_graph(uint32_t seed);
 
+/// Every node by itself: nothing is fused away.
+CompileOptions node_by_node(const graph::Model& model);
+
 /// The same in float64, which no fast kernel computes: constants, feed and declared types.
 RandomGraph in_double(const RandomGraph& graph);
+
+/// A graph of in_double() in which each element of each value is off by half a unit in float32's last place, up or down
+/// as `seed` says: constants, feed, and what the nodes of the graph (not those of its bodies) compute.
+RandomGraph rounded_at_random(const RandomGraph& wide, uint32_t seed);
 
 }  // namespace narrow::exec

@@ -121,6 +121,20 @@ TEST(SaveTest, WeightsOfSmallModelsAreEmbedded) {
   EXPECT_EQ(element(saved, saved.graph().node(2).attribute(0).t(), 7), 4007);
 }
 
+TEST(SaveTest, AFailureLeavesTheModelAsItWas) {
+  const test::TempFolder folder;
+  graph::Model model = model_with_weights(folder);
+  onnx::NodeProto& beyond = *model.mutable_graph().add_node();
+  beyond = model.graph().node(2);
+  graph::set_external(*beyond.mutable_attribute(0)->mutable_t(),
+                      {.location = "weights.bin", .offset = 1 << 20, .length = 40 * sizeof(float)});
+  const std::string before = model.proto().SerializeAsString();
+  EXPECT_THROW(io::save_model(model, folder / "m.onnx"), Error);
+  EXPECT_THROW(io::save_model(model, folder / "m.onnx", {.largest_file = 8000}), Error);
+  EXPECT_EQ(model.proto().SerializeAsString(), before);
+  EXPECT_FALSE(std::filesystem::exists(folder / "m.onnx"));
+}
+
 TEST(SaveTest, WeightsOfLargeModelsLieInAFileBesideIt) {
   const test::TempFolder folder;
   graph::Model model = model_with_weights(folder);

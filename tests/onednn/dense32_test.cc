@@ -38,10 +38,21 @@ float activated(float x, const Activation& activation) {
   }
 }
 
-Tensor multiplied(const Case& test, const Tensor& source, const Tensor& weights, const Tensor& residual) {
+Tensor transposed(const Tensor& matrix) {
+  const int64_t rows = matrix.shape()[0];
+  const int64_t columns = matrix.shape()[1];
+  Tensor result(DataType::kFloat32, {columns, rows});
+  const auto to = result.mutable_data<float>();
+  for (int64_t i = 0; i < matrix.size(); ++i) {
+    to[static_cast<size_t>(i % columns * rows + i / columns)] = matrix.data<float>()[static_cast<size_t>(i)];
+  }
+  return result;
+}
+
+Tensor multiplied(const Case& test, const Tensor& source, const Dense32Weights& weights, const Tensor& residual) {
   const auto bias = random_tensor(DataType::kFloat32, {test.spec.columns}, 3);
   const auto values = bias.data<float>();
-  const Dense32 product(test.spec, weights.data<float>().data(), {values.begin(), values.end()});
+  const Dense32 product(test.spec, weights, {values.begin(), values.end()});
   Tensor result(DataType::kFloat32, {test.positions, test.spec.columns});
   multiply_rows(product, {.source = source.bytes(),
                           .residual = test.with_residual ? residual.bytes() : nullptr,
@@ -58,7 +69,10 @@ void expect_matches(const Case& test) {
   const Tensor weights = random_tensor(DataType::kFloat32, {columns, terms}, 2);
   const Tensor bias = random_tensor(DataType::kFloat32, {columns}, 3);
   const Tensor residual = random_tensor(DataType::kFloat32, {test.positions, columns}, 4);
-  const Tensor result = multiplied(test, source, weights, residual);
+  const Tensor result = multiplied(test, source, {.data = weights.data<float>().data()}, residual);
+  const Tensor turned = transposed(weights);
+  const Tensor same = multiplied(test, source, {.data = turned.data<float>().data(), .terms_first = true}, residual);
+  ASSERT_EQ(std::memcmp(result.bytes(), same.bytes(), result.byte_size()), 0);
   for (int64_t p = 0; p < test.positions; ++p) {
     for (int64_t c = 0; c < columns; ++c) {
       double sum = static_cast<double>(bias.data<float>()[static_cast<size_t>(c)]);
@@ -114,11 +128,11 @@ TEST(Dense32, PositionsDoNotDependOnEachOther) {
     one.positions = 1;
     const Tensor source = random_tensor(DataType::kFloat32, {all.positions, 333}, 1);
     const Tensor weights = random_tensor(DataType::kFloat32, {columns, 333}, 2);
-    const Tensor together = multiplied(all, source, weights, Tensor());
+    const Tensor together = multiplied(all, source, {.data = weights.data<float>().data()}, Tensor());
     for (const int64_t p : {0, 5, 77, 199}) {
       Tensor row(DataType::kFloat32, {1, 333});
       std::memcpy(row.mutable_bytes(), source.bytes() + p * 333 * 4, 333 * 4);
-      const Tensor alone = multiplied(one, row, weights, Tensor());
+      const Tensor alone = multiplied(one, row, {.data = weights.data<float>().data()}, Tensor());
       EXPECT_EQ(std::memcmp(alone.bytes(), together.bytes() + p * columns * 4, static_cast<size_t>(columns) * 4), 0);
     }
   }
@@ -131,7 +145,8 @@ TEST(Dense32, KeepsNaNWhereItComesFrom) {
       const Case test{.spec = {.columns = columns, .terms = 5, .clamp = clamp, .activations = {}}, .positions = 4};
       Tensor source = random_tensor(DataType::kFloat32, {4, 5}, 1);
       source.mutable_data<float>()[2 * 5 + 3] = std::numeric_limits<float>::quiet_NaN();
-      const Tensor result = multiplied(test, source, random_tensor(DataType::kFloat32, {columns, 5}, 2), Tensor());
+      const Tensor weights = random_tensor(DataType::kFloat32, {columns, 5}, 2);
+      const Tensor result = multiplied(test, source, {.data = weights.data<float>().data()}, Tensor());
       for (int64_t i = 0; i < result.size(); ++i) {
         EXPECT_EQ(std::isnan(result.data<float>()[static_cast<size_t>(i)]), i / columns == 2) << i;
       }

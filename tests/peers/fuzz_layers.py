@@ -133,6 +133,8 @@ def gemm(graph):
     attributes = {"transA": transposed[0], "transB": transposed[1]}
     if graph.chance(0.3):
         attributes |= {"alpha": 0.5, "beta": graph.pick([0.0, 2.0])}
+        if depth == 0:
+            raise Unfit  # onnxruntime forgets beta where the sum is empty
     (value,) = graph.add("Gemm", inputs, **attributes)
     if graph.chance(0.4):
         graph.add("Relu", [value])

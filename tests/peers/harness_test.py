@@ -1,7 +1,15 @@
 """The comparison's own parts: metrics and preprocessing on values worked out by hand."""
 
+import os
+import pathlib
+import signal
+import stat
+import tempfile
 import unittest
+from unittest import mock
 
+import fuzz_cases
+import fuzz_graph
 import metrics
 import models
 import numpy as np
@@ -37,6 +45,44 @@ class PreprocessingTest(unittest.TestCase):
         self.assertEqual(features.shape[1], 640)
         # 1000 Hz is 1000.0 mel of 2840.0 at 8000 Hz: filter 1000 / 2840 * 129 - 1 = 44.4 is the loudest.
         self.assertIn(int(features[0, :128].argmax()), (44, 45))
+
+
+class FuzzCasesTest(unittest.TestCase):
+    """A crash costs one graph, whoever dies."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+
+    def test_onnxruntime_dies(self):
+        real = fuzz_graph.run_onnxruntime
+
+        def run(model, feed):
+            if model.graph.name == "fuzz_4":  # what one graph's own model is called
+                os.kill(os.getpid(), signal.SIGFPE)
+            return real(model, feed)
+
+        with mock.patch.object(fuzz_graph, "run_onnxruntime", run):
+            deaths = fuzz_cases.write_cases(self.root, range(1, 9))
+        self.assertEqual(deaths, ["4: onnxruntime died of SIGFPE; left out"])
+        self.assertFalse((self.root / "4").exists())
+        self.assertTrue(any((self.root / str(seed)).exists() for seed in range(5, 9)))
+
+    def test_narrow_dies(self):
+        for name in ("1", "2", "3"):
+            (self.root / "cases" / name).mkdir(parents=True)
+        fake = self.root / "exec_test"
+        fake.write_text(
+            '#!/bin/sh\nfor f in "$NARROW_OPERATOR_CASES"/*; do\n'
+            '[ "${f##*/}" = 2 ] && kill -SEGV $$\ntouch "$f/actual_0.pb"\ndone\n'
+        )
+        fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
+        with mock.patch.dict(os.environ, NARROW_EXEC_TEST=str(fake)):
+            log = fuzz_cases.run_narrow(self.root / "cases", ["1", "2", "3"])
+        self.assertIn('narrow died of SIGSEGV\n"2"', log)
+        self.assertNotIn('"3"', log)
+        self.assertTrue((self.root / "cases" / "3" / "actual_0.pb").exists())
 
 
 if __name__ == "__main__":

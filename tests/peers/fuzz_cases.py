@@ -1,0 +1,102 @@
+"""Cases of the fuzz test: a folder for each random graph, with what onnxruntime makes of it and what narrow does.
+
+Either may die of a graph. onnxruntime writes the cases in a process of its own, and goes on behind the graph that killed it,
+which is no case; where narrow dies, the cases it did not come to run one by one, so that the one at fault is named.
+"""
+
+import multiprocessing
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import fuzz_graph
+import fuzz_ops
+import numpy as np
+from onnx import numpy_helper
+
+
+def random_graph(seed):
+    graph = fuzz_graph.Graph(seed)
+    wanted = graph.integer(1, 9)
+    for _ in range(6 * wanted):
+        if len(graph.nodes) >= wanted:
+            break
+        values, nodes = len(graph.values), len(graph.nodes)
+        try:
+            graph.pick(fuzz_ops.MAKERS)(graph)
+        except fuzz_graph.Unfit:
+            del graph.values[values:], graph.nodes[nodes:]
+    return graph
+
+
+def write_case(folder, seed):
+    """Model, inputs, and onnxruntime's outputs; nothing where it refuses the whole graph."""
+    graph = random_graph(seed)
+    if not graph.nodes:
+        return
+    model, feed = graph.model()
+    try:
+        expected = fuzz_graph.run_onnxruntime(model, feed)
+    except Exception:  # its own bugs, such as shapes that it infers wrongly
+        return
+    folder.mkdir()
+    for i, info in enumerate(model.graph.input):
+        (folder / f"input_{i}.pb").write_bytes(numpy_helper.from_array(feed[info.name]).SerializeToString())
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    np.savez(folder / "expected.npz", *expected)
+
+
+def write_in_order(root, seeds):
+    for seed in seeds:
+        (root / "at").write_text(str(seed))
+        write_case(root / str(seed), seed)
+
+
+def write_cases(root, seeds):
+    """Returns a line for each graph that onnxruntime died of."""
+    deaths, seeds = [], list(seeds)
+    while seeds:
+        child = multiprocessing.get_context("fork").Process(target=write_in_order, args=(root, seeds))
+        child.start()
+        child.join()
+        if child.exitcode >= 0:
+            if child.exitcode > 0:
+                raise RuntimeError(f"no case could be made of seed {(root / 'at').read_text()}")
+            break
+        seed = int((root / "at").read_text())
+        shutil.rmtree(root / str(seed), ignore_errors=True)
+        deaths.append(f"{seed}: onnxruntime died of {signal.Signals(-child.exitcode).name}; left out")
+        seeds = seeds[seeds.index(seed) + 1 :]
+    return deaths
+
+
+def expected_of(folder):
+    with np.load(folder / "expected.npz", allow_pickle=True) as file:  # strings are objects
+        return [file[name] for name in file.files]
+
+
+def run_folders(root):
+    command = [os.environ["NARROW_EXEC_TEST"], "--gtest_filter=OperatorCases.*"]
+    environment = {**os.environ, "NARROW_OPERATOR_CASES": str(root), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def run_narrow(root, names):
+    """The log: below what is said of a case stands its name in quotes."""
+    run = run_folders(root)
+    log = run.stdout
+    if run.returncode >= 0:
+        return log
+    for name in names:
+        if (root / name / "actual_0.pb").exists():
+            continue
+        with tempfile.TemporaryDirectory() as alone:
+            (pathlib.Path(alone) / name).symlink_to(root / name)
+            run = run_folders(alone)
+        log += run.stdout
+        if run.returncode < 0:
+            log += f'\nnarrow died of {signal.Signals(-run.returncode).name}\n"{name}"\n'
+    return log

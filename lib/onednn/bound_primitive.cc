@@ -114,7 +114,7 @@ Trials& trials() {
 BoundPrimitive::BoundPrimitive(const dnnl::primitive_desc_base& descriptor, dnnl::primitive primitive,
                                Constants constants, std::vector<Argument> arguments)
     : primitive_(std::move(primitive)),
-      implementation_(descriptor.impl_info_str()),
+      implementation_(std::string("onednn:") + descriptor.impl_info_str()),
       threads_(thread_count()),
       constants_(std::move(constants)),
       arguments_(std::move(arguments)) {

@@ -32,7 +32,7 @@ class BoundPrimitive {
   /// which oneDNN planned it.
   void execute(std::span<const std::byte* const> data, Workspace& workspace) const;
 
-  /// oneDNN's name of the implementation.
+  /// "onednn:" and its name of the implementation.
   const std::string& implementation() const { return implementation_; }
 
   int threads() const { return threads_; }

@@ -341,12 +341,12 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
 }
 
 std::string Convolution::State::implementation() const {
-  if (depthwise_) return "depthwise:avx512_vnni";
-  if (dense8_) return "dense:avx512_vnni";
-  if (dense32_) return "dense:avx512";
+  if (depthwise_) return "narrow:depthwise:avx512_vnni";
+  if (dense8_) return "narrow:dense:avx512_vnni";
+  if (dense32_) return "narrow:dense:avx512";
   const auto primitive = cache_.latest();
   if (!primitive && turned_) return turned_->implementation();
-  return primitive ? primitive->implementation() : std::string();
+  return primitive ? primitive->implementation() : "onednn";
 }
 
 Convolution::Convolution(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias)

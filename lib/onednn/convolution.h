@@ -62,7 +62,7 @@ class Convolution {
   /// Thread-safe; float32 results do not depend on the thread count. Throws Error(kModel) for shapes that do not fit.
   Tensor run(const Tensor& source, const Tensor& residual, Workspace& workspace) const;
 
-  /// oneDNN's name of the implementation last chosen, such as "brgconv:avx512_core_vnni".
+  /// What computes it, such as "onednn:brgconv:avx512_core_vnni" or "narrow:dense:avx512_vnni": the one chosen last.
   std::string implementation() const;
 
  private:

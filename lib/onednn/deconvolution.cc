@@ -75,7 +75,7 @@ class Deconvolution::State {
 
   std::string implementation() const {
     const auto primitive = cache_.latest();
-    return primitive ? primitive->implementation() : std::string();
+    return primitive ? primitive->implementation() : "onednn";
   }
 
  private:

@@ -270,10 +270,10 @@ Shape Matmul::State::result_shape(const Shape& a) const {
 }
 
 std::string Matmul::State::implementation() const {
-  if (dense8_) return "dense:avx512_vnni";
-  if (dense32_) return "dense:avx512";
+  if (dense8_) return "narrow:dense:avx512_vnni";
+  if (dense32_) return "narrow:dense:avx512";
   const auto primitive = cache_.latest();
-  return primitive ? primitive->implementation() : std::string();
+  return primitive ? primitive->implementation() : "onednn";
 }
 
 Matmul::Matmul(MatmulSpec spec, const Tensor& weights, const Tensor& bias)

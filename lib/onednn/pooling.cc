@@ -61,7 +61,7 @@ class Pooling::State {
 
   std::string implementation() const {
     const auto primitive = cache_.latest();
-    return primitive ? primitive->implementation() : std::string();
+    return primitive ? primitive->implementation() : "onednn";
   }
 
  private:

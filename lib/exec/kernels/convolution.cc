@@ -53,7 +53,7 @@ class OnednnConvolution final : public Kernel {
   LayoutUse layout_use() const override { return LayoutUse::kChannelsLast; }
   std::string implementation() const override {
     const std::lock_guard lock(mutex_);
-    return convolutions_.empty() ? "onednn" : "onednn:" + convolutions_.begin()->second->implementation();
+    return convolutions_.empty() ? "onednn" : convolutions_.begin()->second->implementation();
   }
 
  private:

@@ -151,7 +151,7 @@ class DeconvolutionKernel final : public Kernel {
   LayoutUse layout_use() const override { return has_onednn_ ? LayoutUse::kChannelsLast : LayoutUse::kPlain; }
   std::string implementation() const override {
     const std::lock_guard lock(mutex_);
-    return deconvolutions_.empty() ? "reference" : "onednn:" + deconvolutions_.begin()->second->implementation();
+    return deconvolutions_.empty() ? "reference" : deconvolutions_.begin()->second->implementation();
   }
 
  private:

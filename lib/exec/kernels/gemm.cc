@@ -69,7 +69,7 @@ class DenseProduct final : public Kernel {
       outputs[0] = add_and_clamp(bare_->run(a, Tensor(), workspace), residual, clamp_, workspace);
     }
   }
-  std::string implementation() const override { return "onednn:" + product_.implementation(); }
+  std::string implementation() const override { return product_.implementation(); }
 
  private:
   static onednn::MatmulSpec spec(const DenseConstants& constants, const Epilogue& epilogue) {

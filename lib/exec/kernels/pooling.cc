@@ -44,7 +44,7 @@ class PoolKernel final : public Kernel {
   }
   std::string implementation() const override {
     const std::lock_guard lock(mutex_);
-    return poolings_.empty() ? "reference" : "onednn:" + poolings_.begin()->second->implementation();
+    return poolings_.empty() ? "reference" : poolings_.begin()->second->implementation();
   }
 
  private:

@@ -16,7 +16,7 @@ class FloatProduct final : public GateProduct {
         matrix_(constant ? Tensor() : std::move(matrix)) {}
 
   Tensor multiply(const Tensor& x, Workspace& workspace) const override { return matmul_.run(x, matrix_, workspace); }
-  std::string implementation() const override { return "onednn:" + matmul_.implementation(); }
+  std::string implementation() const override { return matmul_.implementation(); }
 
  private:
   static onednn::MatmulSpec spec() { return {.transpose_b = true, .clamp = {}, .requantize = std::nullopt}; }

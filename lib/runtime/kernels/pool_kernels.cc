@@ -135,7 +135,7 @@ class FastMaxPool : public exec::Kernel {
   exec::LayoutUse layout_use() const override { return exec::LayoutUse::kChannelsLast; }
   std::string implementation() const override {
     const std::lock_guard lock(mutex_);
-    return "onednn:" + (primitives_.empty() ? std::string() : primitives_.begin()->second->implementation());
+    return primitives_.empty() ? "onednn" : primitives_.begin()->second->implementation();
   }
 
  private:

@@ -44,7 +44,7 @@ class FastConvolution : public exec::Kernel {
   exec::LayoutUse layout_use() const override { return exec::LayoutUse::kChannelsLast; }
   std::string implementation() const override {
     const std::lock_guard lock(mutex_);
-    return "onednn:" + (primitives_.empty() ? std::string() : primitives_.begin()->second->implementation());
+    return primitives_.empty() ? "onednn" : primitives_.begin()->second->implementation();
   }
 
  private:
@@ -111,7 +111,7 @@ class FastMatmul : public exec::Kernel {
       outputs[0] = product_.run(inputs[0], flip_second_ ? flipped(inputs[1], workspace) : inputs[1], workspace);
     }
   }
-  std::string implementation() const override { return "onednn:" + product_.implementation(); }
+  std::string implementation() const override { return product_.implementation(); }
 
  private:
   static onednn::Matmul make_product(const MatmulGroup& group, bool flip) {

@@ -207,7 +207,7 @@ class SumsMatmul : public exec::Kernel {
     finish(stored, correction, ending, result);
     outputs[0] = std::move(result);
   }
-  std::string implementation() const override { return "onednn:" + matmul_.implementation(); }
+  std::string implementation() const override { return matmul_.implementation(); }
 
  private:
   Tensor stored_weights() const {
@@ -264,7 +264,7 @@ class SumsConvolutionKernel : public exec::Kernel {
   exec::LayoutUse layout_use() const override { return exec::LayoutUse::kChannelsLast; }
   std::string implementation() const override {
     const std::lock_guard lock(mutex_);
-    return "onednn:" + (by_size_.empty() ? std::string() : by_size_.begin()->second->primitive->implementation());
+    return by_size_.empty() ? "onednn" : by_size_.begin()->second->primitive->implementation();
   }
 
  private:

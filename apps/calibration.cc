@@ -46,8 +46,12 @@ std::vector<calib::Observations> observe(const CalibrationRun& run, const std::v
   options.state = run.data->state;
   options.workers = run.workers;
   options.progress = stages.progress();
-  const exec::Program program =
-      stages.run("compile", [&] { return exec::compile_float(run.model, {.observed = options.values}); });
+  options.watch = run.watch;
+  std::set<std::string> told = wanted.all;
+  told.insert(run.watched.begin(), run.watched.end());
+  const exec::Program program = stages.run("compile", [&] {
+    return exec::compile_float(run.model, {.observed = {told.begin(), told.end()}});
+  });
   return stages.run("observe", [&] {
     std::vector<calib::Observations> seen;
     for (const std::vector<int64_t>& samples : sets) {

@@ -9,6 +9,7 @@
 #include "apps/data_source.h"
 #include "apps/stages.h"
 #include "calib/calibration_table.h"
+#include "calib/observe.h"
 #include "lib/graph/model.h"
 #include "lib/plan/plan.h"
 
@@ -24,6 +25,8 @@ struct CalibrationRun {
   std::vector<int64_t> samples;      // feeds to run
   std::string model_sha256;
   int workers = 1;
+  calib::RunWatch* watch = nullptr;
+  std::vector<std::string> watched = {};  // values that it wants to see
 };
 
 /// The feeds that calibrate: spread evenly over the data; the first ones where state goes from each to the next.

@@ -69,23 +69,23 @@ Judge::Judge(const graph::Model& model, const calib::DataReader& data, std::vect
       workers_(workers),
       outputs_(run_all(exec::compile_float(model), data_, samples_, workers_)) {}
 
+Judge::Judge(std::vector<std::vector<Tensor>> outputs, const calib::DataReader& data, std::vector<int64_t> samples,
+             int workers)
+    : data_(data), samples_(std::move(samples)), workers_(workers), outputs_(std::move(outputs)) {}
+
 double Judge::sqnr_db(const graph::Model& quantized) const {
   const auto actual = run_all(runtime::lower(quantized).program, data_, samples_, workers_);
-  std::vector<ErrorStatistics> errors;
-  for (size_t i = 0; i < outputs_.size(); ++i) {
-    errors.resize(std::max(errors.size(), outputs_[i].size()));
-    for (size_t k = 0; k < outputs_[i].size(); ++k) {
-      if (!comparable(outputs_[i][k], actual[i][k])) continue;
-      errors[k].add(scores_of(outputs_[i][k]), scores_of(actual[i][k]));
-    }
-  }
   double sum = 0;
   int64_t count = 0;
-  for (const ErrorStatistics& output : errors) {
-    const double db = output.sqnr_db();
-    if (output.count() == 0 || std::isinf(db)) continue;
-    sum += std::isnan(db) ? -kMostDb : std::min(db, kMostDb);
-    ++count;
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    for (size_t k = 0; k < outputs_[i].size(); ++k) {
+      if (!comparable(outputs_[i][k], actual[i][k])) continue;
+      ErrorStatistics error;
+      error.add(scores_of(outputs_[i][k]), scores_of(actual[i][k]));
+      const double db = error.sqnr_db();
+      sum += std::isnan(db) ? -kMostDb : std::clamp(db, -kMostDb, kMostDb);
+      ++count;
+    }
   }
   return count == 0 ? kMostDb : sum / static_cast<double>(count);
 }

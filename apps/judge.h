@@ -14,8 +14,12 @@ class Judge {
   /// Runs the float model over the samples and keeps its outputs. `data` must outlive it.
   Judge(const graph::Model& model, const calib::DataReader& data, std::vector<int64_t> samples, int workers);
 
-  /// SQNR in dB of the float32 outputs on integer kernels, the mean of several outputs; of probabilities that of their
-  /// logarithms. 100 where there is nothing to compare.
+  /// With the float model's outputs, a list for each sample.
+  Judge(std::vector<std::vector<Tensor>> outputs, const calib::DataReader& data, std::vector<int64_t> samples,
+        int workers);
+
+  /// SQNR in dB of the float32 outputs on integer kernels, of probabilities that of their logarithms: the mean of
+  /// samples and outputs, so that no single sample decides. 100 where there is nothing to compare.
   double sqnr_db(const graph::Model& quantized) const;
 
  private:

@@ -29,6 +29,7 @@ struct Planned {
   plan::PrecisionPlan plan;
   report::CalibrationFacts calibration;
   std::vector<int64_t> used_samples;  // of the data, by calibration
+  std::unique_ptr<FloatRuns> seen;    // of these
   std::vector<std::string> warnings;
   std::vector<std::string> notes;
 };
@@ -94,8 +95,12 @@ calib::CalibrationTable find_ranges(const PipelineOptions& options, const Calibr
 
 Planned plan_as_decided(const DecidedPlan& decided, const graph::Model& model) {
   check_against(decided.plan, model);
-  Planned planned{
-      .plan = decided.plan, .calibration = {}, .used_samples = decided.calibration, .warnings = {}, .notes = {}};
+  Planned planned{.plan = decided.plan,
+                  .calibration = {},
+                  .used_samples = decided.calibration,
+                  .seen = {},
+                  .warnings = {},
+                  .notes = {}};
   planned.calibration.source = "data";
   planned.calibration.samples = static_cast<int64_t>(decided.calibration.size());
   return planned;
@@ -106,8 +111,13 @@ Planned plan_from_ranges(const PipelineOptions& options, const graph::Model& mod
   const analyze::Analysis analysis = stages.run("analyze", [&] { return analyze::analyze(model); });
   const Needs needs = plan::calibration_needs(model, analysis, options.config.rules);
   CalibrationRun run{model, needs, data, {}, model_sha256, options.workers};
-  if (data != nullptr) run.samples = calibration_samples(*data, options.config.samples);
   Planned planned;
+  if (data != nullptr) {
+    run.samples = calibration_samples(*data, options.config.samples);
+    if (data->state.empty()) planned.seen = watch_for_recovery(model, options.config.recovery, run.samples);
+    run.watch = planned.seen.get();
+    if (planned.seen) run.watched = planned.seen->values();
+  }
   const calib::CalibrationTable table = find_ranges(options, run, stages, planned);
   planned.calibration.samples = table.samples;
   for (std::string& warning : calibration_warnings(table)) planned.warnings.push_back(std::move(warning));
@@ -232,6 +242,7 @@ RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Mod
                         .config = options.config,
                         .data = *data,
                         .samples = planned.used_samples,
+                        .seen = own_ranges ? planned.seen.get() : nullptr,
                         .own_ranges = own_ranges,
                         .workers = options.workers};
   if (record) return in_context(options.plan, [&] { return repeat_recovery(run, stages); });

@@ -22,11 +22,12 @@
 namespace narrow::apps {
 namespace {
 
-constexpr int64_t kHeldShare = 8;  // one sample of so many judges
+constexpr int64_t kHeldShare = 4;  // one sample of so many judges
 constexpr std::array kWeightNoises{1.0, 1000.0};
 constexpr size_t kLeastToHold = 24;   // fewer samples judge what they chose
 constexpr size_t kLeastSamples = 16;  // fewer tell too little about a layer's inputs
 constexpr int64_t kTrialShare = 5;    // trials round with one sample of so many
+constexpr size_t kTrialJudges = 48;   // trials differ by less than a few samples can tell
 constexpr recover::LayerRowLimits kTrialRows{.least = 4000, .per_column = 8};
 constexpr double kOverfitRatio = 1.25;  // of the error on samples that did not choose to that of nearest rounding
 
@@ -42,6 +43,33 @@ Split split_samples(const std::vector<int64_t>& samples) {
     (held ? split.held : split.fit).push_back(samples[i]);
   }
   return split;
+}
+
+/// A few of them, and no fewer than tell something.
+std::vector<int64_t> part_of(const std::vector<int64_t>& samples) {
+  std::vector<int64_t> part;
+  for (const int64_t index :
+       spread_indices(static_cast<int64_t>(samples.size()),
+                      std::max<int64_t>(static_cast<int64_t>(samples.size()) / kTrialShare, 16))) {
+    part.push_back(samples[static_cast<size_t>(index)]);
+  }
+  return part;
+}
+
+/// Samples that trials do not round with: those held apart, and others that only the last rounding takes.
+std::vector<int64_t> trial_judges(const Split& split) {
+  const std::vector<int64_t> part = part_of(split.fit);
+  std::vector<int64_t> others;
+  for (const int64_t sample : split.fit) {
+    if (std::find(part.begin(), part.end(), sample) == part.end()) others.push_back(sample);
+  }
+  std::vector<int64_t> judges = split.held;
+  const size_t wanted = kTrialJudges - std::min(judges.size(), kTrialJudges);
+  for (const int64_t index :
+       spread_indices(static_cast<int64_t>(others.size()), static_cast<int64_t>(std::min(wanted, others.size())))) {
+    judges.push_back(others[static_cast<size_t>(index)]);
+  }
+  return judges.empty() ? split.fit : judges;
 }
 
 /// A model under trial.
@@ -174,7 +202,7 @@ class Recovery {
     const MakeOptions few{.samples = part_of(split_.fit), .trial = true};
     auto candidate = make(steps, few);
     if (!candidate) return;
-    const double sqnr = measure(*candidate);
+    const double sqnr = measure(*candidate, trial_judge_, trial_judges(split_));
     remember(*candidate, sqnr, fmt::format(" (trial on {} samples)", few.samples.size()));
     if (sqnr > best.sqnr_db) best = {.steps = steps, .sqnr_db = sqnr};
   }
@@ -183,17 +211,6 @@ class Recovery {
   bool lies_on_ties() {
     Candidate candidate = plain();
     return ranges(candidate);
-  }
-
-  /// A few of them, and no fewer than tell something.
-  static std::vector<int64_t> part_of(const std::vector<int64_t>& samples) {
-    std::vector<int64_t> part;
-    for (const int64_t index :
-         spread_indices(static_cast<int64_t>(samples.size()),
-                        std::max<int64_t>(static_cast<int64_t>(samples.size()) / kTrialShare, 16))) {
-      part.push_back(samples[static_cast<size_t>(index)]);
-    }
-    return part;
   }
 
   /// An equalization that has no channel to scale needs no trial.
@@ -209,6 +226,7 @@ class Recovery {
   const recover::ValueChannels& channels() {
     if (!channels_) {
       channels_ = stages_.run("channels", [&] {
+        if (run_.seen != nullptr) return run_.seen->channels(split_.fit);
         return recover::observe_channels(run_.model, feeds(split_.fit), recover::ChannelClasses(run_.model).values(),
                                          run_.workers);
       });
@@ -318,7 +336,7 @@ class Recovery {
   }
 
   void keep(Candidate candidate, Take take) {
-    const double sqnr = measure(candidate);
+    const double sqnr = measure(candidate, judge_, split_.held.empty() ? split_.fit : split_.held);
     remember(candidate, sqnr, "");
     const bool first = !taken_;
     if (!first && take == Take::kIfBetter && !(sqnr > facts_.trials[facts_.chosen].sqnr_db)) return;
@@ -332,13 +350,13 @@ class Recovery {
     spdlog::debug("recovery: {}: {:.2f} dB", facts_.trials.back().steps, sqnr);
   }
 
-  double measure(const Candidate& candidate) {
+  double measure(const Candidate& candidate, std::optional<Judge>& judge, const std::vector<int64_t>& samples) {
     const graph::Model quantized = quantized_model(candidate.model, candidate.applied);
     return stages_.run("judge", [&] {
-      if (!judge_) {
-        judge_.emplace(run_.model, *run_.data.reader, split_.held.empty() ? split_.fit : split_.held, run_.workers);
-      }
-      return judge_->sqnr_db(quantized);
+      auto outputs = run_.seen == nullptr ? std::nullopt : run_.seen->outputs(samples);
+      if (!judge && outputs) judge.emplace(std::move(*outputs), *run_.data.reader, samples, run_.workers);
+      if (!judge) judge.emplace(run_.model, *run_.data.reader, samples, run_.workers);
+      return judge->sqnr_db(quantized);
     });
   }
 
@@ -389,6 +407,7 @@ class Recovery {
   report::RecoveryFacts facts_;
   std::vector<std::string> warnings_;
   std::optional<Judge> judge_;
+  std::optional<Judge> trial_judge_;
   std::vector<int64_t> tried_;  // numbers of channels that equalizations scaled
   std::optional<Candidate> taken_;
 };
@@ -399,6 +418,12 @@ bool quantizes_weights(const plan::PrecisionPlan& plan) {
 }
 
 }  // namespace
+
+std::unique_ptr<FloatRuns> watch_for_recovery(const graph::Model& model, const RecoveryConfig& config,
+                                              const std::vector<int64_t>& samples) {
+  if ((!config.automatic && config.steps.empty()) || samples.size() < kLeastSamples) return nullptr;
+  return std::make_unique<FloatRuns>(model, trial_judges(split_samples(samples)));
+}
 
 RecoveryOutcome recover(const RecoveryRun& run, Stages& stages) {
   const RecoveryConfig& config = run.config.recovery;

@@ -1,12 +1,14 @@
 // The recovery stage: tries what may bring accuracy back, keeps what measurably does.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/config.h"
 #include "apps/data_source.h"
+#include "apps/float_runs.h"
 #include "apps/stages.h"
 #include "lib/graph/model.h"
 #include "lib/plan/plan.h"
@@ -19,8 +21,9 @@ struct RecoveryRun {
   const plan::PrecisionPlan& plan;
   const Config& config;
   const DataSource& data;
-  std::vector<int64_t> samples;  // calibration's
-  bool own_ranges = true;        // ranges come from these samples; else from a table, and stay as they are
+  std::vector<int64_t> samples;     // calibration's
+  const FloatRuns* seen = nullptr;  // what calibration saw of these samples; else recovery runs the float model itself
+  bool own_ranges = true;           // ranges come from these samples; else from a table, and stay as they are
   int workers = 1;
 };
 
@@ -31,6 +34,10 @@ struct RecoveryOutcome {
   std::optional<report::RecoveryFacts> facts;
   std::vector<std::string> warnings;
 };
+
+/// For calibration over these samples to take down what recovery wants to know; null where it will not want anything.
+std::unique_ptr<FloatRuns> watch_for_recovery(const graph::Model& model, const RecoveryConfig& config,
+                                              const std::vector<int64_t>& samples);
 
 /// By the config: what gains most, nothing, or its steps. The automatic choice is never worse than nearest rounding on
 /// the samples that are held apart to judge.

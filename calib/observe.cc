@@ -25,7 +25,7 @@ std::vector<float> finite_values(std::span<const float> values) {
 
 class Observer : public exec::TensorListener {
  public:
-  Observer(const ObserveOptions& options, const exec::Program& program) {
+  Observer(const ObserveOptions& options, const exec::Program& program) : watch_(options.watch) {
     inputs_.insert(program.input_names().begin(), program.input_names().end());
     for (const std::string& name : options.values) statistics_[name];
     for (const std::string& name : options.with_histogram) {
@@ -36,12 +36,18 @@ class Observer : public exec::TensorListener {
   }
 
   /// Inputs are seen here, as the feed holds them, whether or not the program tells of them.
-  void on_feed(const exec::Feed& feed) {
+  void on_feed(int64_t sample, const exec::Feed& feed) {
+    sample_ = sample;
     for (const auto& [name, tensor] : feed) observe(name, tensor);
   }
 
   void on_value(const std::string& value, const Tensor& tensor) override {
     if (!inputs_.contains(value)) observe(value, tensor);
+    if (watch_ != nullptr) watch_->on_value(sample_, value, tensor);
+  }
+
+  void on_outputs(const std::vector<Tensor>& outputs) {
+    if (watch_ != nullptr) watch_->on_outputs(sample_, outputs);
   }
 
   void merge_into(Observations& all) const {
@@ -57,6 +63,8 @@ class Observer : public exec::TensorListener {
     if (found != statistics_.end()) found->second.add(tensor);
   }
 
+  RunWatch* watch_;
+  int64_t sample_ = 0;
   std::set<std::string> inputs_;
   std::unordered_map<std::string, ValueStatistics> statistics_;
 };
@@ -106,9 +114,12 @@ void run_sample(const exec::Program& program, const DataReader& data, int64_t in
                 exec::State& state, Workspace& workspace) {
   check_interruption();
   const exec::Feed feed = state.complete(in_context(fmt::format("sample {}", index), [&] { return data.read(index); }));
-  observer.on_feed(feed);
-  in_context(fmt::format("sample {}: {}", index, data.source(index)),
-             [&] { state.update(program.run(feed, workspace, {.listener = &observer})); });
+  observer.on_feed(index, feed);
+  in_context(fmt::format("sample {}: {}", index, data.source(index)), [&] {
+    const std::vector<Tensor> outputs = program.run(feed, workspace, {.listener = &observer});
+    observer.on_outputs(outputs);
+    state.update(outputs);
+  });
 }
 
 }  // namespace

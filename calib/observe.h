@@ -31,6 +31,15 @@ struct Observations {
   int64_t samples = 0;
 };
 
+/// Sees the same runs. Called from several threads at once.
+class RunWatch {
+ public:
+  virtual ~RunWatch() = default;
+  /// Of the values that the program was compiled to tell of. `tensor` may be in any layout, and is gone after the call.
+  virtual void on_value(int64_t sample, const std::string& value, const Tensor& tensor) = 0;
+  virtual void on_outputs(int64_t sample, const std::vector<Tensor>& outputs) = 0;
+};
+
 struct ObserveOptions {
   std::vector<std::string> values;          // to observe
   std::vector<std::string> with_histogram;  // those of them that need one
@@ -38,6 +47,7 @@ struct ObserveOptions {
   std::vector<exec::StateLink> state;       // then samples are run in order, one at a time
   int workers = 1;  // samples run side by side, each on one thread: the result is the same for any number
   Progress progress;
+  RunWatch* watch = nullptr;
 };
 
 Observations observe(const exec::Program& program, const DataReader& data, const ObserveOptions& options);

@@ -3,20 +3,18 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "lib/exec/float_program.h"
 #include "lib/recover/ordered_samples.h"
 
 namespace narrow::recover {
-namespace {
-
-/// Sums of one or more samples.
-struct ChannelSums {
+struct ChannelWatch::Sums {
   std::vector<double> maxima;
   std::vector<double> squares;
   double count = 0;  // elements of a channel
 
-  void add(const ChannelSums& other) {
+  void add(const Sums& other) {
     maxima.resize(std::max(maxima.size(), other.maxima.size()), 0);
     squares.resize(maxima.size(), 0);
     for (size_t i = 0; i < other.maxima.size(); ++i) {
@@ -71,46 +69,27 @@ struct ChannelSums {
   }
 };
 
-class ChannelListener : public exec::TensorListener {
- public:
-  explicit ChannelListener(const std::vector<std::string>& values) {
-    for (const std::string& value : values) sums_[value];
+void ChannelWatch::on_value(int64_t sample, const std::string& value, const Tensor& tensor) {
+  if (!values_.contains(value) || tensor.type() != DataType::kFloat32 || tensor.rank() < 2 || tensor.size() == 0)
+    return;
+  const auto channels = static_cast<size_t>(tensor.shape()[1]);
+  const auto rows = static_cast<size_t>(tensor.shape()[0]) * channels;
+  const size_t inner = tensor.layout() == Layout::kChannelsLast ? 1 : static_cast<size_t>(tensor.size()) / rows;
+  auto sums = std::make_shared<Sums>();
+  sums->add_values(tensor.data<float>(), channels, inner);
+  const std::lock_guard lock(mutex_);
+  auto& own = sums_[sample][value];
+  if (own) sums->add(*own);  // a body that runs several times
+  own = std::move(sums);
+}
+
+ValueChannels ChannelWatch::result(const std::vector<int64_t>& samples) const {
+  std::map<std::string, Sums> all;
+  for (const int64_t sample : samples) {
+    const auto own = sums_.find(sample);
+    if (own == sums_.end()) continue;
+    for (const auto& [value, sums] : own->second) all[value].add(*sums);
   }
-
-  void on_value(const std::string& value, const Tensor& tensor) override {
-    const auto found = sums_.find(value);
-    if (found == sums_.end() || tensor.type() != DataType::kFloat32 || tensor.rank() < 2 || tensor.size() == 0) return;
-    const auto channels = static_cast<size_t>(tensor.shape()[1]);
-    const auto rows = static_cast<size_t>(tensor.shape()[0]) * channels;
-    const size_t inner = tensor.layout() == Layout::kChannelsLast ? 1 : static_cast<size_t>(tensor.size()) / rows;
-    found->second.add_values(tensor.data<float>(), channels, inner);
-  }
-
-  const std::map<std::string, ChannelSums>& sums() const { return sums_; }
-
- private:
-  std::map<std::string, ChannelSums> sums_;
-};
-
-}  // namespace
-
-ValueChannels observe_channels(const graph::Model& model, const Samples& samples,
-                               const std::vector<std::string>& values, int workers) {
-  const exec::Program program = exec::compile_float(model, {.observed = values});
-  const auto count = static_cast<size_t>(std::max(workers, 1));
-  std::vector<ChannelListener> listeners(count, ChannelListener({}));
-  std::vector<Workspace> workspaces(count);
-  std::map<std::string, ChannelSums> all;
-  for_each_in_order(
-      samples.count, workers,
-      [&](int worker, int64_t sample) {
-        const auto at = static_cast<size_t>(worker);
-        listeners[at] = ChannelListener(values);
-        program.run(samples.read(sample), workspaces[at], {.listener = &listeners[at]});
-      },
-      [&](int worker, int64_t) {
-        for (const auto& [value, sums] : listeners[static_cast<size_t>(worker)].sums()) all[value].add(sums);
-      });
   ValueChannels result;
   for (auto& [value, sums] : all) {
     if (sums.count == 0) continue;
@@ -118,6 +97,39 @@ ValueChannels observe_channels(const graph::Model& model, const Samples& samples
     result[value] = {.maxima = std::move(sums.maxima), .squares = std::move(sums.squares)};
   }
   return result;
+}
+
+namespace {
+
+/// One sample's run.
+class SampleListener : public exec::TensorListener {
+ public:
+  SampleListener(ChannelWatch& watch, int64_t sample) : watch_(watch), sample_(sample) {}
+
+  void on_value(const std::string& value, const Tensor& tensor) override { watch_.on_value(sample_, value, tensor); }
+
+ private:
+  ChannelWatch& watch_;
+  int64_t sample_;
+};
+
+}  // namespace
+
+ValueChannels observe_channels(const graph::Model& model, const Samples& samples,
+                               const std::vector<std::string>& values, int workers) {
+  const exec::Program program = exec::compile_float(model, {.observed = values});
+  std::vector<Workspace> workspaces(static_cast<size_t>(std::max(workers, 1)));
+  ChannelWatch watch(values);
+  for_each_in_order(
+      samples.count, workers,
+      [&](int worker, int64_t sample) {
+        SampleListener listener(watch, sample);
+        program.run(samples.read(sample), workspaces[static_cast<size_t>(worker)], {.listener = &listener});
+      },
+      [](int, int64_t) {});
+  std::vector<int64_t> all(static_cast<size_t>(samples.count));
+  std::iota(all.begin(), all.end(), 0);
+  return watch.result(all);
 }
 
 }  // namespace narrow::recover

@@ -1,7 +1,11 @@
 // What calibration data say of each channel (axis 1) of a value.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +20,25 @@ struct ChannelStatistics {
 };
 
 using ValueChannels = std::map<std::string, ChannelStatistics>;
+
+/// Statistics of runs as they go; the result does not depend on their order.
+class ChannelWatch {
+ public:
+  explicit ChannelWatch(const std::vector<std::string>& values) : values_(values.begin(), values.end()) {}
+
+  /// Values that are not asked for are left out. Called from several threads at once.
+  void on_value(int64_t sample, const std::string& value, const Tensor& tensor);
+  /// Of these samples. Values that never came out are left out.
+  ValueChannels result(const std::vector<int64_t>& samples) const;
+
+ private:
+  /// Sums of one or more samples.
+  struct Sums;
+
+  std::set<std::string> values_;
+  std::mutex mutex_;
+  std::map<int64_t, std::map<std::string, std::shared_ptr<const Sums>>> sums_;  // by sample
+};
 
 /// Values that never came out are left out. The result does not depend on the number of workers.
 ValueChannels observe_channels(const graph::Model& model, const Samples& samples,

@@ -43,6 +43,7 @@ std::optional<Columns> Columns::of(const onnx::NodeProto& node, const Shape& wei
     result.columns_ = element_count(weight) / weight[0];
     result.window_ = exec::window_attributes(node);
     result.kernel_.assign(weight.begin() + 2, weight.end());
+    result.taps_ = element_count(result.kernel_);
     return result;
   }
   const bool gemm = node.op_type() == "Gemm" && graph::int_attribute(node, "transA", 0) == 0;
@@ -55,7 +56,8 @@ std::optional<Columns> Columns::of(const onnx::NodeProto& node, const Shape& wei
 
 size_t Columns::weight_index(int64_t group, int64_t output, int64_t column) const {
   if (weight_transposed_) return static_cast<size_t>(column * outputs_ + output);
-  return static_cast<size_t>((group * outputs_ + output) * columns_ + column);
+  const int64_t channels = columns_ / taps_;
+  return static_cast<size_t>((group * outputs_ + output) * columns_ + column % channels * taps_ + column / channels);
 }
 
 int64_t Columns::positions(const Shape& output) const {
@@ -63,9 +65,9 @@ int64_t Columns::positions(const Shape& output) const {
   return channels == 0 ? 0 : element_count(output) / channels;
 }
 
-void Columns::read_inputs(const Tensor& x, const Shape& output, int64_t group, std::span<const int64_t> positions,
+void Columns::read_inputs(const Tensor& x, const Shape& output, std::span<const int64_t> positions,
                           std::span<float> result) const {
-  if (convolution_) return read_windows(x, output, group, positions, result);
+  if (convolution_) return read_windows(x, output, positions, result);
   const Tensor plain = to_layout(x, Layout::kPlain);
   const auto values = plain.data<float>();
   for (size_t i = 0; i < positions.size(); ++i) {
@@ -74,7 +76,20 @@ void Columns::read_inputs(const Tensor& x, const Shape& output, int64_t group, s
   }
 }
 
-void Columns::read_windows(const Tensor& x, const Shape& output, int64_t group, std::span<const int64_t> positions,
+namespace {
+
+/// `count` elements, `step` apart.
+void copy_strided(const float* from, int64_t step, int64_t count, float* to) {
+  if (step == 1) {
+    std::copy_n(from, count, to);
+  } else {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i * step];
+  }
+}
+
+}  // namespace
+
+void Columns::read_windows(const Tensor& x, const Shape& output, std::span<const int64_t> positions,
                            std::span<float> result) const {
   const exec::Window window = exec::resolve_window(window_, exec::spatial_dimensions(x.shape()), kernel_);
   const auto [height, width] = height_and_width(exec::spatial_dimensions(x.shape()), 1);
@@ -83,41 +98,38 @@ void Columns::read_windows(const Tensor& x, const Shape& output, int64_t group, 
   const auto [stride_h, stride_w] = height_and_width(window.strides, 1);
   const auto [dilation_h, dilation_w] = height_and_width(window.dilations, 1);
   const auto [pad_h, pad_w] = height_and_width(window.pads_begin, 0);
-  const int64_t channels = columns_ / (kernel_h * kernel_w);
+  const int64_t channels = groups_ * columns_ / taps_;
   const Steps steps = steps_of(x);
   const auto values = x.data<float>();
-  size_t next = 0;
+  float* next = result.data();
   for (const int64_t position : positions) {
     const int64_t batch = position / (out_height * out_width);
     const int64_t top = position / out_width % out_height * stride_h - pad_h;
     const int64_t left = position % out_width * stride_w - pad_w;
-    for (int64_t channel = 0; channel < channels; ++channel) {
-      const int64_t plane = batch * steps.batch + (group * channels + channel) * steps.channel;
-      for (int64_t i = 0; i < kernel_h; ++i) {
-        const int64_t row = top + i * dilation_h;
-        for (int64_t j = 0; j < kernel_w; ++j) {
-          const int64_t column = left + j * dilation_w;
-          const bool inside = row >= 0 && row < height && column >= 0 && column < width;
-          result[next++] = inside ? values[static_cast<size_t>(plane + (row * width + column) * steps.position)] : 0.0F;
-        }
+    for (int64_t tap = 0; tap < taps_; ++tap, next += channels) {
+      const int64_t row = top + tap / kernel_w * dilation_h;
+      const int64_t column = left + tap % kernel_w * dilation_w;
+      if (row < 0 || row >= height || column < 0 || column >= width) {
+        std::fill_n(next, channels, 0.0F);
+      } else {
+        copy_strided(values.data() + batch * steps.batch + (row * width + column) * steps.position, steps.channel,
+                     channels, next);
       }
     }
   }
 }
 
-void Columns::read_outputs(const Tensor& y, int64_t group, std::span<const int64_t> positions,
-                           std::span<float> result) const {
+void Columns::read_outputs(const Tensor& y, std::span<const int64_t> positions, std::span<float> result) const {
   const Tensor tensor = convolution_ ? y : to_layout(y, Layout::kPlain);
   const auto values = tensor.data<float>();
+  const int64_t channels = groups_ * outputs_;
   const int64_t inner = convolution_ ? element_count(y.shape()) / (y.shape()[0] * y.shape()[1]) : 1;
-  const Steps steps = convolution_ ? steps_of(tensor) : Steps{.batch = groups_ * outputs_, .channel = 1, .position = 0};
-  size_t next = 0;
+  const Steps steps = convolution_ ? steps_of(tensor) : Steps{.batch = channels, .channel = 1, .position = 0};
+  float* next = result.data();
   for (const int64_t position : positions) {
-    const int64_t batch = position / inner;
-    const int64_t first = batch * steps.batch + group * outputs_ * steps.channel + position % inner * steps.position;
-    for (int64_t output = 0; output < outputs_; ++output) {
-      result[next++] = values[static_cast<size_t>(first + output * steps.channel)];
-    }
+    const int64_t first = position / inner * steps.batch + position % inner * steps.position;
+    copy_strided(values.data() + first, steps.channel, channels, next);
+    next += channels;
   }
 }
 

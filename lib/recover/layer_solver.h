@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "lib/graph/graph_index.h"
@@ -16,9 +17,6 @@
 #include "lib/recover/rounding.h"
 
 namespace narrow::recover {
-
-/// What one sample adds, a group of the layer each.
-using LayerRows = std::vector<Sums>;
 
 struct LayerSolution {
   static constexpr int kBiasInput = 2;  // of Conv and Gemm
@@ -43,10 +41,15 @@ class LayerSolver {
                                          const onnx::NodeProto& node, const plan::LayerPlan& layer,
                                          std::optional<float> input_scale, const LayerRowLimits& limits);
 
-  /// Sums over some of the sample's positions, spread over all of them: `x` as the quantized layer reads it, `y` as the
-  /// float layer makes it. Thread-safe.
-  LayerRows read(int64_t sample, int64_t samples, const Tensor& x, const Tensor& y) const;
-  void add(int64_t sample, const LayerRows& rows);
+  /// Some of the sample's positions, spread over all of them: `y` as the float layer makes it, and later `x` as the
+  /// quantized layer reads it. Thread-safe.
+  Rows read_outputs(int64_t sample, int64_t samples, const Tensor& y) const;
+  void read_inputs(int64_t sample, int64_t samples, const Tensor& x, Rows& rows) const;
+  /// Samples from `first` on.
+  void add(int64_t first, std::span<const Rows> rows);
+  /// Elements that these take of one of `samples` at most.
+  int64_t output_elements(int64_t samples) const;
+  int64_t input_elements(int64_t samples) const;
 
   LayerSolution solve(const Pull& pull) const;
 
@@ -55,24 +58,47 @@ class LayerSolver {
   static constexpr size_t kFolds = 3;
 
   LayerSolver() = default;
+  int64_t positions_wanted(int64_t samples) const;
+  std::vector<int64_t> positions(int64_t sample, int64_t samples, const Shape& output) const;
   struct Ridge {
     double ridge = 0;
-    double held_error = 0;
+    double held_error = 0;  // a share of the energy
   };
   Ridge choose_ridge(double start) const;
   /// Folds that judge: one where it alone tells enough, else each in turn.
   size_t judging_folds() const;
-  double judged_energy() const;
+  /// Samples that judge and the others, which fit, of one group.
+  struct Fold {
+    int64_t group = 0;
+    Moments fit;
+    Moments held;
+    Matrix weights;
+  };
+  std::vector<Fold> folds() const;
+  double judged_energy(const std::vector<Fold>& folds) const;
+  double held_error(const Fold& fold, double ridge) const;
+  /// Of each ridge, on all folds.
+  std::vector<double> held_errors(const std::vector<Fold>& folds, const std::vector<double>& ridges) const;
   /// kFolds: without none.
   Moments moments_without(size_t fold, int64_t group) const;
-  double held_error(double ridge) const;
   Matrix group_weights(int64_t group) const;
   GridRow grid(int64_t group, int64_t output) const;
+  std::vector<GridRow> grids(int64_t group, std::span<const int64_t> outputs) const;
   Grid grid_of_scale(size_t scale) const;
   Bias bias() const { return bias_.defined() ? Bias::kFree : Bias::kFixed; }
   /// Errors of nearest rounding and of the result, and the energy.
   using Errors = std::array<double, 3>;
+  static Errors sum_of(const std::vector<Errors>& parts);
   Errors solve_group(int64_t group, double ridge, LayerSolution& solution) const;
+  struct GroupProblem {
+    int64_t group = 0;
+    const Moments& moments;
+    const Matrix& weights;
+    const RoundingProblem& problem;
+  };
+  Errors solve_outputs(const GroupProblem& at, std::span<const int64_t> outputs, LayerSolution& solution) const;
+  void write(const GroupProblem& at, int64_t output, const GridRow& grid, const std::vector<double>& integers,
+             LayerSolution& solution) const;
 
   std::string node_;
   LayerRowLimits limits_;

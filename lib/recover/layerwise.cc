@@ -1,16 +1,20 @@
 #include "lib/recover/layerwise.h"
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
 #include <unordered_map>
 
 #include "lib/base/error.h"
+#include "lib/base/parallel.h"
 #include "lib/base/spread.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
 #include "lib/quant/quant_params.h"
+#include "lib/recover/float_pass.h"
 #include "lib/recover/layer_solver.h"
 #include "lib/recover/ordered_samples.h"
 #include "lib/recover/sample_values.h"
@@ -20,26 +24,7 @@ namespace narrow::recover {
 namespace {
 
 constexpr double kUsualPull = 1;
-
-/// Nodes in order, each with the clamp that folds into it.
-std::vector<Unit> units_of(const graph::Model& model, const graph::GraphIndex& index, const plan::PrecisionPlan& plan) {
-  std::set<std::string> folded;
-  for (const plan::LayerPlan& layer : plan.layers) {
-    if (layer.decision == plan::Decision::kFold) folded.insert(layer.node);
-  }
-  std::vector<Unit> units;
-  for (const onnx::NodeProto& node : model.graph().node()) {
-    if (folded.contains(node.name())) continue;
-    Unit unit{.nodes = {&node}};
-    while (unit.last().output_size() == 1) {
-      const auto uses = index.uses(unit.last().output(0));
-      if (uses.size() != 1 || uses[0].input == graph::Use::kCaptured || !folded.contains(uses[0].node->name())) break;
-      unit.nodes.push_back(uses[0].node);
-    }
-    units.push_back(std::move(unit));
-  }
-  return units;
-}
+constexpr int64_t kRowElements = int64_t{1} << 22;  // of rows that are gathered before they are summed
 
 /// Weights in small floating-point formats or codebooks keep nearest rounding, and what is rounded at random stays so.
 bool takes_integers(const plan::LayerPlan& layer) {
@@ -59,7 +44,15 @@ class Layerwise {
         result_{.model = model, .plan = plan, .layers = {}, .samples = samples.count},
         editor_(result_.model),
         units_(units_of(model, index_, plan)),
-        values_(index_, result_.plan) {
+        values_(index_, result_.plan),
+        workspaces_(static_cast<size_t>(std::max(options.workers, 1))),
+        float_({.model = model_,
+                .index = index_,
+                .units = units_,
+                .last_use = last_use_,
+                .values = values_,
+                .workspaces = workspaces_,
+                .solver = [this](const Unit& unit) { return solver_of(unit); }}) {
     for (plan::LayerPlan& layer : result_.plan.layers) layers_[layer.node] = &layer;
     for (onnx::NodeProto& node : *result_.model.mutable_graph().mutable_node()) nodes_[node.name()] = &node;
     for (size_t i = 0; i < units_.size(); ++i) {
@@ -84,6 +77,7 @@ class Layerwise {
     result_.samples = std::min(samples_.count, samples_that_fit());
     const std::vector<int64_t> chosen = spread_indices(samples_.count, result_.samples);
     values_.start(result_.samples);
+    float_.start(result_.samples);
     for_each_in_order(
         result_.samples, options_.workers,
         [&](int, int64_t sample) { values_.add_feed(sample, samples_.read(chosen[static_cast<size_t>(sample)])); },
@@ -97,22 +91,14 @@ class Layerwise {
     one.add_feed(0, samples_.read(0));
     int64_t most = 1;
     for (size_t i = 0; i < units_.size(); ++i) {
-      const std::vector<std::string> outputs = outputs_of(units_[i]);
-      const UnitProgram program(model_, index_, units_[i], outputs, {});
+      const std::vector<std::string> outputs = float_.outputs_of(units_[i]);
+      const UnitProgram program(model_, index_, units_[i], {.outputs = outputs}, {});
       Workspace workspace;
       one.keep_float(0, outputs, program.run(one.float_feed(0, program.input_names()), workspace));
       most = std::max(most, one.expected_bytes(0));
       drop_dead(one, i);
     }
     return std::max<int64_t>(options_.memory_bytes / most, 1);
-  }
-
-  std::vector<std::string> outputs_of(const Unit& unit) const {
-    std::vector<std::string> outputs;
-    for (const std::string& output : unit.last().output()) {
-      if (last_use_.contains(output)) outputs.push_back(output);
-    }
-    return outputs;
   }
 
   void drop_dead(SampleValues& values, size_t unit) const {
@@ -127,26 +113,30 @@ class Layerwise {
            index_.uses(layer.weight->initializer).size() == 1;
   }
 
+  std::unique_ptr<LayerSolver> solver_of(const Unit& unit) const {
+    const plan::LayerPlan& layer = *layers_.at(unit.first().name());
+    if (!is_solved(layer)) return nullptr;
+    return LayerSolver::of(model_, index_, unit.first(), layer, input_scale(layer), options_.rows);
+  }
+
   std::optional<float> input_scale(const plan::LayerPlan& layer) const {
     return layer.activations.empty() ? std::nullopt : std::optional(values_.scale(layer.activations.front()));
   }
 
   void run_unit(const Unit& unit, size_t at) {
-    const std::vector<std::string> outputs = outputs_of(unit);
+    const std::vector<std::string> outputs = float_.outputs_of(unit);
     plan::LayerPlan& layer = *layers_.at(unit.first().name());
-    auto solver = is_solved(layer)
-                      ? LayerSolver::of(model_, index_, unit.first(), layer, input_scale(layer), options_.rows)
-                      : nullptr;
+    auto [solver, rows] = float_.take(at);
     if (outputs.empty() && solver == nullptr) return drop_dead(values_, at);
-    run_float(unit, outputs, solver.get());
     ConstantOverrides constants = values_.quantized_constants(model_, layer);
     const auto add = [&](const plan::WeightPlan& weight) {
       const Tensor real = model_.tensor(*index_.initializer(weight.initializer));
       constants[weight.initializer] = quant::dequantize(quant::quantize(real, weight.params), weight.params);
     };
-    if (layer.weight) add(*layer.weight);
+    if (layer.weight && !solver) add(*layer.weight);
     for (const plan::WeightPlan& weight : layer.more_weights) add(weight);
     if (solver) {
+      add_rows(unit, std::move(rows), *solver);
       const LayerSolution solution = solver->solve({.ridge = pull_, .search = options_.search_pull});
       pull_ = solution.outcome.ridge;
       apply(solution, unit, layer, constants);
@@ -155,30 +145,34 @@ class Layerwise {
     drop_dead(values_, at);
   }
 
-  void run_float(const Unit& unit, const std::vector<std::string>& outputs, LayerSolver* solver) {
-    std::vector<std::string> wanted = outputs;
-    if (solver != nullptr && std::find(wanted.begin(), wanted.end(), unit.first().output(0)) == wanted.end()) {
-      wanted.push_back(unit.first().output(0));
+  /// As many samples' rows at once as stay close to the processor; the sums do not depend on the threads.
+  void add_rows(const Unit& unit, std::vector<Rows> rows, LayerSolver& solver) {
+    const int64_t chunk = std::max<int64_t>(kRowElements / solver.input_elements(result_.samples), 2);
+    for (int64_t first = 0; first < result_.samples; first += chunk) {
+      const auto some = std::span(rows).subspan(static_cast<size_t>(first),
+                                                static_cast<size_t>(std::min(chunk, result_.samples - first)));
+      read_inputs(unit, first, some, solver);
+      solver.add(first, some);
+      for (Rows& added : some) added = {};
     }
-    const UnitProgram program(model_, index_, unit, wanted, {});
-    std::vector<Workspace> workspaces(static_cast<size_t>(std::max(options_.workers, 1)));
-    std::vector<LayerRows> rows(workspaces.size());
-    for_each_in_order(
-        result_.samples, options_.workers,
-        [&](int worker, int64_t sample) {
-          std::vector<Tensor> made =
-              program.run(values_.float_feed(sample, program.input_names()), workspaces[static_cast<size_t>(worker)]);
-          if (solver != nullptr) {
-            const auto at = std::find(wanted.begin(), wanted.end(), unit.first().output(0)) - wanted.begin();
-            const Tensor x = values_.quantized(sample, unit.first().input(0));
-            rows[static_cast<size_t>(worker)] = solver->read(sample, result_.samples, x, made[static_cast<size_t>(at)]);
-          }
-          made.resize(outputs.size());
-          values_.keep_float(sample, outputs, std::move(made));
-        },
-        [&](int worker, int64_t sample) {
-          if (solver != nullptr) solver->add(sample, rows[static_cast<size_t>(worker)]);
-        });
+  }
+
+  /// Too short for threads of its own.
+  void read_inputs(const Unit& unit, int64_t first, std::span<Rows> rows, const LayerSolver& solver) {
+    std::atomic<size_t> next = 0;
+    parallel_for(static_cast<int64_t>(workspaces_.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t worker = begin; worker < end; ++worker) {
+        for (size_t i = next++; i < rows.size(); i = next++) {
+          const int64_t sample = first + static_cast<int64_t>(i);
+          const Tensor x = values_.quantized(sample, unit.first().input(0), workspaces_[static_cast<size_t>(worker)]);
+          solver.read_inputs(sample, result_.samples, x, rows[i]);
+        }
+      }
+    });
+  }
+
+  void for_each_sample(int64_t count, const std::function<void(int worker, int64_t sample)>& body) const {
+    for_each_in_order(count, options_.workers, body, [](int, int64_t) {});
   }
 
   void apply(const LayerSolution& solution, const Unit& unit, plan::LayerPlan& layer, ConstantOverrides& constants) {
@@ -206,17 +200,14 @@ class Layerwise {
 
   void run_quantized(const Unit& unit, const plan::LayerPlan& layer, const std::vector<std::string>& outputs,
                      const ConstantOverrides& constants) {
-    const UnitProgram program(model_, index_, unit, outputs, constants);
-    std::vector<Workspace> workspaces(static_cast<size_t>(std::max(options_.workers, 1)));
+    const UnitProgram program(model_, index_, unit, {.outputs = outputs}, constants);
     const std::set<std::string> integers(layer.activations.begin(), layer.activations.end());
-    for_each_in_order(
-        result_.samples, options_.workers,
-        [&](int worker, int64_t sample) {
-          std::vector<Tensor> made = program.run(values_.quantized_feed(sample, program.input_names(), integers),
-                                                 workspaces[static_cast<size_t>(worker)]);
-          values_.keep_quantized(sample, outputs, std::move(made));
-        },
-        [](int, int64_t) {});
+    for_each_sample(result_.samples, [&](int worker, int64_t sample) {
+      Workspace& workspace = workspaces_[static_cast<size_t>(worker)];
+      std::vector<Tensor> made =
+          program.run(values_.quantized_feed(sample, program.input_names(), integers, workspace), workspace);
+      values_.keep_quantized(sample, outputs, std::move(made));
+    });
   }
 
   const graph::Model& model_;
@@ -227,10 +218,12 @@ class Layerwise {
   graph::GraphEditor editor_;
   std::vector<Unit> units_;
   SampleValues values_;
-  double pull_ = kUsualPull;  // of the layer before
+  std::vector<Workspace> workspaces_;  // by worker
+  double pull_ = kUsualPull;           // of the layer before
   std::unordered_map<std::string, plan::LayerPlan*> layers_;
   std::unordered_map<std::string, onnx::NodeProto*> nodes_;
   std::unordered_map<std::string, size_t> last_use_;  // value -> last unit that reads it
+  FloatPass float_;
 };
 
 }  // namespace

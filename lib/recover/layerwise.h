@@ -15,8 +15,8 @@ namespace narrow::recover {
 
 /// How many rows of a layer's inputs its moments are gathered from, over all samples.
 struct LayerRowLimits {
-  int64_t least = 10'000;
-  int64_t per_column = 24;
+  int64_t least = 6000;
+  int64_t per_column = 16;
 };
 
 struct LayerwiseOptions {

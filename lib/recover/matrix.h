@@ -27,10 +27,4 @@ struct Matrix {
   std::vector<double> values;
 };
 
-/// The lower triangle L of A = L L^T in place of A's; the upper triangle is left as it was. False if A is not positive
-/// definite.
-bool factor_cholesky(Matrix& a);
-/// x := A^-1 x, from the factor.
-void solve_cholesky(const Matrix& factor, std::span<double> x);
-
 }  // namespace narrow::recover

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/recover/matrix.h"
+#include "lib/tensor/shape.h"
 
 namespace narrow::recover {
 
@@ -17,15 +18,25 @@ struct Sums {
   void add(const Sums& other);
 
   double rows = 0;
-  Matrix inner;            // sum of x^ x^T, [K, K]
+  Matrix inner;            // sum of x^ x^T, [K, K]; the upper triangle
   Matrix cross;            // sum of y x^T, [O, K]
   std::vector<double> x;   // sum of x^
   std::vector<double> y;   // sum of y
   std::vector<double> yy;  // sum of y^2
 };
 
-/// Adds rows given as x [rows, K] and y [rows, O], float32. The products are summed in float32 within a call.
-void add_rows(Sums& sums, std::span<const float> x, std::span<const float> y);
+/// Rows of a layer's inputs and outputs, float32; kRowPadding elements follow the last of each. A row holds all groups:
+/// element `tap * groups * channels + group * channels + channel` is a column of one of them.
+struct Rows {
+  std::vector<float> x;
+  std::vector<float> y;
+  size_t count = 0;
+  Shape made;  // of the output that they are taken from
+};
+
+/// Adds rows to the sums of each group of a layer, whose columns are `taps` times some channels. Products are summed in
+/// float32 within each of `blocks`. Runs on the caller's threads; the result does not depend on how many they are.
+void add_rows(std::vector<Sums>& groups, size_t taps, std::span<const Rows* const> blocks);
 
 enum class Bias {
   kFree,   // moments are covariances: what is left when each output has the best bias
@@ -33,7 +44,7 @@ enum class Bias {
 };
 
 struct Moments {
-  explicit Moments(const Sums& sums, Bias bias = Bias::kFree);
+  explicit Moments(Sums sums, Bias bias = Bias::kFree);
 
   Matrix inner;
   Matrix cross;
@@ -43,7 +54,8 @@ struct Moments {
   double variance_x = 0;           // mean over the columns, of deviations from their means in either case
 };
 
-/// E |y - w x^ - b|^2 of one output with the best b, or b = 0.
-double output_error(const Moments& moments, int64_t output, std::span<const double> weights);
+/// E |y - w x^ - b|^2 with the best b, or b = 0, of each of up to kTile outputs.
+std::vector<double> output_errors(const Moments& moments, std::span<const int64_t> outputs,
+                                  const std::vector<std::vector<double>>& weights);
 
 }  // namespace narrow::recover

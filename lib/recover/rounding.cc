@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "lib/base/parallel.h"
 #include "lib/recover/vector_math.h"
 
 namespace narrow::recover {
@@ -18,75 +19,98 @@ double Grid::nearest(double weight) const {
 }
 
 RoundingProblem::RoundingProblem(const Moments& moments, const Matrix& weights, double ridge)
-    : order_(static_cast<size_t>(moments.inner.rows)), inner_(moments.inner), cross_(moments.cross), weights_(weights) {
+    : moments_(moments), weights_(weights), order_(static_cast<size_t>(moments.inner.rows)) {
   // Inputs that never vary leave the weights free: then the pull alone decides.
   const double variance = moments.variance_x;
-  const double pull = variance > 0 ? ridge * variance : 1;
-  pull_ = pull;
-  for (int64_t i = 0; i < inner_.rows; ++i) inner_.at(i, i) = std::max(inner_.at(i, i), 0.0) + pull;
-  add_scaled(cross_.values, pull, weights.values);
+  pull_ = variance > 0 ? ridge * variance : 1;
   std::iota(order_.begin(), order_.end(), 0);
-  std::stable_sort(order_.begin(), order_.end(),
-                   [&](int64_t a, int64_t b) { return inner_.at(a, a) < inner_.at(b, b); });
-  factor_ = Matrix(inner_.rows, inner_.rows);
-  for (int64_t i = 0; i < inner_.rows; ++i) {
-    for (int64_t j = 0; j < inner_.rows; ++j) {
-      factor_.at(i, j) = inner_.at(order_[static_cast<size_t>(i)], order_[static_cast<size_t>(j)]);
-    }
-  }
-  Matrix shifted = factor_;
-  for (double extra = 1e-9 * (variance + pull); !factor_cholesky(shifted); extra *= 10) {
-    shifted = factor_;  // rounding made it indefinite
-    for (int64_t i = 0; i < shifted.rows; ++i) shifted.at(i, i) += extra;
-  }
-  factor_ = std::move(shifted);
+  std::stable_sort(order_.begin(), order_.end(), [&](int64_t a, int64_t b) { return diagonal(a) < diagonal(b); });
+  factor(variance);
 }
 
-std::vector<double> RoundingProblem::nearest_plane(int64_t output, const GridRow& grid) const {
-  const auto columns = order_.size();
-  std::vector<double> target(columns);
-  for (size_t i = 0; i < columns; ++i) target[i] = cross_.at(output, order_[i]);
-  solve_cholesky(factor_, target);
-  // |L^T (w - target)|^2, from the last column on: its row of L^T holds nothing else.
-  std::vector<double> integers(columns);
-  std::vector<double> carried(columns);  // sum over rounded k of L[k, j] (target - w)[k]
-  for (size_t i = columns; i-- > 0;) {
-    const auto row = factor_.row(static_cast<int64_t>(i));
-    const auto column = static_cast<size_t>(order_[i]);
-    const Grid& numbers = grid.at(column);
-    const double q = numbers.nearest(target[i] + carried[i] / row[i]);
-    integers[column] = q;
-    add_scaled(std::span<double>(carried).first(i), target[i] - numbers.weight(q), row.first(i));
+double RoundingProblem::diagonal(int64_t column) const {
+  return std::max(moments_.inner.at(column, column), 0.0) + pull_;
+}
+
+double RoundingProblem::cross(int64_t output, int64_t column) const {
+  return moments_.cross.at(output, column) + pull_ * weights_.at(output, column);
+}
+
+void RoundingProblem::factor(double variance) {
+  factor_ = Matrix(moments_.inner.rows, moments_.inner.rows);
+  double extra = 0;  // more where rounding made it indefinite
+  do {
+    parallel_for(factor_.rows, 64, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const auto from = moments_.inner.row(order_[static_cast<size_t>(i)]);
+        const auto to = factor_.row(i);
+        for (size_t j = 0; j < static_cast<size_t>(i); ++j) to[j] = from[static_cast<size_t>(order_[j])];
+        to[static_cast<size_t>(i)] = diagonal(order_[static_cast<size_t>(i)]) + extra;
+      }
+    });
+    extra = extra > 0 ? extra * 10 : 1e-9 * (variance + pull_);
+  } while (!factor_cholesky(factor_));
+}
+
+std::vector<std::vector<double>> RoundingProblem::nearest_planes(std::span<const int64_t> outputs,
+                                                                 std::span<const GridRow> grids) const {
+  // w A w - 2 c w is |L^T w - z|^2 with L z = c, but for a constant; the last row of L^T holds one column alone.
+  Tile tile(factor_.rows);
+  for (size_t t = 0; t < outputs.size(); ++t) {
+    for (size_t i = 0; i < order_.size(); ++i) tile.rows[i].values[t] = cross(outputs[t], order_[i]);
   }
+  solve_lower(factor_, tile);
+  std::vector<std::vector<double>> integers(outputs.size(), std::vector<double>(order_.size()));
+  solve_upper_choosing(factor_, tile, [&](int64_t row, TileRow& weights) {
+    const auto column = static_cast<size_t>(order_[static_cast<size_t>(row)]);
+    for (size_t t = 0; t < outputs.size(); ++t) {
+      const Grid& numbers = grids[t].at(column);
+      const double q = numbers.nearest(weights.values[t]);
+      integers[t][column] = q;
+      weights.values[t] = numbers.weight(q);
+    }
+  });
   return integers;
 }
 
-RoundingProblem::Start::Start(const RoundingProblem& problem, int64_t output, GridRow grid,
-                              std::vector<double> integers)
-    : problem_(problem),
-      output_(output),
-      grid_(std::move(grid)),
-      integers_(std::move(integers)),
-      gradient_(integers_.size()) {
-  const auto cross = problem_.cross_.row(output_);
-  for (size_t i = 0; i < integers_.size(); ++i) {
-    gradient_[i] -= cross[i];
-    const double weight = grid_.at(i).weight(integers_[i]);
-    if (weight != 0) add_scaled(gradient_, weight, problem_.inner_.row(static_cast<int64_t>(i)));
+std::vector<RoundingProblem::Start> RoundingProblem::starts(std::span<const int64_t> outputs,
+                                                            std::span<const GridRow> grids,
+                                                            std::vector<std::vector<double>> integers) const {
+  const int64_t columns = factor_.rows;
+  Tile weights(columns);
+  Tile rest(columns);
+  for (size_t t = 0; t < outputs.size(); ++t) {
+    for (int64_t i = 0; i < columns; ++i) {
+      const auto at = static_cast<size_t>(i);
+      const double weight = grids[t].at(at).weight(integers[t][at]);
+      weights.at(i, t) = weight;
+      rest.at(i, t) = cross(outputs[t], i) - (diagonal(i) - moments_.inner.at(i, i)) * weight;
+    }
   }
+  subtract_product(rest, moments_.inner, weights);
+  std::vector<Start> result;
+  for (size_t t = 0; t < outputs.size(); ++t) {
+    Start& start = result.emplace_back(Start(*this, outputs[t], grids[t], std::move(integers[t])));
+    for (int64_t i = 0; i < columns; ++i) start.gradient_.push_back(-rest.at(i, t));
+  }
+  return result;
 }
 
 void RoundingProblem::Start::descend() {
   for (int sweep = 0; sweep < kMostSweeps; ++sweep) {
     bool changed = false;
     for (size_t i = 0; i < integers_.size(); ++i) {
-      const auto row = problem_.inner_.row(static_cast<int64_t>(i));
+      const auto column = static_cast<int64_t>(i);
       const Grid& grid = grid_.at(i);
-      const double wanted = integers_[i] - gradient_[i] / (row[i] * grid.scale);
+      const double curvature = problem_.diagonal(column);
+      const double wanted = integers_[i] - gradient_[i] / (curvature * grid.scale);
       const double q = std::clamp(std::nearbyint(wanted), grid.qmin, grid.qmax);
       // A step must gain more than its own rounding: ties would go round in circles.
       if (std::abs(q - wanted) + 1e-9 >= std::abs(integers_[i] - wanted)) continue;
-      add_scaled(gradient_, (q - integers_[i]) * grid.scale, row);
+      const double step = (q - integers_[i]) * grid.scale;
+      const auto row = problem_.moments_.inner.row(column);
+      add_scaled(gradient_, step, row);
+      gradient_[i] += step * (curvature - row[i]);
       integers_[i] = q;
       changed = true;
     }
@@ -96,9 +120,10 @@ void RoundingProblem::Start::descend() {
 
 double RoundingProblem::Start::cost() const {
   // w A w - 2 c w, where the gradient is A w - c.
-  const auto cross = problem_.cross_.row(output_);
   double total = 0;
-  for (size_t i = 0; i < integers_.size(); ++i) total += grid_.at(i).weight(integers_[i]) * (gradient_[i] - cross[i]);
+  for (size_t i = 0; i < integers_.size(); ++i) {
+    total += grid_.at(i).weight(integers_[i]) * (gradient_[i] - problem_.cross(output_, static_cast<int64_t>(i)));
+  }
   return total;
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "lib/recover/moments.h"
+#include "lib/recover/tile.h"
 
 namespace narrow::recover {
 
@@ -43,18 +44,17 @@ class GridRow {
 /// `ridge` in units of the mean variance of x^. The pull keeps few samples from deciding what they do not tell.
 class RoundingProblem {
  public:
-  /// `weights` [O, K] float. `ridge` > 0.
+  /// `weights` [O, K] float; both must outlive it. `ridge` > 0.
   RoundingProblem(const Moments& moments, const Matrix& weights, double ridge);
 
-  /// Nearest plane: columns of large variance are rounded first, those that follow make up for the error.
-  std::vector<double> nearest_plane(int64_t output, const GridRow& grid) const;
+  /// Nearest plane: columns of large variance are rounded first, those that follow make up for the error. For up to
+  /// kTile outputs; the integers of each.
+  std::vector<std::vector<double>> nearest_planes(std::span<const int64_t> outputs,
+                                                  std::span<const GridRow> grids) const;
 
   /// Integers of one output, and the gradient of the quadratic there.
   class Start {
    public:
-    /// `problem` must outlive it.
-    Start(const RoundingProblem& problem, int64_t output, GridRow grid, std::vector<double> integers);
-
     /// Steps of whole integers, one weight after the other, until none helps. Never makes the quadratic larger.
     void descend();
     const std::vector<double>& integers() const { return integers_; }
@@ -64,20 +64,31 @@ class RoundingProblem {
     double error(double variance_y) const;
 
    private:
+    friend class RoundingProblem;
+    Start(const RoundingProblem& problem, int64_t output, GridRow grid, std::vector<double> integers)
+        : problem_(problem), output_(output), grid_(std::move(grid)), integers_(std::move(integers)) {}
+
     const RoundingProblem& problem_;
     int64_t output_;
     GridRow grid_;
     std::vector<double> integers_;
     std::vector<double> gradient_;  // half the derivative by each weight
   };
+  /// Of up to kTile outputs. The problem must outlive them.
+  std::vector<Start> starts(std::span<const int64_t> outputs, std::span<const GridRow> grids,
+                            std::vector<std::vector<double>> integers) const;
 
  private:
-  std::vector<int64_t> order_;  // columns, ascending variance
-  Matrix inner_;                // with the ridge, columns as given
-  Matrix factor_;               // Cholesky, columns in order_
-  Matrix cross_;                // with the pull
-  Matrix weights_;              // float
+  void factor(double variance);
+  /// Of the quadratic w A w - 2 c w with the pull in it.
+  double diagonal(int64_t column) const;
+  double cross(int64_t output, int64_t column) const;
+
+  const Moments& moments_;
+  const Matrix& weights_;
   double pull_ = 0;             // ridge in units of the quadratic
+  std::vector<int64_t> order_;  // columns, ascending variance
+  Matrix factor_;               // Cholesky, columns in order_ (see factor_cholesky)
 };
 
 }  // namespace narrow::recover

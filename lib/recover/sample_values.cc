@@ -90,6 +90,11 @@ void SampleValues::drop(const std::string& value) {
   for (Values& values : quantized_) values.erase(value);
 }
 
+void SampleValues::drop_float(const std::string& value) {
+  if (index_.is_input(value)) return;
+  for (Values& values : float_) values.erase(value);
+}
+
 exec::Feed SampleValues::float_feed(int64_t sample, const std::vector<std::string>& names) const {
   exec::Feed feed;
   for (const std::string& name : names) feed[name] = float_[static_cast<size_t>(sample)].at(name);
@@ -97,22 +102,46 @@ exec::Feed SampleValues::float_feed(int64_t sample, const std::vector<std::strin
 }
 
 exec::Feed SampleValues::quantized_feed(int64_t sample, const std::vector<std::string>& names,
-                                        const std::set<std::string>& integers) const {
+                                        const std::set<std::string>& integers, Workspace& workspace) const {
   exec::Feed feed;
   for (const std::string& name : names) {
     const bool real = index_.is_input(name) && !integers.contains(name);
-    feed[name] = real ? float_[static_cast<size_t>(sample)].at(name) : quantized(sample, name);
+    feed[name] = real ? float_[static_cast<size_t>(sample)].at(name) : quantized(sample, name, workspace);
   }
   return feed;
 }
 
-Tensor SampleValues::quantized(int64_t sample, const std::string& value) const {
+namespace {
+
+/// As quant::dequantize for one scale and zero point.
+template <class Q>
+Tensor dequantize_fast(const Tensor& codes, const quant::QuantParams& params, Workspace& workspace) {
+  const float scale = params.scales[0];
+  const int32_t zero = params.zero_points[0];
+  Tensor result = workspace.allocate(DataType::kFloat32, codes.shape(), codes.layout());
+  const Q* const from = codes.data<Q>().data();
+  float* const to = result.mutable_data<float>().data();
+  const auto count = static_cast<size_t>(codes.size());
+  for (size_t i = 0; i < count; ++i) to[i] = static_cast<float>(static_cast<int32_t>(from[i]) - zero) * scale;
+  return result;
+}
+
+Tensor dequantize_value(const Tensor& codes, const quant::QuantParams& params, Workspace& workspace) {
+  if (!params.axis && params.type == quant::QuantType::kUint8)
+    return dequantize_fast<uint8_t>(codes, params, workspace);
+  if (!params.axis && params.type == quant::QuantType::kInt8) return dequantize_fast<int8_t>(codes, params, workspace);
+  return quant::dequantize(codes, params);
+}
+
+}  // namespace
+
+Tensor SampleValues::quantized(int64_t sample, const std::string& value, Workspace& workspace) const {
   const Values& values = quantized_[static_cast<size_t>(sample)];
   const auto found = values.find(value);
   if (found == values.end()) return float_[static_cast<size_t>(sample)].at(value);  // an input that stays float
   const quant::QuantParams* known = params(value);
   if (known == nullptr || found->second.type() != quant::row(known->type).storage) return found->second;
-  return quant::dequantize(found->second, *known);
+  return dequantize_value(found->second, *known, workspace);
 }
 
 int64_t SampleValues::expected_bytes(int64_t sample) const {

@@ -12,6 +12,7 @@
 #include "lib/graph/graph_index.h"
 #include "lib/plan/plan.h"
 #include "lib/recover/unit.h"
+#include "lib/tensor/workspace.h"
 
 namespace narrow::recover {
 
@@ -26,13 +27,15 @@ class SampleValues {
   /// Rounds what the plan quantizes.
   void keep_quantized(int64_t sample, const std::vector<std::string>& names, std::vector<Tensor> tensors);
   void drop(const std::string& value);
+  /// Model inputs stay.
+  void drop_float(const std::string& value);
 
   exec::Feed float_feed(int64_t sample, const std::vector<std::string>& names) const;
   /// Model inputs are quantized for those readers alone that the plan gives them to in `integers`.
   exec::Feed quantized_feed(int64_t sample, const std::vector<std::string>& names,
-                            const std::set<std::string>& integers) const;
+                            const std::set<std::string>& integers, Workspace& workspace) const;
   /// As a layer of the quantized model reads it, float32.
-  Tensor quantized(int64_t sample, const std::string& value) const;
+  Tensor quantized(int64_t sample, const std::string& value, Workspace& workspace) const;
   /// Of a value that the plan quantizes.
   float scale(const std::string& value) const { return params_.at(value)->scales.front(); }
   /// Of the float values that are kept, and of the quantized model's that will be.

@@ -43,6 +43,25 @@ std::vector<std::string> Unit::reads(const graph::GraphIndex& index) const {
   return result;
 }
 
+std::vector<Unit> units_of(const graph::Model& model, const graph::GraphIndex& index, const plan::PrecisionPlan& plan) {
+  std::set<std::string> folded;
+  for (const plan::LayerPlan& layer : plan.layers) {
+    if (layer.decision == plan::Decision::kFold) folded.insert(layer.node);
+  }
+  std::vector<Unit> units;
+  for (const onnx::NodeProto& node : model.graph().node()) {
+    if (folded.contains(node.name())) continue;
+    Unit unit{.nodes = {&node}};
+    while (unit.last().output_size() == 1) {
+      const auto uses = index.uses(unit.last().output(0));
+      if (uses.size() != 1 || uses[0].input == graph::Use::kCaptured || !folded.contains(uses[0].node->name())) break;
+      unit.nodes.push_back(uses[0].node);
+    }
+    units.push_back(std::move(unit));
+  }
+  return units;
+}
+
 namespace {
 
 /// Without outputs.
@@ -68,33 +87,56 @@ onnx::ModelProto unit_model(const graph::Model& model, const graph::GraphIndex& 
   return proto;
 }
 
-bool are_images(const graph::GraphIndex& index, const std::vector<std::string>& values) {
-  return std::all_of(values.begin(), values.end(), [&](const std::string& value) {
-    const graph::ValueType type = index.type(value);
-    return type.type == DataType::kFloat32 && type.shape && type.shape->size() >= 3;
-  });
+bool is_image(const graph::GraphIndex& index, const std::string& value) {
+  const graph::ValueType type = index.type(value);
+  return type.type == DataType::kFloat32 && type.shape && type.shape->size() >= 3;
+}
+
+std::vector<bool> are_images(const graph::GraphIndex& index, const std::vector<std::string>& values) {
+  std::vector<bool> result;
+  for (const std::string& value : values) result.push_back(is_image(index, value));
+  return result;
+}
+
+std::ptrdiff_t position_in(const std::vector<std::string>& names, const std::string& name) {
+  const auto found = std::find(names.begin(), names.end(), name);
+  return found == names.end() ? -1 : found - names.begin();
 }
 
 class Keeper : public exec::TensorListener {
  public:
-  explicit Keeper(const std::vector<std::string>& names) : names_(names), tensors_(names.size()) {}
+  Keeper(const UnitProgram::Values& values, const Watch& watch)
+      : values_(values), watch_(watch), tensors_(values.outputs.size()) {}
 
   /// A tensor that somebody holds is not computed into.
   void on_value(const std::string& value, const Tensor& tensor) override {
-    const auto found = std::find(names_.begin(), names_.end(), value);
-    if (found != names_.end()) tensors_[static_cast<size_t>(found - names_.begin())] = tensor;
+    const std::ptrdiff_t output = position_in(values_.outputs, value);
+    if (output >= 0) tensors_[static_cast<size_t>(output)] = tensor;
+    const std::ptrdiff_t watched = position_in(values_.watched, value);
+    if (watched >= 0) watch_(static_cast<size_t>(watched), tensor);
   }
 
   std::vector<Tensor> take() { return std::move(tensors_); }
 
  private:
-  const std::vector<std::string>& names_;
+  const UnitProgram::Values& values_;
+  const Watch& watch_;
   std::vector<Tensor> tensors_;
 };
 
+/// Images are listened to, what else is wanted is made as outputs.
 exec::Program compile_listened(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
-                               const std::vector<std::string>& values, const ConstantOverrides& overrides) {
-  return exec::compile_float(graph::Model(unit_model(model, index, unit, overrides)), {.observed = values});
+                               const UnitProgram::Values& values, const ConstantOverrides& overrides) {
+  onnx::ModelProto proto = unit_model(model, index, unit, overrides);
+  std::vector<std::string> observed = values.watched;
+  for (const std::string& value : values.outputs) {
+    if (is_image(index, value)) {
+      if (position_in(observed, value) < 0) observed.push_back(value);
+    } else {
+      declare(index, value, *proto.mutable_graph()->add_output());
+    }
+  }
+  return exec::compile_float(graph::Model(std::move(proto)), {.observed = std::move(observed)});
 }
 
 }  // namespace
@@ -106,18 +148,21 @@ exec::Program compile_unit(const graph::Model& model, const graph::GraphIndex& i
   return exec::compile_float(graph::Model(std::move(proto)));
 }
 
-UnitProgram::UnitProgram(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
-                         std::vector<std::string> outputs, const ConstantOverrides& overrides)
-    : outputs_(std::move(outputs)),
-      listens_(are_images(index, outputs_)),
-      program_(listens_ ? compile_listened(model, index, unit, outputs_, overrides)
-                        : compile_unit(model, index, unit, outputs_, overrides)) {}
+UnitProgram::UnitProgram(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit, Values values,
+                         const ConstantOverrides& overrides)
+    : values_(std::move(values)),
+      listens_(are_images(index, values_.outputs)),
+      program_(compile_listened(model, index, unit, values_, overrides)) {}
 
-std::vector<Tensor> UnitProgram::run(const exec::Feed& feed, Workspace& workspace) const {
-  if (!listens_) return program_.run(feed, workspace);
-  Keeper keeper(outputs_);
-  program_.run(feed, workspace, {.listener = &keeper});
-  return keeper.take();
+std::vector<Tensor> UnitProgram::run(const exec::Feed& feed, Workspace& workspace, const Watch& watch) const {
+  Keeper keeper(values_, watch);
+  std::vector<Tensor> made = program_.run(feed, workspace, {.listener = &keeper});
+  std::vector<Tensor> result = keeper.take();
+  size_t next = 0;
+  for (size_t i = 0; i < result.size(); ++i) {
+    if (!listens_[i]) result[i] = std::move(made[next++]);
+  }
+  return result;
 }
 
 }  // namespace narrow::recover

@@ -1,6 +1,7 @@
 // A few nodes of a graph as a program of their own.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -8,10 +9,11 @@
 #include "lib/exec/program.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/model.h"
+#include "lib/plan/plan.h"
 
 namespace narrow::recover {
 
-/// One node, or one with the clamp behind it that is its result's only reader.
+/// One node, or one with the clamp behind it that is its result's only reader; or several of these in a row.
 struct Unit {
   std::vector<const onnx::NodeProto*> nodes;  // in order
 
@@ -21,6 +23,9 @@ struct Unit {
   std::vector<std::string> reads(const graph::GraphIndex& index) const;
 };
 
+/// Nodes in order, each with the clamp that folds into it.
+std::vector<Unit> units_of(const graph::Model& model, const graph::GraphIndex& index, const plan::PrecisionPlan& plan);
+
 /// Constants in place of the model's own.
 using ConstantOverrides = std::map<std::string, Tensor>;
 
@@ -28,20 +33,28 @@ using ConstantOverrides = std::map<std::string, Tensor>;
 exec::Program compile_unit(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
                            const std::vector<std::string>& outputs, const ConstantOverrides& overrides);
 
-/// The same, which hands images over in the layout that they are made in: putting them in another order between one
-/// unit and the next takes longer than much of the arithmetic.
+/// Some values as they are made.
+using Watch = std::function<void(size_t index, const Tensor& tensor)>;
+
+/// The same for several units, which hands images over in the layout that they are made in: putting them in another
+/// order between one program and the next takes longer than much of the arithmetic.
 class UnitProgram {
  public:
-  UnitProgram(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
-              std::vector<std::string> outputs, const ConstantOverrides& overrides);
+  struct Values {
+    std::vector<std::string> outputs;
+    std::vector<std::string> watched = {};  // float32; constants are not told of
+  };
+
+  UnitProgram(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit, Values values,
+              const ConstantOverrides& overrides);
 
   const std::vector<std::string>& input_names() const { return program_.input_names(); }
   /// Feeds may be in any layout. Results may share the workspace's storage.
-  std::vector<Tensor> run(const exec::Feed& feed, Workspace& workspace) const;
+  std::vector<Tensor> run(const exec::Feed& feed, Workspace& workspace, const Watch& watch = {}) const;
 
  private:
-  std::vector<std::string> outputs_;
-  bool listens_ = false;  // to values of any layout; programs make their outputs plain
+  Values values_;
+  std::vector<bool> listens_;  // for each output: to values of any layout; programs make their outputs plain
   exec::Program program_;
 };
 

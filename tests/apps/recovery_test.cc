@@ -23,7 +23,7 @@ TEST(Recovery, IsNeverWorseThanNearestRoundingAndSaysWhatItGained) {
   const Outcome outcome = run_narrow(kRecover + " -o " + folder.path("out.onnx"));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const Json recovery = parse_json(outcome.out, "stdout")["recovery"];
-  EXPECT_EQ(recovery["held_samples"], 5);
+  EXPECT_EQ(recovery["held_samples"], 10);
   EXPECT_EQ(recovery["trials"][0]["steps"], "plain");
   double chosen = 0;
   for (const Json& trial : recovery["trials"]) {

@@ -133,5 +133,30 @@ TEST(ObserveTest, TheEarliestFailureIsNamedForAnyNumberOfWorkers) {
   for (const int workers : {1, 3}) EXPECT_EQ(failure_of(data, workers), "sample 5: 'ramp5': is gone");
 }
 
+/// Sums of what it is told, by sample.
+class Sums : public RunWatch {
+ public:
+  void on_value(int64_t sample, const std::string& value, const Tensor& tensor) override {
+    if (value == "y") values[static_cast<size_t>(sample)] += tensor.data<float>()[0];
+  }
+  void on_outputs(int64_t sample, const std::vector<Tensor>& made) override {
+    outputs[static_cast<size_t>(sample)] += made.at(0).data<float>()[1];
+  }
+
+  std::vector<float> values = std::vector<float>(40);
+  std::vector<float> outputs = std::vector<float>(40);
+};
+
+TEST(Observe, AWatchSeesEachSampleOnce) {
+  Sums watch;
+  ObserveOptions options = options_for(3);
+  options.watch = &watch;
+  observe(doubling(), Ramps(), options);
+  for (size_t i = 0; i < 40; ++i) {
+    EXPECT_EQ(watch.values[i], static_cast<float>(i) / 4);
+    EXPECT_EQ(watch.outputs[i], static_cast<float>(i + 1) / 4);
+  }
+}
+
 }  // namespace
 }  // namespace narrow::calib

@@ -38,18 +38,23 @@ void expect_product(const std::string& node_text, const Shape& x_shape, const Sh
   std::vector<int64_t> positions(static_cast<size_t>(columns->positions(y.shape())));
   std::iota(positions.begin(), positions.end(), 0);
   ASSERT_EQ(columns->groups() * columns->outputs() * static_cast<int64_t>(positions.size()), y.size());
-  std::vector<float> inputs(positions.size() * static_cast<size_t>(columns->columns()));
-  std::vector<float> outputs(positions.size() * static_cast<size_t>(columns->outputs()));
-  for (int64_t group = 0; group < columns->groups(); ++group) {
-    columns->read_inputs(x, y.shape(), group, positions, inputs);
-    columns->read_outputs(y, group, positions, outputs);
+  const auto groups = static_cast<size_t>(columns->groups());
+  const auto channels = static_cast<size_t>(columns->columns() / columns->taps());
+  std::vector<float> inputs(positions.size() * groups * static_cast<size_t>(columns->columns()));
+  std::vector<float> outputs(positions.size() * groups * static_cast<size_t>(columns->outputs()));
+  for (const Layout layout :
+       {Layout::kPlain, x.rank() > 2 && node.op_type() == "Conv" ? Layout::kChannelsLast : Layout::kPlain}) {
+    columns->read_inputs(to_layout(x, layout), y.shape(), positions, inputs);
+    columns->read_outputs(to_layout(y, layout), positions, outputs);
     for (size_t i = 0; i < outputs.size(); ++i) {
-      const int64_t output = static_cast<int64_t>(i) % columns->outputs();
-      const auto row = i / static_cast<size_t>(columns->outputs()) * static_cast<size_t>(columns->columns());
+      const size_t group = i / static_cast<size_t>(columns->outputs()) % groups;
+      const size_t row = i / static_cast<size_t>(columns->outputs()) / groups;
       double sum = 0;
-      for (int64_t k = 0; k < columns->columns(); ++k) {
-        sum += static_cast<double>(inputs[row + static_cast<size_t>(k)]) *
-               w.data<float>()[columns->weight_index(group, output, k)];
+      for (size_t k = 0; k < static_cast<size_t>(columns->columns()); ++k) {
+        const size_t tap = row * static_cast<size_t>(columns->taps()) + k / channels;
+        sum += static_cast<double>(inputs[(tap * groups + group) * channels + k % channels]) *
+               w.data<float>()[columns->weight_index(
+                   static_cast<int64_t>(group), static_cast<int64_t>(i) % columns->outputs(), static_cast<int64_t>(k))];
       }
       ASSERT_NEAR(sum, outputs[i], 1e-5);
     }

@@ -3,10 +3,23 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 #include <random>
+
+#include "lib/recover/row_products.h"
 
 namespace narrow::recover {
 namespace {
+
+void add_row(Sums& sums, std::vector<float> x, std::vector<float> y) {
+  x.resize(x.size() + kRowPadding);
+  y.resize(y.size() + kRowPadding);
+  const Rows rows{.x = std::move(x), .y = std::move(y), .count = 1, .made = {}};
+  const Rows* const block = &rows;
+  std::vector<Sums> groups{std::move(sums)};
+  add_rows(groups, 1, {&block, 1});
+  sums = std::move(groups[0]);
+}
 
 /// Moments of random inputs mixed by a random matrix: strongly correlated where `mixing` is large.
 Moments correlated(const Matrix& weights, double mixing) {
@@ -24,9 +37,9 @@ Moments correlated(const Matrix& weights, double mixing) {
         y[o] += static_cast<float>(weights.at(static_cast<int64_t>(o), static_cast<int64_t>(k))) * x[k];
       }
     }
-    add_rows(sums, x, y);
+    add_row(sums, std::move(x), std::move(y));
   }
-  return Moments(sums);
+  return Moments(std::move(sums));
 }
 
 Matrix random_weights(int64_t rows, int64_t columns) {
@@ -41,6 +54,19 @@ std::vector<double> dequantized(const std::vector<double>& integers, const GridR
   std::vector<double> weights;
   for (size_t i = 0; i < integers.size(); ++i) weights.push_back(grid.at(i).weight(integers[i]));
   return weights;
+}
+
+double output_error(const Moments& moments, int64_t output, const std::vector<double>& weights) {
+  return output_errors(moments, {&output, 1}, {weights})[0];
+}
+
+std::vector<double> nearest_plane(const RoundingProblem& problem, int64_t output, const GridRow& grid) {
+  return problem.nearest_planes({&output, 1}, {&grid, 1})[0];
+}
+
+RoundingProblem::Start start_at(const RoundingProblem& problem, int64_t output, const GridRow& grid,
+                                std::vector<double> integers) {
+  return problem.starts({&output, 1}, {&grid, 1}, {std::move(integers)})[0];
 }
 
 std::vector<double> nearest(const Matrix& weights, int64_t row, const GridRow& grid) {
@@ -59,7 +85,7 @@ TEST(Rounding, CorrelatedInputsLoseMostOfTheError) {
   double error_chosen = 0;
   for (int64_t row = 0; row < 4; ++row) {
     const std::vector<double> plain = nearest(weights, row, grid);
-    RoundingProblem::Start start(problem, row, grid, problem.nearest_plane(row, grid));
+    RoundingProblem::Start start = start_at(problem, row, grid, nearest_plane(problem, row, grid));
     start.descend();
     const std::vector<double>& chosen = start.integers();
     const double error = output_error(moments, row, dequantized(chosen, grid));
@@ -81,7 +107,7 @@ TEST(Rounding, WeightsOnTheGridStay) {
   const GridRow grid(Grid{.scale = 1.0 / 7, .zero_point = 0, .qmin = -7, .qmax = 7});
   const Moments moments = correlated(weights, 2);
   const RoundingProblem problem(moments, weights, 1e-2);
-  RoundingProblem::Start start(problem, 0, grid, problem.nearest_plane(0, grid));
+  RoundingProblem::Start start = start_at(problem, 0, grid, nearest_plane(problem, 0, grid));
   start.descend();
   EXPECT_EQ(start.integers(), (std::vector<double>{-7, 3, 0, 2, 7, -1}));
 }
@@ -92,7 +118,7 @@ TEST(Rounding, UncorrelatedInputsAndAStrongPullGiveTheNearest) {
   const GridRow grid(Grid{.scale = 1.0 / 127, .zero_point = 0, .qmin = -127, .qmax = 127});
   const RoundingProblem problem(moments, weights, 1e6);
   for (int64_t row = 0; row < 2; ++row) {
-    EXPECT_EQ(problem.nearest_plane(row, grid), nearest(weights, row, grid));
+    EXPECT_EQ(nearest_plane(problem, row, grid), nearest(weights, row, grid));
   }
 }
 
@@ -103,7 +129,7 @@ TEST(Rounding, DescentNeverMakesTheQuadraticLarger) {
   const RoundingProblem problem(moments, weights, 1e-2);
   double gain = 0;
   for (int64_t row = 0; row < 3; ++row) {
-    RoundingProblem::Start start(problem, row, grid, nearest(weights, row, grid));
+    RoundingProblem::Start start = start_at(problem, row, grid, nearest(weights, row, grid));
     const double before = start.cost();
     start.descend();
     const double after = start.cost();
@@ -113,13 +139,27 @@ TEST(Rounding, DescentNeverMakesTheQuadraticLarger) {
   EXPECT_GT(gain, 0);
 }
 
+TEST(Rounding, OutputsSolvedTogetherAreThoseSolvedAlone) {
+  const Matrix weights = random_weights(40, 19);
+  const Moments moments = correlated(weights, 3);
+  const GridRow grid(Grid{.scale = 1.0 / 7, .zero_point = 0, .qmin = -7, .qmax = 7});
+  const RoundingProblem problem(moments, weights, 1e-2);
+  std::vector<int64_t> outputs(kTile);
+  std::iota(outputs.begin(), outputs.end(), 8);
+  const std::vector<GridRow> grids(kTile, grid);
+  const auto together = problem.nearest_planes(outputs, grids);
+  for (size_t t = 0; t < kTile; ++t) EXPECT_EQ(together[t], nearest_plane(problem, outputs[t], grid));
+}
+
 TEST(Rounding, InputsThatNeverVaryLeaveTheNearest) {
   const Matrix weights = random_weights(1, 3);
   Sums sums(3, 1);
-  add_rows(sums, std::vector<float>{1, 2, 3, 1, 2, 3}, std::vector<float>{5, 5});
+  add_row(sums, {1, 2, 3}, {5});
+  add_row(sums, {1, 2, 3}, {5});
   const GridRow grid(Grid{.scale = 0.1, .zero_point = 0, .qmin = -7, .qmax = 7});
-  const RoundingProblem problem(Moments(sums), weights, 1e-3);
-  EXPECT_EQ(problem.nearest_plane(0, grid), nearest(weights, 0, grid));
+  const Moments moments(sums);
+  const RoundingProblem problem(moments, weights, 1e-3);
+  EXPECT_EQ(nearest_plane(problem, 0, grid), nearest(weights, 0, grid));
 }
 
 }  // namespace

@@ -88,7 +88,7 @@ graph::Model normalize(const graph::Model& loaded, Stages& stages) {
     io::infer_shapes(model);
   }
   return stages.run("fold linear", [&] {
-    graph::Model folded = rewrite::fold_linear(model);
+    graph::Model folded = rewrite::dense_heads(rewrite::fold_linear(model));
     io::infer_shapes(folded);
     return folded;
   });

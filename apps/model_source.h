@@ -26,8 +26,8 @@ std::optional<std::string> raised_opset_note(const ModelSource& source);
 /// would overwrite the model's external data.
 ModelSource open_model(const std::string& path, const std::vector<NamedPath>& outputs, Stages& stages);
 
-/// prepare, fold_constants, apply_constants, fold_linear, shapes inferred after each: the form that analysis and
-/// rewrite want.
+/// prepare, fold_constants, apply_constants, fold_linear, dense_heads, shapes inferred after each: the form that
+/// analysis and rewrite want.
 graph::Model normalize(const graph::Model& loaded, Stages& stages);
 
 /// What the graph wants to be fed.

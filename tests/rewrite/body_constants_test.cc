@@ -1,8 +1,6 @@
 // Constants that several bodies compute from one weight: one initializer around them, quantized once.
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "lib/analyze/analyze.h"
 #include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
@@ -13,17 +11,12 @@
 #include "lib/rewrite/qdq.h"
 #include "lib/tensor/metrics.h"
 #include "tests/support/model_text.h"
+#include "tests/support/random_tensor.h"
 
 namespace narrow {
 namespace {
 
-Tensor uniform(const Shape& shape, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> draw(-1, 1);
-  Tensor result(DataType::kFloat32, shape);
-  for (float& element : result.mutable_data<float>()) element = draw(random);
-  return result;
-}
+using test::uniform;
 
 /// Weights of an LSTM as PyTorch has them, given a direction in each branch.
 graph::Model normalized() {

@@ -1,8 +1,6 @@
 // Layers in bodies of If and Loop compute in float16 like those around them.
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "lib/analyze/analyze.h"
 #include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
@@ -12,17 +10,12 @@
 #include "lib/rewrite/qdq.h"
 #include "lib/tensor/metrics.h"
 #include "tests/support/model_text.h"
+#include "tests/support/random_tensor.h"
 
 namespace narrow {
 namespace {
 
-Tensor uniform(const Shape& shape, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> draw(-1, 1);
-  Tensor result(DataType::kFloat32, shape);
-  for (float& element : result.mutable_data<float>()) element = draw(random);
-  return result;
-}
+using test::uniform;
 
 graph::Model prepared(std::string_view text) {
   graph::Model model = test::graph_from_text(text);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 
 #include "lib/analyze/analyze.h"
 #include "lib/exec/float_program.h"
@@ -12,6 +11,7 @@
 #include "lib/plan/plan.h"
 #include "lib/rewrite/qdq.h"
 #include "tests/support/model_text.h"
+#include "tests/support/random_tensor.h"
 
 namespace narrow {
 namespace {
@@ -20,13 +20,7 @@ constexpr int64_t kHidden = 16;
 constexpr int64_t kInputs = 8;
 constexpr int64_t kSteps = 5;
 
-Tensor uniform(const Shape& shape, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> draw(-1, 1);
-  Tensor result(DataType::kFloat32, shape);
-  for (float& element : result.mutable_data<float>()) element = draw(random);
-  return result;
-}
+using test::uniform;
 
 graph::Model model() {
   graph::Model model = test::graph_from_text(R"(g (float[5,1,8] x) => (float[5,2,1,16] y) {

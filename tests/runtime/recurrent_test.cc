@@ -12,6 +12,7 @@
 #include "lib/io/load.h"
 #include "tests/runtime/qdq_text.h"
 #include "tests/support/model_text.h"
+#include "tests/support/random_tensor.h"
 
 namespace narrow::runtime {
 namespace {
@@ -22,14 +23,6 @@ constexpr int64_t kSteps = 4;
 constexpr int64_t kInputs = 3;
 constexpr int64_t kHidden = 5;
 constexpr int64_t kGates = 4 * kHidden;
-
-Tensor floats(const Shape& shape, uint32_t seed, float low = -1, float high = 1) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> draw(low, high);
-  Tensor result(DataType::kFloat32, shape);
-  for (float& element : result.mutable_data<float>()) element = draw(random);
-  return result;
-}
 
 template <class T>
 Tensor codes(const Shape& shape, uint32_t seed) {
@@ -128,10 +121,12 @@ g (float[4,1,3] x) => (float[4,2,1,5] y) {
 
 template <class T>
 void expect_dynamic(const Shape& scale_shape) {
-  const Weights w{codes<T>({2, kInputs, kGates}, 1), floats(scale_shape, 2, 0.002F, 0.01F), codes<T>(scale_shape, 3)};
-  const Weights r{codes<T>({2, kHidden, kGates}, 4), floats(scale_shape, 5, 0.002F, 0.01F), codes<T>(scale_shape, 6)};
-  const Tensor bias = floats({2, 2 * kGates}, 7);
-  const Tensor x = floats({kSteps, 1, kInputs}, 8, -2, 3);
+  const Weights w{codes<T>({2, kInputs, kGates}, 1), narrow::test::uniform(scale_shape, 2, 0.002F, 0.01F),
+                  codes<T>(scale_shape, 3)};
+  const Weights r{codes<T>({2, kHidden, kGates}, 4), narrow::test::uniform(scale_shape, 5, 0.002F, 0.01F),
+                  codes<T>(scale_shape, 6)};
+  const Tensor bias = narrow::test::uniform({2, 2 * kGates}, 7);
+  const Tensor x = narrow::test::uniform({kSteps, 1, kInputs}, 8, -2, 3);
   const graph::Model model = dynamic_model(w, r, bias);
   LoweredModel lowered = lower(model);
   EXPECT_TRUE(coverage_of(lowered, "cells").integer);
@@ -179,12 +174,12 @@ graph::Model qdq_recurrent(const QdqCase& kind) {
   };
   add("w_q", codes<int8_t>({kind.directions, rows, kInputs}, 1));
   add("r_q", codes<int8_t>({kind.directions, rows, kHidden}, 2));
-  add("ws", floats({rows}, 3, 0.002F, 0.01F));
-  add("rs", floats({rows}, 4, 0.002F, 0.01F));
+  add("ws", narrow::test::uniform({rows}, 3, 0.002F, 0.01F));
+  add("rs", narrow::test::uniform({rows}, 4, 0.002F, 0.01F));
   Tensor zeros(DataType::kInt8, {rows});
   for (int8_t& zero : zeros.mutable_data<int8_t>()) zero = 0;
   add("wz", zeros);
-  add("b", floats({kind.directions, 2 * rows}, 5));
+  add("b", narrow::test::uniform({kind.directions, 2 * rows}, 5));
   io::infer_shapes(model);
   return model;
 }
@@ -192,7 +187,7 @@ graph::Model qdq_recurrent(const QdqCase& kind) {
 TEST_P(QdqRecurrent, TheProductOfQuantizedInputsRunsOnIntegers) {
   const graph::Model model = qdq_recurrent(GetParam());
   const LoweredModel lowered = lower(model);
-  const Tensor x = floats({kSteps, 2, kInputs}, 8, -2, 3);
+  const Tensor x = narrow::test::uniform({kSteps, 2, kInputs}, 8, -2, 3);
   const auto ran = test::run(lowered, {{"x", x}});
   EXPECT_FALSE(ran.values.contains("x_r"));  // the layer reads x_q
   EXPECT_FALSE(coverage_of(lowered, "cells").integer);

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "lib/base/error.h"
+#include "lib/exec/channel_order.h"
 #include "lib/exec/constants.h"
 #include "lib/exec/fuse.h"
 #include "lib/exec/kernels/gemm.h"
@@ -49,8 +50,11 @@ class Compiler {
     for (const onnx::NodeProto& node : graph_.node()) {
       if (!is_needed(node) || folded_.contains(&node)) continue;
       const auto group = groups_by_last_.find(&node);
+      const auto order = orders_by_last_.find(&node);
       if (group != groups_by_last_.end()) {
         add_group(group->second);
+      } else if (order != orders_by_last_.end()) {
+        add_channel_order(order->second);
       } else if (!grouped_.contains(&node)) {
         add_node(node);
       }
@@ -129,8 +133,16 @@ class Compiler {
   void select_groups() {
     for (const onnx::NodeProto& node : graph_.node()) {
       if (!is_needed(node) || folded_.contains(&node) || grouped_.contains(&node)) continue;
-      FusedGroup group = select_group(
-          node, {.model = model_, .index = index_, .constants = constants_, .observed = observed_, .taken = grouped_});
+      const FusionContext context{
+          .model = model_, .index = index_, .constants = constants_, .observed = observed_, .taken = grouped_};
+      if (std::optional<ChannelOrder> order = select_channel_order(node, context)) {
+        grouped_.insert(order->nodes.begin(), order->nodes.end());
+        for (const ChannelChoice& choice : order->choices) grouped_.insert(choice.last);
+        const onnx::NodeProto* last = order->choices.size() == 1 ? order->choices[0].last : order->nodes.back();
+        orders_by_last_.emplace(last, std::move(*order));
+        continue;
+      }
+      FusedGroup group = select_group(node, context);
       if (group.nodes.empty()) continue;
       grouped_.insert(group.nodes.begin(), group.nodes.end());
       groups_by_last_.emplace(group.nodes.back(), std::move(group));
@@ -174,6 +186,20 @@ class Compiler {
     if (!group.residual.empty()) inputs.push_back(group.residual);
     for (const std::string& input : inputs) use_constant(input);
     builder_.add_step(std::move(info), std::move(kernel), inputs, {last.output(0)});
+  }
+
+  void add_channel_order(const ChannelOrder& order) {
+    use_constant(order.source);
+    for (const ChannelChoice& choice : order.choices) {
+      if (!is_needed(*choice.last)) continue;
+      StepInfo info{.node = graph::node_label(*choice.last), .fused = {}, .op_type = "Transpose"};
+      if (&choice == &order.choices.front()) {
+        for (const onnx::NodeProto* node : order.nodes) info.fused.push_back(graph::node_label(*node));
+      }
+      info.fused.push_back(info.node);
+      builder_.add_step(std::move(info), make_channel_order(order.shape, choice.channels), {order.source},
+                        wanted_outputs(*choice.last));
+    }
   }
 
   void add_node(const onnx::NodeProto& node) {
@@ -224,6 +250,7 @@ class Compiler {
   std::set<const onnx::NodeProto*> folded_;
   std::set<const onnx::NodeProto*> grouped_;
   std::map<const onnx::NodeProto*, FusedGroup> groups_by_last_;
+  std::map<const onnx::NodeProto*, ChannelOrder> orders_by_last_;
 };
 
 }  // namespace

@@ -49,20 +49,52 @@ void transpose_8x8(const uint8_t* source, int64_t source_step, uint8_t* target, 
   for (size_t i = 0; i < 8; ++i) std::memcpy(target + static_cast<int64_t>(i) * target_step, &rows[i], 8);
 }
 
-// Elements of four bytes, two by two in registers.
-template <int64_t kSize, class Element>
-void transpose_tile(const Element* source, int64_t source_step, Element* target, int64_t target_step) {
-  static_assert(sizeof(Element) == 4);
-  for (int64_t r = 0; r < kSize; r += 2) {
-    for (int64_t c = 0; c < kSize; c += 2) {
-      uint64_t even = 0;
-      uint64_t odd = 0;
-      std::memcpy(&even, source + r * source_step + c, 8);
-      std::memcpy(&odd, source + (r + 1) * source_step + c, 8);
-      swap_blocks<32>(even, odd, 0x00000000FFFFFFFFU);
-      std::memcpy(target + c * target_step + r, &even, 8);
-      std::memcpy(target + (c + 1) * target_step + r, &odd, 8);
-    }
+using FourWords [[gnu::vector_size(16)]] = uint32_t;
+
+FourWords load_four(const uint32_t* source) {
+  FourWords words;
+  std::memcpy(&words, source, sizeof words);
+  return words;
+}
+
+void store_four(FourWords words, uint32_t* target) {
+  std::memcpy(target, &words, sizeof words);
+}
+
+// Four rows of four words in registers: pairs of rows, then pairs of pairs.
+void transpose_4x4(const uint32_t* source, int64_t source_step, uint32_t* target, int64_t target_step) {
+  const FourWords a = load_four(source);
+  const FourWords b = load_four(source + source_step);
+  const FourWords c = load_four(source + 2 * source_step);
+  const FourWords d = load_four(source + 3 * source_step);
+  const FourWords low_ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const FourWords high_ab = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const FourWords low_cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const FourWords high_cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  store_four(__builtin_shufflevector(low_ab, low_cd, 0, 1, 4, 5), target);
+  store_four(__builtin_shufflevector(low_ab, low_cd, 2, 3, 6, 7), target + target_step);
+  store_four(__builtin_shufflevector(high_ab, high_cd, 0, 1, 4, 5), target + 2 * target_step);
+  store_four(__builtin_shufflevector(high_ab, high_cd, 2, 3, 6, 7), target + 3 * target_step);
+}
+
+// Three rows of words, four columns at once.
+void interleave_three_rows(const uint32_t* source, uint32_t* target, int64_t columns, int64_t begin, int64_t end) {
+  int64_t c = begin;
+  for (; c + 4 <= end; c += 4) {
+    const FourWords x = load_four(source + c);
+    const FourWords y = load_four(source + columns + c);
+    const FourWords z = load_four(source + 2 * columns + c);
+    const FourWords xy = __builtin_shufflevector(x, y, 0, 4, 1, 5);  // x0 y0 x1 y1
+    const FourWords yz = __builtin_shufflevector(y, z, 1, 5, 2, 6);  // y1 z1 y2 z2
+    const FourWords zx = __builtin_shufflevector(z, x, 2, 7, 0, 5);  // z2 x3 z0 x1
+    const FourWords yx = __builtin_shufflevector(y, x, 3, 7, 2, 6);  // y3 x3 y2 x2
+    store_four(__builtin_shufflevector(xy, zx, 0, 1, 6, 7), target + 3 * c);
+    store_four(__builtin_shufflevector(yz, yx, 0, 1, 7, 2), target + 3 * c + 4);
+    const FourWords last = __builtin_shufflevector(yx, z, 0, 7, 0, 7);  // y3 z3
+    store_four(__builtin_shufflevector(zx, last, 0, 1, 4, 5), target + 3 * c + 8);
+  }
+  for (; c < end; ++c) {
+    for (int64_t r = 0; r < 3; ++r) target[c * 3 + r] = source[r * columns + c];
   }
 }
 
@@ -70,7 +102,10 @@ void transpose_tile(const Element* source, int64_t source_step, Element* target,
 template <class Element>
 void transpose_columns(const Element* source, Element* target, int64_t rows, int64_t columns, int64_t begin,
                        int64_t end) {
-  if (rows == 3) return interleave_rows<Element, 3>(source, target, columns, begin, end);
+  if (rows == 3) {
+    if constexpr (sizeof(Element) == 4) return interleave_three_rows(source, target, columns, begin, end);
+    return interleave_rows<Element, 3>(source, target, columns, begin, end);
+  }
   if (rows == 4) return interleave_rows<Element, 4>(source, target, columns, begin, end);
   if constexpr (sizeof(Element) == 1) {
     const int64_t whole_rows = rows / 8 * 8;
@@ -85,18 +120,24 @@ void transpose_columns(const Element* source, Element* target, int64_t rows, int
     return;
   }
   constexpr int64_t kTile = 16;  // keeps both sides in cache
-  for (int64_t c0 = begin; c0 < end; c0 += kTile) {
-    for (int64_t r0 = 0; r0 < rows; r0 += kTile) {
-      if constexpr (sizeof(Element) == 4) {
-        if (r0 + kTile <= rows && c0 + kTile <= end) {
-          transpose_tile<kTile>(source + r0 * columns + c0, columns, target + c0 * rows + r0, rows);
-          continue;
+  constexpr int64_t kWhole = sizeof(Element) == 4 ? 4 : 1;
+  const int64_t whole_rows = rows / kWhole * kWhole;
+  const int64_t whole_end = begin + (end - begin) / kWhole * kWhole;
+  for (int64_t c0 = begin; c0 < whole_end; c0 += kTile) {
+    for (int64_t r0 = 0; r0 < whole_rows; r0 += kTile) {
+      for (int64_t c = c0; c < std::min(c0 + kTile, whole_end); c += kWhole) {
+        for (int64_t r = r0; r < std::min(r0 + kTile, whole_rows); r += kWhole) {
+          if constexpr (kWhole == 4) {
+            transpose_4x4(source + r * columns + c, columns, target + c * rows + r, rows);
+          } else {
+            target[c * rows + r] = source[r * columns + c];
+          }
         }
       }
-      for (int64_t r = r0; r < std::min(r0 + kTile, rows); ++r) {
-        for (int64_t c = c0; c < std::min(c0 + kTile, end); ++c) target[c * rows + r] = source[r * columns + c];
-      }
     }
+  }
+  for (int64_t c = begin; c < end; ++c) {
+    for (int64_t r = c < whole_end ? whole_rows : 0; r < rows; ++r) target[c * rows + r] = source[r * columns + c];
   }
 }
 

@@ -26,7 +26,6 @@ constexpr std::array kReasons{
     ReasonRow{ReasonCode::kNeighbourFloat, "neighbour_float", "integers would not pay here"},
     ReasonRow{ReasonCode::kNoIntegerKernel, "no_integer_kernel", "there is no integer kernel for it"},
     ReasonRow{ReasonCode::kNotFusable, "not_fusable", "its quantization pattern is incomplete"},
-    ReasonRow{ReasonCode::kInSubgraph, "in_subgraph", "it is inside a subgraph"},
     ReasonRow{ReasonCode::kTargetCanNot, "target_can_not", "the target can not run it on integers"},
     ReasonRow{ReasonCode::kNotHalf, "not_half", "it can not compute in 16 bits"},
     ReasonRow{ReasonCode::kNoWeight, "no_weight", "it has no constant float32 weight to store in fewer bits"},

@@ -19,7 +19,6 @@ enum class ReasonCode {
   kNeighbourFloat,   // its neighbours are float: quantizing it costs accuracy and gains no speed
   kNoIntegerKernel,  // quantized, but our runtime has no integer kernel for it
   kNotFusable,       // quantized, but the Q/DQ pattern around it is incomplete
-  kInSubgraph,
   kTargetCanNot,  // the runtime that will read the model can not run it
   kNotHalf,       // the operator or a constant does not go into float16 or bfloat16
   kNoWeight,      // weight-only: there is no constant weight to store in fewer bits

@@ -5,15 +5,9 @@
 namespace narrow::quant {
 namespace {
 
-std::vector<int64_t> row_major_strides(const Shape& shape) {
-  std::vector<int64_t> strides(shape.size(), 1);
-  for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
-  return strides;
-}
-
 /// Places of all indices of `axes`, the last of them running fastest.
 std::vector<int64_t> places(const Shape& shape, const std::vector<int64_t>& axes) {
-  const std::vector<int64_t> strides = row_major_strides(shape);
+  const std::vector<int64_t> strides = dense_strides(shape);
   std::vector<int64_t> starts{0};
   for (const int64_t axis : axes) {
     const auto at = static_cast<size_t>(axis);

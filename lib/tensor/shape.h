@@ -15,6 +15,9 @@ using SumAxes = std::vector<std::vector<int64_t>>;
 /// Product of the dimensions. Throws Error(kModel) on a negative dimension or overflow of int64.
 int64_t element_count(const Shape& shape);
 
+/// Elements per step of each axis of a dense tensor of this shape, the last axis running fastest.
+std::vector<int64_t> dense_strides(const Shape& shape);
+
 /// "[1,3,224,224]"; unknown dimensions are "?".
 std::string shape_text(const Shape& shape);
 

@@ -90,7 +90,7 @@ TEST(Report, NodesWithOneKindOfReasonShareALine) {
   };
   add("a", "Conv", ReasonCode::kNoRange, "'x'");
   add("b", "Conv", ReasonCode::kNoRange, "'y'");
-  add("c", "Conv", ReasonCode::kInSubgraph, "");
+  add("c", "Conv", ReasonCode::kNeighbourFloat, "");
   add("d", "Resize", ReasonCode::kNoIntegerKernel, "cubic");
   add("e", "Resize", ReasonCode::kNoIntegerKernel, "cubic");
   const std::string text = render(report, ReportFormat::kMarkdown);

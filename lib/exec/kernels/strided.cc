@@ -139,16 +139,6 @@ void move_rows(DataType type, Views<Dense, Strided> views, Shape extents, std::v
 
 }  // namespace
 
-std::vector<int64_t> dense_strides(const Shape& shape) {
-  std::vector<int64_t> strides(shape.size());
-  int64_t step = 1;
-  for (size_t axis = shape.size(); axis-- > 0;) {
-    strides[axis] = step;
-    step *= shape[axis];
-  }
-  return strides;
-}
-
 void copy_strided(DataType type, const std::byte* from, const std::vector<int64_t>& strides, std::byte* to,
                   const Shape& extents) {
   const auto gather = [](auto& dense, const auto& strided) { dense = strided; };

@@ -7,9 +7,6 @@
 
 namespace narrow::exec {
 
-/// Elements per step of each axis of a dense tensor of this shape.
-std::vector<int64_t> dense_strides(const Shape& shape);
-
 /// Elements per step of each logical axis, in whatever order the tensor is stored.
 std::vector<int64_t> element_strides(const Tensor& tensor);
 

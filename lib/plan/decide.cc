@@ -13,6 +13,7 @@
 #include "lib/plan/half.h"
 #include "lib/plan/half_range.h"
 #include "lib/plan/integer_io.h"
+#include "lib/plan/spectrum.h"
 
 namespace narrow::plan {
 namespace {
@@ -47,6 +48,7 @@ class Decider {
   Decided run() {
     start_layers();
     keep_range();
+    keep_spectra();
     // Each of these can only turn layers to float, so the loop ends.
     for (bool changed = true; changed;) {
       changed = false;
@@ -83,6 +85,14 @@ class Decider {
       if (!is_half(layer) || !wide.contains(layer.node)) continue;
       layer.decision = Decision::kFloat;
       layer.reason = Reason{ReasonCode::kNotHalf, "squares, sums and what is computed of them leave its range"};
+    }
+  }
+
+  void keep_spectra() {
+    const std::set<std::string> spectra = spectrum_nodes(model_, index_);
+    for (size_t i = 0; i < decided_.layers.size(); ++i) {
+      const bool integer = decided_.layers[i].decision == Decision::kQuantize;
+      if (integer && spectra.contains(decided_.layers[i].node)) turn_float(i, "the logarithm of its power is taken");
     }
   }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/graph/traverse.h"
+#include "lib/plan/spectrum.h"
 
 namespace narrow::plan {
 namespace {
@@ -66,7 +67,8 @@ class RangeFinder {
   }
 
   void visit(const onnx::NodeProto& node) {
-    const bool wide = is_sum(node) || (is_square(node) && narrowed_.contains(node.output(0))) || goes_on(node);
+    const bool wide =
+        is_sum(node) || (is_square(model_, index_, node) && narrowed_.contains(node.output(0))) || goes_on(node);
     if (wide) nodes_.insert(node.name());
     if (!brings_back(node) && (wide || without_constants_.contains(node.name()))) values_.insert(node.output(0));
   }
@@ -82,15 +84,6 @@ class RangeFinder {
       if (computed) ++(values_.contains(input) ? wide : other);
     }
     return wide > 0 && (other == 0 || narrowed_.contains(node.output(0)));
-  }
-
-  bool is_square(const onnx::NodeProto& node) const {
-    if (node.input_size() != 2 || !graph::canonical_domain(node.domain()).empty()) return false;
-    if (node.op_type() == "Mul") return node.input(0) == node.input(1);
-    const onnx::TensorProto* exponent = index_.initializer(node.input(1));
-    if (node.op_type() != "Pow" || exponent == nullptr) return false;
-    const Tensor power = model_.tensor(*exponent);
-    return power.size() == 1 && power.type() == DataType::kFloat32 && power.data<float>().front() == 2;
   }
 
   const graph::Model& model_;

@@ -139,11 +139,35 @@ class GroupLoader {
       if (!found[i]) throw Error(ErrorKind::kData, "{}: no array for input '{}'", quoted(group.name), names_[i]);
       result.arrays.push_back(std::move(*found[i]));
     }
+    if (is_one_feed(result)) {
+      for (size_t i = 0; i < result.arrays.size(); ++i) {
+        const FileArray& array = result.arrays[i].array;
+        result.arrays[i].split = inputs_[i].whole(array.type, array.shape);
+      }
+    }
     count_feeds(group, result);
     return result;
   }
 
  private:
+  /// The model fixes the first axis of some inputs, and those have one feed; where others disagree, their free first
+  /// axes are not samples but steps of a sequence, say, and each array is fed as it is.
+  bool is_one_feed(const LoadedGroup& loaded) const {
+    bool fixed = false;
+    bool disagree = false;
+    for (size_t i = 0; i < loaded.arrays.size(); ++i) {
+      const InputArray& array = loaded.arrays[i];
+      if (array.split.repeats) continue;
+      const auto& wanted = inputs_[i].spec().shape;
+      if (!wanted || wanted->size() != array.array.shape.size()) return false;
+      const bool free = wanted->front() == -1;
+      if (!free && array.split.feeds != 1) return false;
+      fixed |= !free;
+      disagree |= array.split.feeds != 1;
+    }
+    return fixed && disagree;
+  }
+
   size_t index_of(const std::string& name, const fs::path& file) const {
     const auto at = std::find(names_.begin(), names_.end(), name);
     if (at != names_.end()) return static_cast<size_t>(at - names_.begin());

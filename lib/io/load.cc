@@ -123,15 +123,39 @@ void drop_invented_names(onnx::GraphProto& graph, const std::set<std::string>& o
   });
 }
 
+using Values = google::protobuf::RepeatedPtrField<onnx::ValueInfoProto>;
+
+void forget_shapes(Values& values) {
+  for (onnx::ValueInfoProto& value : values) {
+    if (value.type().has_tensor_type()) value.mutable_type()->mutable_tensor_type()->clear_shape();
+  }
+}
+
 /// Declarations of intermediate values, and shapes of what bodies make: inference finds them again.
 void forget_declarations(onnx::GraphProto& whole) {
   graph::for_each_graph(whole, [&](onnx::GraphProto& graph) {
     graph.clear_value_info();
-    if (&graph == &whole) return;
-    for (onnx::ValueInfoProto& output : *graph.mutable_output()) {
-      if (output.type().has_tensor_type()) output.mutable_type()->mutable_tensor_type()->clear_shape();
-    }
+    if (&graph != &whole) forget_shapes(*graph.mutable_output());
   });
+}
+
+/// Both have as many dimensions, and none where they have different numbers.
+bool agree(const onnx::TensorShapeProto& a, const onnx::TensorShapeProto& b) {
+  return std::equal(a.dim().begin(), a.dim().end(), b.dim().begin(), b.dim().end(), [](const auto& x, const auto& y) {
+    return !x.has_dim_value() || !y.has_dim_value() || x.dim_value() == y.dim_value();
+  });
+}
+
+/// Puts back what was declared of the outputs, except where it is not what inference found.
+void restore_outputs(const Values& declared, onnx::GraphProto& graph) {
+  for (int i = 0; i < graph.output_size(); ++i) {
+    const auto& before = declared[i].type().tensor_type();
+    if (!graph.output(i).type().has_tensor_type()) continue;
+    auto& now = *graph.mutable_output(i)->mutable_type()->mutable_tensor_type();
+    if (before.has_shape() && (!now.has_shape() || agree(before.shape(), now.shape()))) {
+      *now.mutable_shape() = before.shape();
+    }
+  }
 }
 
 /// "" or why shapes do not fit.
@@ -143,6 +167,14 @@ std::string inference_error(graph::Model& model) {
   } catch (const std::runtime_error& error) {
     return one_line(error.what());
   }
+}
+
+/// `why`: what to say if the declared outputs are not all that is wrong.
+void infer_without_outputs(graph::Model& model, const std::string& why) {
+  const auto declared = model.graph().output();
+  forget_shapes(*model.mutable_graph().mutable_output());
+  if (!inference_error(model).empty()) throw Error(ErrorKind::kModel, "shapes do not fit: {}", why);
+  restore_outputs(declared, model.mutable_graph());
 }
 
 /// What must hold before anything looks into the graph; what follows finds its nodes sorted.
@@ -203,9 +235,9 @@ void infer_shapes(graph::Model& model) {
   const std::set<std::string> own = dimension_names(model.mutable_graph());
   const std::string why = inference_error(model);
   if (!why.empty()) {
-    // Exporters declare shapes inside that the operators do not make, and runtimes take what the operators make.
+    // Exporters declare shapes that the operators do not make, and runtimes take what the operators make.
     forget_declarations(model.mutable_graph());
-    if (!inference_error(model).empty()) throw Error(ErrorKind::kModel, "shapes do not fit: {}", why);
+    if (!inference_error(model).empty()) infer_without_outputs(model, why);
   }
   drop_invented_names(model.mutable_graph(), own);
 }

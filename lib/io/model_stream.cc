@@ -5,6 +5,7 @@
 #include <google/protobuf/wire_format_lite.h>
 
 #include <exception>
+#include <string>
 
 #include "lib/base/error.h"
 
@@ -12,6 +13,7 @@ namespace narrow::io {
 namespace {
 
 using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedInputStream;
 using google::protobuf::io::CodedOutputStream;
 
 /// Protobuf is not made for exceptions: they are kept until it has returned.
@@ -76,6 +78,20 @@ void write_graph(const graph::Model& model, const onnx::GraphProto& graph,
   for (const WrittenTensor& tensor : initializers) write_tensor(model, tensor, out);
 }
 
+/// How many bytes of a model without its graph are fields that stand in front of it: those of lower numbers, in
+/// everybody's files. OpenVINO takes a file for a model only if its first three fields are different ones, and a
+/// version and two opset imports are not.
+size_t size_in_front_of_graph(const std::string& around) {
+  CodedInputStream in(reinterpret_cast<const uint8_t*>(around.data()), static_cast<int>(around.size()));
+  int size = 0;
+  for (uint32_t tag = in.ReadTag(); tag != 0; tag = in.ReadTag()) {
+    if (WireFormatLite::GetTagFieldNumber(tag) > onnx::ModelProto::kGraphFieldNumber) break;
+    if (!WireFormatLite::SkipField(&in, tag)) break;
+    size = in.CurrentPosition();
+  }
+  return static_cast<size_t>(size);
+}
+
 /// A model without its graph, and the graph without its initializers, for as long as this lives. The initializers stay
 /// where they are in memory.
 class TakenApart {
@@ -110,9 +126,11 @@ void write_model(graph::Model& model, const std::vector<WrittenTensor>& initiali
   {
     CodedOutputStream out(&adaptor);
     const TakenApart apart(model.mutable_proto());
-    model.proto().ByteSizeLong();
-    model.proto().SerializeWithCachedSizes(&out);
+    const std::string around = model.proto().SerializeAsString();
+    const size_t front = size_in_front_of_graph(around);
+    out.WriteRaw(around.data(), static_cast<int>(front));
     write_graph(model, apart.graph(), initializers, out);
+    out.WriteRaw(around.data() + front, static_cast<int>(around.size() - front));
     failed = out.HadError();
   }
   if (failed || !adaptor.Flush()) {

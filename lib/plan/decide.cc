@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "lib/base/error.h"
 #include "lib/graph/graph_index.h"
 #include "lib/ops/op_table.h"
 #include "lib/plan/clamp.h"
 #include "lib/plan/half.h"
+#include "lib/plan/half_range.h"
 #include "lib/plan/integer_io.h"
+#include "lib/plan/spectrum.h"
 
 namespace narrow::plan {
 namespace {
@@ -44,6 +47,8 @@ class Decider {
 
   Decided run() {
     start_layers();
+    keep_range();
+    keep_spectra();
     // Each of these can only turn layers to float, so the loop ends.
     for (bool changed = true; changed;) {
       changed = false;
@@ -69,6 +74,25 @@ class Decider {
       if (plan.reason && layer.reason && mode == Mode::kStatic) plan.rule = "structure";
       number_of_[layer.node] = i;
       decided_.layers.push_back(std::move(plan));
+    }
+  }
+
+  void keep_range() {
+    const auto is_half = [](const LayerPlan& layer) { return half_type(layer.decision).has_value(); };
+    if (std::none_of(decided_.layers.begin(), decided_.layers.end(), is_half)) return;
+    const std::set<std::string> wide = wide_nodes(model_, index_, without_half_constants_);
+    for (LayerPlan& layer : decided_.layers) {
+      if (!is_half(layer) || !wide.contains(layer.node)) continue;
+      layer.decision = Decision::kFloat;
+      layer.reason = Reason{ReasonCode::kNotHalf, "squares, sums and what is computed of them leave its range"};
+    }
+  }
+
+  void keep_spectra() {
+    const std::set<std::string> spectra = spectrum_nodes(model_, index_);
+    for (size_t i = 0; i < decided_.layers.size(); ++i) {
+      const bool integer = decided_.layers[i].decision == Decision::kQuantize;
+      if (integer && spectra.contains(decided_.layers[i].node)) turn_float(i, "the logarithm of its power is taken");
     }
   }
 
@@ -108,10 +132,14 @@ class Decider {
                   "dynamic products have 8-bit weights, with a scale for each channel or tensor"};
   }
 
-  std::optional<Reason> starting_reason(const Layer& layer, const LayerScheme& scheme) const {
+  std::optional<Reason> starting_reason(const Layer& layer, const LayerScheme& scheme) {
     if (scheme.keep_float) return Reason{ReasonCode::kKeptByRule, scheme.keep_reason};
     if (const auto half = half_type(wished(layer, scheme.mode))) {
-      return half_refusal(model_, index_, *index_.node(layer.node), *half);
+      const onnx::NodeProto& node = *index_.node(layer.node);
+      if (auto reason = half_operator_refusal(model_, index_, node, *half)) return reason;
+      auto reason = half_constant_refusal(model_, index_, node, *half);
+      if (reason) without_half_constants_.insert(layer.node);
+      return reason;
     }
     if (scheme.mode != Mode::kStatic) {
       if (!layer.stored_weight) return Reason{ReasonCode::kNoWeight, {}};
@@ -325,6 +353,7 @@ class Decider {
   WantedIo wanted_io_;
   const TargetRow* target_ = nullptr;
   std::map<std::string, size_t> number_of_;
+  std::set<std::string> without_half_constants_;  // layers whose constants float16 does not hold
   Decided decided_;
 };
 

@@ -38,6 +38,10 @@ bool is_float32(const graph::GraphIndex& index, const std::string& value) {
   return !value.empty() && index.type(value).type == DataType::kFloat32;
 }
 
+int opset_for(const graph::Model& model, DataType type) {
+  return std::max(model.opset(), type == DataType::kBfloat16 ? kBfloat16Opset : 0);
+}
+
 // Piece by piece: of a large table copies would take as much memory as all weights.
 bool survives(const Tensor& constant, DataType type) {
   constexpr int64_t kPiece = int64_t{1} << 20;
@@ -74,24 +78,31 @@ HalfSlots half_slots(const graph::GraphIndex& index, const onnx::NodeProto& node
   return slots;
 }
 
-std::optional<Reason> half_refusal(const graph::Model& model, const graph::GraphIndex& index,
-                                   const onnx::NodeProto& node, DataType type) {
-  const std::string name(data_type_name(type));
+std::optional<Reason> half_operator_refusal(const graph::Model& model, const graph::GraphIndex& index,
+                                            const onnx::NodeProto& node, DataType type) {
   if (has_bodies(node)) {
     return Reason{ReasonCode::kNotHalf, "what goes between it and its bodies stays float32"};
   }
-  const int opset = std::max(model.opset(), type == DataType::kBfloat16 ? kBfloat16Opset : 0);
-  const HalfSlots slots = half_slots(index, node, type, opset);
-  if (slots.inputs.empty()) {
-    return Reason{ReasonCode::kNotHalf, fmt::format("{} reads no float32 value that may be {}", node.op_type(), name)};
-  }
-  for (const int slot : slots.inputs) {
+  if (!half_slots(index, node, type, opset_for(model, type)).inputs.empty()) return std::nullopt;
+  return Reason{ReasonCode::kNotHalf,
+                fmt::format("{} reads no float32 value that may be {}", node.op_type(), data_type_name(type))};
+}
+
+std::optional<Reason> half_constant_refusal(const graph::Model& model, const graph::GraphIndex& index,
+                                            const onnx::NodeProto& node, DataType type) {
+  for (const int slot : half_slots(index, node, type, opset_for(model, type)).inputs) {
     const onnx::TensorProto* initializer = index.initializer(node.input(slot));
     if (initializer == nullptr || survives(model.tensor(*initializer), type)) continue;
     return Reason{ReasonCode::kNotHalf,
-                  fmt::format("constant '{}' overflows or underflows {}", node.input(slot), name)};
+                  fmt::format("constant '{}' overflows or underflows {}", node.input(slot), data_type_name(type))};
   }
   return std::nullopt;
+}
+
+std::optional<Reason> half_refusal(const graph::Model& model, const graph::GraphIndex& index,
+                                   const onnx::NodeProto& node, DataType type) {
+  const auto reason = half_operator_refusal(model, index, node, type);
+  return reason ? reason : half_constant_refusal(model, index, node, type);
 }
 
 }  // namespace narrow::plan

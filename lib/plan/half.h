@@ -23,8 +23,15 @@ struct HalfSlots {
 /// type variable. Empty for operators with bodies and for other domains.
 HalfSlots half_slots(const graph::GraphIndex& index, const onnx::NodeProto& node, DataType type, int opset);
 
-/// Why the node can not compute in the type: the operator does not take it, or a constant loses more than 1 % of itself
-/// (40 dB) by overflow or underflow.
+/// Why the operator can not compute in the type whatever its constants are.
+std::optional<Reason> half_operator_refusal(const graph::Model& model, const graph::GraphIndex& index,
+                                            const onnx::NodeProto& node, DataType type);
+
+/// A constant of the node that loses more than 1 % of itself (40 dB) by overflow or underflow, said as a reason.
+std::optional<Reason> half_constant_refusal(const graph::Model& model, const graph::GraphIndex& index,
+                                            const onnx::NodeProto& node, DataType type);
+
+/// The first of the two.
 std::optional<Reason> half_refusal(const graph::Model& model, const graph::GraphIndex& index,
                                    const onnx::NodeProto& node, DataType type);
 

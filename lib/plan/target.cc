@@ -64,6 +64,7 @@ const std::array kTargets{
               .block_weights = kNoTypes,
               .activations = kEightBits,
               .stored_weights = kOpenvinoStored,
+              .stored_gates = false,
               .integer_ops = kOpenvinoOps,
               .symmetric_weights = true,
               .whole_blocks = true,
@@ -211,6 +212,10 @@ std::optional<Reason> refusal(const TargetRow& target, const analyze::Layer& lay
   const auto refuse = [&](const std::string& what) {
     return Reason{ReasonCode::kTargetCanNot, fmt::format("{} has no kernel for {}", target.name, what)};
   };
+  const bool gates = layer.op_type == "LSTM" || layer.op_type == "GRU";
+  if (gates && scheme.mode == Mode::kStatic && !target.stored_gates) {
+    return refuse(fmt::format("{} with stored weights in a file with quantized activations", layer.op_type));
+  }
   if (scheme.mode == Mode::kWeightOnly) {
     if (has(target.stored_weights, scheme.weights)) return std::nullopt;
     return refuse(fmt::format("stored {} weights", quant::name(scheme.weights)));

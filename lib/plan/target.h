@@ -36,6 +36,7 @@ struct TargetRow {
   Known<quant::QuantType> block_weights;   // ... with a scale for each block
   Known<quant::QuantType> activations;     // of layers on integers
   Known<quant::QuantType> stored_weights;  // of float layers whose weight is stored in fewer bits
+  bool stored_gates = true;                // ... of LSTM and GRU too, in files with quantized activations
   Known<std::string_view> integer_ops;     // arithmetic that has integer kernels; movement and clamps always have
   bool symmetric_weights = false;          // zero points of weights are 0
   bool symmetric_activations = false;      // zero points of activations are 0

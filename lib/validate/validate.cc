@@ -68,7 +68,8 @@ class Comparison {
       makes_scores_.push_back(makes_scores(float_model, name));
     }
     check_labels();
-    if (!options.compare_layers) return;
+    // Dynamic products and stored weights quantize no activation that could be compared.
+    if (!options.compare_layers || lowered_.quantized.empty()) return;
     layers_.emplace(float_model, quantized, lowered_);
     layer_samples_ = spread(samples_.count, options_.layer_samples);
   }

@@ -298,6 +298,21 @@ TEST_F(DataReaderTest, SeveralInputsComeFromFilesOfTheirNames) {
   EXPECT_EQ(refused(folder_ / "f", inputs), "'DIR/f': input 'x' has 3 samples, input 'y' has 4");
 }
 
+// A speech model takes any number of windows of one recording, and a state for it.
+TEST_F(DataReaderTest, AFreeFirstAxisIsNotSamplesWhereAFixedOneSaysOneFeed) {
+  const std::vector<InputSpec> inputs{{"x", DataType::kFloat32, Shape{-1, 2}}, {"h", DataType::kFloat32, Shape{1, 3}}};
+  floats_file("a/x.npy", "(4, 2)", 8);
+  floats_file("a/h.npy", "(1, 3)", 3);
+  const auto data = open_data(folder_ / "a", inputs, {});
+  EXPECT_EQ(data->size(), 1);
+  EXPECT_EQ(data->read(0).at("x").shape(), (Shape{4, 2}));
+  EXPECT_EQ(data->read(0).at("h").shape(), (Shape{1, 3}));
+  floats_file("a/h.npy", "(4, 3)", 12);
+  EXPECT_EQ(open_data(folder_ / "a", inputs, {})->size(), 4) << "a state for each window";
+  floats_file("a/h.npy", "(2, 3)", 6);
+  EXPECT_EQ(refused(folder_ / "a", inputs), "'DIR/a': input 'x' has 4 samples, input 'h' has 2");
+}
+
 TEST_F(DataReaderTest, TensorProtosAreFedAsTheyAre) {
   const std::vector<InputSpec> inputs{{"x", DataType::kFloat32, Shape{-1, 2}}, {"y", DataType::kFloat32, Shape{}}};
   const auto proto = [](std::string_view name, const Tensor& tensor) {

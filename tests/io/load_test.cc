@@ -307,8 +307,21 @@ TEST(LoadTest, DeclarationsInsideThatOperatorsContradictGiveWay) {
   EXPECT_EQ(index.type("y").shape, (Shape{3}));
 }
 
-TEST(LoadTest, ContradictionsOfTheGraphItselfAreRefused) {
-  graph::Model model = test::graph_from_text(R"(g (float[3] x) => (float y) { y = Neg (x) })");
+// As in onnxruntime, which says so in a warning.
+TEST(LoadTest, DeclaredOutputsThatOperatorsContradictGiveWayAndOthersStay) {
+  graph::Model model = test::graph_from_text(
+      R"(g (float[3] x, float[n,m] z, int64[2] s) => (float[1,len] y, float[b,m] w, float[4,5] v) {
+  y = Neg (x)  w = Neg (z)  v = Reshape (x, s)
+})");
+  io::infer_shapes(model);
+  const graph::GraphIndex index(model.graph());
+  EXPECT_EQ(index.type("y").shape, (Shape{3}));
+  EXPECT_EQ(model.graph().output(1).type().tensor_type().shape().dim(0).dim_param(), "b");
+  EXPECT_EQ(index.type("v").shape, (Shape{4, 5})) << "nothing else is known of it";
+}
+
+TEST(LoadTest, InputsThatOperatorsCanNotTakeAreRefused) {
+  graph::Model model = test::graph_from_text(R"(g (float[3] x, float[4] y) => (float z) { z = Add (x, y) })");
   EXPECT_THROW(io::infer_shapes(model), Error);
 }
 

@@ -30,6 +30,21 @@ TEST(SaveTest, UnknownFieldsAndMetadataSurvive) {
   EXPECT_NE(written.find("author"), std::string::npos);
 }
 
+// OpenVINO refuses a file that has two of a kind among its first three fields.
+TEST(SaveTest, TheGraphStandsInFrontOfTheOpsetsAsInOtherFiles) {
+  const test::TempFolder folder;
+  graph::Model model = small_model();
+  auto* import = model.mutable_proto().add_opset_import();
+  import->set_domain("com.example");
+  import->set_version(1);
+  model.mutable_proto().set_producer_name("us");
+  io::save_model(model, folder / "m.onnx");
+  const std::string written = read_text(folder / "m.onnx");
+  constexpr std::string_view kVersionAndProducer("\x08\x08\x12\x02us\x3A", 7);  // fields 1 and 2, and the tag of 7
+  EXPECT_EQ(written.substr(0, 7), kVersionAndProducer);
+  EXPECT_EQ(io::load_model(folder / "m.onnx").proto().SerializeAsString(), model.proto().SerializeAsString());
+}
+
 TEST(SaveTest, AFailureLeavesTheOldFile) {
   const test::TempFolder folder;
   EXPECT_THROW(io::save_model(small_model(), folder / "none" / "m.onnx"), Error);

@@ -215,6 +215,36 @@ class BlockOperatorsTest(unittest.TestCase):
                                    ).opset_import[0].version, 13)
 
 
+class GatesTargetsTest(unittest.TestCase):
+    """Recurrent layers behind a product: where activations are quantized, OpenVINO takes constant gates only."""
+
+    def test_openvino_reads_files_for_it(self):
+        folder = narrow_cli.class_folder(type(self))
+        draw = np.random.default_rng(5)
+        values = draw.standard_normal((20, 5, 1, 16)).astype(np.float32)
+        np.save(folder / "x.npy", values)
+        for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1)):
+            shapes = {"w0": (16, 16), "W": (1, gates * 32, 16), "R": (1, gates * 32, 32)}
+            weights = [onnx.numpy_helper.from_array((draw.standard_normal(shape) * 0.2).astype(np.float32), name)
+                       for name, shape in shapes.items()]
+            nodes = [onnx.helper.make_node("MatMul", ["x", "w0"], ["a"]), onnx.helper.make_node("Relu", ["a"], ["r"]),
+                     onnx.helper.make_node("MatMul", ["r", "w0"], ["b"]),
+                     onnx.helper.make_node(op, ["b", "W", "R"], ["y"], hidden_size=32)]
+            graph = onnx.helper.make_graph(
+                nodes, "g", [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [5, 1, 16])],
+                [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [5, 1, 1, 32])], weights)
+            path = folder / f"{op}.onnx"
+            onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
+            quantized = folder / f"{op}.int8.onnx"
+            narrow_cli.run_narrow("quantize", path, "-o", quantized, "--data", folder / "x.npy", "--set", "target=openvino",
+                                  "--no-speed", "--quiet")
+            self.assertIn("QuantizeLinear", op_types(quantized))
+            wanted = run(path, [{"x": value} for value in values])[0]
+            compiled = peers.openvino.Core().compile_model(str(quantized), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            got = np.concatenate([compiled([value])[0] for value in values])
+            self.assertGreater(metrics.sqnr_db(got, wanted), 25, op)
+
+
 @unittest.skipUnless(models.find_data(), "real models are not here (NARROW_DATA)")
 class RealModelsTest(unittest.TestCase):
     """What targets promise, on convolution models."""

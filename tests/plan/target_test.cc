@@ -64,6 +64,16 @@ TEST(TargetTest, WhatATargetHasNoTypeNearToIsRefused) {
             "openvino has no kernel for stored int2 weights");
 }
 
+TEST(TargetTest, OpenvinoTakesStoredGatesInFilesWithoutQuantizedActivationsOnly) {
+  const TargetRow& openvino = row(Target::kOpenvino);
+  for (const std::string op : {"LSTM", "GRU"}) {
+    EXPECT_EQ(refusal(openvino, layer_of(op, true), {}).value().detail,
+              "openvino has no kernel for " + op + " with stored weights in a file with quantized activations");
+    EXPECT_FALSE(refusal(openvino, layer_of(op, true), {.mode = Mode::kWeightOnly}));
+    EXPECT_FALSE(refusal(row(Target::kOnnxruntime), layer_of(op, true), {}));
+  }
+}
+
 TEST(TargetTest, DynamicProductsBecomeStoredWeightsWhereTheyAreNotKnown) {
   LayerScheme scheme{.mode = Mode::kDynamic};
   EXPECT_THAT(adapt(row(Target::kOpenvino), layer_of("MatMul", true), scheme),

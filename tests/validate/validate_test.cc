@@ -102,6 +102,15 @@ TEST(Validate, DoesNotDependOnTheWorkers) {
   EXPECT_EQ(three.layer_samples, 7);
 }
 
+TEST(Validate, WhereNoActivationIsQuantizedThereAreNoLayersToCompare) {
+  const graph::Model stored = test::shaped_graph(R"(agraph (float[N,3] x) => (float[N,3] y)
+<int8[3,3] w_q = {1,0,0, 0,1,0, 0,0,1}, float one = {1.0}, int8 z = {0}>
+{ [relu] r = Relu(x) w = DequantizeLinear(w_q, one, z) [fc] y = Gemm(r, w) })");
+  const Validation result = validate(float_model(), stored, samples_of(kRows), {.speed_repetitions = 0});
+  EXPECT_TRUE(result.layers.empty());
+  EXPECT_EQ(result.layer_samples, 0) << "each sample runs once, not as it is and again with everybody listening";
+}
+
 TEST(Validate, RefusesWhatDoesNotFit) {
   Samples samples = samples_of(kRows);
   samples.labels = {0};

@@ -7,16 +7,11 @@
 #include <vector>
 
 #include "lib/graph/traverse.h"
+#include "lib/plan/operator_list.h"
 #include "lib/plan/spectrum.h"
 
 namespace narrow::plan {
 namespace {
-
-template <size_t kCount>
-bool is_one_of(const onnx::NodeProto& node, const std::array<std::string_view, kCount>& ops) {
-  return graph::canonical_domain(node.domain()).empty() &&
-         std::find(ops.begin(), ops.end(), node.op_type()) != ops.end();
-}
 
 /// Their result grows with the number of terms, or is a square inside.
 bool is_sum(const onnx::NodeProto& node) {

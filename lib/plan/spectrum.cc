@@ -7,15 +7,10 @@
 #include <vector>
 
 #include "lib/graph/traverse.h"
+#include "lib/plan/operator_list.h"
 
 namespace narrow::plan {
 namespace {
-
-template <size_t kCount>
-bool is_one_of(const onnx::NodeProto& node, const std::array<std::string_view, kCount>& ops) {
-  return graph::canonical_domain(node.domain()).empty() &&
-         std::find(ops.begin(), ops.end(), node.op_type()) != ops.end();
-}
 
 /// What filters are made of, and what makes amplitudes of powers.
 bool keeps_linear(const onnx::NodeProto& node) {

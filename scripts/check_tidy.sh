@@ -3,6 +3,5 @@
 # usage: scripts/check_tidy.sh [--all | FOLDER...]     the product's code; --all adds the tests; or what folders hold
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/clang_headers.sh
 cmake --preset tidy > build/tidy-configure.log || { cat build/tidy-configure.log; exit 1; }
 exec python3 scripts/run_tidy.py "$@"

@@ -9,7 +9,6 @@ if [ "${1:-}" = --list ]; then
   exit
 fi
 target="${1:?usage: scripts/fuzz.sh TARGET SECONDS}" seconds="${2:?usage: scripts/fuzz.sh TARGET SECONDS}"
-scripts/clang_headers.sh
 mkdir -p "build/fuzz-corpus/$target"
 { cmake --preset fuzz && cmake --build build/fuzz --target "${target}_fuzz" -j2; } > build/fuzz-build.log 2>&1 ||
   { tail -n 60 build/fuzz-build.log; exit 1; }

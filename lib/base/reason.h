@@ -19,14 +19,14 @@ enum class ReasonCode {
   kNeighbourFloat,   // its neighbours are float: quantizing it costs accuracy and gains no speed
   kNoIntegerKernel,  // quantized, but our runtime has no integer kernel for it
   kNotFusable,       // quantized, but the Q/DQ pattern around it is incomplete
-  kTargetCanNot,  // the runtime that will read the model can not run it
-  kNotHalf,       // the operator or a constant does not go into float16 or bfloat16
-  kNoWeight,      // weight-only: there is no constant weight to store in fewer bits
-  kConversion,    // not faster: it is not there in float
-  kShortStep,     // not faster: being called takes most of its time
-  kNoProducts,    // not faster: it multiplies nothing
-  kFewProducts,   // not faster: too few products for each element
-  kSlowKernel,    // not faster: the kernel gains nothing
+  kTargetCanNot,     // the runtime that will read the model can not run it
+  kNotHalf,          // the operator or a constant does not go into float16 or bfloat16
+  kNoWeight,         // weight-only: there is no constant weight to store in fewer bits
+  kConversion,       // not faster: it is not there in float
+  kShortStep,        // not faster: being called takes most of its time
+  kNoProducts,       // not faster: it multiplies nothing
+  kFewProducts,      // not faster: too few products for each element
+  kSlowKernel,       // not faster: the kernel gains nothing
 };
 
 /// Stable spelling in JSON, such as "kept_by_rule".

@@ -59,7 +59,7 @@ void Constants::fold(const onnx::NodeProto& node, int opset) {
     slots.push_back(name.empty() ? -1 : static_cast<int>(inputs.size()));
     inputs.push_back(name.empty() ? Tensor() : *find(name));
   }
-  arrange_layouts(kernel->layout_use(), slots, inputs);
+  arrange_layouts(kernel->layout_use(), slots, inputs, workspace_);
   std::vector<Tensor> outputs(static_cast<size_t>(node.output_size()));
   in_context(fmt::format("node '{}' ({})", graph::node_label(node), node.op_type()),
              [&] { kernel->run(inputs, outputs, workspace_); });

@@ -48,7 +48,7 @@ Layout common_layout(std::span<const int> inputs, const std::vector<Tensor>& slo
 
 }  // namespace
 
-void arrange_layouts(LayoutUse use, std::span<const int> inputs, std::vector<Tensor>& slots) {
+void arrange_layouts(LayoutUse use, std::span<const int> inputs, std::vector<Tensor>& slots, Workspace& workspace) {
   const Layout wanted = use == LayoutUse::kAny            ? common_layout(inputs, slots)
                         : use == LayoutUse::kChannelsLast ? Layout::kChannelsLast
                                                           : Layout::kPlain;
@@ -60,7 +60,7 @@ void arrange_layouts(LayoutUse use, std::span<const int> inputs, std::vector<Ten
       if (tensor.rank() < 3) continue;
       if (use == LayoutUse::kChannelsLast && !has_channels_last_kernels(tensor)) continue;
     }
-    tensor = to_layout(tensor, wanted);
+    tensor = to_layout(tensor, wanted, workspace);
   }
 }
 

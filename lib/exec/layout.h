@@ -11,7 +11,7 @@ namespace narrow::exec {
 
 /// Converts slots[i] for each i of `inputs` (-1: absent) as `use` asks. The converted copy replaces the slot's tensor,
 /// so that its next reader does not convert it again.
-void arrange_layouts(LayoutUse use, std::span<const int> inputs, std::vector<Tensor>& slots);
+void arrange_layouts(LayoutUse use, std::span<const int> inputs, std::vector<Tensor>& slots, Workspace& workspace);
 
 /// The shape in the order of memory, outermost first: [N, spatial..., C] for channels-last.
 Shape memory_shape(const Shape& shape, Layout layout);

@@ -61,7 +61,7 @@ void Program::check_feed(const Feed& feed) const {
 
 void Program::run_step(const Step& step, std::vector<Tensor>& slots, Workspace& workspace,
                        const RunOptions& options) const {
-  arrange_layouts(step.kernel->layout_use(), step.inputs, slots);
+  arrange_layouts(step.kernel->layout_use(), step.inputs, slots, workspace);
   std::vector<Tensor> inputs(step.inputs.size());
   std::vector<Tensor> outputs(step.outputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -148,7 +148,8 @@ std::vector<Tensor> Program::run_steps(std::vector<Tensor> inputs, Workspace& wo
     }
   }
   std::vector<Tensor> results;
-  for (const int slot : output_slots_) results.push_back(to_layout(slots[static_cast<size_t>(slot)], Layout::kPlain));
+  for (const int slot : output_slots_)
+    results.push_back(to_layout(slots[static_cast<size_t>(slot)], Layout::kPlain, workspace));
   return results;
 }
 

@@ -227,7 +227,7 @@ Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace
   Tensor result = workspace.allocate(spec_.destination, shapes.result);
   if (result.size() == 0) return result;
   if (shapes.a.back() == 0) throw Error(ErrorKind::kUnsupported, "matrix product over no terms");
-  const Tensor plain_a = to_layout(a, Layout::kPlain);
+  const Tensor plain_a = to_layout(a, Layout::kPlain, workspace);
   if (spec_.add_residual) {
     ensure(
         residual.shape() == result.shape() && residual.layout() == Layout::kPlain && residual.type() == result.type(),
@@ -254,7 +254,7 @@ Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace
     primitive->execute(std::span(data).first(2 + residuals), workspace);
     return result;
   }
-  Tensor plain_b = to_layout(b, Layout::kPlain);
+  Tensor plain_b = to_layout(b, Layout::kPlain, workspace);
   if (type_b == DataType::kUint8) {
     Tensor shifted = workspace.allocate(DataType::kInt8, plain_b.shape());
     shift_to_signed(plain_b, shifted);

@@ -9,6 +9,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
+#include "lib/tensor/workspace.h"
 
 namespace narrow {
 namespace {
@@ -157,6 +158,38 @@ void swap_channel_order(const std::byte* from, std::byte* to, int64_t outer, int
   });
 }
 
+void check_rank(const Tensor& tensor) {
+  ensure(tensor.rank() >= 3, "only tensors of rank 3 and above have a channels-last order");
+}
+
+/// `result` has the tensor's type and shape, and the other layout.
+void change_layout(const Tensor& tensor, Tensor& result) {
+  const int64_t batch = tensor.shape()[0];
+  const int64_t channels = tensor.shape()[1];
+  if (tensor.size() == 0) return;
+  const int64_t spatial = tensor.size() / (batch * channels);
+  const bool last = result.layout() == Layout::kChannelsLast;
+  const int64_t rows = last ? channels : spatial;
+  const int64_t columns = last ? spatial : channels;
+  std::byte* target = result.mutable_bytes();
+  switch (data_type_bits(tensor.type())) {
+    case 8:
+      swap_channel_order<uint8_t>(tensor.bytes(), target, batch, rows, columns);
+      break;
+    case 16:
+      swap_channel_order<uint16_t>(tensor.bytes(), target, batch, rows, columns);
+      break;
+    case 32:
+      swap_channel_order<uint32_t>(tensor.bytes(), target, batch, rows, columns);
+      break;
+    case 64:
+      swap_channel_order<uint64_t>(tensor.bytes(), target, batch, rows, columns);
+      break;
+    default:
+      ensure(false, "no channels-last order for this element type");
+  }
+}
+
 }  // namespace
 
 Tensor::Tensor(DataType type, Shape shape, Layout layout)
@@ -250,32 +283,17 @@ Tensor Tensor::reshaped(Shape shape) const {
 
 Tensor to_layout(const Tensor& tensor, Layout layout) {
   if (tensor.layout() == layout) return tensor;
-  ensure(tensor.rank() >= 3, "only tensors of rank 3 and above have a channels-last order");
+  check_rank(tensor);
   Tensor result(tensor.type(), tensor.shape(), layout);
-  const int64_t batch = tensor.shape()[0];
-  const int64_t channels = tensor.shape()[1];
-  if (tensor.size() == 0) return result;
-  const int64_t spatial = tensor.size() / (batch * channels);
-  const bool last = layout == Layout::kChannelsLast;
-  const int64_t rows = last ? channels : spatial;
-  const int64_t columns = last ? spatial : channels;
-  std::byte* target = result.mutable_bytes();
-  switch (data_type_bits(tensor.type())) {
-    case 8:
-      swap_channel_order<uint8_t>(tensor.bytes(), target, batch, rows, columns);
-      break;
-    case 16:
-      swap_channel_order<uint16_t>(tensor.bytes(), target, batch, rows, columns);
-      break;
-    case 32:
-      swap_channel_order<uint32_t>(tensor.bytes(), target, batch, rows, columns);
-      break;
-    case 64:
-      swap_channel_order<uint64_t>(tensor.bytes(), target, batch, rows, columns);
-      break;
-    default:
-      ensure(false, "no channels-last order for this element type");
-  }
+  change_layout(tensor, result);
+  return result;
+}
+
+Tensor to_layout(const Tensor& tensor, Layout layout, Workspace& workspace) {
+  if (tensor.layout() == layout) return tensor;
+  check_rank(tensor);
+  Tensor result = workspace.allocate(tensor.type(), tensor.shape(), layout);
+  change_layout(tensor, result);
   return result;
 }
 

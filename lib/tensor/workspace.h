@@ -27,4 +27,7 @@ class Workspace {
   std::shared_ptr<Pool> pool_;
 };
 
+/// to_layout() into memory of the workspace.
+Tensor to_layout(const Tensor& tensor, Layout layout, Workspace& workspace);
+
 }  // namespace narrow

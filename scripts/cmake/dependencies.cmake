@@ -2,7 +2,6 @@
 list(APPEND CMAKE_PREFIX_PATH ${NARROW_DEPS}/onnx ${NARROW_DEPS}/onednn)
 
 find_package(Threads REQUIRED)
-find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(Protobuf REQUIRED)
 find_package(ONNX CONFIG REQUIRED)
 find_package(dnnl 3.2 CONFIG REQUIRED)

@@ -111,8 +111,8 @@ KernelPtr make_reference(const KernelRequest& request, Operand weight, Operand b
 }  // namespace
 
 Tensor add_and_clamp(const Tensor& sum, const Tensor& residual, const onednn::Clamp& clamp, Workspace& workspace) {
-  const Tensor left = to_layout(sum, Layout::kPlain);
-  const Tensor right = to_layout(residual, Layout::kPlain);
+  const Tensor left = to_layout(sum, Layout::kPlain, workspace);
+  const Tensor right = to_layout(residual, Layout::kPlain, workspace);
   const std::array<const Tensor*, 2> operands{&left, &right};
   Tensor result = workspace.allocate(DataType::kFloat32, broadcast_shape(operands));
   const BroadcastLoops loops = broadcast_loops(operands, result.shape(), Layout::kPlain);

@@ -26,7 +26,7 @@ class PoolKernel final : public Kernel {
       outputs[0] = pooling(window).run(x, workspace);
       return;
     }
-    const Tensor plain = to_layout(x, Layout::kPlain);
+    const Tensor plain = to_layout(x, Layout::kPlain, workspace);
     Shape shape{x.shape()[0], x.shape()[1]};
     shape.insert(shape.end(), window.output.begin(), window.output.end());
     outputs[0] = workspace.allocate(x.type(), shape);

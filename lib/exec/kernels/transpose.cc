@@ -38,11 +38,11 @@ Matrices exchanged_blocks(const Shape& shape, const std::vector<int64_t>& order)
 }
 
 // The matrices' elements are those of images with `columns` channels, channels last, which are wanted plain.
-Tensor transposed(const Tensor& input, const Matrices& matrices, Shape shape) {
+Tensor transposed(const Tensor& input, const Matrices& matrices, Shape shape, Workspace& workspace) {
   const Shape image{input.size() / (matrices.rows * matrices.columns), matrices.columns, matrices.rows};
   auto owner = std::make_shared<const Tensor>(input);
   const Tensor view(input.type(), image, Layout::kChannelsLast, std::move(owner), input.bytes(), /*writable=*/false);
-  return to_layout(view, Layout::kPlain).reshaped(std::move(shape));
+  return to_layout(view, Layout::kPlain, workspace).reshaped(std::move(shape));
 }
 
 }  // namespace
@@ -62,7 +62,7 @@ KernelPtr make_transpose(const KernelRequest& request) {
             (data_type_bits(input.type()) == 8 || input.type() == DataType::kFloat32)) {
           Shape shape;
           for (const int64_t axis : order) shape.push_back(input.shape()[static_cast<size_t>(axis)]);
-          outputs[0] = transposed(input, matrices, std::move(shape));
+          outputs[0] = transposed(input, matrices, std::move(shape), workspace);
           return;
         }
         outputs[0] = permuted(input, order, workspace, Layout::kChannelsLast);

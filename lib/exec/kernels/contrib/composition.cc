@@ -25,7 +25,7 @@ struct Composition::Plan {
     }
     for (size_t k = 0; k < steps.size(); ++k) {
       const Step& step = steps[k];
-      arrange_layouts(step.kernel->layout_use(), step.inputs, values);
+      arrange_layouts(step.kernel->layout_use(), step.inputs, values, workspace);
       std::vector<Tensor> arguments;
       for (const ValueId id : step.inputs)
         arguments.push_back(id == kNoValue ? Tensor() : values[static_cast<size_t>(id)]);

@@ -271,7 +271,8 @@ LayerPlan read_layer(JsonObject& object) {
   if (layer.decision == Decision::kWeightOnly && object.has("more_weights")) {
     for (JsonObject& weight : object.objects("more_weights")) layer.more_weights.push_back(read_weight(weight));
   }
-  if (half_type(layer.decision) && object.has("weights")) {
+  // A decision may be edited without the lines that told how the one before was carried out.
+  if (half_type(layer.decision) && object.has("weights") && !object.raw("weights").contains("type")) {
     layer.half_weight = read_half_weight(object.object("weights"));
   }
   if (layer.decision == Decision::kQuantize) {
@@ -280,7 +281,7 @@ LayerPlan read_layer(JsonObject& object) {
     if (object.has("weights")) layer.weight = read_weight(object.object("weights"));
     if (object.has("bias_input")) layer.bias_input = object.get<int>("bias_input");
   }
-  object.allow({"reason", "adapted", "recovery", "weights", "more_weights", "bias_input"});
+  object.allow({"reason", "adapted", "recovery", "weights", "more_weights", "bias_input", "activations", "outputs"});
   object.finish();
   return layer;
 }

@@ -24,6 +24,7 @@ std::string params_text(const quant::QuantParams& params) {
 }
 
 bool may_be_item(const analyze::Layer& layer, const LayerPlan& plan) {
+  if (plan.reason && plan.reason->code == ReasonCode::kKeptByRule) return false;  // the user said so
   if (!layer.more_stored.empty()) return false;  // as the rules say: an item has one weight
   if (layer.stored_weight) return true;
   const bool moves = layer.role == ops::QuantRole::kPassThrough || layer.role == ops::QuantRole::kConcat ||

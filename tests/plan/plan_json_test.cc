@@ -126,6 +126,18 @@ std::string failure_of(const std::function<void(Json&)>& damage) {
   return "no error";
 }
 
+TEST(PlanJsonTest, ADecisionIsEditedInOneLine) {
+  for (const char* decision : {"float32", "fold", "weight_only", "float16"}) {
+    Json json = to_json(small_plan());
+    json["layers"][0]["decision"] = decision;
+    const LayerPlan layer = plan_from_json(json).layers[0];
+    EXPECT_EQ(decision_name(layer.decision), decision);
+    EXPECT_TRUE(layer.activations.empty() && layer.outputs.empty() && !layer.bias_input && !layer.half_weight)
+        << "what stands there of a quantized layer is idle";
+    EXPECT_EQ(layer.weight.has_value(), layer.decision == Decision::kWeightOnly);
+  }
+}
+
 TEST(PlanJsonTest, DamageIsNamedByItsPath) {
   EXPECT_EQ(failure_of([](Json& j) { j["version"] = 2; }), "version: 2 is unknown; this program reads version 1");
   EXPECT_EQ(failure_of([](Json& j) { j["values"][0]["scale"] = 0; }), "values[0].scale: expected a positive number");

@@ -134,5 +134,16 @@ TEST(SensitiveLayer, IsTheOneThatTheSearchTurnsFloat) {
   EXPECT_EQ(floating, std::vector<std::string>{"n4"});
 }
 
+TEST(SensitiveLayer, WhatTheUserKeptIsNoMatterOfTheSearch) {
+  Case c;
+  plan::Rule rule{.match = {.name = "n4", .regex = {}, .op = {}}, .set = {}, .text = "rules[0]"};
+  rule.set.keep_float = true;
+  c.rules.rules.push_back(rule);
+  const Space space = make_space(c.model, c.analysis, c.ranges, c.rules, all_choices());
+  const std::vector<std::string> nodes = space.nodes();
+  EXPECT_EQ(std::count(nodes.begin(), nodes.end(), "n4"), 0) << "a stored weight is not float32 either";
+  EXPECT_EQ(std::count(nodes.begin(), nodes.end(), "n2"), 1);
+}
+
 }  // namespace
 }  // namespace narrow::tune

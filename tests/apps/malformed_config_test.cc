@@ -229,5 +229,15 @@ TEST(ConfigSet, AssignmentsComeInOrderAndReachEverySetting) {
   EXPECT_EQ(config.rules.target, plan::Target::kGeneric);
 }
 
+TEST(ConfigSet, ATypeLeavesWhatWasSetBesideIt) {
+  const Config config = make_config(
+      ConfigSource(), {.sets = {"weights.block=16", "weights=int4", "activations.symmetric=true", "activations=int8"}});
+  EXPECT_EQ(config.rules.defaults.weights, quant::QuantType::kInt4);
+  EXPECT_EQ(config.rules.defaults.block, 16);
+  EXPECT_EQ(config.rules.defaults.granularity, plan::Granularity::kPerBlock);
+  EXPECT_EQ(config.rules.defaults.activations, quant::QuantType::kInt8);
+  EXPECT_TRUE(config.rules.defaults.activations_symmetric);
+}
+
 }  // namespace
 }  // namespace narrow::apps

@@ -115,9 +115,24 @@ std::vector<Assignment> NoiseModel::path() const {
       best_ratio = ratio;
       best = std::move(move.result);
     }
-    if (!best) return result;
+    if (!best) break;
     result.push_back(std::move(*best));
   }
+  // What values inside bodies lose is not known: the least noisy assignment rounds none.
+  Assignment last = result.back();
+  for (size_t i = 0; i < last.size(); ++i) {
+    if (space_.items[i].in_body) last[i] = unrounded(i).value_or(last[i]);
+  }
+  if (last != result.back()) result.push_back(std::move(last));
+  return result;
+}
+
+std::optional<size_t> NoiseModel::unrounded(size_t item) const {
+  const auto& options = space_.items[item].options;
+  for (size_t i = 0; i < options.size(); ++i) {
+    if (!options[i].on_integers && !options[i].half && options[i].weight.empty()) return i;
+  }
+  return std::nullopt;
 }
 
 }  // namespace narrow::tune

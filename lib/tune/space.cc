@@ -49,8 +49,11 @@ class SpaceMaker {
       if (!may_be_item(analysis_.layers[i], base.layers[i])) continue;
       const analyze::Layer& layer = analysis_.layers[i];
       layer_of_.push_back(i);
-      space_.items.push_back(
-          {.node = layer.node, .op_type = layer.op_type, .macs = static_cast<double>(layer.macs), .options = {}});
+      space_.items.push_back({.node = layer.node,
+                              .op_type = layer.op_type,
+                              .macs = static_cast<double>(layer.macs),
+                              .options = {},
+                              .in_body = !layer.inside.empty()});
       space_.macs += static_cast<double>(layer.macs);
       space_.float_bytes += float_bytes(layer);
     }

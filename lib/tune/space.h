@@ -37,6 +37,7 @@ struct Item {
   std::string op_type;
   double macs = 0;  // per sample, as analyze counts
   std::vector<Option> options;
+  bool in_body = false;  // of If, Loop or Scan: what it rounds beside constants is not known
 };
 
 /// A value is rounded as long as one of the items that touch it runs on integers, or computes in 16-bit floats; with no

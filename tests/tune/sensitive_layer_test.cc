@@ -181,6 +181,14 @@ TEST(SensitiveLayer, WeightsInBodiesAreRoundedWhereTheyStand) {
   const graph::Model model = branches();
   const analyze::Analysis analysis = analyze::analyze(model);
   plan::Rules rules;
+  rules.defaults.mode = plan::Mode::kFloat16;
+  const Space halves = make_space(model, analysis, {}, rules, {Choice::kConfig, Choice::kFloat});
+  Sensitivity silent;
+  for (const Component& component : halves.components) silent[component.key] = {};
+  const Assignment last = NoiseModel(halves, silent, {}).path().back();
+  for (size_t i = 0; i < last.size(); ++i) {
+    EXPECT_FALSE(halves.items[i].options[last[i]].half) << "what rounds values inside bodies ends in float32 too";
+  }
   rules.defaults.mode = plan::Mode::kWeightOnly;
   const Space space = make_space(model, analysis, {}, rules, {Choice::kConfig, Choice::kFloat});
   EXPECT_EQ(space.nodes(), (std::vector<std::string>{"n0", "n1"}));

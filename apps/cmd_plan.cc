@@ -45,14 +45,16 @@ struct Analyzed {
   ModelSource source;
   graph::Model model;
   analyze::Analysis analysis;
+  std::vector<plan::PreparedNodes> prepared;
 };
 
 Analyzed read_model(const Options& options, Stages& stages) {
   ModelSource source = open_model(options.model, {{"--output", options.output}}, stages);
   refuse_quantized(source.loaded);
-  graph::Model model = normalize(source.loaded, stages);
+  std::vector<plan::PreparedNodes> prepared;
+  graph::Model model = normalize(source.loaded, stages, &prepared);
   analyze::Analysis analysis = stages.run("analyze", [&] { return analyze::analyze(model); });
-  return {std::move(source), std::move(model), std::move(analysis)};
+  return {std::move(source), std::move(model), std::move(analysis), std::move(prepared)};
 }
 
 plan::Ranges read_ranges(const Options& options, const Needs& needs, const std::string& model_sha256) {
@@ -75,6 +77,7 @@ plan::PrecisionPlan run(const Options& options, const Config& config, Stages& st
   plan::PrecisionPlan plan =
       stages.run("plan", [&] { return plan::make_plan(read.model, read.analysis, ranges, config.rules); });
   plan.model_sha256 = read.source.facts.sha256;
+  plan.prepared = read.prepared;
   return plan;
 }
 
@@ -100,11 +103,14 @@ MeasuredSpeed measure(const Options& options, const Config& config, const Analyz
 void show(const Options& options, const Config& config, Stages& stages) {
   const Analyzed read = read_model(options, stages);
   if (!options.explained.empty()) {
-    print_result(report::render_text(explain(read.model, read.analysis, config.rules, options.explained)));
+    const auto gone = explain_prepared(read.prepared, options.explained);
+    print_result(
+        report::render_text(gone ? *gone : explain(read.model, read.analysis, config.rules, options.explained)));
     return;
   }
   DryRun dry = stages.run(
       "plan", [&] { return dry_run(read.model, read.analysis, config.rules, read.source.facts.file_bytes); });
+  dry.plan.prepared = read.prepared;
   if (options.measure) dry.speed = measure(options, config, read, dry.plan, stages);
   print_result(options.common.json() ? json_text(to_json(dry)) : report::render_text(to_document(dry, options.model)));
 }

@@ -165,6 +165,7 @@ Config make_config(const ConfigSource& source, const ConfigFlags& flags) {
     });
   }
   Config config = source.locate([&] { return read_checked(set, flags); });
+  if (source.json().contains("integer_io")) config.rules.integer_io.place = source.place("integer_io");
   for (size_t i = 0; i < config.rules.rules.size(); ++i) {
     config.rules.rules[i].place = source.place(fmt::format("rules[{}]", i));
   }

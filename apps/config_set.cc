@@ -46,7 +46,11 @@ void apply_set(Json& config, const std::string& assignment) {
     }
     at = &next;
   }
-  (*at)[path.back()] = value_of(assignment.substr(equals + 1));
+  Json& set = (*at)[path.back()];
+  Json value = value_of(assignment.substr(equals + 1));
+  // A type alone is short for an object: what was set beside it, such as the block, stays.
+  const bool type = (path.back() == "weights" || path.back() == "activations") && set.is_object() && value.is_string();
+  (type ? set["type"] : set) = std::move(value);
 }
 
 }  // namespace narrow::apps

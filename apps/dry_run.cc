@@ -189,6 +189,11 @@ Json to_json(const DryRun& run) {
     json["weights"][type] = {{"layers", size.layers}, {"float_bytes", size.float_bytes}, {"bytes", size.bytes}};
   }
   if (run.speed) json["speed"] = speed_json(*run.speed);
+  json["prepared"] = Json::array();
+  for (const plan::PreparedNodes& group : run.plan.prepared) {
+    json["prepared"].push_back(
+        {{"decision", plan::fate_name(group.fate)}, {"reason", plan::fate_text(group.fate)}, {"nodes", group.nodes}});
+  }
   json["layers"] = Json::array();
   for (const plan::LayerPlan& layer : run.plan.layers) json["layers"].push_back(layer_json(layer));
   return json;
@@ -219,6 +224,18 @@ report::Document to_document(const DryRun& run, const std::string& model) {
   report::Table floats = float_table(run.plan);
   if (!floats.rows.empty()) document.sections.push_back({"", {std::move(floats)}});
   return document;
+}
+
+std::optional<report::Document> explain_prepared(const std::vector<plan::PreparedNodes>& prepared,
+                                                 const std::string& node) {
+  for (const plan::PreparedNodes& group : prepared) {
+    if (std::find(group.nodes.begin(), group.nodes.end(), node) == group.nodes.end()) continue;
+    report::Document document;
+    document.title = fmt::format("{}: {}", node, plan::fate_name(group.fate));
+    document.summary = {std::string(plan::fate_text(group.fate)), "no rule decides about it"};
+    return document;
+  }
+  return std::nullopt;
 }
 
 report::Document explain(const graph::Model& model, const analyze::Analysis& analysis, const plan::Rules& rules,

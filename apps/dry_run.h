@@ -57,6 +57,10 @@ MeasuredSpeed measure_layers(const graph::Model& loaded, const graph::Model& mod
 Json to_json(const DryRun& run);
 report::Document to_document(const DryRun& run, const std::string& model);
 
+/// What became of a node of the file that is no layer; nullopt for any other.
+std::optional<report::Document> explain_prepared(const std::vector<plan::PreparedNodes>& prepared,
+                                                 const std::string& node);
+
 /// The layer's decision and reason, its settings, and what each rule that matched changed, in order. Throws
 /// Error(kUsage) for an unknown node, with a suggestion.
 report::Document explain(const graph::Model& model, const analyze::Analysis& analysis, const plan::Rules& rules,

@@ -185,7 +185,12 @@ void import_overrides(const std::map<std::string, TensorOverride>& overrides, co
                       "BatchNormalization are folded, or no operator takes it as integers",
                       tensor));
     } else {
-      throw Error(ErrorKind::kUsage, "the model has no tensor '{}'", tensor);
+      std::vector<std::string> known;
+      for (const auto& [value, group] : subject.analysis.group_of) known.push_back(value);
+      for (const onnx::TensorProto& initializer : subject.loaded.graph().initializer()) {
+        known.push_back(initializer.name());
+      }
+      throw Error(ErrorKind::kUsage, "the model has no tensor '{}'{}", tensor, did_you_mean(tensor, known));
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "lib/base/file.h"
@@ -38,6 +39,63 @@ std::set<fs::path> external_files(const graph::Model& model, const fs::path& fol
   });
   return files;
 }
+
+/// Tells what became of nodes from one form of a model to the next.
+class Losses {
+ public:
+  explicit Losses(const graph::Model& loaded) : nodes_(nodes_of(loaded)) {}
+
+  void step(const graph::Model& model, plan::Fate fate) {
+    std::vector<Node> next = nodes_of(model);
+    std::set<std::string> there;
+    std::set<std::string> made;
+    for (const Node& node : next) {
+      there.insert(node.name);
+      made.insert(node.outputs.begin(), node.outputs.end());
+    }
+    for (const Node& node : nodes_) {
+      // Names are given late, and by outputs, which may by then be made by other operators.
+      const bool renamed =
+          node.unnamed && std::any_of(node.outputs.begin(), node.outputs.end(),
+                                      [&](const std::string& output) { return made.contains(output); });
+      if (renamed || there.contains(node.name)) continue;
+      lost_[fate_of(node.op_type, fate)].push_back(node.name);
+    }
+    nodes_ = std::move(next);
+  }
+
+  std::vector<plan::PreparedNodes> groups() {
+    std::vector<plan::PreparedNodes> result;
+    for (auto& [fate, nodes] : lost_) result.push_back({fate, std::move(nodes)});
+    return result;
+  }
+
+ private:
+  struct Node {
+    std::string name;
+    bool unnamed = false;
+    std::string op_type;
+    std::vector<std::string> outputs;
+  };
+
+  /// Folding takes out nodes that only pass on what they read, too.
+  static plan::Fate fate_of(const std::string& op_type, plan::Fate fate) {
+    if (op_type == "Constant") return plan::Fate::kComputedOnce;
+    return op_type == "Dropout" || op_type == "Identity" ? plan::Fate::kReplaced : fate;
+  }
+
+  static std::vector<Node> nodes_of(const graph::Model& model) {
+    std::vector<Node> nodes;
+    graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
+      nodes.push_back(
+          {graph::node_label(node), node.name().empty(), node.op_type(), {node.output().begin(), node.output().end()}});
+    });
+    return nodes;
+  }
+
+  std::vector<Node> nodes_;
+  std::map<plan::Fate, std::vector<std::string>> lost_;
+};
 
 // Sorted by name; the QLinear operators are told by theirs.
 constexpr std::array<std::string_view, 10> kQuantizedOperators{"ConvInteger",
@@ -76,22 +134,34 @@ std::optional<std::string> raised_opset_note(const ModelSource& source) {
   return fmt::format("opset {} of the file was raised to {}", source.file_opset, opset);
 }
 
-graph::Model normalize(const graph::Model& loaded, Stages& stages) {
+graph::Model normalize(const graph::Model& loaded, Stages& stages, std::vector<plan::PreparedNodes>* prepared) {
+  std::optional<Losses> losses;
+  if (prepared != nullptr) losses.emplace(loaded);
+  const auto step = [&](const graph::Model& model, plan::Fate fate) {
+    if (losses) losses->step(model, fate);
+  };
   graph::Model model = stages.run("prepare", [&] {
-    graph::Model prepared = rewrite::prepare(loaded);
-    io::infer_shapes(prepared);  // the version converter drops shapes, and without them nothing folds
-    return prepared;
+    graph::Model uniform = rewrite::prepare(loaded);
+    io::infer_shapes(uniform);  // the version converter drops shapes, and without them nothing folds
+    return uniform;
   });
+  step(model, plan::Fate::kReplaced);
   const auto constants = stages.run("fold constants", [&] { return exec::fold_constants(model); });
   if (!constants.empty()) {
     model = rewrite::apply_constants(model, constants);
     io::infer_shapes(model);
   }
-  return stages.run("fold linear", [&] {
-    graph::Model folded = rewrite::dense_heads(rewrite::fold_linear(model));
-    io::infer_shapes(folded);
-    return folded;
+  step(model, plan::Fate::kComputedOnce);
+  model = stages.run("fold linear", [&] {
+    const graph::Model folded = rewrite::fold_linear(model);
+    step(folded, plan::Fate::kFolded);
+    graph::Model dense = rewrite::dense_heads(folded);
+    io::infer_shapes(dense);
+    return dense;
   });
+  step(model, plan::Fate::kReplaced);
+  if (losses) *prepared = losses->groups();
+  return model;
 }
 
 std::vector<calib::InputSpec> model_inputs(const graph::Model& model) {

@@ -9,6 +9,7 @@
 #include "apps/stages.h"
 #include "calib/data_reader.h"
 #include "lib/graph/model.h"
+#include "lib/plan/plan.h"
 #include "lib/report/report.h"
 
 namespace narrow::apps {
@@ -27,8 +28,9 @@ std::optional<std::string> raised_opset_note(const ModelSource& source);
 ModelSource open_model(const std::string& path, const std::vector<NamedPath>& outputs, Stages& stages);
 
 /// prepare, fold_constants, apply_constants, fold_linear, dense_heads, shapes inferred after each: the form that
-/// analysis and rewrite want.
-graph::Model normalize(const graph::Model& loaded, Stages& stages);
+/// analysis and rewrite want. `prepared` is told of the nodes that are gone then.
+graph::Model normalize(const graph::Model& loaded, Stages& stages,
+                       std::vector<plan::PreparedNodes>* prepared = nullptr);
 
 /// What the graph wants to be fed.
 std::vector<calib::InputSpec> model_inputs(const graph::Model& model);

@@ -328,8 +328,10 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   // Labels that do not fit should not wait for the end of a long calibration.
   if (evaluation != nullptr) select_samples(*evaluation, {}, options.labels);
 
-  const graph::Model model = normalize(source.loaded, stages);
+  std::vector<plan::PreparedNodes> prepared;
+  const graph::Model model = normalize(source.loaded, stages, &prepared);
   Planned planned = make_planned(options, source, model, data ? &*data : nullptr, stages);
+  planned.plan.prepared = std::move(prepared);
   RecoveryOutcome recovered = recovered_model(options, model, planned, data ? &*data : nullptr, stages);
   if (!options.plan_out.empty()) write_file(options.plan_out, json_text(plan::to_json(recovered.written)));
 

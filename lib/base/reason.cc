@@ -29,6 +29,8 @@ constexpr std::array kReasons{
     ReasonRow{ReasonCode::kTargetCanNot, "target_can_not", "the target can not run it on integers"},
     ReasonRow{ReasonCode::kNotHalf, "not_half", "it can not compute in 16 bits"},
     ReasonRow{ReasonCode::kNoWeight, "no_weight", "it has no constant float32 weight to store in fewer bits"},
+    ReasonRow{ReasonCode::kStoredWeight, "stored_weight",
+              "it computes in float32: only its weight is stored in fewer bits"},
     ReasonRow{ReasonCode::kConversion, "conversion", "it converts between float and integers"},
     ReasonRow{ReasonCode::kShortStep, "short_step", "too short: being called takes most of its time"},
     ReasonRow{ReasonCode::kNoProducts, "no_products", "it multiplies nothing: reading and writing takes its time"},

@@ -22,6 +22,7 @@ enum class ReasonCode {
   kTargetCanNot,     // the runtime that will read the model can not run it
   kNotHalf,          // the operator or a constant does not go into float16 or bfloat16
   kNoWeight,         // weight-only: there is no constant weight to store in fewer bits
+  kStoredWeight,     // computes in float32 on a weight that is dequantized
   kConversion,       // not faster: it is not there in float
   kShortStep,        // not faster: being called takes most of its time
   kNoProducts,       // not faster: it multiplies nothing

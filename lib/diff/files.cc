@@ -25,6 +25,7 @@ constexpr std::array kPlan{
     GroupRow{"the plan itself", "", Layout::kFields},
     GroupRow{"layers", "/layers", Layout::kElements, "node", "op"},
     GroupRow{"values", "/values", Layout::kElements, "value"},
+    GroupRow{"nodes of the file that are no layers", "/prepared", Layout::kElements, "decision"},
 };
 constexpr std::array kCalibration{
     GroupRow{"the table itself", "", Layout::kFields},
@@ -50,7 +51,8 @@ constexpr std::array kReport{
 };
 
 /// Compared as groups of their own, derived from what is compared, or of the run and not of the result.
-constexpr std::array<std::string_view, 23> kIgnored{
+constexpr std::array<std::string_view, 24> kIgnored{
+    "prepared",
     "layers",
     "values",
     "nodes",

@@ -7,12 +7,10 @@
 namespace narrow::onednn {
 namespace {
 
-// Bytes of weights that one thread packs in less time than several take to begin: those wait, spinning, while the next
-// layer's kernel is compiled.
+// Bytes of weights that one thread packs in less time than another takes to wake: while layers are compiled it sleeps.
 constexpr size_t kWorthThreads = size_t{1} << 20;
 
 }  // namespace
-
 
 PackedWeights::PackedWeights(Tensor weights, const dnnl::memory::desc& desc)
     : weights_(std::move(weights)), plain_(desc, cpu_engine(), const_cast<std::byte*>(weights_.bytes())) {}

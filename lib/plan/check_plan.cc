@@ -26,6 +26,7 @@ class Checker {
   Checker(const PrecisionPlan& plan, const graph::Model& model)
       : plan_(plan), model_(model), index_(model.graph(), graph::Depth::kBodies) {
     for (const ValuePlan& value : plan.values) values_[value.value] = &value;
+    for (const LayerPlan& layer : plan.layers) layers_[layer.node] = &layer;
   }
 
   void check() const {
@@ -218,12 +219,33 @@ class Checker {
     if (!bounds || !folds_exactly(*bounds, value->second->params)) {
       fail(layer, "it can not be folded: the parameters of its output do not clamp as it does");
     }
+    if (!always_quantized(node.output(0), producer->name())) {
+      fail(layer, fmt::format("it can not be folded: '{}' is not quantized for all that read it, so that nothing would "
+                              "clamp it; make this node float32 too",
+                              node.output(0)));
+    }
+  }
+
+  /// By the node that makes it, or by each that reads it.
+  bool always_quantized(const std::string& value, const std::string& producer) const {
+    const auto lists = [&](const std::string& node, std::vector<std::string> LayerPlan::*values) {
+      const auto found = layers_.find(node);
+      if (found == layers_.end() || found->second->decision != Decision::kQuantize) return false;
+      const std::vector<std::string>& all = found->second->*values;
+      return std::find(all.begin(), all.end(), value) != all.end();
+    };
+    if (lists(producer, &LayerPlan::outputs)) return true;
+    const auto uses = index_.uses(value);
+    return !index_.is_output(value) && std::all_of(uses.begin(), uses.end(), [&](const graph::Use& use) {
+      return lists(use.node->name(), &LayerPlan::activations);
+    });
   }
 
   const PrecisionPlan& plan_;
   const graph::Model& model_;
   graph::GraphIndex index_;
   std::unordered_map<std::string, const ValuePlan*> values_;
+  std::unordered_map<std::string, const LayerPlan*> layers_;
 };
 
 }  // namespace

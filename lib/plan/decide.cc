@@ -102,9 +102,7 @@ class Decider {
     if (mode == Mode::kStatic) return is_only_stored(layer) ? Decision::kWeightOnly : Decision::kQuantize;
     if (mode == Mode::kFloat16) return Decision::kFloat16;
     if (mode == Mode::kBfloat16) return Decision::kBfloat16;
-    const bool product = layer.op_type == "Conv" || layer.op_type == "Gemm" || layer.op_type == "MatMul";
-    const bool integer = product && !layer.reason && layer.weight && layer.weight->input == 1;
-    return mode == Mode::kDynamic && integer ? Decision::kDynamic : Decision::kWeightOnly;
+    return mode == Mode::kDynamic && is_dynamic_product(layer) ? Decision::kDynamic : Decision::kWeightOnly;
   }
 
   /// Integers do not compute it, but much of a model's bytes may be in it: embeddings of small language models, the

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/base/error.h"
+#include "lib/base/suggest.h"
 
 namespace narrow::plan {
 namespace {
@@ -25,8 +26,17 @@ WantedIo::WantedIo(const graph::Model& model, const graph::GraphIndex& index, co
   add(graph_.output(), wanted.outputs, outputs_);
   for (const std::string& name : wanted.names) {
     if (inputs_.contains(name) || outputs_.contains(name)) continue;
-    throw Error(ErrorKind::kUsage, "integer_io: the model has no input or output '{}'", name);
+    std::vector<std::string> known;
+    for (const auto* infos : {&graph_.input(), &graph_.output()}) {
+      for (const onnx::ValueInfoProto& info : *infos) known.push_back(info.name());
+    }
+    throw Error(ErrorKind::kUsage, "{}integer_io: the model has no input or output '{}'{}", place_text(), name,
+                suggestion(name, known));
   }
+}
+
+std::string WantedIo::place_text() const {
+  return wanted_.place.empty() ? "" : wanted_.place + ": ";
 }
 
 std::vector<std::string> WantedIo::found(const std::vector<LayerPlan>& layers) const {
@@ -42,7 +52,7 @@ std::vector<std::string> WantedIo::found(const std::vector<LayerPlan>& layers) c
   std::set_intersection(outputs_.begin(), outputs_.end(), makes.begin(), makes.end(), std::back_inserter(result));
   for (const std::string& name : wanted_.names) {
     if (contains(result, name)) continue;
-    throw Error(ErrorKind::kUsage, "integer_io: nothing on integers {} '{}'",
+    throw Error(ErrorKind::kUsage, "{}integer_io: nothing on integers {} '{}'", place_text(),
                 inputs_.contains(name) ? "reads" : "makes", name);
   }
   return result;

@@ -21,6 +21,8 @@ class WantedIo {
   std::vector<std::string> found(const std::vector<LayerPlan>& layers) const;
 
  private:
+  std::string place_text() const;
+
   const onnx::GraphProto& graph_;
   const graph::GraphIndex& index_;
   const IntegerIo& wanted_;

@@ -146,6 +146,17 @@ class Numberer {
 
 }  // namespace
 
+std::string_view fate_name(Fate fate) {
+  if (fate == Fate::kComputedOnce) return "computed_once";
+  return fate == Fate::kFolded ? "fold_into_weights" : "replace";
+}
+
+std::string_view fate_text(Fate fate) {
+  if (fate == Fate::kComputedOnce) return "it depends on no input: computed once, what it makes is a constant";
+  if (fate == Fate::kFolded) return "arithmetic on constants, in the weights or the bias of the product beside it";
+  return "the model does without it, or other operators stand for it";
+}
+
 std::string_view decision_name(Decision decision) {
   switch (decision) {
     case Decision::kQuantize:

@@ -83,6 +83,18 @@ struct LayerPlan {
 /// Whether recovery may change the layer by the method.
 bool allows(const LayerPlan& layer, RecoveryMethod method);
 
+/// What became of a node of the file that is gone before anything is planned.
+enum class Fate { kComputedOnce, kFolded, kReplaced };
+
+/// Such as "computed_once", and the sentence that says why.
+std::string_view fate_name(Fate fate);
+std::string_view fate_text(Fate fate);
+
+struct PreparedNodes {
+  Fate fate = Fate::kComputedOnce;
+  std::vector<std::string> nodes;
+};
+
 /// What holds for the whole file.
 struct FileForm {
   FileFormat format = FileFormat::kQdq;
@@ -96,7 +108,8 @@ struct PrecisionPlan {
   std::string model_sha256;
   FileForm form;
   std::optional<RecoveryRecord> recovery;  // absent: the model's constants are as they were
-  std::vector<LayerPlan> layers;           // every node, in order
+  std::vector<PreparedNodes> prepared;     // for people: nodes of the file that are no layers
+  std::vector<LayerPlan> layers;           // every node of the normalized model, in order
   std::vector<ValuePlan> values;           // every quantized value, in graph order
 };
 

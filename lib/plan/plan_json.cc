@@ -237,6 +237,29 @@ Decision read_decision(JsonObject& object) {
               fmt::format("'{}' is none of quantize, dynamic, fold, weight_only, float16, bfloat16, float32", name));
 }
 
+Json prepared_json(const std::vector<PreparedNodes>& prepared) {
+  Json json = Json::array();
+  for (const PreparedNodes& group : prepared) {
+    json.push_back({{"decision", fate_name(group.fate)}, {"reason", fate_text(group.fate)}, {"nodes", group.nodes}});
+  }
+  return json;
+}
+
+PreparedNodes read_prepared(JsonObject& object) {
+  PreparedNodes group{.nodes = object.get<std::vector<std::string>>("nodes")};
+  const auto name = object.get<std::string>("decision");
+  bool known = false;
+  for (const Fate fate : {Fate::kComputedOnce, Fate::kFolded, Fate::kReplaced}) {
+    if (fate_name(fate) != name) continue;
+    group.fate = fate;
+    known = true;
+  }
+  if (!known) object.fail("decision", fmt::format("'{}' is none of computed_once, fold_into_weights, replace", name));
+  object.get_or<std::string>("reason", "");
+  object.finish();
+  return group;
+}
+
 Json form_json(const FileForm& form) {
   return {{"format", file_format_name(form.format)},
           {"microsoft_operators", form.microsoft},
@@ -271,7 +294,8 @@ LayerPlan read_layer(JsonObject& object) {
   if (layer.decision == Decision::kWeightOnly && object.has("more_weights")) {
     for (JsonObject& weight : object.objects("more_weights")) layer.more_weights.push_back(read_weight(weight));
   }
-  if (half_type(layer.decision) && object.has("weights")) {
+  // A decision may be edited without the lines that told how the one before was carried out.
+  if (half_type(layer.decision) && object.has("weights") && !object.raw("weights").contains("type")) {
     layer.half_weight = read_half_weight(object.object("weights"));
   }
   if (layer.decision == Decision::kQuantize) {
@@ -280,7 +304,7 @@ LayerPlan read_layer(JsonObject& object) {
     if (object.has("weights")) layer.weight = read_weight(object.object("weights"));
     if (object.has("bias_input")) layer.bias_input = object.get<int>("bias_input");
   }
-  object.allow({"reason", "adapted", "recovery", "weights", "more_weights", "bias_input"});
+  object.allow({"reason", "adapted", "recovery", "weights", "more_weights", "bias_input", "activations", "outputs"});
   object.finish();
   return layer;
 }
@@ -294,6 +318,7 @@ Json to_json(const PrecisionPlan& plan) {
   json["model_sha256"] = plan.model_sha256;
   if (plan.form != FileForm{}) json["form"] = form_json(plan.form);
   if (plan.recovery) json["recovery"] = to_json(*plan.recovery);
+  if (!plan.prepared.empty()) json["prepared"] = prepared_json(plan.prepared);
   json["layers"] = Json::array();
   for (const LayerPlan& layer : plan.layers) json["layers"].push_back(layer_json(layer));
   json["values"] = Json::array();
@@ -308,9 +333,12 @@ PrecisionPlan plan_from_json(const Json& json) {
   plan.model_sha256 = object.get<std::string>("model_sha256");
   if (object.has("form")) plan.form = read_form(object.object("form"));
   if (object.has("recovery")) plan.recovery = read_recovery_record(object.object("recovery"));
+  if (object.has("prepared")) {
+    for (JsonObject& group : object.objects("prepared")) plan.prepared.push_back(read_prepared(group));
+  }
   for (JsonObject& layer : object.objects("layers")) plan.layers.push_back(read_layer(layer));
   for (JsonObject& value : object.objects("values")) plan.values.push_back(read_value(value));
-  object.allow({"form", "recovery"});
+  object.allow({"form", "recovery", "prepared"});
   object.finish();
   return plan;
 }

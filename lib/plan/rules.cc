@@ -29,6 +29,9 @@ void add_trail(const LayerScheme& before, const std::string& rule, Resolved& res
     resolved.trail.push_back(
         fmt::format("{}: {}{} by {}", path, old == was.end() ? "" : text(*old) + " -> ", text(value), rule));
   }
+  if (before.keep_float && !resolved.scheme.keep_float) {
+    resolved.trail.push_back(fmt::format("keep: float32 -> none by {}", rule));
+  }
 }
 
 std::string placed_text(const Rule& rule) {
@@ -48,9 +51,18 @@ std::string placed_text(const Rule& rule) {
   throw Error(ErrorKind::kUsage, "{} matches no node{}", placed_text(rule), suggestion);
 }
 
+/// It says what a layer becomes, not only how.
+bool decides(const SchemePatch& patch) {
+  return patch.mode || patch.weights || patch.activations;
+}
+
 }  // namespace
 
 void apply_patch(const SchemePatch& patch, LayerScheme& scheme) {
+  if (decides(patch) && scheme.keep_float) {  // what was kept before has another match behind it
+    scheme.keep_float = false;
+    scheme.keep_reason.clear();
+  }
   apply(patch.mode, scheme.mode);
   apply(patch.weights, scheme.weights);
   apply(patch.weights_symmetric, scheme.weights_symmetric);
@@ -130,7 +142,8 @@ std::vector<Resolved> resolve_rules(const analyze::Analysis& analysis, const Rul
       const LayerScheme before = resolved[i].scheme;
       apply_patch(rule.set, resolved[i].scheme);
       add_trail(before, rule.text, resolved[i]);
-      resolved[i].rule = rule.text;
+      // A rule for how a layer is quantized decides nothing about one that stays float.
+      if (!resolved[i].scheme.keep_float || rule.set.keep_float) resolved[i].rule = rule.text;
     }
     if (!matched && !rule.optional) fail_unmatched(analysis, rule);
   }

@@ -58,6 +58,7 @@ struct IntegerIo {
   bool inputs = false;
   bool outputs = false;
   std::vector<std::string> names;  // these, or an error if one can not
+  std::string place;               // "FILE:LINE" for messages; "" if there is none
 };
 
 /// What a layer becomes unless it stays float.

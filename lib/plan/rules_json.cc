@@ -50,6 +50,37 @@ Json to_json(const IntegerIo& io) {
   return io.inputs ? "inputs" : io.outputs ? "outputs" : "none";
 }
 
+/// What can not be meant: settings of one rule that another of its settings makes idle. (Those of "defaults" may come
+/// from several files and flags.)
+void refuse_contradictions(JsonObject& rule, const SchemePatch& set) {
+  const auto weights = [&](const std::string& key) {
+    return rule.has("weights") && rule.raw("weights").is_object() && rule.raw("weights").contains(key);
+  };
+  const auto fail = [&](const std::string& key, const std::string& what) { rule.object("weights").fail(key, what); };
+  if (set.keep_float) {
+    for (const char* key : {"mode", "weights", "activations", "granularity", "calibrator"}) {
+      if (rule.has(key)) rule.fail(key, "a rule with \"keep\" sets nothing else: its nodes stay float32");
+    }
+  }
+  if (set.weights && *set.weights != quant::QuantType::kCodebook) {
+    for (const char* key : {"entries", "channels"}) {
+      if (weights(key)) fail(key, fmt::format("is of codebooks, and the type is {}", quant::name(*set.weights)));
+    }
+  }
+  if (weights("seed") && set.rounding && *set.rounding != Rounding::kStochastic) {
+    fail("seed", fmt::format("is of stochastic rounding, and the rounding is {}", rounding_name(*set.rounding)));
+  }
+  if (weights("block") && set.granularity && *set.granularity != Granularity::kPerBlock) {
+    fail("block", fmt::format("means per_block, and the granularity is {}", granularity_name(*set.granularity)));
+  }
+  if (set.calibrator && set.calibrator->method != quant::CalibrationMethod::kPercentile &&
+      rule.raw("calibrator").contains("percentile")) {
+    rule.object("calibrator")
+        .fail("percentile", fmt::format("is of the method percentile, and the method is {}",
+                                        calibration_method_name(set.calibrator->method)));
+  }
+}
+
 }  // namespace
 
 Rules read_rules(JsonObject& config, Rules rules) {
@@ -77,6 +108,7 @@ Rules read_rules(JsonObject& config, Rules rules) {
     rule.optional = object.get_or<bool>("optional", false);
     read_rule_settings(object, rule.set);
     object.finish();
+    refuse_contradictions(object, rule.set);
     rule.text = fmt::format("rules[{}] ({})", index++, match_text(rule.match));
     rules.rules.push_back(std::move(rule));
   }

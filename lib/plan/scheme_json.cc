@@ -143,7 +143,7 @@ Json scheme_json(const LayerScheme& scheme) {
     json["weights"]["entries"] = scheme.entries;
     if (scheme.codebook_channels > 0) json["weights"]["channels"] = scheme.codebook_channels;
   }
-  if (scheme.rounding != Rounding::kHalfEven) json["weights"]["rounding"] = rounding_name(scheme.rounding);
+  json["weights"]["rounding"] = rounding_name(scheme.rounding);
   if (scheme.rounding == Rounding::kStochastic) json["weights"]["seed"] = scheme.seed;
   json["calibrator"] = calibrator_text(scheme.calibrator);
   if (scheme.recovery != all_recovery_methods()) json["recovery"] = to_json(scheme.recovery);

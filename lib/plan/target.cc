@@ -144,6 +144,7 @@ class Adaptation {
                            scheme_.activations_symmetric);
     }
     if (!weight) return std::move(reasons_);
+    if (scheme_.mode == Mode::kDynamic) take_what_runs_make();
     if (integers) take_nearest(target_.weights, "weights", scheme_.weights);
     if (stores) take_nearest(target_.stored_weights, "stored weights", scheme_.weights);
     if (stores && scheme_.operators == Operators::kMicrosoft && !target_.microsoft) {
@@ -169,6 +170,15 @@ class Adaptation {
     if (!other) return;
     add(fmt::format("takes no {} {}", quant::name(type), what));
     type = *other;
+  }
+
+  /// DynamicQuantizeLinear knows one type.
+  void take_what_runs_make() {
+    const bool made = scheme_.activations == QuantType::kUint8 && !scheme_.activations_symmetric;
+    if (made || !is_dynamic_product(layer_)) return;
+    scheme_.activations = QuantType::kUint8;
+    scheme_.activations_symmetric = false;
+    reasons_.emplace_back("DynamicQuantizeLinear makes affine uint8 activations and no others");
   }
 
   /// Floating-point types have none.
@@ -206,6 +216,11 @@ std::string_view file_format_name(FileFormat format) {
 
 std::vector<std::string> adapt(const TargetRow& target, const analyze::Layer& layer, LayerScheme& scheme) {
   return Adaptation(target, layer, scheme).run();
+}
+
+bool is_dynamic_product(const analyze::Layer& layer) {
+  const bool product = layer.op_type == "Conv" || layer.op_type == "Gemm" || layer.op_type == "MatMul";
+  return product && !layer.reason && layer.weight && layer.weight->input == 1;
 }
 
 std::optional<Reason> refusal(const TargetRow& target, const analyze::Layer& layer, const LayerScheme& scheme) {

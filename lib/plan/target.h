@@ -63,6 +63,10 @@ std::vector<std::string> target_names();
 /// no zero points, 7 bits, stored weights. Returns why, a sentence for each reason that is about this layer.
 std::vector<std::string> adapt(const TargetRow& target, const analyze::Layer& layer, LayerScheme& scheme);
 
+/// DynamicQuantizeLinear and an integer product can compute the layer: Conv, Gemm or MatMul with a constant weight
+/// behind what they read.
+bool is_dynamic_product(const analyze::Layer& layer);
+
 /// Why the target can not run this layer with this (adapted) scheme; nullopt if it can.
 std::optional<Reason> refusal(const TargetRow& target, const analyze::Layer& layer, const LayerScheme& scheme);
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "lib/exec/float_program.h"
+#include "lib/graph/traverse.h"
 
 namespace narrow::recover {
 namespace {
@@ -64,6 +65,16 @@ std::vector<Unit> units_of(const graph::Model& model, const graph::GraphIndex& i
 
 namespace {
 
+/// Bodies have initializers of their own.
+void override_in_bodies(onnx::GraphProto& unit, const ConstantOverrides& overrides) {
+  graph::for_each_graph(unit, [&](onnx::GraphProto& each) {
+    for (onnx::TensorProto& initializer : *each.mutable_initializer()) {
+      const auto found = overrides.find(initializer.name());
+      if (found != overrides.end()) initializer = graph::tensor_proto(found->first, found->second);
+    }
+  });
+}
+
 /// Without outputs.
 onnx::ModelProto unit_model(const graph::Model& model, const graph::GraphIndex& index, const Unit& unit,
                             const ConstantOverrides& overrides) {
@@ -73,6 +84,7 @@ onnx::ModelProto unit_model(const graph::Model& model, const graph::GraphIndex& 
   onnx::GraphProto& graph = *proto.mutable_graph();
   graph.set_name("unit");
   for (const onnx::NodeProto* node : unit.nodes) *graph.add_node() = *node;
+  if (!overrides.empty()) override_in_bodies(graph, overrides);
   for (const std::string& value : outside_reads(unit)) {
     const auto overridden = overrides.find(value);
     const onnx::TensorProto* initializer = index.initializer(value);

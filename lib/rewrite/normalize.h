@@ -31,9 +31,9 @@ graph::Model apply_constants(const graph::Model& model, const std::map<std::stri
 /// Gemm's alpha and beta folded into its constants; Identity and inference Dropout removed.
 graph::Model fold_linear(const graph::Model& model);
 
-/// A Conv whose window is its whole input, such as a classifier behind global pooling, becomes Flatten, Gemm (of its name)
-/// and Reshape where no integer kernel reads its result: runtimes have products of rows that end in float32, so that what
-/// leaves the graph is not rounded to 8 bits, but no such convolutions.
+/// A Conv whose window is its whole input, such as a classifier behind global pooling, becomes Flatten, Gemm (of its
+/// name) and Reshape where no integer kernel reads its result: runtimes have products of rows that end in float32, so
+/// that what leaves the graph is not rounded to 8 bits, but no such convolutions.
 graph::Model dense_heads(const graph::Model& model);
 
 }  // namespace narrow::rewrite

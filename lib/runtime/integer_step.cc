@@ -216,7 +216,11 @@ const Quantized* activation(const LowerContext& context, const onnx::NodeProto& 
 Reason no_activation(const LowerContext& context, const onnx::NodeProto& node, int i) {
   if (i >= node.input_size()) return {ReasonCode::kNotFusable, fmt::format("input {} is absent", i)};
   const Quantized* source = context.quant.source(node.input(i));
-  if (source == nullptr) return {ReasonCode::kNotFusable, fmt::format("input '{}' is not dequantized", node.input(i))};
+  if (source == nullptr) {
+    const Quantized* weight = i == 0 && node.input_size() > 1 ? context.quant.source(node.input(1)) : nullptr;
+    if (weight != nullptr && context.quant.constant(weight->integer) != nullptr) return {ReasonCode::kStoredWeight, {}};
+    return {ReasonCode::kNotFusable, fmt::format("input '{}' is not dequantized", node.input(i))};
+  }
   if (source->params.axis)
     return {ReasonCode::kNoIntegerKernel, fmt::format("input '{}' is per-channel", node.input(i))};
   return {ReasonCode::kNoIntegerKernel,

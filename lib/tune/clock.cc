@@ -57,7 +57,7 @@ void Clock::time_options(const graph::Model& quantized, Space& space) const {
     for (const size_t item : members) {
       const double share = std::max(space.items[item].macs, 1.0) / macs;
       for (Option& option : space.items[item].options) {
-        option.seconds = share * (option.on_integers ? layer.integer_seconds : layer.float_seconds);
+        option.seconds = share * (option.on_integers || option.half ? layer.integer_seconds : layer.float_seconds);
       }
       space.float_seconds += share * layer.float_seconds;
     }

@@ -27,7 +27,7 @@ NoiseModel::NoiseModel(const Space& space, const Sensitivity& sensitivity, CostW
     for (const Option& option : item.options) {
       noise_.back().push_back(option.weight.empty() ? 0 : sensitivity.at(option.weight).noise);
       const double bytes = space.float_bytes > 0 ? option.bytes / space.float_bytes : 0;
-      const double counted = option.on_integers ? 0 : share;
+      const double counted = option.on_integers || option.half ? 0 : share;  // as fast as the config wants it
       const double time = space.float_seconds > 0 ? option.seconds / space.float_seconds : counted;
       cost_.back().push_back(weights.bytes * bytes + weights.time * time);
     }
@@ -42,9 +42,9 @@ double NoiseModel::noise(const Assignment& assignment) const {
   double sum = 0;
   for (size_t i = 0; i < assignment.size(); ++i) sum += noise_[i][assignment[i]];
   for (size_t v = 0; v < value_noise_.size(); ++v) {
-    const auto& items = space_.values[v].items;
-    const bool rounded = items.empty() || std::any_of(items.begin(), items.end(), [&](size_t item) {
-                           return space_.items[item].options[assignment[item]].on_integers;
+    const ValueUse& value = space_.values[v];
+    const bool rounded = value.items.empty() || std::any_of(value.items.begin(), value.items.end(), [&](size_t item) {
+                           return value.is_rounded_by(space_.items[item].options[assignment[item]]);
                          });
     if (rounded) sum += value_noise_[v];
   }
@@ -79,15 +79,16 @@ std::vector<NoiseModel::Move> NoiseModel::moves(const Assignment& assignment) co
       result.back().result[i] = option;
     }
   }
-  // A value is rounded until the last item that touches it is off integers: single changes do not show that.
+  // A value is rounded until the last item that touches it is off integers or 16-bit floats: single changes do not show
+  // that.
   for (const ValueUse& value : space_.values) {
     Move move{assignment};
     for (const size_t item : value.items) {
       const auto& options = space_.items[item].options;
-      if (!options[assignment[item]].on_integers) continue;
+      if (!value.is_rounded_by(options[assignment[item]])) continue;
       std::optional<size_t> best;
       for (size_t option = 0; option < options.size(); ++option) {
-        if (options[option].on_integers) continue;
+        if (value.is_rounded_by(options[option])) continue;
         if (!best || cost_[item][option] < cost_[item][*best]) best = option;
       }
       if (best) move.result[item] = *best;
@@ -114,9 +115,24 @@ std::vector<Assignment> NoiseModel::path() const {
       best_ratio = ratio;
       best = std::move(move.result);
     }
-    if (!best) return result;
+    if (!best) break;
     result.push_back(std::move(*best));
   }
+  // What values inside bodies lose is not known: the least noisy assignment rounds none.
+  Assignment last = result.back();
+  for (size_t i = 0; i < last.size(); ++i) {
+    if (space_.items[i].in_body) last[i] = unrounded(i).value_or(last[i]);
+  }
+  if (last != result.back()) result.push_back(std::move(last));
+  return result;
+}
+
+std::optional<size_t> NoiseModel::unrounded(size_t item) const {
+  const auto& options = space_.items[item].options;
+  for (size_t i = 0; i < options.size(); ++i) {
+    if (!options[i].on_integers && !options[i].half && options[i].weight.empty()) return i;
+  }
+  return std::nullopt;
 }
 
 }  // namespace narrow::tune

@@ -1,6 +1,7 @@
 // Noise and cost of any assignment, predicted from what each component does alone.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "lib/tune/sensitivity.h"
@@ -38,6 +39,8 @@ class NoiseModel {
  private:
   struct Move;
   std::vector<Move> moves(const Assignment& assignment) const;
+  /// The option that rounds nothing.
+  std::optional<size_t> unrounded(size_t item) const;
 
   const Space& space_;
   std::vector<std::vector<double>> noise_;    // by item and option: of its constant

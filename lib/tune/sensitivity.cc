@@ -9,6 +9,7 @@
 #include "lib/graph/graph_index.h"
 #include "lib/quant/quant_params.h"
 #include "lib/recover/unit.h"
+#include "lib/tensor/convert.h"
 #include "lib/tensor/metrics.h"
 #include "lib/tune/each_sample.h"
 #include "lib/tune/scores.h"
@@ -20,8 +21,12 @@ namespace {
 
 constexpr double kBroken = 1e6;  // noise of what gives NaN or infinity, or noise where there was no signal
 
-Tensor rounded(const Tensor& tensor, const quant::QuantParams& params) {
-  return quant::dequantize(quant::quantize(to_layout(tensor, Layout::kPlain), params), params);
+Tensor rounded(const Tensor& tensor, const Component& component) {
+  if (component.half) {
+    Workspace workspace;
+    return convert_elements(convert_elements(tensor, *component.half, workspace), DataType::kFloat32, workspace);
+  }
+  return quant::dequantize(quant::quantize(to_layout(tensor, Layout::kPlain), component.params), component.params);
 }
 
 double noise_of(const ErrorStatistics& statistics) {
@@ -40,7 +45,11 @@ struct OutputErrors {
 class Meter {
  public:
   Meter(const graph::Model& model, const recover::Samples& samples, int workers)
-      : model_(model), index_(model.graph()), workers_(workers), live_(static_cast<size_t>(samples.count)) {
+      : model_(model),
+        index_(model.graph()),
+        bodies_(model.graph(), graph::Depth::kBodies),
+        workers_(workers),
+        live_(static_cast<size_t>(samples.count)) {
     const onnx::GraphProto& graph = model.graph();
     for (int i = 0; i < graph.node_size(); ++i) {
       number_[graph.node(i).name()] = static_cast<size_t>(i);
@@ -71,7 +80,8 @@ class Meter {
     advance(position(component));
     recover::ConstantOverrides overrides;
     if (component.constant) {
-      overrides[component.tensor] = rounded(model_.tensor(*index_.initializer(component.tensor)), component.params);
+      round_constant(component.tensor, component, overrides);
+      for (const std::string& constant : component.more) round_constant(constant, component, overrides);
     }
     const Suffix changed = suffix(overrides);
     std::vector<OutputErrors> errors(live_.size());
@@ -79,7 +89,7 @@ class Meter {
       exec::Feed feed = live_[sample];
       if (!component.constant) {
         Tensor& value = feed.at(component.tensor);
-        value = rounded(value, component.params);
+        value = rounded(value, component);
       }
       errors[sample] = compare(sample, changed.outputs(feed, workspace));
     });
@@ -87,6 +97,10 @@ class Meter {
   }
 
  private:
+  void round_constant(const std::string& name, const Component& component, recover::ConstantOverrides& to) const {
+    to[name] = rounded(model_.tensor(*bodies_.initializer(name)), component);
+  }
+
   using Outputs = std::map<std::string, Tensor>;
 
   struct Suffix {
@@ -202,6 +216,7 @@ class Meter {
 
   const graph::Model& model_;
   graph::GraphIndex index_;
+  graph::GraphIndex bodies_;
   int workers_;
   std::vector<std::string> outputs_;
   std::vector<bool> makes_scores_;

@@ -9,6 +9,7 @@
 
 #include "lib/base/error.h"
 #include "lib/graph/graph_index.h"
+#include "lib/plan/half.h"
 
 namespace narrow::tune {
 namespace {
@@ -24,8 +25,9 @@ std::string params_text(const quant::QuantParams& params) {
 }
 
 bool may_be_item(const analyze::Layer& layer, const LayerPlan& plan) {
+  if (plan.reason && plan.reason->code == ReasonCode::kKeptByRule) return false;  // the user said so
   if (!layer.more_stored.empty()) return false;  // as the rules say: an item has one weight
-  if (layer.stored_weight) return true;
+  if (layer.stored_weight || plan::half_type(plan.decision)) return true;
   const bool moves = layer.role == ops::QuantRole::kPassThrough || layer.role == ops::QuantRole::kConcat ||
                      layer.role == ops::QuantRole::kClamp;
   return plan.decision == Decision::kQuantize && !moves;
@@ -35,7 +37,11 @@ class SpaceMaker {
  public:
   SpaceMaker(const graph::Model& model, const analyze::Analysis& analysis, const plan::Ranges& ranges,
              const plan::Rules& rules)
-      : model_(model), index_(model.graph()), analysis_(analysis), ranges_(ranges), rules_(rules) {}
+      : model_(model),
+        index_(model.graph(), graph::Depth::kBodies),
+        analysis_(analysis),
+        ranges_(ranges),
+        rules_(rules) {}
 
   Space run(const std::vector<Choice>& choices) {
     const plan::PrecisionPlan base = plan::make_plan(model_, analysis_, ranges_, rules_);
@@ -43,8 +49,11 @@ class SpaceMaker {
       if (!may_be_item(analysis_.layers[i], base.layers[i])) continue;
       const analyze::Layer& layer = analysis_.layers[i];
       layer_of_.push_back(i);
-      space_.items.push_back(
-          {.node = layer.node, .op_type = layer.op_type, .macs = static_cast<double>(layer.macs), .options = {}});
+      space_.items.push_back({.node = layer.node,
+                              .op_type = layer.op_type,
+                              .macs = static_cast<double>(layer.macs),
+                              .options = {},
+                              .in_body = !layer.inside.empty()});
       space_.macs += static_cast<double>(layer.macs);
       space_.float_bytes += float_bytes(layer);
     }
@@ -53,6 +62,7 @@ class SpaceMaker {
       add_options(choice, choice == Choice::kConfig ? base : plan::make_plan(model_, analysis_, ranges_, rules));
     }
     add_values(base);
+    add_half_values(base);
     return std::move(space_);
   }
 
@@ -73,7 +83,7 @@ class SpaceMaker {
       if (!option) continue;
       auto& options = space_.items[i].options;
       const bool known = std::any_of(options.begin(), options.end(), [&](const Option& other) {
-        return other.weight == option->weight && other.on_integers == option->on_integers;
+        return other.weight == option->weight && other.on_integers == option->on_integers && other.half == option->half;
       });
       if (!known) options.push_back(*option);
     }
@@ -87,6 +97,11 @@ class SpaceMaker {
                   .weight = {},
                   .on_integers = layer.decision == Decision::kQuantize,
                   .bytes = float_bytes(facts)};
+    if (const auto half = plan::half_type(layer.decision)) {
+      option.half = true;
+      option.weight = add_halves(layer.node, *half);
+      option.bytes /= 2;
+    }
     if (!layer.weight) return option;
     const quant::QuantParams& params = layer.weight->params;
     option.weight = add_weight(layer.weight->initializer, layer.node, params);
@@ -103,9 +118,67 @@ class SpaceMaker {
     std::string key = fmt::format("weight {} {} {}", node, initializer, params_text(params));
     if (keys_.insert(key).second) {
       space_.components.push_back(
-          {.key = key, .tensor = initializer, .node = node, .constant = true, .params = params});
+          {.key = key, .tensor = initializer, .node = main_node(node), .constant = true, .params = params});
     }
     return key;
+  }
+
+  /// The node of the main graph that this one is, or stands in.
+  const std::string& main_node(const std::string& node) const {
+    const std::vector<std::string>& inside = analysis_.layer(node)->inside;
+    return inside.empty() ? node : inside.front();
+  }
+
+  plan::HalfSlots half_slots(const onnx::NodeProto& node, DataType type) const {
+    const int opset = std::max(model_.opset(), type == DataType::kBfloat16 ? plan::kBfloat16Opset : 0);
+    return plan::half_slots(index_, node, type, opset);
+  }
+
+  /// The component of all constants that the node reads in the type; "" if there are none.
+  std::string add_halves(const std::string& name, DataType type) {
+    const onnx::NodeProto& node = *index_.node(name);
+    Component component{.key = fmt::format("constants {} {}", name, data_type_name(type)),
+                        .tensor = {},
+                        .node = main_node(name),
+                        .constant = true,
+                        .params = {},
+                        .half = type};
+    for (const int slot : half_slots(node, type).inputs) {
+      if (index_.initializer(node.input(slot)) == nullptr) continue;
+      if (component.tensor.empty()) {
+        component.tensor = node.input(slot);
+      } else {
+        component.more.push_back(node.input(slot));
+      }
+    }
+    if (component.tensor.empty()) return {};
+    if (keys_.insert(component.key).second) space_.components.push_back(component);
+    return component.key;
+  }
+
+  bool in_main_graph(const std::string& value) const { return index_.graph_of(value) == &model_.graph(); }
+
+  /// Values that layers in 16-bit floats read or make: rounded once, whoever of them is the first.
+  void add_half_values(const plan::PrecisionPlan& plan) {
+    std::map<std::pair<std::string, DataType>, std::set<size_t>> touching;
+    for (size_t i = 0; i < space_.items.size(); ++i) {
+      const auto type = plan::half_type(plan.layers[layer_of_[i]].decision);
+      if (!type) continue;
+      const onnx::NodeProto& node = *index_.node(space_.items[i].node);
+      const plan::HalfSlots slots = half_slots(node, *type);
+      const auto touch = [&](const std::string& value) {
+        if (index_.initializer(value) == nullptr && in_main_graph(value)) touching[{value, *type}].insert(i);
+      };
+      for (const int slot : slots.inputs) touch(node.input(slot));
+      for (const int slot : slots.outputs) touch(node.output(slot));
+    }
+    for (const auto& [rounded, items] : touching) {
+      const auto& [value, type] = rounded;
+      const std::string key = fmt::format("value {} {}", value, data_type_name(type));
+      space_.components.push_back(
+          {.key = key, .tensor = value, .node = owner(value), .constant = false, .params = {}, .half = type});
+      space_.values.push_back({.component = key, .items = {items.begin(), items.end()}, .half = true});
+    }
   }
 
   void add_values(const plan::PrecisionPlan& plan) {
@@ -119,11 +192,13 @@ class SpaceMaker {
     for (const plan::ValuePlan& value : plan.values) {
       const size_t group = analysis_.group_of.at(value.value);
       if (!is_source(value.value, analysis_.groups[group], plan)) continue;
+      const bool constant = index_.initializer(value.value) != nullptr;
+      if (!constant && !in_main_graph(value.value)) continue;
       const std::string key = fmt::format("value {} {}", value.value, params_text(value.params));
       space_.components.push_back({.key = key,
                                    .tensor = value.value,
                                    .node = owner(value.value),
-                                   .constant = index_.initializer(value.value) != nullptr,
+                                   .constant = constant,
                                    .params = value.params});
       const std::set<size_t>& items = touching[group];
       space_.values.push_back({.component = key, .items = {items.begin(), items.end()}});
@@ -145,7 +220,7 @@ class SpaceMaker {
   }
 
   std::string owner(const std::string& value) const {
-    if (index_.initializer(value) != nullptr) return index_.uses(value).front().node->name();
+    if (index_.initializer(value) != nullptr) return main_node(index_.uses(value).front().node->name());
     const onnx::NodeProto* producer = index_.producer(value);
     return producer == nullptr ? "" : producer->name();
   }

@@ -11,19 +11,23 @@
 
 namespace narrow::tune {
 
-/// One tensor that is rounded: a constant (weight) or a value (with all that share its scale moved along).
+/// What is rounded together: a constant (weight), the constants of a layer in 16-bit floats, or a value (with all that
+/// share its scale moved along).
 struct Component {
-  std::string key;     // unique: "weight N int8 channel 0", "value V uint8"
+  std::string key;     // unique: "weight N int8 channel 0", "value V uint8", "value V float16"
   std::string tensor;  // initializer, or value of the graph
-  std::string node;    // constant: the first node that reads it; value: the node that makes it, "" for an input
+  std::string node;    // of the main graph: the first that reads the constant; that makes the value, "" for an input
   bool constant = false;
   quant::QuantParams params;
+  std::optional<DataType> half = {};   // rounded to this type; `params` mean nothing
+  std::vector<std::string> more = {};  // further initializers that are rounded with `tensor`
 };
 
 struct Option {
   Choice choice = Choice::kConfig;
   std::string weight;        // component key; "": no rounded constant
   bool on_integers = false;  // its activations are quantized
+  bool half = false;         // it computes in 16-bit floats
   double bytes = 0;          // of its constants in the file
   double seconds = 0;        // its share of one run; see Clock::time_options
 };
@@ -33,12 +37,17 @@ struct Item {
   std::string op_type;
   double macs = 0;  // per sample, as analyze counts
   std::vector<Option> options;
+  bool in_body = false;  // of If, Loop or Scan: what it rounds beside constants is not known
 };
 
-/// A value is quantized as long as one of the items that touch it runs on integers; with no items, always.
+/// A value is rounded as long as one of the items that touch it runs on integers, or computes in 16-bit floats; with no
+/// items, always.
 struct ValueUse {
   std::string component;
   std::vector<size_t> items;
+  bool half = false;
+
+  bool is_rounded_by(const Option& option) const { return half ? option.half : option.on_integers; }
 };
 
 struct Space {
@@ -56,8 +65,10 @@ struct Space {
 using Assignment = std::vector<size_t>;
 std::vector<Choice> choices_of(const Space& space, const Assignment& assignment);
 
-/// Items are layers that the config quantizes, and layers whose weight could be stored in fewer bits; data movement and
-/// folded clamps follow their neighbours. An option that gives what an earlier one of the layer gives is left out.
+/// Items are layers that the config quantizes or puts into 16-bit floats, and layers whose weight could be stored in
+/// fewer bits, but for what a rule keeps in float32; data movement and folded clamps follow their neighbours. Values
+/// inside bodies of If, Loop and Scan are no components: the noise of theirs is seen by the judge alone. An option that
+/// gives what an earlier one of the layer gives is left out.
 Space make_space(const graph::Model& model, const analyze::Analysis& analysis, const plan::Ranges& ranges,
                  const plan::Rules& rules, const std::vector<Choice>& choices);
 

@@ -82,6 +82,20 @@ const Malformed kMalformed[] = {
     {R"({"rules": [3]})", "c.json:1: rules[0]: expected an object"},
     {R"({"rules": [{"keep": "float32"}]})", "c.json:1: rules[0].match: is missing"},
     {R"({"rules": [{"match": {"op": "Conv"}, "keep": "int8"}]})", "c.json:1: rules[0].keep: 'int8' is not float32"},
+    {R"({"rules": [{"match": {"op": "Conv"}, "keep": "float32", "weights": "int4"}]})",
+     "c.json:1: rules[0].weights: a rule with \"keep\" sets nothing else: its nodes stay float32"},
+    {R"({"rules": [{"match": {"op": "Conv"}, "keep": "float32", "mode": "float16"}]})",
+     "c.json:1: rules[0].mode: a rule with \"keep\" sets nothing else: its nodes stay float32"},
+    {R"({"rules": [{"match": {"op": "Conv"}, "weights": {"type": "int4", "entries": 8}}]})",
+     "c.json:1: rules[0].weights.entries: is of codebooks, and the type is int4"},
+    {R"({"rules": [{"match": {"op": "Conv"}, "weights": {"type": "binary", "channels": 8}}]})",
+     "c.json:1: rules[0].weights.channels: is of codebooks, and the type is binary"},
+    {R"({"rules": [{"match": {"op": "Conv"}, "weights": {"rounding": "half_even", "seed": 8}}]})",
+     "c.json:1: rules[0].weights.seed: is of stochastic rounding, and the rounding is half_even"},
+    {R"({"rules": [{"match": {"op": "Conv"}, "weights": {"block": 32}, "granularity": "per_tensor"}]})",
+     "c.json:1: rules[0].weights.block: means per_block, and the granularity is per_tensor"},
+    {R"({"rules": [{"match": {"op": "Conv"}, "calibrator": {"method": "minmax", "percentile": 99}}]})",
+     "c.json:1: rules[0].calibrator.percentile: is of the method percentile, and the method is minmax"},
     {R"({"rules": [{"match": {"op": "Conv"}, "weigths": "int4"}]})",
      "c.json:1: rules[0].weigths: unknown key; did you mean 'weights'?"},
     {R"({"rules": [{"match": {"op": "Conv"}}, {"match": {"name": 1}}]})",
@@ -213,6 +227,16 @@ TEST(ConfigSet, AssignmentsComeInOrderAndReachEverySetting) {
   EXPECT_EQ(config.rules.defaults.mode, plan::Mode::kWeightOnly);
   EXPECT_EQ(config.samples, 7);
   EXPECT_EQ(config.rules.target, plan::Target::kGeneric);
+}
+
+TEST(ConfigSet, ATypeLeavesWhatWasSetBesideIt) {
+  const Config config = make_config(
+      ConfigSource(), {.sets = {"weights.block=16", "weights=int4", "activations.symmetric=true", "activations=int8"}});
+  EXPECT_EQ(config.rules.defaults.weights, quant::QuantType::kInt4);
+  EXPECT_EQ(config.rules.defaults.block, 16);
+  EXPECT_EQ(config.rules.defaults.granularity, plan::Granularity::kPerBlock);
+  EXPECT_EQ(config.rules.defaults.activations, quant::QuantType::kInt8);
+  EXPECT_TRUE(config.rules.defaults.activations_symmetric);
 }
 
 }  // namespace

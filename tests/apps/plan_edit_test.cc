@@ -8,6 +8,8 @@
 
 #include "lib/base/file.h"
 #include "lib/base/json.h"
+#include "lib/graph/traverse.h"
+#include "lib/io/load.h"
 #include "tests/apps/program.h"
 #include "tests/support/real_models.h"
 
@@ -53,6 +55,50 @@ TEST(PlanEdit, OneLineChangesExactlyItsLayer) {
     ++edited;
   }
   EXPECT_EQ(edited, 12);
+}
+
+TEST(PlanEdit, ADecisionAloneTurnsALayerFloatAndNoOther) {
+  const TemporaryFolder folder;
+  const std::string plan = folder.path("plan.json");
+  const std::string before = folder.path("a.onnx");
+  const std::string after = folder.path("b.onnx");
+  const std::string quantize = "quantize " + kModel + " --quiet --no-speed --plan ";
+  ASSERT_EQ(run_narrow(kQuantize + " --recovery none -o " + before + " --plan-out " + plan).exit_code, 0);
+  const Json original = read_json(plan);
+  int edited = 0;
+  for (size_t i = 0; i < original["layers"].size(); ++i) {
+    if (!original["layers"][i].contains("weights")) continue;
+    Json changed = original;
+    changed["layers"][i]["decision"] = "float32";
+    const std::string other = folder.write("edited.json", json_text(changed));
+    const Outcome outcome = run_narrow(quantize + other + " -o " + after);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    const Json diff = parse_json(run_narrow("diff " + before + " " + after + " --format json").out, "stdout");
+    const auto node = original["layers"][i]["node"].get<std::string>();
+    EXPECT_FALSE(names(diff, "weights").empty()) << node;
+    for (const std::string& name : names(diff, "weights")) EXPECT_TRUE(name.starts_with(node + " input ")) << name;
+    ++edited;
+  }
+  EXPECT_EQ(edited, 12);
+}
+
+TEST(PlanEdit, AClampThatNothingQuantizesIsNotFolded) {
+  const TemporaryFolder folder;
+  const std::string plan = folder.path("plan.json");
+  ASSERT_EQ(run_narrow(kQuantize + " --recovery none -o " + folder.path("a.onnx") + " --plan-out " + plan).exit_code,
+            0);
+  Json changed = read_json(plan);
+  const auto turn_float = [&](const std::string& decision) {
+    for (Json& layer : changed["layers"]) {
+      if (layer["decision"] == decision) layer["decision"] = "float32";
+    }
+    return run_narrow("quantize " + kModel + " --quiet --no-speed --plan " +
+                      folder.write("edited.json", json_text(changed)) + " -o " + folder.path("b.onnx"));
+  };
+  const Outcome refused = turn_float("quantize");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, testing::HasSubstr("it can not be folded: "));
+  EXPECT_EQ(turn_float("fold").exit_code, 0);
 }
 
 TEST(PlanEdit, AValuesScaleChangesThatValue) {
@@ -130,6 +176,7 @@ TEST(PlanEdit, EveryNodeOfEveryRealModelHasADecisionAndAReason) {
   if (models.empty()) GTEST_SKIP() << "no real models";
   for (const auto& model : models) {
     const Outcome inspect = run_narrow("inspect " + model.string() + " --format json --quiet");
+    const graph::Model file = io::load_model(model.string());
     const Json inspected = parse_json(inspect.out, "stdout");
     for (const char* config : {"int8", "weight-only-int4"}) {
       const Outcome outcome = run_narrow("plan " + model.string() +
@@ -137,11 +184,20 @@ TEST(PlanEdit, EveryNodeOfEveryRealModelHasADecisionAndAReason) {
       ASSERT_EQ(outcome.exit_code, 0) << model << " " << config << outcome.err;
       const Json plan = parse_json(outcome.out, "stdout");
       EXPECT_EQ(plan["layers"].size(), inspected["quantization"]["nodes"].get<size_t>()) << model;
+      std::set<std::string> names;
+      for (const Json& group : plan["prepared"]) {
+        EXPECT_FALSE(group["reason"].get<std::string>().empty()) << model;
+        for (const Json& node : group["nodes"]) names.insert(node.get<std::string>());
+      }
       for (const Json& layer : plan["layers"]) {
+        names.insert(layer["node"].get<std::string>());
         EXPECT_FALSE(layer["node"].get<std::string>().empty()) << model;
         EXPECT_FALSE(layer["rule"].get<std::string>().empty()) << model << layer["node"];
         EXPECT_TRUE(layer["decision"] != "float32" || !layer.value("reason", "").empty()) << model << layer["node"];
       }
+      graph::for_each_node(file.graph(), [&](const onnx::NodeProto& node) {
+        EXPECT_TRUE(node.name().empty() || names.contains(node.name())) << model << " " << node.name();
+      });
     }
   }
 }

@@ -46,8 +46,10 @@ TEST(IntegerIoTest, AllAreThoseThatAreQuantized) {
 }
 
 TEST(IntegerIoTest, ANamedOneThatCanNotBeIsAnError) {
-  EXPECT_EQ(failure_of(R"({"integer_io": ["z"]})"), "integer_io: the model has no input or output 'z'");
-  EXPECT_EQ(failure_of(R"({"integer_io": ["w"]})"), "integer_io: the model has no input or output 'w'");
+  EXPECT_EQ(failure_of(R"({"integer_io": ["z"]})"),
+            "integer_io: the model has no input or output 'z'; did you mean 'x'?");
+  EXPECT_EQ(failure_of(R"({"integer_io": ["w"]})"),
+            "integer_io: the model has no input or output 'w'; did you mean 'x'?");
   EXPECT_EQ(failure_of(R"({"integer_io": ["s"]})"), "integer_io: nothing on integers makes 's'");
   EXPECT_EQ(failure_of(R"({"integer_io": ["x"], "rules": [{"match": {"op": "Conv"}, "keep": "float32"}]})"),
             "integer_io: nothing on integers reads 'x'");

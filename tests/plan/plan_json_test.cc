@@ -26,6 +26,7 @@ PrecisionPlan small_plan() {
                          .decision = Decision::kFloat,
                          .rule = "structure",
                          .reason = Reason{ReasonCode::kOperatorNotQuantized, "why"}});
+  plan.prepared.push_back({.fate = Fate::kFolded, .nodes = {"bn"}});
   plan.values.push_back({.value = "x",
                          .params = {.type = quant::QuantType::kUint8, .scales = {0.02F}, .zero_points = {128}},
                          .range = {-2.56F, 2.54F},
@@ -39,6 +40,7 @@ TEST(PlanJsonTest, ReadsBackToTheSameText) {
   EXPECT_EQ(json_text(to_json(again)), text);
   EXPECT_EQ(again.layers[0].weight->params, small_plan().layers[0].weight->params);
   EXPECT_EQ(again.layers[1].reason, small_plan().layers[1].reason);
+  EXPECT_EQ(again.prepared[0].fate, Fate::kFolded);
 }
 
 /// A weight of type codebook, rounded at random.
@@ -126,6 +128,18 @@ std::string failure_of(const std::function<void(Json&)>& damage) {
   return "no error";
 }
 
+TEST(PlanJsonTest, ADecisionIsEditedInOneLine) {
+  for (const char* decision : {"float32", "fold", "weight_only", "float16"}) {
+    Json json = to_json(small_plan());
+    json["layers"][0]["decision"] = decision;
+    const LayerPlan layer = plan_from_json(json).layers[0];
+    EXPECT_EQ(decision_name(layer.decision), decision);
+    EXPECT_TRUE(layer.activations.empty() && layer.outputs.empty() && !layer.bias_input && !layer.half_weight)
+        << "what stands there of a quantized layer is idle";
+    EXPECT_EQ(layer.weight.has_value(), layer.decision == Decision::kWeightOnly);
+  }
+}
+
 TEST(PlanJsonTest, DamageIsNamedByItsPath) {
   EXPECT_EQ(failure_of([](Json& j) { j["version"] = 2; }), "version: 2 is unknown; this program reads version 1");
   EXPECT_EQ(failure_of([](Json& j) { j["values"][0]["scale"] = 0; }), "values[0].scale: expected a positive number");
@@ -136,6 +150,8 @@ TEST(PlanJsonTest, DamageIsNamedByItsPath) {
   EXPECT_EQ(failure_of([](Json& j) { j["layers"][1]["decision"] = "maybe"; }),
             "layers[1].decision: 'maybe' is none of quantize, dynamic, fold, weight_only, float16, bfloat16, "
             "float32");
+  EXPECT_EQ(failure_of([](Json& j) { j["prepared"][0]["decision"] = "gone"; }),
+            "prepared[0].decision: 'gone' is none of computed_once, fold_into_weights, replace");
   EXPECT_EQ(failure_of([](Json& j) { j["layers"][1]["desicion"] = 1; }),
             "layers[1].desicion: unknown key; did you mean 'decision'?");
 }

@@ -84,6 +84,29 @@ TEST(RulesTest, TheLastMatchWins) {
   EXPECT_EQ(resolved[2].scheme.weights, quant::QuantType::kUint8);
 }
 
+TEST(RulesTest, WhatWasKeptIsQuantizedAgainByALaterMatch) {
+  const Rules rules = rules_from(R"({
+    "rules": [ { "match": { "name": "*" }, "keep": "float32", "reason": "for now" },
+               { "match": { "name": "a" }, "mode": "weight_only" },
+               { "match": { "name": "b" }, "weights": "int4" },
+               { "match": { "name": "c" }, "calibrator": { "method": "mse" } } ] })");
+  const auto resolved = resolve_rules(analysis_of({{"a", "Conv"}, {"b", "Conv"}, {"c", "Conv"}}), rules);
+  EXPECT_FALSE(resolved[0].scheme.keep_float);
+  EXPECT_EQ(resolved[0].scheme.keep_reason, "");
+  EXPECT_THAT(resolved[0].trail, testing::Contains("keep: float32 -> none by rules[1] (name a)"));
+  EXPECT_FALSE(resolved[1].scheme.keep_float);
+  EXPECT_EQ(resolved[1].rule, "rules[2] (name b)");
+  EXPECT_TRUE(resolved[2].scheme.keep_float) << "how it is calibrated does not say that it is";
+  EXPECT_EQ(resolved[2].rule, "rules[0] (name *)") << "the rule that decided, not the last that matched";
+}
+
+TEST(RulesTest, RoundingToTheNearestIsSaidToo) {
+  Rules rules = rules_from(R"({"rules": [{"match": {"op": "Conv"}, "weights": {"rounding": "half_even"}}]})");
+  rules.defaults.rounding = Rounding::kSquant;
+  EXPECT_THAT(resolve_rules(analysis_of({{"a", "Conv"}}), rules)[0].trail,
+              testing::ElementsAre("weights.rounding: squant -> half_even by rules[0] (op Conv)"));
+}
+
 TEST(RulesTest, ARegexMatchesTheWholeName) {
   const Rules rules = rules_from(R"({"rules": [{"match": {"regex": "conv[0-9]+"}, "keep": "float32"}]})");
   const auto resolved = resolve_rules(analysis_of({{"conv12", "Conv"}, {"conv12b", "Conv"}}), rules);

@@ -81,6 +81,16 @@ TEST(TargetTest, DynamicProductsBecomeStoredWeightsWhereTheyAreNotKnown) {
   EXPECT_EQ(scheme.mode, Mode::kWeightOnly);
 }
 
+TEST(TargetTest, ActivationsThatARunMakesAreAffineUint8) {
+  LayerScheme scheme{.mode = Mode::kDynamic, .activations = QuantType::kInt8};
+  const std::string why = "DynamicQuantizeLinear makes affine uint8 activations and no others";
+  EXPECT_THAT(adapt(row(Target::kOnnxruntime), layer_of("MatMul", true), scheme), ElementsAre(why));
+  EXPECT_EQ(scheme.activations, QuantType::kUint8);
+  EXPECT_THAT(adapt(row(Target::kOnnxruntime), layer_of("MatMul", true), scheme), IsEmpty());
+  scheme = {.mode = Mode::kDynamic, .activations_symmetric = true};
+  EXPECT_THAT(adapt(row(Target::kOnnxruntime), layer_of("Gather", true), scheme), IsEmpty()) << "a table is stored";
+}
+
 TEST(TargetTest, SumsOfPairsIn16BitsWantWeightsOf7Bits) {
   const TargetRow& avx2 = row(Target::kX86Avx2);
   const std::string why = "x86-avx2 adds products in pairs in 16 bits, which saturate with more than 7 bits of weights";

@@ -1,6 +1,8 @@
 // A real small model with one layer that 8 bits are too few for: every part of the search together.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cmath>
 #include <random>
 
 #include "lib/analyze/analyze.h"
@@ -132,6 +134,87 @@ TEST(SensitiveLayer, IsTheOneThatTheSearchTurnsFloat) {
     if (result.trials[result.best].choices[i] == Choice::kFloat) floating.push_back(space.items[i].node);
   }
   EXPECT_EQ(floating, std::vector<std::string>{"n4"});
+}
+
+TEST(SensitiveLayer, SixteenBitFloatsAreNoiseToo) {
+  Case c;
+  c.rules.defaults.mode = plan::Mode::kFloat16;
+  const Space space = c.space();
+  const Sensitivity table = measure_sensitivity(c.model, space.components, Case::samples(), {}, {});
+  const NoiseModel noise(space, table, {});
+  Assignment halves(space.items.size(), 0);
+  Assignment floats(space.items.size(), 0);
+  for (size_t i = 0; i < space.items.size(); ++i) {
+    ASSERT_EQ(space.items[i].options.size(), 2U) << space.items[i].node;
+    EXPECT_TRUE(space.items[i].options[0].half) << space.items[i].node;
+    floats[i] = 1;
+  }
+  EXPECT_EQ(noise.noise(floats), 0);
+  const Judge judge(c.model, {.count = 40, .read = [](int64_t i) { return feed(200 + i); }, .labels = {}}, 2);
+  graph::Model half = rewrite::rewrite_to_qdq(c.model, plan::make_plan(c.model, c.analysis, c.ranges, c.rules));
+  io::infer_shapes(half);
+  EXPECT_NEAR(-10 * std::log10(noise.noise(halves)), judge.measure(half).sqnr_db, 4) << "the sum of what each does";
+  Assignment first = floats;
+  first[0] = 0;
+  EXPECT_GT(noise.noise(first), 0) << "a layer rounds its constants and what it reads and makes";
+  EXPECT_LT(noise.noise(first), noise.noise(halves));
+}
+
+/// A product in each branch, one with a weight of its own, one with the main graph's.
+graph::Model branches() {
+  graph::Model model = test::graph_from_text(R"(g (float[1,16] x, bool c) => (float[1,16] y) {
+      y = If (c) <then_branch = a () => (float[1,16] ya) { ya = MatMul (x, w0) },
+                  else_branch = b () => (float[1,16] yb) { yb = MatMul (x, w1) }> })");
+  onnx::NodeProto& node = *model.mutable_graph().mutable_node(0);
+  node.set_name("if");
+  for (unsigned i = 0; i < 2; ++i) {
+    onnx::GraphProto& body = *node.mutable_attribute(static_cast<int>(i))->mutable_g();
+    body.mutable_node(0)->set_name("n" + std::to_string(i));
+    *(i == 0 ? body : model.mutable_graph()).add_initializer() = graph::tensor_proto(
+        "w" + std::to_string(i), Tensor::of<float>({kWidth, kWidth}, std::span<const float>(random_values(256, i))));
+  }
+  io::infer_shapes(model);
+  return model;
+}
+
+TEST(SensitiveLayer, WeightsInBodiesAreRoundedWhereTheyStand) {
+  const graph::Model model = branches();
+  const analyze::Analysis analysis = analyze::analyze(model);
+  plan::Rules rules;
+  rules.defaults.mode = plan::Mode::kFloat16;
+  const Space halves = make_space(model, analysis, {}, rules, {Choice::kConfig, Choice::kFloat});
+  Sensitivity silent;
+  for (const Component& component : halves.components) silent[component.key] = {};
+  const Assignment last = NoiseModel(halves, silent, {}).path().back();
+  for (size_t i = 0; i < last.size(); ++i) {
+    EXPECT_FALSE(halves.items[i].options[last[i]].half) << "what rounds values inside bodies ends in float32 too";
+  }
+  rules.defaults.mode = plan::Mode::kWeightOnly;
+  const Space space = make_space(model, analysis, {}, rules, {Choice::kConfig, Choice::kFloat});
+  EXPECT_EQ(space.nodes(), (std::vector<std::string>{"n0", "n1"}));
+  const auto both = [](int64_t i) {
+    exec::Feed values = feed(i);
+    const std::array<bool, 1> taken{i % 2 == 0};
+    values.emplace("c", Tensor::of<bool>({}, std::span<const bool>(taken)));
+    return values;
+  };
+  const Sensitivity table = measure_sensitivity(model, space.components, {.count = 8, .read = both}, {}, {});
+  ASSERT_EQ(table.size(), 2U);
+  for (const auto& [key, effect] : table) {
+    EXPECT_GT(effect.sqnr_db(), 30) << key;
+    EXPECT_LT(effect.sqnr_db(), 60) << key;
+  }
+}
+
+TEST(SensitiveLayer, WhatTheUserKeptIsNoMatterOfTheSearch) {
+  Case c;
+  plan::Rule rule{.match = {.name = "n4", .regex = {}, .op = {}}, .set = {}, .text = "rules[0]"};
+  rule.set.keep_float = true;
+  c.rules.rules.push_back(rule);
+  const Space space = make_space(c.model, c.analysis, c.ranges, c.rules, all_choices());
+  const std::vector<std::string> nodes = space.nodes();
+  EXPECT_EQ(std::count(nodes.begin(), nodes.end(), "n4"), 0) << "a stored weight is not float32 either";
+  EXPECT_EQ(std::count(nodes.begin(), nodes.end(), "n2"), 1);
 }
 
 }  // namespace

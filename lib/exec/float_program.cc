@@ -185,7 +185,7 @@ class Compiler {
     std::vector<std::string> inputs{group.padding == nullptr ? group.anchor->input(0) : group.padding->input(0)};
     if (!group.residual.empty()) inputs.push_back(group.residual);
     for (const std::string& input : inputs) use_constant(input);
-    builder_.add_step(std::move(info), std::move(kernel), inputs, {last.output(0)});
+    builder_.add_step(std::move(info), std::move(kernel), inputs, {last.output(0)}, shape_of(inputs[0]));
   }
 
   void add_channel_order(const ChannelOrder& order) {
@@ -216,7 +216,9 @@ class Compiler {
     KernelPtr kernel = make_kernel(request);
     for (const int input : held) inputs[static_cast<size_t>(input)].clear();
     for (const std::string& input : inputs) use_constant(input);
-    builder_.add_step(info_of(node), std::move(kernel), inputs, wanted_outputs(node));
+    const bool known = !inputs.empty() && !inputs[0].empty();
+    builder_.add_step(info_of(node), std::move(kernel), inputs, wanted_outputs(node),
+                      known ? shape_of(inputs[0]) : std::nullopt);
   }
 
   std::vector<std::string> wanted_outputs(const onnx::NodeProto& node) const {

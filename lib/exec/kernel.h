@@ -39,6 +39,9 @@ class Kernel {
     run(inputs, outputs, workspace);
   }
 
+  /// Compiles what run() would for a first input of this shape, where it knows; throws nothing that run() would not.
+  virtual void prepare(const Shape& /*first_input*/) const {}
+
   virtual LayoutUse layout_use() const { return LayoutUse::kPlain; }
 
   /// What computes it, such as "onednn:jit:avx512_core" or "reference", for profiles and reports.

@@ -127,8 +127,20 @@ std::vector<Tensor> Program::run_parts(const std::vector<Tensor>& inputs, size_t
   return join_parts(results, workspace);
 }
 
+void Program::prepare(const std::vector<Tensor>& inputs) const {
+  const auto batched = std::find_if(inputs.begin(), inputs.end(), [](const Tensor& input) { return input.rank() > 0; });
+  for (const Step& step : steps_) {
+    if (!step.shape || step.shape->empty()) continue;
+    Shape shape = *step.shape;
+    if (shape[0] < 0 && batched != inputs.end()) shape[0] = batched->shape()[0];
+    const bool known = std::all_of(shape.begin(), shape.end(), [](int64_t size) { return size > 0; });
+    if (known) step.kernel->prepare(shape);
+  }
+}
+
 std::vector<Tensor> Program::run_steps(std::vector<Tensor> inputs, Workspace& workspace,
                                        const RunOptions& options) const {
+  if (!prepared_->exchange(true)) prepare(inputs);
   std::vector<Tensor> slots = constants_;
   for (size_t i = 0; i < inputs.size(); ++i) {
     Tensor& value = slots[static_cast<size_t>(inputs_[i].slot)];

@@ -1,8 +1,10 @@
 // A compiled graph: steps over numbered slots. The float executor and the integer runtime both produce one.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -78,9 +80,13 @@ class Program {
     std::vector<int> inputs;     // slots; -1: absent
     std::vector<int> outputs;    // slots; -1: nobody needs it
     std::vector<bool> last_use;  // by input: no later step and no output reads the slot
+    std::optional<Shape> shape;  // of the first input, where it is known; -1: as many samples as are given
   };
 
   void check_feed(const Feed& feed) const;
+  /// Kernels are compiled before the first run, not between its steps: threads that wait there would sleep, and take
+  /// longer to wake than small steps take to run.
+  void prepare(const std::vector<Tensor>& inputs) const;
   std::vector<Tensor> run_steps(std::vector<Tensor> inputs, Workspace& workspace, const RunOptions& options) const;
   /// Into how many parts a batch is cut, one for each thread; 1: none.
   size_t parts_of(const std::vector<Tensor>& inputs, const RunOptions& options) const;
@@ -95,6 +101,7 @@ class Program {
   std::vector<std::string> slot_names_;     // value name of each slot
   std::vector<Tensor> constants_;           // by slot; undefined where not constant
   std::shared_ptr<SpareWorkspaces> spare_;  // where a batch may be cut: what the parts run in
+  std::shared_ptr<std::atomic<bool>> prepared_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 /// Puts a program together. Values are named; a name is one slot.
@@ -102,9 +109,9 @@ class ProgramBuilder {
  public:
   void add_input(const std::string& name, DataType type, const Shape* shape);
   void add_constant(const std::string& name, Tensor tensor);
-  /// "" stands for an absent input or an unwanted output.
+  /// "" stands for an absent input or an unwanted output. `shape`: of the first input, as far as it is known.
   void add_step(StepInfo info, KernelPtr kernel, const std::vector<std::string>& inputs,
-                const std::vector<std::string>& outputs);
+                const std::vector<std::string>& outputs, std::optional<Shape> shape = std::nullopt);
   void add_output(const std::string& name);
   /// Axis 0 of all inputs and outputs is that of samples, and no sample's results depend on the others. kParts: not by
   /// a bit, so that a batch may be cut into parts that run side by side, one thread each. kSamples: they run one

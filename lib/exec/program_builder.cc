@@ -32,8 +32,13 @@ void ProgramBuilder::add_constant(const std::string& name, Tensor tensor) {
 }
 
 void ProgramBuilder::add_step(StepInfo info, KernelPtr kernel, const std::vector<std::string>& inputs,
-                              const std::vector<std::string>& outputs) {
-  Program::Step step{.info = std::move(info), .kernel = std::move(kernel), .inputs = {}, .outputs = {}, .last_use = {}};
+                              const std::vector<std::string>& outputs, std::optional<Shape> shape) {
+  Program::Step step{.info = std::move(info),
+                     .kernel = std::move(kernel),
+                     .inputs = {},
+                     .outputs = {},
+                     .last_use = {},
+                     .shape = std::move(shape)};
   for (const std::string& name : inputs) step.inputs.push_back(slot(name));
   for (const std::string& name : outputs) step.outputs.push_back(slot(name));
   program_.steps_.push_back(std::move(step));

@@ -18,8 +18,12 @@ double seconds_on_one_thread(const Work& work) {
   return work.operations / rate;
 }
 
+constexpr std::string_view kLibrary = "onednn:";
+
 // Kernels that share out results among threads, never the terms of a sum.
 bool is_direct_convolution(std::string_view implementation) {
+  ensure(implementation.starts_with(kLibrary), "an implementation's name begins with its library's");
+  implementation.remove_prefix(kLibrary.size());
   return implementation.starts_with("brgconv") || implementation.starts_with("brdgmm") ||
          implementation.starts_with("jit:");
 }
@@ -114,7 +118,7 @@ Trials& trials() {
 BoundPrimitive::BoundPrimitive(const dnnl::primitive_desc_base& descriptor, dnnl::primitive primitive,
                                Constants constants, std::vector<Argument> arguments)
     : primitive_(std::move(primitive)),
-      implementation_(std::string("onednn:") + descriptor.impl_info_str()),
+      implementation_(std::string(kLibrary) + descriptor.impl_info_str()),
       threads_(thread_count()),
       constants_(std::move(constants)),
       arguments_(std::move(arguments)) {

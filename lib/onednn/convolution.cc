@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "lib/base/parallel.h"
+#include "lib/base/packing_scope.h"
 #include "lib/onednn/bound_primitive.h"
 #include "lib/onednn/dense32.h"
 #include "lib/onednn/dense8.h"
@@ -121,12 +121,15 @@ class Convolution::State {
  public:
   State(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias);
   Tensor run(const Tensor& source, const Tensor& residual, Workspace& workspace) const;
+  void prepare(const Shape& source) const;
   std::string implementation() const;
 
  private:
   void check_source(const Tensor& source) const;
+  void check_shape(const Shape& source) const;
+  std::shared_ptr<const BoundPrimitive> primitive(const Shape& source, const Shape& result) const;
   Shape result_shape(const Shape& source) const;
-  double operations(const Tensor& result) const;
+  double operations(const Shape& result) const;
   dnnl::primitive_attr attributes(const dnnl::memory::desc& result) const;
   dnnl::convolution_forward::primitive_desc describe(const dnnl::memory::desc& source,
                                                      const dnnl::memory::desc& result) const;
@@ -214,12 +217,15 @@ void Convolution::State::make_own_kernel(const Tensor& weights) {
 void Convolution::State::check_source(const Tensor& source) const {
   ensure(source.type() == spec_.source, "the source has the type of the specification");
   ensure(source.layout() == Layout::kChannelsLast, "the source is channels-last");
-  if (source.rank() != weights_shape_.size()) {
-    throw Error(ErrorKind::kModel, "input has rank {}, expected {}", source.rank(), weights_shape_.size());
+  check_shape(source.shape());
+}
+
+void Convolution::State::check_shape(const Shape& source) const {
+  if (source.size() != weights_shape_.size()) {
+    throw Error(ErrorKind::kModel, "input has rank {}, expected {}", source.size(), weights_shape_.size());
   }
-  if (source.shape()[1] != weights_shape_[1] * spec_.groups) {
-    throw Error(ErrorKind::kModel, "input has {} channels, expected {}", source.shape()[1],
-                weights_shape_[1] * spec_.groups);
+  if (source[1] != weights_shape_[1] * spec_.groups) {
+    throw Error(ErrorKind::kModel, "input has {} channels, expected {}", source[1], weights_shape_[1] * spec_.groups);
   }
 }
 
@@ -234,9 +240,9 @@ Shape Convolution::State::result_shape(const Shape& source) const {
   return result;
 }
 
-double Convolution::State::operations(const Tensor& result) const {
+double Convolution::State::operations(const Shape& result) const {
   const int64_t terms = element_count(weights_shape_) / std::max<int64_t>(weights_shape_[0], 1);
-  return static_cast<double>(result.size()) * static_cast<double>(std::max(terms, kFewestTerms));
+  return static_cast<double>(element_count(result)) * static_cast<double>(std::max(terms, kFewestTerms));
 }
 
 dnnl::primitive_attr Convolution::State::attributes(const dnnl::memory::desc& result) const {
@@ -328,16 +334,27 @@ Tensor Convolution::State::run(const Tensor& source, const Tensor& residual, Wor
     dense32_->run(source, spec_.add_residual ? residual : Tensor(), result);
     return result;
   }
-  const PrimitiveKey key{.source = source.shape(), .other = {}, .threads = thread_count()};
-  const auto primitive = cache_.get(key, [&] {
-    const auto plan = [&] { return make(source.shape(), result.shape()); };
+  const std::array data{source.bytes(), result.bytes(), spec_.add_residual ? residual.bytes() : nullptr};
+  primitive(source.shape(), result.shape())->execute(std::span(data).first(spec_.add_residual ? 3 : 2), workspace);
+  return result;
+}
+
+std::shared_ptr<const BoundPrimitive> Convolution::State::primitive(const Shape& source, const Shape& result) const {
+  const PrimitiveKey key{.source = source, .other = {}, .threads = thread_count()};
+  return cache_.get(key, [&] {
+    const auto plan = [&] { return make(source, result); };
     return plan_threads(plan, {.operations = operations(result),
                                .type = spec_.source,
-                               .window_slides = result.size() > result.shape()[0] * result.shape()[1]});
+                               .window_slides = element_count(result) > result[0] * result[1]});
   });
-  const std::array data{source.bytes(), result.bytes(), spec_.add_residual ? residual.bytes() : nullptr};
-  primitive->execute(std::span(data).first(spec_.add_residual ? 3 : 2), workspace);
-  return result;
+}
+
+void Convolution::State::prepare(const Shape& source) const {
+  check_shape(source);
+  if (turned_ && source[3] == 1) return turned_->prepare(turned(source));
+  if (depthwise_ || dense8_ || dense32_) return;
+  const Shape result = result_shape(source);
+  if (element_count(result) > 0) primitive(source, result);
 }
 
 std::string Convolution::State::implementation() const {
@@ -349,12 +366,18 @@ std::string Convolution::State::implementation() const {
   return primitive ? primitive->implementation() : "onednn";
 }
 
-Convolution::Convolution(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias)
-    : state_(std::make_unique<State>(std::move(spec), weights, bias)) {}
+Convolution::Convolution(ConvolutionSpec spec, const Tensor& weights, const Tensor& bias) {
+  const PackingScope threads(weights.byte_size());
+  state_ = std::make_unique<State>(std::move(spec), weights, bias);
+}
 Convolution::~Convolution() = default;
 
 Tensor Convolution::run(const Tensor& source, const Tensor& residual, Workspace& workspace) const {
   return state_->run(source, residual, workspace);
+}
+
+void Convolution::prepare(const Shape& source) const {
+  state_->prepare(source);
 }
 
 std::string Convolution::implementation() const {

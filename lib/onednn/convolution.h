@@ -62,6 +62,9 @@ class Convolution {
   /// Thread-safe; float32 results do not depend on the thread count. Throws Error(kModel) for shapes that do not fit.
   Tensor run(const Tensor& source, const Tensor& residual, Workspace& workspace) const;
 
+  /// Makes what run() needs for such a source, if it is not there.
+  void prepare(const Shape& source) const;
+
   /// What computes it, such as "onednn:brgconv:avx512_core_vnni" or "narrow:dense:avx512_vnni": the one chosen last.
   std::string implementation() const;
 

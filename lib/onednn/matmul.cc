@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 
+#include "lib/base/packing_scope.h"
 #include "lib/base/parallel.h"
 #include "lib/onednn/bound_primitive.h"
 #include "lib/onednn/dense32.h"
@@ -110,6 +111,7 @@ bool Matmul::State::is_dense() const {
 }
 
 void Matmul::State::make_dense() const {
+  const PackingScope threads(weights_.byte_size());
   const bool bytes = spec_.source == DataType::kUint8 || spec_.source == DataType::kInt8;
   const bool own_kernel = bytes ? zero_point_of(weights_type_) == 0 && Dense8::available()
                                 : Dense32::available() && Dense32::computes(spec_.activations);

@@ -1,16 +1,8 @@
 #include "lib/onednn/packed_weights.h"
 
-#include <optional>
-
-#include "lib/base/thread_scope.h"
+#include "lib/base/packing_scope.h"
 
 namespace narrow::onednn {
-namespace {
-
-// Bytes of weights that one thread packs in less time than another takes to wake: while layers are compiled it sleeps.
-constexpr size_t kWorthThreads = size_t{1} << 20;
-
-}  // namespace
 
 PackedWeights::PackedWeights(Tensor weights, const dnnl::memory::desc& desc)
     : weights_(std::move(weights)), plain_(desc, cpu_engine(), const_cast<std::byte*>(weights_.bytes())) {}
@@ -29,8 +21,7 @@ dnnl::memory PackedWeights::get(const dnnl::memory::desc& wanted) const {
   return translating_errors(ErrorKind::kUnsupported, "packing weights", [&] {
     dnnl::memory packed(wanted, cpu_engine());
     dnnl::memory plain = plain_;
-    std::optional<ThreadCountScope> one;
-    if (wanted.get_size() < kWorthThreads) one.emplace(1);
+    const PackingScope threads(wanted.get_size());
     dnnl::reorder(plain, packed).execute(thread_stream(), plain, packed);
     return packed_.emplace_back(std::move(packed));
   });

@@ -30,8 +30,7 @@ class OnednnConvolution final : public Kernel {
       throw Error(ErrorKind::kModel, "input {} {} does not fit the weight {}", data_type_name(source.type()),
                   shape_text(source.shape()), shape_text(weights_.shape()));
     }
-    const Window window =
-        resolve_window(attributes_, spatial_dimensions(source.shape()), spatial_dimensions(weights_.shape()));
+    const Window window = window_of(source.shape());
     if (source.shape()[1] != weights_.shape()[1] * groups_) {
       throw Error(ErrorKind::kModel, "input {} has not the {} channels of the weight {}", shape_text(source.shape()),
                   weights_.shape()[1] * groups_, shape_text(weights_.shape()));
@@ -50,6 +49,14 @@ class OnednnConvolution final : public Kernel {
       outputs[0] = add_and_clamp(sum, inputs.back(), epilogue_.clamp, workspace);
     }
   }
+  void prepare(const Shape& source) const override {
+    if (source.size() != weights_.rank()) return;
+    try {
+      convolution(window_of(source), epilogue_).prepare(source);
+    } catch (const Error&) {
+      return;  // run() says it
+    }
+  }
   LayoutUse layout_use() const override { return LayoutUse::kChannelsLast; }
   std::string implementation() const override {
     const std::lock_guard lock(mutex_);
@@ -57,6 +64,10 @@ class OnednnConvolution final : public Kernel {
   }
 
  private:
+  Window window_of(const Shape& source) const {
+    return resolve_window(attributes_, spatial_dimensions(source), spatial_dimensions(weights_.shape()));
+  }
+
   const onednn::Convolution& convolution(const Window& window, const Epilogue& epilogue) const {
     const std::lock_guard lock(mutex_);
     return cached(convolutions_, {window.pads_begin, window.pads_end, epilogue.add_residual}, [&] {

@@ -62,6 +62,11 @@ void refuse_contradictions(JsonObject& rule, const SchemePatch& set) {
       if (rule.has(key)) rule.fail(key, "a rule with \"keep\" sets nothing else: its nodes stay float32");
     }
   }
+  if (set.mode == Mode::kFloat16 || set.mode == Mode::kBfloat16) {
+    const std::string why = fmt::format("the mode {} has no other types", mode_name(*set.mode));
+    if (set.weights) rule.fail("weights", why);
+    if (set.activations) rule.fail("activations", why);
+  }
   if (set.weights && *set.weights != quant::QuantType::kCodebook) {
     for (const char* key : {"entries", "channels"}) {
       if (weights(key)) fail(key, fmt::format("is of codebooks, and the type is {}", quant::name(*set.weights)));

@@ -3,7 +3,6 @@
 // setting of their number serve both, and libgomp's threads, which watch for milliseconds, never start.
 // https://gcc.gnu.org/onlinedocs/libgomp/The-libgomp-ABI.html
 #include <algorithm>
-#include <cstdlib>
 #include <vector>
 
 #include "lib/base/thread_team.h"
@@ -44,12 +43,6 @@ bool next_piece(long* first, long* last) {
   return true;
 }
 
-int first_limit() {
-  const char* wanted = std::getenv("OMP_NUM_THREADS");
-  const int threads = wanted == nullptr ? 0 : std::atoi(wanted);
-  return threads > 0 ? threads : processors_of_process();
-}
-
 }  // namespace
 
 // Here, and not beside the team, so that a program that has them has the functions below, too.
@@ -59,7 +52,7 @@ TeamPlace& team_place() {
 }
 
 int& team_limit() {
-  static const int first = first_limit();
+  static const int first = processors_of_process();
   thread_local int limit = first;
   return limit;
 }

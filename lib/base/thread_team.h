@@ -55,7 +55,7 @@ struct TeamPlace {
 };
 TeamPlace& team_place();
 
-/// How many threads the calling thread may use; at first all processors of the process, or OMP_NUM_THREADS.
+/// How many threads the calling thread may use; at first all processors of the process.
 int& team_limit();
 /// Processors that the process may run on.
 int processors_of_process();

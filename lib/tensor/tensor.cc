@@ -99,6 +99,36 @@ void interleave_three_rows(const uint32_t* source, uint32_t* target, int64_t col
   }
 }
 
+constexpr int64_t kTile = 16;  // elements of each side that stay in cache
+
+// Columns [begin, end) of a transpose from [rows, columns] to [columns, rows], tile by tile.
+template <class Element>
+void transpose_tiles(const Element* source, Element* target, int64_t rows, int64_t columns, int64_t begin,
+                     int64_t end) {
+  constexpr int64_t kWhole = sizeof(Element) == 4 ? 4 : sizeof(Element) == 1 ? 8 : 1;  // in registers
+  const int64_t whole_rows = rows / kWhole * kWhole;
+  const int64_t whole_end = begin + (end - begin) / kWhole * kWhole;
+  const auto move = [&](int64_t r, int64_t c) {
+    if constexpr (kWhole == 4) {
+      transpose_4x4(source + r * columns + c, columns, target + c * rows + r, rows);
+    } else if constexpr (kWhole == 8) {
+      transpose_8x8(source + r * columns + c, columns, target + c * rows + r, rows);
+    } else {
+      target[c * rows + r] = source[r * columns + c];
+    }
+  };
+  for (int64_t c0 = begin; c0 < whole_end; c0 += kTile) {
+    for (int64_t r0 = 0; r0 < whole_rows; r0 += kTile) {
+      for (int64_t c = c0; c < std::min(c0 + kTile, whole_end); c += kWhole) {
+        for (int64_t r = r0; r < std::min(r0 + kTile, whole_rows); r += kWhole) move(r, c);
+      }
+    }
+  }
+  for (int64_t c = begin; c < end; ++c) {
+    for (int64_t r = c < whole_end ? whole_rows : 0; r < rows; ++r) target[c * rows + r] = source[r * columns + c];
+  }
+}
+
 // Columns [begin, end) of a transpose from [rows, columns] to [columns, rows].
 template <class Element>
 void transpose_columns(const Element* source, Element* target, int64_t rows, int64_t columns, int64_t begin,
@@ -108,38 +138,7 @@ void transpose_columns(const Element* source, Element* target, int64_t rows, int
     return interleave_rows<Element, 3>(source, target, columns, begin, end);
   }
   if (rows == 4) return interleave_rows<Element, 4>(source, target, columns, begin, end);
-  if constexpr (sizeof(Element) == 1) {
-    const int64_t whole_rows = rows / 8 * 8;
-    const int64_t whole_end = begin + (end - begin) / 8 * 8;
-    for (int64_t c = begin; c < whole_end; c += 8) {
-      for (int64_t r = 0; r < whole_rows; r += 8)
-        transpose_8x8(source + r * columns + c, columns, target + c * rows + r, rows);
-    }
-    for (int64_t c = begin; c < end; ++c) {
-      for (int64_t r = c < whole_end ? whole_rows : 0; r < rows; ++r) target[c * rows + r] = source[r * columns + c];
-    }
-    return;
-  }
-  constexpr int64_t kTile = 16;  // keeps both sides in cache
-  constexpr int64_t kWhole = sizeof(Element) == 4 ? 4 : 1;
-  const int64_t whole_rows = rows / kWhole * kWhole;
-  const int64_t whole_end = begin + (end - begin) / kWhole * kWhole;
-  for (int64_t c0 = begin; c0 < whole_end; c0 += kTile) {
-    for (int64_t r0 = 0; r0 < whole_rows; r0 += kTile) {
-      for (int64_t c = c0; c < std::min(c0 + kTile, whole_end); c += kWhole) {
-        for (int64_t r = r0; r < std::min(r0 + kTile, whole_rows); r += kWhole) {
-          if constexpr (kWhole == 4) {
-            transpose_4x4(source + r * columns + c, columns, target + c * rows + r, rows);
-          } else {
-            target[c * rows + r] = source[r * columns + c];
-          }
-        }
-      }
-    }
-  }
-  for (int64_t c = begin; c < end; ++c) {
-    for (int64_t r = c < whole_end ? whole_rows : 0; r < rows; ++r) target[c * rows + r] = source[r * columns + c];
-  }
+  transpose_tiles(source, target, rows, columns, begin, end);
 }
 
 // Copies between [N, C, S] and [N, S, C].

@@ -80,7 +80,7 @@ def expected_of(folder):
 
 def run_folders(root):
     command = [os.environ["NARROW_EXEC_TEST"], "--gtest_filter=OperatorCases.*"]
-    environment = {**os.environ, "NARROW_OPERATOR_CASES": str(root), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "NARROW_OPERATOR_CASES": str(root)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -11,7 +11,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// For work to come, and, what is nearer, for others to finish theirs: a thread that slept is woken on the processor of
+// the one that wakes it, where that one watches.
 constexpr auto kWatching = std::chrono::microseconds(100);
+constexpr auto kWatchingForOthers = std::chrono::milliseconds(2);
 
 void pause_for_a_moment() {
 #if defined(__x86_64__)
@@ -24,8 +27,8 @@ void pause_for_a_moment() {
 
 /// Returns when the number is no longer `old`: watched for a moment, then slept on. (Leaving the processor to others
 /// between looks made first runs faster but kept two threads on one processor for long.)
-void wait_while(const std::atomic<uint32_t>& number, uint32_t old) {
-  const auto until = Clock::now() + kWatching;
+void wait_while(const std::atomic<uint32_t>& number, uint32_t old, Clock::duration watching) {
+  const auto until = Clock::now() + watching;
   do {
     for (int i = 0; i < 4; ++i) {
       if (number.load(std::memory_order_acquire) != old) return;
@@ -33,18 +36,6 @@ void wait_while(const std::atomic<uint32_t>& number, uint32_t old) {
     }
   } while (Clock::now() < until);
   while (number.load(std::memory_order_acquire) == old) number.wait(old, std::memory_order_acquire);
-}
-
-/// Lets the thread run on all processors of the process but the caller's. The scheduler wakes a thread on the processor
-/// of the one that woke it, where it would watch for what that one could do in its place.
-void keep_off_this_processor(std::thread& thread) {
-  cpu_set_t others;
-  CPU_ZERO(&others);
-  if (sched_getaffinity(0, sizeof others, &others) != 0) return;
-  const int own = sched_getcpu();
-  if (own < 0 || CPU_COUNT(&others) < 2) return;
-  CPU_CLR(static_cast<size_t>(own), &others);
-  pthread_setaffinity_np(thread.native_handle(), sizeof others, &others);
 }
 
 }  // namespace
@@ -82,14 +73,29 @@ void ThreadTeam::start_workers(size_t count) {
     auto worker = std::make_unique<Worker>();
     worker->number = static_cast<int>(workers_.size()) + 1;
     worker->thread = std::thread([this, own = worker.get()] { work(*own); });
-    keep_off_this_processor(worker->thread);
     workers_.push_back(std::move(worker));
   }
 }
 
+// The scheduler wakes a thread on the processor of the one that wakes it, where it would watch for what that one could
+// do in its place.
+void ThreadTeam::keep_off_own_processor(size_t workers) {
+  const int own = sched_getcpu();
+  if (own == kept_free_ && workers <= workers_off_) return;
+  cpu_set_t others;
+  CPU_ZERO(&others);
+  if (own < 0 || sched_getaffinity(0, sizeof others, &others) != 0 || CPU_COUNT(&others) < 2) return;
+  CPU_CLR(static_cast<size_t>(own), &others);
+  for (size_t i = 0; i < workers; ++i) {
+    pthread_setaffinity_np(workers_[i]->thread.native_handle(), sizeof others, &others);
+  }
+  kept_free_ = own;
+  workers_off_ = workers;
+}
+
 void ThreadTeam::work(Worker& worker) {
   for (uint32_t done = 0;; ++done) {
-    wait_while(worker.task, done);
+    wait_while(worker.task, done, kWatching);
     if (worker.leaves.load(std::memory_order_relaxed)) return;
     team_limit() = threads_;
     team_place() = {.number = worker.number, .size = size_, .team = this};
@@ -101,6 +107,7 @@ void ThreadTeam::work(Worker& worker) {
 void ThreadTeam::begin(int size, Function function, void* data) {
   const auto others = static_cast<size_t>(size) - 1;
   start_workers(others);
+  keep_off_own_processor(others);
   function_ = function;
   data_ = data;
   size_ = size;
@@ -116,7 +123,7 @@ void ThreadTeam::begin(int size, Function function, void* data) {
 void ThreadTeam::end() {
   for (uint32_t left = running_.load(std::memory_order_acquire); left != 0;
        left = running_.load(std::memory_order_acquire)) {
-    wait_while(running_, left);
+    wait_while(running_, left, kWatchingForOthers);
   }
   team_place() = {};
 }
@@ -124,7 +131,7 @@ void ThreadTeam::end() {
 void ThreadTeam::meet() {
   const uint32_t meeting = meeting_.load(std::memory_order_acquire);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < static_cast<uint32_t>(size_)) {
-    return wait_while(meeting_, meeting);
+    return wait_while(meeting_, meeting, kWatchingForOthers);
   }
   arrived_.store(0, std::memory_order_relaxed);
   meeting_.fetch_add(1, std::memory_order_release);

@@ -36,12 +36,15 @@ class ThreadTeam {
   struct Worker;
   void work(Worker& worker);
   void start_workers(size_t count);
+  void keep_off_own_processor(size_t workers);
 
   std::vector<std::unique_ptr<Worker>> workers_;
   Function function_ = nullptr;
   void* data_ = nullptr;
   int size_ = 1;
-  int threads_ = 1;  // thread_count() of the caller, inside too
+  int threads_ = 1;     // thread_count() of the caller, inside too
+  int kept_free_ = -1;  // the processor that the first workers_off_ threads keep off
+  size_t workers_off_ = 0;
   alignas(64) std::atomic<uint32_t> running_ = 0;
   alignas(64) std::atomic<uint32_t> arrived_ = 0;
   std::atomic<uint32_t> meeting_ = 0;

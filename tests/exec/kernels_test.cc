@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "lib/base/error.h"
 #include "tests/exec/run_model.h"
@@ -189,6 +190,22 @@ TEST(Resize, TiesAreDecidedInFloat32) {
       { y = Resize <coordinate_transformation_mode = "pytorch_half_pixel", nearest_mode = "floor"> (x, , , s) })",
                                       {{"x", floats({1, 1, 7}, {0, 1, 2, 3, 4, 5, 6})}})[0])[4],
             3);
+}
+
+// Coordinates are (x + 0.5) * 20 / 6 - 0.5 = 1.17 4.5 7.83 11.17 14.5 17.83; float32 has 14.499999 for the second tie.
+TEST(Resize, TiesHiddenByFloat32AreTies) {
+  Tensor x(DataType::kFloat32, {1, 1, 20});
+  const std::span<float> samples = x.mutable_data<float>();
+  std::iota(samples.begin(), samples.end(), 0.0F);
+  const auto indices = [&](const std::string& rounding) {
+    return values_of<float>(
+        run_text("g (float[1,1,20] x) => (float[1,1,6] y) <int64[3] s = {1, 1, 6}> { y = Resize "
+                 "<nearest_mode = \"" +
+                     rounding + "\"> (x, , , s) }",
+                 {{"x", x}})[0]);
+  };
+  EXPECT_THAT(indices("round_prefer_ceil"), ElementsAre(1, 5, 8, 11, 15, 18));
+  EXPECT_THAT(indices("round_prefer_floor"), ElementsAre(1, 4, 8, 11, 14, 18));
 }
 
 // The convolution leaves its result channels-last, and so its conversion.

@@ -53,7 +53,9 @@ T source_coordinate(const ResizeSpec& spec, const AxisResize& axis, int64_t at) 
   if (mode == "half_pixel_symmetric") {
     const T adjustment = output / (scale * input);
     const T center = input / 2;
-    return center * (1 - adjustment) + (x + half) / scale - half;
+    // onnxruntime divides in double here, and only here.
+    const double from_start = (static_cast<double>(x) + 0.5) / static_cast<double>(scale);
+    return static_cast<T>(static_cast<double>(center * (1 - adjustment)) + from_start - 0.5);
   }
   if (mode == "tf_crop_and_resize") {
     const auto start = static_cast<T>(axis.roi_start);
@@ -64,11 +66,16 @@ T source_coordinate(const ResizeSpec& spec, const AxisResize& axis, int64_t at) 
   return (x + half) / scale - half;  // half_pixel
 }
 
+// A coordinate this near to the middle of two samples is taken to be their middle: 14.5 computed in float32 may come
+// out as 14.499999. onnxruntime has the same width.
+constexpr double kTieWidth = 1e-6;
+
+// Index of the sample that the attribute nearest_mode picks for coordinate `x` (both in samples of the input).
 int64_t nearest(const ResizeSpec& spec, double x) {
   if (spec.rounding == "floor") return static_cast<int64_t>(std::floor(x));
   if (spec.rounding == "ceil") return static_cast<int64_t>(std::ceil(x));
-  if (spec.rounding == "round_prefer_ceil") return static_cast<int64_t>(std::floor(x + 0.5));
-  return static_cast<int64_t>(std::ceil(x - 0.5));
+  if (spec.rounding == "round_prefer_ceil") return static_cast<int64_t>(std::floor(x + 0.5 + kTieWidth));
+  return static_cast<int64_t>(std::ceil(x - 0.5 - kTieWidth));
 }
 
 // Weight of a sample at `distance`: triangle, or Keys' cubic convolution.

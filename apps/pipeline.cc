@@ -15,6 +15,7 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/io/load.h"
+#include "lib/recover/align.h"
 #include "lib/recover/smooth.h"
 #include "lib/report/format.h"
 #include "lib/rewrite/form.h"
@@ -38,10 +39,13 @@ constexpr double kRangesMoveMuch = 0.25;  // median over the values, between the
 
 /// Against the model behind the recovery steps that add nodes.
 void check_against(const plan::PrecisionPlan& plan, const graph::Model& model) {
-  const plan::RecoveryStep* smooth = nullptr;
-  if (plan.recovery && !plan.recovery->steps.empty()) smooth = &plan.recovery->steps.front();
-  const bool adds = smooth != nullptr && smooth->method == plan::RecoveryMethod::kSmooth;
-  plan::check_plan(plan, adds ? recover::smooth_nodes(model, smooth->values) : model);
+  if (!plan.recovery) return plan::check_plan(plan, model);
+  graph::Model behind = model;
+  for (const plan::RecoveryStep& step : plan.recovery->steps) {
+    if (step.method == plan::RecoveryMethod::kSmooth) behind = recover::smooth_nodes(behind, step.values);
+    if (step.method == plan::RecoveryMethod::kAlign) behind = recover::align(behind, step.inputs);
+  }
+  plan::check_plan(plan, behind);
 }
 
 Planned plan_from_file(const PipelineOptions& options, const graph::Model& model, const std::string& model_sha256,

@@ -5,18 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <utility>
 
-#include "apps/calibration.h"
 #include "apps/judge.h"
 #include "apps/pipeline.h"
-#include "lib/analyze/analyze.h"
+#include "apps/recovery_steps.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/base/spread.h"
-#include "lib/recover/channel_statistics.h"
-#include "lib/recover/equalize.h"
-#include "lib/recover/input_ranges.h"
-#include "lib/recover/layerwise.h"
 #include "lib/recover/smooth.h"
 
 namespace narrow::apps {
@@ -24,12 +20,12 @@ namespace {
 
 constexpr int64_t kHeldShare = 4;  // one sample of so many judges
 constexpr std::array kWeightNoises{1.0, 1000.0};
-constexpr size_t kLeastToHold = 24;   // fewer samples judge what they chose
-constexpr size_t kLeastSamples = 16;  // fewer tell too little about a layer's inputs
-constexpr int64_t kTrialShare = 5;    // trials round with one sample of so many
-constexpr size_t kTrialJudges = 48;   // trials differ by less than a few samples can tell
-constexpr recover::LayerRowLimits kTrialRows{.least = 4000, .per_column = 8};
-constexpr double kOverfitRatio = 1.25;  // of the error on samples that did not choose to that of nearest rounding
+constexpr size_t kLeastToHold = 24;        // fewer samples judge what they chose
+constexpr size_t kLeastSamples = 16;       // fewer tell too little about a layer's inputs
+constexpr int64_t kTrialShare = 5;         // trials round with one sample of so many
+constexpr size_t kTrialJudges = 48;        // trials differ by less than a few samples can tell
+constexpr double kLeastGainOfNodes = 0.3;  // dB, that nodes in front of a model must bring
+constexpr double kOverfitRatio = 1.25;     // of the error on samples that did not choose to that of nearest rounding
 
 struct Split {
   std::vector<int64_t> fit;
@@ -72,35 +68,25 @@ std::vector<int64_t> trial_judges(const Split& split) {
   return judges.empty() ? split.fit : judges;
 }
 
-/// A model under trial.
-struct Candidate {
-  plan::RecoverySteps steps;
-  graph::Model model;
-  plan::PrecisionPlan applied;
-  plan::PrecisionPlan written;
-  std::vector<recover::LayerOutcome> layers;
-};
-
 class Recovery {
  public:
-  Recovery(const RecoveryRun& run, Stages& stages) : run_(run), stages_(stages), split_(split_samples(run.samples)) {}
+  Recovery(const RecoveryRun& run, Stages& stages)
+      : run_(run), stages_(stages), split_(split_samples(run.samples)), steps_(run, stages, split_.fit) {}
 
   RecoveryOutcome automatic() {
-    keep(plain(), Take::kIfBetter);
+    keep(steps_.plain(), Take::kIfBetter);
     const plan::RecoverySteps first = choose_smoothing();
-    if (const std::optional<plan::RecoverySteps> steps = choose_steps(first)) {
-      const size_t before = facts_.chosen;
-      try_steps(*steps);
-      // A trial on few samples may be wrong: rounding alone changes the least.
-      plan::RecoverySteps alone = first;
-      alone.push_back({.method = plan::RecoveryMethod::kRound, .values = {}});
-      if (facts_.chosen == before && *steps != alone) try_steps(alone);
+    const size_t before = facts_.chosen;
+    // A trial on few samples may be wrong.
+    for (const plan::RecoverySteps& steps : choose_steps(first)) {
+      try_steps(steps);
+      if (facts_.chosen != before) break;
     }
     return finish();
   }
 
   RecoveryOutcome explicit_steps() {
-    keep(plain(), Take::kIfBetter);
+    keep(steps_.plain(), Take::kIfBetter);
     auto candidate = make(run_.config.recovery.steps, {.samples = split_.fit});
     if (!candidate) {
       warnings_.push_back("recovery: its steps change nothing in this model");
@@ -127,23 +113,7 @@ class Recovery {
   }
 
  private:
-  Candidate plain() const {
-    return {.steps = {}, .model = run_.model, .applied = run_.plan, .written = run_.plan, .layers = {}};
-  }
-
   enum class Take { kIfBetter, kAlways };
-
-  struct MakeOptions {
-    std::vector<int64_t> samples;  // that choose weights
-    bool trial = false;            // quickly: what it shows is which steps do better
-    bool numbers_given = false;    // the plan's ranges and scales are those of the steps' result already
-  };
-
-  recover::Samples feeds(const std::vector<int64_t>& samples) const {
-    return {.count = static_cast<int64_t>(samples.size()), .read = [this, samples](int64_t index) {
-              return run_.data.reader->read(samples.at(static_cast<size_t>(index)));
-            }};
-  }
 
   bool time_is_over(const plan::RecoverySteps& steps) {
     if (!run_.config.recovery.seconds || watch_.seconds() <= *run_.config.recovery.seconds) return false;
@@ -154,7 +124,7 @@ class Recovery {
 
   /// Smoothing with what its search finds, where nearest rounding gains from it; else no step.
   plan::RecoverySteps choose_smoothing() {
-    const plan::RecoverySteps steps{{.method = plan::RecoveryMethod::kSmooth, .values = {}}};
+    const plan::RecoverySteps steps{{.method = plan::RecoveryMethod::kSmooth}};
     if (!run_.own_ranges || recover::smoothable(run_.model, run_.plan).empty() || time_is_over(steps)) return {};
     auto candidate = make(steps, {.samples = split_.fit});
     if (!candidate) return {};
@@ -174,165 +144,70 @@ class Recovery {
     double sqnr_db = -std::numeric_limits<double>::infinity();
   };
 
-  /// What does best behind `first` with a part of the samples; nullopt where time was over before.
-  std::optional<plan::RecoverySteps> choose_steps(const plan::RecoverySteps& first) {
-    std::vector<plan::RecoverySteps> tries{{{.method = plan::RecoveryMethod::kRound, .values = {}}}};
+  /// What to do behind `first`: what does best with a part of the samples, then the second best, then rounding alone,
+  /// which changes the least. Empty where time was over before.
+  std::vector<plan::RecoverySteps> choose_steps(const plan::RecoverySteps& first) {
+    plan::RecoverySteps alone = first;
+    alone.push_back({.method = plan::RecoveryMethod::kRound});
+    std::vector<plan::RecoverySteps> tries{alone};
     if (run_.own_ranges && !run_.plan.values.empty()) {  // rounded activations are what equalization is for
       for (const double weight_noise : kWeightNoises) {
-        tries.push_back({{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise, .values = {}},
-                         {.method = plan::RecoveryMethod::kRound, .values = {}}});
+        const plan::RecoveryStep step{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise};
+        if (steps_.changes(step)) tries.push_back(with(alone, step));
       }
     }
-    std::erase_if(tries, [&](const plan::RecoverySteps& steps) { return !changes(steps.front()); });
-    for (plan::RecoverySteps& steps : tries) steps.insert(steps.begin(), first.begin(), first.end());
-    const bool has_ties = run_.own_ranges && lies_on_ties();
-    if (tries.size() == 1 && !has_ties) return tries.front();
-    Best best;
-    for (const plan::RecoverySteps& steps : tries) run_trial(steps, best);
-    if (best.steps && has_ties) {
-      plan::RecoverySteps wider = *best.steps;
-      wider.insert(wider.end() - 1, {.method = plan::RecoveryMethod::kRanges, .values = {}});
-      run_trial(wider, best);
+    const bool has_grids = run_.own_ranges && steps_.has_grids();
+    const bool has_ties = run_.own_ranges && steps_.lies_on_ties();
+    if (tries.size() == 1 && !has_ties && !has_grids) return tries;
+    Ranking ranking;
+    for (const plan::RecoverySteps& steps : tries) run_trial(steps, ranking);
+    if (ranking.best.steps) {
+      const plan::RecoverySteps inner = *ranking.best.steps;
+      if (has_grids) run_trial(with(inner, {.method = plan::RecoveryMethod::kAlign}), ranking, kLeastGainOfNodes);
+      if (has_ties && ranking.best.steps == inner) {
+        run_trial(with(inner, {.method = plan::RecoveryMethod::kRanges}), ranking);
+      }
     }
-    return best.steps;
+    std::vector<plan::RecoverySteps> order;
+    for (const auto& steps : {ranking.best.steps, ranking.second.steps, std::optional(alone)}) {
+      if (steps && std::find(order.begin(), order.end(), *steps) == order.end()) order.push_back(*steps);
+    }
+    return order;
   }
 
-  void run_trial(const plan::RecoverySteps& steps, Best& best) {
+  /// `step` where it belongs among `steps`.
+  static plan::RecoverySteps with(plan::RecoverySteps steps, const plan::RecoveryStep& step) {
+    const auto at = std::find_if(steps.begin(), steps.end(), [&](const plan::RecoveryStep& other) {
+      return plan::stands_before(step.method, other.method);
+    });
+    steps.insert(at, step);
+    return steps;
+  }
+
+  struct Ranking {
+    Best best;
+    Best second;
+  };
+
+  /// `least_gain`: dB on the best so far that it must bring to go before it.
+  void run_trial(const plan::RecoverySteps& steps, Ranking& ranking, double least_gain = 0) {
     if (time_is_over(steps)) return;
-    const MakeOptions few{.samples = part_of(split_.fit), .trial = true};
+    const StepOptions few{.samples = part_of(split_.fit), .trial = true};
     auto candidate = make(steps, few);
     if (!candidate) return;
     const double sqnr = measure(*candidate, trial_judge_, trial_judges(split_));
     remember(*candidate, sqnr, fmt::format(" (trial on {} samples)", few.samples.size()));
-    if (sqnr > best.sqnr_db) best = {.steps = steps, .sqnr_db = sqnr};
-  }
-
-  /// Whether some input's range would be widened.
-  bool lies_on_ties() {
-    Candidate candidate = plain();
-    return ranges(candidate);
-  }
-
-  /// An equalization that has no channel to scale needs no trial.
-  bool changes(const plan::RecoveryStep& step) {
-    if (step.method != plan::RecoveryMethod::kEqualize) return true;
-    const recover::EqualizeResult result = recover::equalize(run_.model, channels(), equalize_options(step));
-    const bool known = std::find(tried_.begin(), tried_.end(), result.channels) != tried_.end();
-    if (result.channels == 0 || known) return false;
-    tried_.push_back(result.channels);
-    return true;
-  }
-
-  const recover::ValueChannels& channels() {
-    if (!channels_) {
-      channels_ = stages_.run("channels", [&] {
-        if (run_.seen != nullptr) return run_.seen->channels(split_.fit);
-        return recover::observe_channels(run_.model, feeds(split_.fit), recover::ChannelClasses(run_.model).values(),
-                                         run_.workers);
-      });
+    const Best found{.steps = steps, .sqnr_db = sqnr};
+    if (sqnr > ranking.best.sqnr_db + least_gain) {
+      ranking.second = std::exchange(ranking.best, found);
+    } else if (sqnr > ranking.second.sqnr_db) {
+      ranking.second = found;
     }
-    return *channels_;
   }
 
-  /// nullopt where one of the steps has nothing to do here.
-  std::optional<Candidate> make(const plan::RecoverySteps& steps, const MakeOptions& options) {
+  std::optional<Candidate> make(const plan::RecoverySteps& steps, const StepOptions& options) {
     trial_.restart();
-    Candidate candidate = plain();
-    candidate.steps = steps;
-    for (plan::RecoveryStep& step : candidate.steps) {
-      if (!run_step(step, candidate, options)) return std::nullopt;
-    }
-    return candidate;
-  }
-
-  bool run_step(plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
-    switch (step.method) {
-      case plan::RecoveryMethod::kSmooth:
-        return smooth(step, candidate, options);
-      case plan::RecoveryMethod::kEqualize:
-        return equalize(step, candidate, options);
-      case plan::RecoveryMethod::kRanges:
-        return options.numbers_given || ranges(candidate);
-      case plan::RecoveryMethod::kRound:
-        return round(candidate, options);
-    }
-    return false;
-  }
-
-  /// Powers and factors come from all samples that choose, in trials on a part of them too.
-  bool smooth(plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
-    return stages_.run("smooth", [&] {
-      if (step.values.empty()) {
-        step.values = recover::search_smoothing(candidate.model, candidate.applied, feeds(split_.fit),
-                                                {.workers = run_.workers, .progress = stages_.progress()});
-      }
-      if (step.values.empty()) return false;
-      candidate.model = recover::smooth(candidate.model, step.values, feeds(split_.fit), run_.workers);
-      return replan(candidate, options);
-    });
-  }
-
-  /// Ranges and scales anew, where they are not given.
-  bool replan(Candidate& candidate, const MakeOptions& options) {
-    if (!options.numbers_given)
-      candidate.written = new_plan(candidate.model, options.trial ? options.samples : run_.samples);
-    candidate.applied = candidate.written;
-    return true;
-  }
-
-  recover::EqualizeOptions equalize_options(const plan::RecoveryStep& step) const {
-    recover::EqualizeOptions options{.weight_noise = step.weight_noise, .untouched = {}};
-    for (const plan::LayerPlan& layer : run_.plan.layers) {
-      if (!plan::allows(layer, plan::RecoveryMethod::kEqualize)) options.untouched.insert(layer.node);
-    }
-    return options;
-  }
-
-  bool equalize(const plan::RecoveryStep& step, Candidate& candidate, const MakeOptions& options) {
-    recover::EqualizeResult result = recover::equalize(candidate.model, channels(), equalize_options(step));
-    if (result.channels == 0) return false;
-    candidate.model = std::move(result.model);
-    return replan(candidate, options);
-  }
-
-  bool ranges(Candidate& candidate) {
-    const auto inputs = stages_.run("ranges", [&] {
-      return recover::widen_input_ranges(candidate.model, candidate.written, feeds(split_.fit), run_.workers);
-    });
-    candidate.applied = candidate.written;
-    return inputs > 0;
-  }
-
-  /// Ranges and scales of a model whose constants have changed.
-  plan::PrecisionPlan new_plan(const graph::Model& model, const std::vector<int64_t>& samples) {
-    const analyze::Analysis analysis = analyze::analyze(model);
-    const Needs needs = plan::calibration_needs(model, analysis, run_.config.rules);
-    const calib::CalibrationTable table = calibrate({.model = model,
-                                                     .needs = needs,
-                                                     .data = &run_.data,
-                                                     .samples = samples,
-                                                     .model_sha256 = run_.plan.model_sha256,
-                                                     .workers = run_.workers},
-                                                    stages_);
-    plan::PrecisionPlan plan = plan::make_plan(model, analysis, ranges_of(table), run_.config.rules);
-    plan.model_sha256 = run_.plan.model_sha256;
-    return plan;
-  }
-
-  bool round(Candidate& candidate, const MakeOptions& options) {
-    return stages_.run("round", [&] {
-      recover::LayerwiseResult result =
-          recover::recover_layerwise(candidate.model, candidate.applied, feeds(options.samples),
-                                     {.workers = run_.workers,
-                                      .search_pull = !options.trial,
-                                      .rows = options.trial ? kTrialRows : recover::LayerRowLimits{},
-                                      .progress = stages_.progress()});
-      candidate.model = std::move(result.model);
-      candidate.applied = std::move(result.plan);
-      candidate.layers = std::move(result.layers);
-      facts_.samples = result.samples;
-      return !candidate.layers.empty();
-    });
+    return steps_.make(steps, options);
   }
 
   void keep(Candidate candidate, Take take) {
@@ -372,13 +247,14 @@ class Recovery {
     warnings_.push_back(fmt::format(
         "recovery: the integers of {} of {} layers fit the {} samples that chose them better than others, most "
         "so '{}' (error {:.2g}, on other samples {:.2g}, of nearest rounding {:.2g}): give more samples",
-        layers.size(), candidate.layers.size(), facts_.samples, worst.node, worst.recovered_error, worst.held_error,
+        layers.size(), candidate.layers.size(), candidate.samples, worst.node, worst.recovered_error, worst.held_error,
         worst.nearest_error));
   }
 
   RecoveryOutcome finish() {
     Candidate* const chosen = &*taken_;
     warn_of_overfitting(*chosen);
+    facts_.samples = chosen->samples;
     facts_.held_samples = static_cast<int64_t>(split_.held.size());
     for (const recover::LayerOutcome& layer : chosen->layers) {
       facts_.layers.push_back({.node = layer.node,
@@ -401,14 +277,13 @@ class Recovery {
   const RecoveryRun& run_;
   Stages& stages_;
   Split split_;
+  StepRunner steps_;
   Stopwatch watch_;
   Stopwatch trial_;
-  std::optional<recover::ValueChannels> channels_;
   report::RecoveryFacts facts_;
   std::vector<std::string> warnings_;
   std::optional<Judge> judge_;
   std::optional<Judge> trial_judge_;
-  std::vector<int64_t> tried_;  // numbers of channels that equalizations scaled
   std::optional<Candidate> taken_;
 };
 

@@ -18,6 +18,7 @@
 #include "lib/base/log.h"
 #include "lib/base/spread.h"
 #include "lib/io/load.h"
+#include "lib/recover/align.h"
 #include "lib/tune/clock.h"
 #include "lib/tune/judge.h"
 #include "lib/tune/trail.h"
@@ -71,6 +72,7 @@ class Tuner {
   Tuner(const TuneOptions& options, Stages& stages)
       : options_(options),
         stages_(stages),
+        rules_(options.pipeline.config.rules),
         source_(open_model(options.pipeline.model, options.pipeline.outputs, stages)),
         data_(open_source(
             options.pipeline.data,
@@ -101,7 +103,7 @@ class Tuner {
   }
 
   int workers() const { return options_.pipeline.workers; }
-  const plan::Rules& rules() const { return options_.pipeline.config.rules; }
+  const plan::Rules& rules() const { return rules_; }
 
   void find_numbers() {
     analysis_ = stages_.run("analyze", [&] { return analyze::analyze(original_); });
@@ -190,6 +192,9 @@ class Tuner {
     }
     model_ = changed.model;
     analysis_ = analyze::analyze(model_);
+    for (const plan::RecoveryStep& step : before.recovery.steps) {
+      rules_ = recover::rules_behind(model_, step.inputs, std::move(rules_));
+    }
     ranges_ = ranges_in(changed.written, analysis_);
   }
 
@@ -351,7 +356,7 @@ class Tuner {
                         .nearest = nearest_text(limit(), best.measurement, source_.facts.file_bytes)};
     report::Report& report = outcome.report;
     report.command = "tune";
-    report.recipe = recipe_text(rules()) + fmt::format(", tuned: {}", limit_text(limit()));
+    report.recipe = recipe_text(options_.pipeline.config.rules) + fmt::format(", tuned: {}", limit_text(limit()));
     report.tuning = tune_facts({.limit = limit(),
                                 .space = space,
                                 .found = found,
@@ -366,6 +371,7 @@ class Tuner {
 
   const TuneOptions& options_;
   Stages& stages_;
+  plan::Rules rules_;  // those of the config, and of nodes that recovery steps add
   ModelSource source_;
   DataSource data_;
   TuneSamples samples_;

@@ -133,6 +133,16 @@ Match read_match(JsonObject object) {
   return match;
 }
 
+Match match_name(const std::string& name) {
+  Match match;
+  std::string& pattern = match.name.emplace();
+  for (const char letter : name) {
+    if (std::string_view("*?[\\").find(letter) != std::string_view::npos) pattern += '\\';
+    pattern += letter;
+  }
+  return match;
+}
+
 std::string match_text(const Match& match) {
   std::vector<std::string> parts;
   const auto add = [&](const char* name, const std::optional<std::string>& text) {

@@ -33,6 +33,9 @@ struct Match {
 /// Throws Error(kUsage) with the path of what is wrong, or where no condition is given.
 Match read_match(JsonObject object);
 
+/// The node with this name and no other.
+Match match_name(const std::string& name);
+
 /// "op MatMul, last 2", as plans show it.
 std::string match_text(const Match& match);
 

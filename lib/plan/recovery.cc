@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 namespace narrow::plan {
 namespace {
@@ -16,7 +17,7 @@ struct MethodRow {
   RecoveryMethod method;
   std::string_view name;
 };
-constexpr std::array kMethods{MethodRow{RecoveryMethod::kSmooth, "smooth"},
+constexpr std::array kMethods{MethodRow{RecoveryMethod::kSmooth, "smooth"}, MethodRow{RecoveryMethod::kAlign, "align"},
                               MethodRow{RecoveryMethod::kEqualize, "equalize"},
                               MethodRow{RecoveryMethod::kRanges, "ranges"}, MethodRow{RecoveryMethod::kRound, "round"}};
 
@@ -57,16 +58,42 @@ std::vector<SmoothedValue> read_values(JsonObject& step, const std::string& path
   return values;
 }
 
+std::vector<float> read_by_channel(JsonObject& input, const std::string& key, bool positive) {
+  std::vector<float> numbers;
+  for (const double number : input.get<std::vector<double>>(key)) {
+    if (!std::isfinite(number) || (positive && !(number > 0))) input.fail(key, "must be finite, factors above 0");
+    numbers.push_back(static_cast<float>(number));
+  }
+  return numbers;
+}
+
+std::vector<AlignedInput> read_inputs(JsonObject& step) {
+  std::vector<AlignedInput> inputs;
+  for (JsonObject& json : step.objects("inputs")) {
+    AlignedInput input{.value = json.get<std::string>("value")};
+    if (json.has("factors")) input.factors = read_by_channel(json, "factors", true);
+    if (json.has("shifts")) input.shifts = read_by_channel(json, "shifts", false);
+    input.scale = static_cast<float>(json.get<double>("scale"));
+    input.zero_point = json.get<int32_t>("zero_point");
+    if (!(input.scale > 0) || !std::isfinite(input.scale)) json.fail("scale", "must be above 0");
+    if (input.zero_point < 0 || input.zero_point > 255) json.fail("zero_point", "must be from 0 to 255");
+    json.finish();
+    inputs.push_back(std::move(input));
+  }
+  return inputs;
+}
+
 RecoveryStep read_element(const JsonObject& object, const std::string& key, const Json& element) {
-  if (element.is_string()) return {.method = read_method(object, key, element.get<std::string>()), .values = {}};
+  if (element.is_string()) return {.method = read_method(object, key, element.get<std::string>())};
   JsonObject json(element, object.path_of(key));
-  RecoveryStep step{.method = read_method(object, key, json.get<std::string>("method")), .values = {}};
+  RecoveryStep step{.method = read_method(object, key, json.get<std::string>("method"))};
   if (step.method == RecoveryMethod::kEqualize && json.has("weight_noise")) {
     step.weight_noise = read_share(json, "weight_noise", kMostWeightNoise);
   }
   if (step.method == RecoveryMethod::kSmooth && json.has("values")) {
     step.values = read_values(json, object.path_of(key));
   }
+  if (step.method == RecoveryMethod::kAlign && json.has("inputs")) step.inputs = read_inputs(json);
   json.finish();
   return step;
 }
@@ -74,10 +101,15 @@ RecoveryStep read_element(const JsonObject& object, const std::string& key, cons
 Json step_json(const RecoveryStep& step) {
   Json json{{"method", recovery_method_name(step.method)}};
   if (step.method == RecoveryMethod::kEqualize) json["weight_noise"] = step.weight_noise;
-  if (step.method != RecoveryMethod::kSmooth || step.values.empty()) return json;
   for (const SmoothedValue& value : step.values) {
     json["values"].push_back(
         {{"value", value.value}, {"activation_power", value.activation_power}, {"weight_power", value.weight_power}});
+  }
+  for (const AlignedInput& input : step.inputs) {
+    Json& written = json["inputs"].emplace_back();
+    written = {{"value", input.value}, {"scale", input.scale}, {"zero_point", input.zero_point}};
+    if (!input.factors.empty()) written["factors"] = input.factors;
+    if (!input.shifts.empty()) written["shifts"] = input.shifts;
   }
   return json;
 }
@@ -86,6 +118,10 @@ Json step_json(const RecoveryStep& step) {
 
 std::string_view recovery_method_name(RecoveryMethod method) {
   return kMethods.at(place_of(method)).name;
+}
+
+bool stands_before(RecoveryMethod a, RecoveryMethod b) {
+  return place_of(a) < place_of(b);
 }
 
 const RecoveryMethods& all_recovery_methods() {
@@ -114,8 +150,7 @@ RecoveryMethods read_recovery_methods(JsonObject& object, const std::string& key
   for (const std::string& name : object.get<std::vector<std::string>>(key)) {
     methods.push_back(read_method(object, key, name));
   }
-  std::sort(methods.begin(), methods.end(),
-            [](RecoveryMethod a, RecoveryMethod b) { return place_of(a) < place_of(b); });
+  std::sort(methods.begin(), methods.end(), stands_before);
   methods.erase(std::unique(methods.begin(), methods.end()), methods.end());
   return methods;
 }

@@ -12,11 +12,15 @@ namespace narrow::plan {
 enum class RecoveryMethod {
   kEqualize,  // activations' channels brought to one range, the weights on both sides take the factors
   kSmooth,    // channels of what products read divided by factors, which their weights take
+  kAlign,     // inputs whose values lie on a grid brought onto the integers' grid, where 8 bits hold them exactly
   kRanges,    // inputs whose values lie on ties get ranges where they do not
   kRound,     // weights rounded by the layers' output error, biases corrected, layer after layer
 };
 
 std::string_view recovery_method_name(RecoveryMethod method);
+
+/// In the order in which steps may stand.
+bool stands_before(RecoveryMethod a, RecoveryMethod b);
 
 using RecoveryMethods = std::vector<RecoveryMethod>;
 
@@ -36,10 +40,22 @@ struct SmoothedValue {
   bool operator==(const SmoothedValue&) const = default;
 };
 
+/// Channels of a value (second axis) times factors, plus shifts: all of them on the grid (k - zero_point) * scale,
+/// k = 0 ... 255.
+struct AlignedInput {
+  std::string value;
+  std::vector<float> factors = {};  // by channel; empty: all 1
+  std::vector<float> shifts = {};   // by channel; empty: all 0
+  float scale = 1;
+  int32_t zero_point = 0;
+  bool operator==(const AlignedInput&) const = default;
+};
+
 struct RecoveryStep {
   RecoveryMethod method = RecoveryMethod::kRound;
-  double weight_noise = 1;            // kEqualize: what rounded weights count against rounded activations, 0 to 1000
-  std::vector<SmoothedValue> values;  // kSmooth; empty: as a search finds them
+  double weight_noise = 1;  // kEqualize: what rounded weights count against rounded activations, 0 to 1000
+  std::vector<SmoothedValue> values = {};  // kSmooth; empty: as a search finds them
+  std::vector<AlignedInput> inputs = {};   // kAlign; empty: as the data shows them
   bool operator==(const RecoveryStep&) const = default;
 };
 
@@ -49,8 +65,8 @@ using RecoverySteps = std::vector<RecoveryStep>;
 std::string recovery_text(const RecoverySteps& steps);
 
 Json to_json(const RecoverySteps& steps);
-/// Reads the array `key`: names, or objects with "method" and "weight_noise" or "values". Throws Error(kUsage) with the
-/// path of what is wrong; a method stands at most once, "smooth" first, "round" last.
+/// Reads the array `key`: names, or objects with "method" and "weight_noise", "values" or "inputs". Throws
+/// Error(kUsage) with the path of what is wrong; a method stands at most once, "smooth" first, "round" last.
 RecoverySteps read_recovery_steps(JsonObject& object, const std::string& key);
 
 /// Steps as they were run; empty steps: none were.

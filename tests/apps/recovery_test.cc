@@ -82,6 +82,39 @@ TEST(Recovery, SmoothingIsFoundByItselfAndRepeatedByItsPlan) {
   EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx")));
 }
 
+/// 40 images of 256 levels by channel as (pixel - mean) / deviation, that a padded convolution reads, whose name is
+/// odd.
+void write_images(const TemporaryFolder& folder) {
+  graph::Model model = graph_from_text(R"(g (float[N,2,16,16] x) => (float[N,1,16,16] y)
+    <float[1,2,1,1] w = {3, -2}> { y = Conv <pads = [0, 0, 0, 0]> (x, w) })");
+  model.mutable_graph().mutable_node(0)->set_name("odd*[name]?");
+  io::save_model(model, folder.path("m.onnx"));
+  std::string elements;
+  for (int i = 0; i < 40 * 2 * 256; ++i) {
+    const int channel = i / 256 % 2;
+    const int pixel = i * (i / 512 * 2 + 1) % 256;
+    const float x = (static_cast<float>(pixel) - (channel == 0 ? 120.3F : 101.8F)) / (channel == 0 ? 57.0F : 66.0F);
+    elements.append(reinterpret_cast<const char*>(&x), sizeof(x));
+  }
+  folder.write("x.npy", npy("<f4", "40, 2, 16, 16", elements));
+}
+
+TEST(Recovery, ImagesAreAlignedByThemselvesAndByThePlan) {
+  const TemporaryFolder folder;
+  write_images(folder);
+  const std::string base = "quantize " + folder.path("m.onnx") + " --data " + folder.path("x.npy") +
+                           " --samples 32 --no-speed --quiet --format json -o ";
+  const Outcome first = run_narrow(base + folder.path("a.onnx") + " --threads 1 --plan-out " + folder.path("p.json"));
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const Json recovery = parse_json(first.out, "stdout")["recovery"];
+  EXPECT_EQ(recovery["chosen"], "align, round");
+  const Json plan = read_json(folder.path("p.json"));
+  EXPECT_EQ(plan["recovery"]["steps"][0]["inputs"][0]["value"], "x");
+  const Outcome again = run_narrow(base + folder.path("b.onnx") + " --threads 3 --plan " + folder.path("p.json"));
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx")));
+}
+
 TEST(Recovery, NoneRoundsToTheNearest) {
   const TemporaryFolder folder;
   const Outcome outcome = run_narrow(kRecover + " --recovery none -o " + folder.path("out.onnx"));

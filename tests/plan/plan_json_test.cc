@@ -99,6 +99,23 @@ TEST(PlanJsonTest, MethodsOfRecoveryAreReadBack) {
   EXPECT_FALSE(allows(read.layers[2], RecoveryMethod::kRound));
 }
 
+TEST(PlanJsonTest, GridsOfAlignedInputsAreReadBack) {
+  PrecisionPlan plan{.model_sha256 = "abc"};
+  RecoveryStep align{.method = RecoveryMethod::kAlign};
+  align.inputs = {
+      {.value = "x", .factors = {1.1F, 0.9F}, .shifts = {0.013F, -0.1F}, .scale = 0.017F, .zero_point = 115},
+      {.value = "z", .scale = 1, .zero_point = 0}};
+  plan.recovery =
+      RecoveryRecord{.steps = {align, {.method = RecoveryMethod::kRound}}, .data_sha256 = "d", .samples = 9};
+  EXPECT_EQ(plan_from_json(to_json(plan)).recovery->steps, plan.recovery->steps);
+  Json damaged = to_json(plan);
+  damaged["recovery"]["steps"][0]["inputs"][0]["factors"][1] = 0;
+  EXPECT_THROW(plan_from_json(damaged), Error);
+  damaged = to_json(plan);
+  damaged["recovery"]["steps"][0]["inputs"][1]["zero_point"] = 256;
+  EXPECT_THROW(plan_from_json(damaged), Error);
+}
+
 TEST(PlanJsonTest, DamagedCodebooksAreNamedByTheirPath) {
   const auto failure = [](const char* key, const Json& value) {
     Json json = to_json(coded_plan());

@@ -1,0 +1,180 @@
+#include "apps/recovery_steps.h"
+
+#include <algorithm>
+
+#include "apps/calibration.h"
+#include "lib/analyze/analyze.h"
+#include "lib/recover/align.h"
+#include "lib/recover/input_ranges.h"
+#include "lib/recover/smooth.h"
+
+namespace narrow::apps {
+namespace {
+
+constexpr recover::LayerRowLimits kTrialRows{.least = 4000, .per_column = 8};
+
+}  // namespace
+
+Candidate StepRunner::plain() const {
+  return {.steps = {}, .model = run_.model, .applied = run_.plan, .written = run_.plan, .layers = {}};
+}
+
+std::optional<Candidate> StepRunner::make(const plan::RecoverySteps& steps, const StepOptions& options) {
+  Work work{.candidate = plain(), .aligned = {}};
+  work.candidate.steps = steps;
+  for (plan::RecoveryStep& step : work.candidate.steps) {
+    if (!run_step(step, work, options)) return std::nullopt;
+  }
+  if (!settle(work, options)) return std::nullopt;
+  return std::move(work.candidate);
+}
+
+bool StepRunner::run_step(plan::RecoveryStep& step, Work& work, const StepOptions& options) {
+  switch (step.method) {
+    case plan::RecoveryMethod::kSmooth:
+      return smooth(step, work);
+    case plan::RecoveryMethod::kAlign:
+      return align(step, work);
+    case plan::RecoveryMethod::kEqualize:
+      return equalize(step, work);
+    case plan::RecoveryMethod::kRanges:
+      return settle(work, options) && (options.numbers_given || ranges(work.candidate));
+    case plan::RecoveryMethod::kRound:
+      return settle(work, options) && round(work.candidate, options);
+  }
+  return false;
+}
+
+/// Ranges and scales of the model as it is, where they are not given. False where aligned inputs do not get their
+/// grids.
+bool StepRunner::settle(Work& work, const StepOptions& options) {
+  if (!work.stale || options.numbers_given) return true;
+  work.candidate.written = new_plan(work, options.trial ? options.samples : run_.samples);
+  work.candidate.applied = work.candidate.written;
+  work.stale = false;
+  return recover::on_grids(work.candidate.written, work.aligned);
+}
+
+/// Powers and factors come from all samples that choose, in trials on a part of them too.
+bool StepRunner::smooth(plan::RecoveryStep& step, Work& work) {
+  return stages_.run("smooth", [&] {
+    Candidate& candidate = work.candidate;
+    if (step.values.empty()) {
+      step.values = recover::search_smoothing(candidate.model, candidate.applied, feeds(fit_),
+                                              {.workers = run_.workers, .progress = stages_.progress()});
+    }
+    if (step.values.empty()) return false;
+    candidate.model = recover::smooth(candidate.model, step.values, feeds(fit_), run_.workers);
+    work.stale = true;
+    return true;
+  });
+}
+
+bool StepRunner::align(plan::RecoveryStep& step, Work& work) {
+  if (step.inputs.empty()) step.inputs = grids();
+  if (step.inputs.empty()) return false;
+  work.candidate.model = recover::align(work.candidate.model, step.inputs);
+  work.aligned = step.inputs;
+  work.stale = true;
+  return true;
+}
+
+bool StepRunner::equalize(const plan::RecoveryStep& step, Work& work) {
+  recover::EqualizeResult result = recover::equalize(work.candidate.model, channels(), equalize_options(step));
+  if (result.channels == 0) return false;
+  work.candidate.model = std::move(result.model);
+  work.stale = true;
+  return true;
+}
+
+bool StepRunner::ranges(Candidate& candidate) {
+  const auto inputs = stages_.run("ranges", [&] {
+    return recover::widen_input_ranges(candidate.model, candidate.written, feeds(fit_), run_.workers);
+  });
+  candidate.applied = candidate.written;
+  return inputs > 0;
+}
+
+bool StepRunner::round(Candidate& candidate, const StepOptions& options) {
+  return stages_.run("round", [&] {
+    recover::LayerwiseResult result =
+        recover::recover_layerwise(candidate.model, candidate.applied, feeds(options.samples),
+                                   {.workers = run_.workers,
+                                    .search_pull = !options.trial,
+                                    .rows = options.trial ? kTrialRows : recover::LayerRowLimits{},
+                                    .progress = stages_.progress()});
+    candidate.model = std::move(result.model);
+    candidate.applied = std::move(result.plan);
+    candidate.layers = std::move(result.layers);
+    candidate.samples = result.samples;
+    return !candidate.layers.empty();
+  });
+}
+
+plan::PrecisionPlan StepRunner::new_plan(const Work& work, const std::vector<int64_t>& samples) {
+  const graph::Model& model = work.candidate.model;
+  const analyze::Analysis analysis = analyze::analyze(model);
+  const plan::Rules rules = recover::rules_behind(model, work.aligned, run_.config.rules);
+  const Needs needs = plan::calibration_needs(model, analysis, rules);
+  const calib::CalibrationTable table = calibrate({.model = model,
+                                                   .needs = needs,
+                                                   .data = &run_.data,
+                                                   .samples = samples,
+                                                   .model_sha256 = run_.plan.model_sha256,
+                                                   .workers = run_.workers},
+                                                  stages_);
+  plan::Ranges ranges = ranges_of(table);
+  recover::set_grids(model, work.aligned, ranges);
+  plan::PrecisionPlan plan = plan::make_plan(model, analysis, ranges, rules);
+  plan.model_sha256 = run_.plan.model_sha256;
+  return plan;
+}
+
+recover::Samples StepRunner::feeds(const std::vector<int64_t>& samples) const {
+  return {.count = static_cast<int64_t>(samples.size()), .read = [this, samples](int64_t index) {
+            return run_.data.reader->read(samples.at(static_cast<size_t>(index)));
+          }};
+}
+
+const recover::ValueChannels& StepRunner::channels() {
+  if (!channels_) {
+    channels_ = stages_.run("channels", [&] {
+      if (run_.seen != nullptr) return run_.seen->channels(fit_);
+      return recover::observe_channels(run_.model, feeds(fit_), recover::ChannelClasses(run_.model).values(),
+                                       run_.workers);
+    });
+  }
+  return *channels_;
+}
+
+/// Of the model as it came: other steps leave its inputs alone.
+const std::vector<plan::AlignedInput>& StepRunner::grids() {
+  if (!grids_) {
+    grids_ =
+        stages_.run("align", [&] { return recover::find_grids(run_.model, run_.plan, feeds(fit_), run_.workers); });
+  }
+  return *grids_;
+}
+
+recover::EqualizeOptions StepRunner::equalize_options(const plan::RecoveryStep& step) const {
+  recover::EqualizeOptions options{.weight_noise = step.weight_noise, .untouched = {}};
+  for (const plan::LayerPlan& layer : run_.plan.layers) {
+    if (!plan::allows(layer, plan::RecoveryMethod::kEqualize)) options.untouched.insert(layer.node);
+  }
+  return options;
+}
+
+bool StepRunner::lies_on_ties() {
+  Candidate candidate = plain();
+  return ranges(candidate);
+}
+
+bool StepRunner::changes(const plan::RecoveryStep& equalization) {
+  const recover::EqualizeResult result = recover::equalize(run_.model, channels(), equalize_options(equalization));
+  const bool known = std::find(equalized_.begin(), equalized_.end(), result.channels) != equalized_.end();
+  if (result.channels == 0 || known) return false;
+  equalized_.push_back(result.channels);
+  return true;
+}
+
+}  // namespace narrow::apps

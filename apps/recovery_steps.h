@@ -1,0 +1,82 @@
+// Runs recovery's steps over a model; recovery.h chooses which.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "apps/recovery.h"
+#include "apps/stages.h"
+#include "lib/graph/model.h"
+#include "lib/plan/plan.h"
+#include "lib/recover/channel_statistics.h"
+#include "lib/recover/equalize.h"
+#include "lib/recover/layerwise.h"
+#include "lib/recover/samples.h"
+
+namespace narrow::apps {
+
+/// A model under trial.
+struct Candidate {
+  plan::RecoverySteps steps;                  // with what they found
+  graph::Model model;                         // float; nearest rounding by `applied` gives what was chosen
+  plan::PrecisionPlan applied;                // for `model`
+  plan::PrecisionPlan written;                // for the model before weights were rounded
+  std::vector<recover::LayerOutcome> layers;  // whose weights were rounded
+  int64_t samples = 0;                        // that chose their integers
+};
+
+struct StepOptions {
+  std::vector<int64_t> samples;  // that choose weights
+  bool trial = false;            // quickly: what it shows is which steps do better
+  bool numbers_given = false;    // the plan's ranges and scales are those of the steps' result already
+};
+
+class StepRunner {
+ public:
+  /// `fit`: the samples that may choose something. `run` and `stages` must outlive it.
+  StepRunner(const RecoveryRun& run, Stages& stages, std::vector<int64_t> fit)
+      : run_(run), stages_(stages), fit_(std::move(fit)) {}
+
+  /// No step.
+  Candidate plain() const;
+  /// nullopt where one of the steps has nothing to do here.
+  std::optional<Candidate> make(const plan::RecoverySteps& steps, const StepOptions& options);
+
+  /// Whether some input can be aligned.
+  bool has_grids() { return !grids().empty(); }
+  /// Whether some input's range would be widened.
+  bool lies_on_ties();
+  /// Whether an equalization scales channels, and others than those before it.
+  bool changes(const plan::RecoveryStep& equalization);
+
+ private:
+  /// A candidate and what its plan still owes.
+  struct Work {
+    Candidate candidate;
+    std::vector<plan::AlignedInput> aligned;
+    bool stale = false;  // its ranges and scales are those of the model before a step
+  };
+
+  recover::Samples feeds(const std::vector<int64_t>& samples) const;
+  const recover::ValueChannels& channels();
+  const std::vector<plan::AlignedInput>& grids();
+  recover::EqualizeOptions equalize_options(const plan::RecoveryStep& step) const;
+  bool run_step(plan::RecoveryStep& step, Work& work, const StepOptions& options);
+  bool smooth(plan::RecoveryStep& step, Work& work);
+  bool align(plan::RecoveryStep& step, Work& work);
+  bool equalize(const plan::RecoveryStep& step, Work& work);
+  bool ranges(Candidate& candidate);
+  bool round(Candidate& candidate, const StepOptions& options);
+  bool settle(Work& work, const StepOptions& options);
+  plan::PrecisionPlan new_plan(const Work& work, const std::vector<int64_t>& samples);
+
+  const RecoveryRun& run_;
+  Stages& stages_;
+  std::vector<int64_t> fit_;
+  std::optional<recover::ValueChannels> channels_;
+  std::optional<std::vector<plan::AlignedInput>> grids_;
+  std::vector<int64_t> equalized_;  // numbers of channels that equalizations scaled
+};
+
+}  // namespace narrow::apps

@@ -5,9 +5,9 @@
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
-#include "lib/graph/onnx_api.h"
 #include "lib/graph/raise_opset.h"
 #include "lib/graph/traverse.h"
+#include "lib/rewrite/local_functions.h"
 #include "lib/rewrite/normalize.h"
 #include "lib/rewrite/widen_float16.h"
 
@@ -16,10 +16,6 @@ namespace {
 
 // The IR version that came with opset 13; before version 4 every initializer had to be an input too.
 constexpr int kOldestIr = 7;
-
-void inline_functions(onnx::ModelProto& proto) {
-  if (proto.functions_size() > 0) onnx::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
-}
 
 /// Before:  input W; initializer W        (W is a default that a caller may override)
 /// After:   initializer W                 (W is a constant)

@@ -1,0 +1,69 @@
+#include "lib/rewrite/local_functions.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "lib/graph/onnx_api.h"
+
+namespace narrow::rewrite {
+namespace {
+
+using Nodes = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
+
+/// ONNX's inliner knows the attributes that a call gives, not the defaults of those that it leaves out: nodes of the
+/// body would fall back on their operators' own.
+class DefaultsGiver {
+ public:
+  explicit DefaultsGiver(const onnx::ModelProto& proto) {
+    for (const onnx::FunctionProto& function : proto.functions()) {
+      if (function.attribute_proto_size() > 0) functions_[key(function)] = function;
+    }
+  }
+
+  bool empty() const { return functions_.empty(); }
+
+  void give(Nodes& nodes) const {
+    for (onnx::NodeProto& node : nodes) {
+      const auto found = functions_.find(key(node));
+      if (found != functions_.end()) complete(node, found->second);
+      for (onnx::AttributeProto& attribute : *node.mutable_attribute()) {
+        if (attribute.has_g()) give(*attribute.mutable_g()->mutable_node());
+        for (onnx::GraphProto& body : *attribute.mutable_graphs()) give(*body.mutable_node());
+      }
+    }
+  }
+
+ private:
+  using Key = std::tuple<std::string, std::string, std::string>;
+
+  static Key key(const onnx::FunctionProto& function) {
+    return {function.domain(), function.name(), function.overload()};
+  }
+  static Key key(const onnx::NodeProto& node) { return {node.domain(), node.op_type(), node.overload()}; }
+
+  static void complete(onnx::NodeProto& node, const onnx::FunctionProto& function) {
+    for (const onnx::AttributeProto& usual : function.attribute_proto()) {
+      const bool given = std::any_of(node.attribute().begin(), node.attribute().end(),
+                                     [&](const onnx::AttributeProto& own) { return own.name() == usual.name(); });
+      if (!given) *node.add_attribute() = usual;
+    }
+  }
+
+  std::map<Key, onnx::FunctionProto> functions_;  // copies: bodies are changed on the way
+};
+
+}  // namespace
+
+void inline_functions(onnx::ModelProto& proto) {
+  if (proto.functions_size() == 0) return;
+  const DefaultsGiver defaults(proto);
+  if (!defaults.empty()) {
+    defaults.give(*proto.mutable_graph()->mutable_node());
+    for (onnx::FunctionProto& function : *proto.mutable_functions()) defaults.give(*function.mutable_node());
+  }
+  onnx::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
+}
+
+}  // namespace narrow::rewrite

@@ -12,7 +12,7 @@
 #include "lib/exec/linear_fold.h"
 #include "lib/exec/sample_axis.h"
 #include "lib/exec/scope.h"
-#include "lib/graph/onnx_api.h"
+#include "lib/graph/local_functions.h"
 
 namespace narrow::exec {
 namespace {
@@ -266,7 +266,7 @@ Program compile_float(const graph::Model& model, const CompileOptions& options) 
     return compile_graph({.model = &model, .graph = &model.graph(), .known = {}, .captured = {}}, options);
   }
   graph::Model inlined = model;
-  onnx::inliner::InlineLocalFunctions(inlined.mutable_proto(), /*convert_version=*/true);
+  graph::inline_functions(inlined.mutable_proto());
   return compile_graph({.model = &inlined, .graph = &inlined.graph(), .known = {}, .captured = {}}, options);
 }
 

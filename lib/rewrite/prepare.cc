@@ -5,9 +5,9 @@
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
+#include "lib/graph/local_functions.h"
 #include "lib/graph/raise_opset.h"
 #include "lib/graph/traverse.h"
-#include "lib/rewrite/local_functions.h"
 #include "lib/rewrite/normalize.h"
 #include "lib/rewrite/widen_float16.h"
 
@@ -106,7 +106,7 @@ graph::Model with_opset(const graph::Model& prepared, int opset) {
 graph::Model prepare(const graph::Model& loaded) {
   graph::Model model = loaded;
   onnx::ModelProto& proto = model.mutable_proto();
-  inline_functions(proto);
+  graph::inline_functions(proto);
   drop_initializer_inputs(*proto.mutable_graph());
   proto.set_ir_version(std::max<int64_t>(proto.ir_version(), kOldestIr));
   proto = graph::raise_opset(proto, kPerChannelOpset);

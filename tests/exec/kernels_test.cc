@@ -208,6 +208,43 @@ TEST(Resize, TiesHiddenByFloat32AreTies) {
   EXPECT_THAT(indices("round_prefer_floor"), ElementsAre(1, 4, 8, 11, 14, 18));
 }
 
+// Means of 3 2 0 / 5 1 4 by hand: rows 3 2.75 2.25 1.5 0.5 0, 3.5 3.0625 2.1875 1.5625 1.1875 1 and so on. What is
+// behind the point is cut off at the end, not between the axes: 3.0625 would become 2.
+TEST(Resize, MeansOfIntegersAreCutOffOnce) {
+  const Feed feed{{"x", Tensor::of<uint8_t>({1, 1, 2, 3}, {3, 2, 0, 5, 1, 4})}};
+  const auto y = run_text(R"(g (uint8[1,1,2,3] x) => (uint8[1,1,4,6] y) <float[4] s = {1, 1, 2, 2}>
+      { y = Resize <mode = "linear"> (x, , s) })",
+                          feed, 18);
+  EXPECT_THAT(values_of<uint8_t>(y[0]),
+              ElementsAre(3, 2, 2, 1, 0, 0, 3, 3, 2, 1, 1, 1, 4, 3, 2, 1, 2, 3, 5, 4, 2, 1, 3, 4));
+}
+
+// Opset 10 had no nearest_mode; where images shrink, onnxruntime takes the next sample: 0 and 1 / 0.6 = 1.67 -> 2.
+TEST(Resize, NearestOfOpset10GoesUpWhereImagesShrink) {
+  const Feed feed{{"x", floats({1, 1, 4}, {1, 2, 3, 4})}};
+  EXPECT_THAT(values_of<float>(run_text(R"(g (float[1,1,4] x) => (float[1,1,2] y) <float[3] s = {1, 1, 0.6}>
+      { y = Resize <mode = "nearest"> (x, s) })",
+                                        feed, 10)[0]),
+              ElementsAre(1, 3));
+}
+
+TEST(Normalization, OfNothingIsNothing) {
+  for (const Shape& shape : {Shape{0, 2, 3}, Shape{2, 2, 0}}) {
+    const Feed feed{{"x", Tensor(DataType::kFloat32, shape)}};
+    EXPECT_EQ(run_text(R"(g (float[N,2,W] x) => (float[N,2,W] y) <float[2] a = {1, 2}>
+        { y = BatchNormalization (x, a, a, a, a) })",
+                       feed)[0]
+                  .shape(),
+              shape);
+  }
+  const Feed feed{{"x", Tensor(DataType::kFloat32, {2, 0, 3})}, {"a", Tensor(DataType::kFloat32, {0})}};
+  EXPECT_EQ(run_text(R"(g (float[2,C,3] x, float[C] a) => (float[2,C,3] y) { b = InstanceNormalization (x, a, a)
+        y = BatchNormalization (b, a, a, a, a) })",
+                     feed)[0]
+                .shape(),
+            (Shape{2, 0, 3}));
+}
+
 // The convolution leaves its result channels-last, and so its conversion.
 TEST(Layouts, PoolsOfFloat64BehindAConvolution) {
   const std::vector<Tensor> results = run_text(R"(g (float[1,1,2,2] x) => (double[1,2,1,2] y)

@@ -154,6 +154,7 @@ KernelPtr make_batch_normalization(const KernelRequest& request) {
           }
         }
         outputs[0] = workspace.allocate(x.type(), x.shape(), x.layout());
+        if (x.size() == 0) return;
         dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
           std::vector<T> factors;
           std::vector<T> shifts;
@@ -182,13 +183,14 @@ KernelPtr make_instance_normalization(const KernelRequest& request) {
     const Tensor& x = required(inputs, 0);
     const int64_t channels = x.shape()[1];
     const int64_t groups = grouped ? wanted_groups : channels;
-    if (groups < 1 || channels % groups != 0)
+    if (groups < (grouped ? 1 : 0) || (groups > 0 && channels % groups != 0))
       throw Error(ErrorKind::kModel, "{} groups of {} channels", groups, channels);
     const int64_t parameters = scale_by_group ? groups : channels;
     if (scale.required_in(inputs).size() != parameters || bias.required_in(inputs).size() != parameters) {
       throw Error(ErrorKind::kModel, "scale or bias has not {} elements", parameters);
     }
     outputs[0] = workspace.allocate(x.type(), x.shape());
+    if (x.size() == 0) return;
     const GroupSpec spec{.groups = groups, .scale_by_group = scale_by_group, .epsilon = epsilon};
     dispatch_type(FloatTypes(), x.type(),
                   [&]<class T>() { normalize_groups<T>(spec, x, scale.in(inputs), bias.in(inputs), outputs[0]); });

@@ -1,5 +1,7 @@
 // Resize and Upsample: one axis after the other, each output a weighted sum of input positions.
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/support.h"
@@ -70,8 +72,10 @@ T source_coordinate(const ResizeSpec& spec, const AxisResize& axis, int64_t at) 
 // out as 14.499999. onnxruntime has the same width.
 constexpr double kTieWidth = 1e-6;
 
-// Index of the sample that the attribute nearest_mode picks for coordinate `x` (both in samples of the input).
-int64_t nearest(const ResizeSpec& spec, double x) {
+// Index of the sample that the attribute nearest_mode picks for coordinate `x` (both in samples of the input). Opset 10
+// had no such attribute; what runtimes did then ("simple") depends on the direction.
+int64_t nearest(const ResizeSpec& spec, const AxisResize& axis, double x) {
+  if (spec.rounding == "simple") return static_cast<int64_t>(axis.scale < 1 ? std::ceil(x) : std::floor(x));
   if (spec.rounding == "floor") return static_cast<int64_t>(std::floor(x));
   if (spec.rounding == "ceil") return static_cast<int64_t>(std::ceil(x));
   if (spec.rounding == "round_prefer_ceil") return static_cast<int64_t>(std::floor(x + 0.5 + kTieWidth));
@@ -95,7 +99,7 @@ Taps taps_of(const ResizeSpec& spec, const AxisResize& axis, int64_t at) {
   Taps taps;
   taps.outside = spec.coordinates == "tf_crop_and_resize" && (x < 0 || x > static_cast<double>(axis.input - 1));
   if (only_nearest) {
-    taps.positions = {std::clamp<int64_t>(nearest(spec, x), 0, axis.input - 1)};
+    taps.positions = {std::clamp<int64_t>(nearest(spec, axis, x), 0, axis.input - 1)};
     taps.weights = {1};
     return taps;
   }
@@ -118,6 +122,20 @@ Taps taps_of(const ResizeSpec& spec, const AxisResize& axis, int64_t at) {
   return taps;
 }
 
+template <class T>
+T saturated(double value) {
+  // The largest int64 is no double.
+  if (!(value < static_cast<double>(std::numeric_limits<T>::max()))) return std::numeric_limits<T>::max();
+  return static_cast<T>(std::max(value, static_cast<double>(std::numeric_limits<T>::lowest())));
+}
+
+// Integers are rounded axis after axis, as onnxruntime does where it antialiases; see resized_integers for the others.
+template <class T>
+T element_of(double sum) {
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) return saturated<T>(std::floor(sum + 0.5));
+  return static_cast<T>(sum);
+}
+
 // One row of `inner` elements from the rows of `image` that `taps` names.
 template <class T>
 void write_row(const Taps& taps, const T* image, int64_t inner, float extrapolation, T* line) {
@@ -130,7 +148,7 @@ void write_row(const Taps& taps, const T* image, int64_t inner, float extrapolat
     const T* b = image + taps.positions[1] * inner;
     for (int64_t i = 0; i < inner; ++i) {
       line[i] =
-          static_cast<T>(static_cast<double>(a[i]) * taps.weights[0] + static_cast<double>(b[i]) * taps.weights[1]);
+          element_of<T>(static_cast<double>(a[i]) * taps.weights[0] + static_cast<double>(b[i]) * taps.weights[1]);
     }
   } else {
     for (int64_t i = 0; i < inner; ++i) {
@@ -138,7 +156,7 @@ void write_row(const Taps& taps, const T* image, int64_t inner, float extrapolat
       for (size_t k = 0; k < taps.positions.size(); ++k) {
         sum += taps.weights[k] * static_cast<double>(image[taps.positions[k] * inner + i]);
       }
-      line[i] = static_cast<T>(sum);
+      line[i] = element_of<T>(sum);
     }
   }
 }
@@ -178,6 +196,38 @@ Tensor resized(const Tensor& x, const ResizeSpec& spec, const std::vector<AxisRe
     current = std::move(next);
   }
   return current;
+}
+
+bool is_integer(DataType type) {
+  bool found = false;
+  dispatch_type(FixedTypes(), type, [&]<class T>() { found = std::is_integral_v<T> && !std::is_same_v<T, bool>; });
+  return found;
+}
+
+// Means of integers are float32 until all axes are done; then what is behind the point is cut off, as in onnxruntime.
+Tensor resized_integers(const Tensor& x, const ResizeSpec& spec, const std::vector<AxisResize>& axes,
+                        Workspace& workspace) {
+  Tensor real = workspace.allocate(DataType::kFloat32, x.shape(), x.layout());
+  dispatch_type(FixedTypes(), x.type(), [&]<class T>() {
+    const auto from = x.data<T>();
+    std::transform(from.begin(), from.end(), real.mutable_data<float>().begin(),
+                   [](T value) { return static_cast<float>(value); });
+  });
+  const Tensor sums = resized(real, spec, axes, workspace);
+  Tensor result = workspace.allocate(x.type(), sums.shape(), sums.layout());
+  dispatch_type(FixedTypes(), x.type(), [&]<class T>() {
+    if constexpr (std::is_integral_v<T>) {
+      const auto from = sums.data<float>();
+      std::transform(from.begin(), from.end(), result.mutable_data<T>().begin(),
+                     [](float value) { return saturated<T>(std::trunc(static_cast<double>(value))); });
+    }
+  });
+  return result;
+}
+
+Tensor resize(const Tensor& x, const ResizeSpec& spec, const std::vector<AxisResize>& axes, Workspace& workspace) {
+  const bool means = spec.method != Method::kNearest && !spec.antialias;
+  return means && is_integer(x.type()) ? resized_integers(x, spec, axes, workspace) : resized(x, spec, axes, workspace);
 }
 
 std::vector<double> numbers(const Tensor& tensor) {
@@ -243,9 +293,9 @@ Method method_of(const KernelRequest& request) {
   refuse(request, "unknown mode '" + mode + "'");
 }
 
-// Resize 10 and Upsample: asymmetric coordinates, nearest rounds down.
+// Resize 10 and Upsample: asymmetric coordinates, nearest rounds down where the image grows.
 ResizeSpec legacy_spec(const KernelRequest& request) {
-  return {.method = method_of(request), .coordinates = "asymmetric", .rounding = "floor", .axes = {}};
+  return {.method = method_of(request), .coordinates = "asymmetric", .rounding = "simple", .axes = {}};
 }
 
 KernelPtr resize_by_scales(const ResizeSpec& spec, const Operand& operand, const std::vector<double>& attribute) {
@@ -253,7 +303,7 @@ KernelPtr resize_by_scales(const ResizeSpec& spec, const Operand& operand, const
       [=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
         const Tensor& x = required(inputs, 0);
         const std::vector<double> scales = operand.present() ? numbers(operand.required_in(inputs)) : attribute;
-        outputs[0] = resized(x, spec, plan_axes(x.shape(), spec, scales, {}, {}), workspace);
+        outputs[0] = resize(x, spec, plan_axes(x.shape(), spec, scales, {}, {}), workspace);
       },
       LayoutUse::kAny);
 }
@@ -285,7 +335,7 @@ KernelPtr make_resize(const KernelRequest& request) {
             plan_axes(x.shape(), spec, by_size || !scale.defined() ? std::vector<double>() : numbers(scale),
                       by_size ? int_list(size) : std::vector<int64_t>(),
                       crops && region.defined() ? numbers(region) : std::vector<double>());
-        outputs[0] = resized(x, spec, plan, workspace);
+        outputs[0] = resize(x, spec, plan, workspace);
       },
       LayoutUse::kAny);
 }

@@ -1,5 +1,5 @@
 // Calls of a model's own functions compute what their bodies say.
-#include "lib/rewrite/local_functions.h"
+#include "lib/graph/local_functions.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,17 +7,15 @@
 #include "lib/exec/float_program.h"
 #include "tests/support/model_text.h"
 
-namespace narrow::rewrite {
+namespace narrow::exec {
 namespace {
 
 using testing::ElementsAre;
 
 std::vector<float> results(std::string_view text) {
   graph::Model model = test::model_from_text(text);
-  inline_functions(model.mutable_proto());
-  EXPECT_EQ(model.proto().functions_size(), 0);
   Workspace workspace;
-  const Tensor y = exec::compile_float(model).run({{"x", Tensor::of<float>({2}, {-1.0F, 2.0F})}}, workspace)[0];
+  const Tensor y = compile_float(model).run({{"x", Tensor::of<float>({2}, {-1.0F, 2.0F})}}, workspace)[0];
   return {y.data<float>().begin(), y.data<float>().end()};
 }
 
@@ -40,4 +38,4 @@ TEST(LocalFunctions, DefaultsReachCallsInFunctionsAndInBodies) {
 }
 
 }  // namespace
-}  // namespace narrow::rewrite
+}  // namespace narrow::exec

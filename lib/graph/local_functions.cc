@@ -1,4 +1,4 @@
-#include "lib/rewrite/local_functions.h"
+#include "lib/graph/local_functions.h"
 
 #include <algorithm>
 #include <map>
@@ -7,7 +7,7 @@
 
 #include "lib/graph/onnx_api.h"
 
-namespace narrow::rewrite {
+namespace narrow::graph {
 namespace {
 
 using Nodes = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
@@ -66,4 +66,4 @@ void inline_functions(onnx::ModelProto& proto) {
   onnx::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
 }
 
-}  // namespace narrow::rewrite
+}  // namespace narrow::graph

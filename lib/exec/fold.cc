@@ -52,7 +52,7 @@ class Folder {
  private:
   bool fold_node(const onnx::NodeProto& node, const graph::GraphIndex& index, Constants& constants) {
     if (!has_kernel(node.domain(), node.op_type()) || !constants.can_fold(node)) return false;
-    if (is_known_too_large(node, index)) return false;
+    if (is_known_too_large(node, index, input_bytes(node, constants))) return false;
     try {
       constants.fold(node, model_.opset(node.domain()));
     } catch (const Error& error) {
@@ -75,13 +75,15 @@ class Folder {
     return true;
   }
 
-  // What is too large to keep may be a step to something small, but not at any price.
-  bool is_known_too_large(const onnx::NodeProto& node, const graph::GraphIndex& index) const {
+  // What is too large to keep may be a step to something small, but not at any price. No larger than what it is made of
+  // it may be in any case: a weight of any size that is transposed, reshaped or cast is a weight.
+  bool is_known_too_large(const onnx::NodeProto& node, const graph::GraphIndex& index, size_t inputs) const {
+    const size_t limit = std::max(kIntermediates * max_bytes_, inputs);
     return std::any_of(node.output().begin(), node.output().end(), [&](const std::string& output) {
       const graph::ValueType type = index.type(output);
       if (!type.shape || data_type_bits(type.type) == 0) return false;
       const bool known = std::all_of(type.shape->begin(), type.shape->end(), [](int64_t size) { return size >= 0; });
-      return known && storage_bytes(type.type, element_count(*type.shape)) > kIntermediates * max_bytes_;
+      return known && storage_bytes(type.type, element_count(*type.shape)) > limit;
     });
   }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 #include "lib/base/error.h"
+#include "lib/graph/widened_data.h"
 
 namespace narrow::graph {
 namespace fs = std::filesystem;
@@ -16,7 +18,10 @@ struct Location {
   uint64_t offset = 0;
   uint64_t length = 0;
   bool has_length = false;
+  std::optional<DataType> stored;  // where it is not the tensor's type: see widen_external
 };
+
+constexpr const char* kStoredType = "narrow_stored_type";
 
 void set_entry(onnx::TensorProto& tensor, const std::string& key, const std::string& value) {
   auto* entry = tensor.add_external_data();
@@ -41,6 +46,9 @@ Location location_of(const onnx::TensorProto& initializer) {
     if (entry.key() == "length") {
       location.length = parse_number(entry.value(), initializer.name(), "length");
       location.has_length = true;
+    }
+    if (entry.key() == kStoredType) {
+      location.stored = static_cast<DataType>(parse_number(entry.value(), initializer.name(), kStoredType));
     }
   }
   if (location.path.empty())
@@ -80,6 +88,11 @@ void set_external(onnx::TensorProto& tensor, const ExternalRange& range) {
   set_entry(tensor, "length", std::to_string(range.length));
 }
 
+void widen_external(onnx::TensorProto& tensor) {
+  set_entry(tensor, kStoredType, std::to_string(tensor.data_type()));
+  tensor.set_data_type(onnx::TensorProto::FLOAT);
+}
+
 void ExternalData::adopt(const std::string& location, std::shared_ptr<const MappedFile> file) {
   const std::lock_guard lock(mutex_);
   files_[location] = std::move(file);
@@ -106,11 +119,11 @@ std::shared_ptr<const MappedFile> ExternalData::file(const std::string& location
   return entry;
 }
 
-Tensor ExternalData::tensor(const onnx::TensorProto& initializer) const {
-  const Location location = location_of(initializer);
-  const auto mapped = file(location.path);
+namespace {
+
+Tensor stored_tensor(const onnx::TensorProto& initializer, const Location& location, DataType type,
+                     const std::shared_ptr<const MappedFile>& mapped) {
   const Shape shape(initializer.dims().begin(), initializer.dims().end());
-  const auto type = static_cast<DataType>(initializer.data_type());
   if (data_type_bits(type) == 0) {
     throw Error(ErrorKind::kModel, "external data of '{}': elements of type {} can not be stored so",
                 initializer.name(), data_type_name(type));
@@ -130,6 +143,15 @@ Tensor ExternalData::tensor(const onnx::TensorProto& initializer) const {
     return Tensor(type, shape, Layout::kPlain, held(mapped, location.offset, wanted), data, false);
   }
   return aligned_copy(*mapped, location.offset, type, shape);
+}
+
+}  // namespace
+
+Tensor ExternalData::tensor(const onnx::TensorProto& initializer) const {
+  const Location location = location_of(initializer);
+  const auto type = static_cast<DataType>(initializer.data_type());
+  const Tensor stored = stored_tensor(initializer, location, location.stored.value_or(type), file(location.path));
+  return stored.type() == type ? stored : to_float32(stored);
 }
 
 }  // namespace narrow::graph

@@ -6,6 +6,7 @@
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/traverse.h"
+#include "lib/graph/widened_data.h"
 
 namespace narrow::rewrite {
 namespace {
@@ -57,7 +58,9 @@ void widen_float16(graph::Model& model) {
   if (!has_half(model)) return;
   onnx::GraphProto& main = model.mutable_graph();
   graph::for_each_tensor(main, [&](onnx::TensorProto& tensor) {
-    if (tensor.data_type() == kHalf) tensor = graph::tensor_proto(tensor.name(), to_float32(model.tensor(tensor)));
+    if (tensor.data_type() != kHalf) return;
+    if (tensor.data_location() == onnx::TensorProto::EXTERNAL) return graph::widen_external(tensor);
+    tensor = graph::tensor_proto(tensor.name(), to_float32(model.tensor(tensor)));
   });
   graph::for_each_graph(main, [&](onnx::GraphProto& graph) {
     for (onnx::NodeProto& node : *graph.mutable_node()) widen_targets(node);

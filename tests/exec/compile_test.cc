@@ -117,6 +117,19 @@ TEST(FoldConstants, LeavesOutWhatWouldBlowTheFileUp) {
   EXPECT_TRUE(fold_constants(model).contains("big"));
 }
 
+TEST(FoldConstants, AWeightOfAnySizeMayBeTransposed) {
+  graph::Model model = test::graph_from_text(R"(g (float[4] x) => (float[4] y) {
+      t = Transpose (w)
+      y = MatMul (x, t) })");
+  *model.mutable_graph().add_initializer() = graph::tensor_proto("w", Tensor(DataType::kFloat32, {100, 4}));
+  auto& made = *model.mutable_graph().add_value_info();
+  made.set_name("t");
+  auto& type = *made.mutable_type()->mutable_tensor_type();
+  type.set_elem_type(onnx::TensorProto::FLOAT);
+  for (const int64_t size : {4, 100}) type.mutable_shape()->add_dim()->set_dim_value(size);
+  EXPECT_TRUE(fold_constants(model, /*max_bytes=*/8).contains("t"));  // 1600 bytes, as w has
+}
+
 TEST(KernelTable, IsSortedAndFound) {
   const auto rows = kernel_table();
   EXPECT_TRUE(std::is_sorted(rows.begin(), rows.end(), [](const KernelRow& a, const KernelRow& b) {

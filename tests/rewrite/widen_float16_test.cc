@@ -3,12 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
 #include "lib/io/load.h"
 #include "lib/rewrite/normalize.h"
 #include "lib/tensor/convert.h"
 #include "tests/support/model_text.h"
+#include "tests/support/random_tensor.h"
+#include "tests/support/temp_folder.h"
 
 namespace narrow::rewrite {
 namespace {
@@ -50,6 +54,29 @@ TEST(WidenFloat16, ComputesInFloat32BetweenFloat16InputsAndOutputs) {
   }
   EXPECT_EQ(to_float32(after[0]).data<float>()[1], 6);
   EXPECT_EQ(to_float32(after[1]).data<float>()[0], 0);
+}
+
+// Weights in files are not copied into memory: each reader widens them, the writer among them.
+TEST(WidenFloat16, WeightsInFilesStayThere) {
+  graph::Model half = test::graph_from_text("g (float16[1,64] x) => (float16[1,64] y) { y = MatMul (x, w) }", 17);
+  Workspace workspace;
+  const Tensor weight = test::uniform({64, 64}, 5);
+  const Tensor stored = convert_elements(weight, DataType::kFloat16, workspace);
+  *half.mutable_graph().add_initializer() = graph::tensor_proto("w", stored);
+  const test::TempFolder folder;
+  io::save_model(half, folder / "half.onnx", {.largest_file = 100});
+  graph::Model model = prepare(io::load_model(folder / "half.onnx"));
+  const onnx::TensorProto& initializer = model.graph().initializer(0);
+  EXPECT_EQ(initializer.data_type(), onnx::TensorProto::FLOAT);
+  EXPECT_EQ(initializer.data_location(), onnx::TensorProto::EXTERNAL);
+  io::save_model(model, folder / "wide.onnx");
+  const graph::Model wide = io::load_model(folder / "wide.onnx");
+  const Tensor wanted = to_float32(stored);
+  for (const graph::Model* each : {&std::as_const(model), &wide}) {
+    const Tensor read = each->tensor(each->graph().initializer(0));
+    ASSERT_EQ(read.type(), DataType::kFloat32);
+    EXPECT_TRUE(std::equal(wanted.data<float>().begin(), wanted.data<float>().end(), read.data<float>().begin()));
+  }
 }
 
 }  // namespace

@@ -51,12 +51,40 @@ std::string_view tag_of(std::string_view domain) {
   return {};
 }
 
+/// onnxruntime's fusions put this operator into ONNX's domain, which does not have it; RMSNormalization is its
+/// successor there. https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+onnx::OpSchema simplified_layer_normalization() {
+  const std::vector<std::string> types{"tensor(float16)", "tensor(bfloat16)", "tensor(float)", "tensor(double)"};
+  onnx::OpSchema schema;
+  schema.SetName("SimplifiedLayerNormalization")
+      .SetDomain("")
+      .SinceVersion(1)
+      .Attr("axis", "", onnx::AttributeProto::INT, static_cast<int64_t>(-1))
+      .Attr("epsilon", "", onnx::AttributeProto::FLOAT, 1e-5F)
+      .Attr("stash_type", "", onnx::AttributeProto::INT, static_cast<int64_t>(1))
+      .Input(0, "X", "", "T")
+      .Input(1, "scale", "", "V")
+      .Output(0, "Y", "", "V")
+      .Output(1, "inv_std_var", "", "U", onnx::OpSchema::Optional)
+      .TypeConstraint("T", types, "")
+      .TypeConstraint("U", types, "")
+      .TypeConstraint("V", types, "")
+      .TypeAndShapeInferenceFunction([](onnx::InferenceContext& context) {
+        onnx::propagateElemTypeFromInputToOutput(context, 1, 0);
+        if (onnx::hasInputShape(context, 0)) onnx::propagateShapeFromInputToOutput(context, 0, 0);
+        if (context.getNumOutputs() > 1) onnx::updateOutputElemType(context, 1, onnx::TensorProto::FLOAT);
+      });
+  schema.Finalize();
+  return schema;
+}
+
 class SchemaTable final : public onnx::ISchemaRegistry {
  public:
   // NOLINTNEXTLINE(google-default-arguments): as the interface has it
   const onnx::OpSchema* GetSchema(const std::string& name, int newest, const std::string& domain = "") const override {
     const Row wanted{.name = name, .tag = tag_of(domain), .version = newest};
     const auto after = std::upper_bound(kRows.begin(), kRows.end(), wanted, before);
+    if (domain.empty() && name == simplified_.Name()) return &simplified_;
     if (after == kRows.begin()) return nullptr;
     const auto row = std::prev(after);
     if (row->name != wanted.name || row->tag != wanted.tag) return nullptr;
@@ -76,6 +104,7 @@ class SchemaTable final : public onnx::ISchemaRegistry {
     return *schema;
   }
 
+  const onnx::OpSchema simplified_ = simplified_layer_normalization();
   mutable std::mutex mutex_;
   mutable std::array<std::unique_ptr<onnx::OpSchema>, kRows.size()> made_;
 };

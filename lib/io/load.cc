@@ -200,6 +200,7 @@ void put_right(graph::Model& model) {
   if (model.opset() != 0 && model.opset() < kOldestOpset) raise_old_opset(model);
   densify(model);
   adopt_linear_operators(model);
+  spell_defaults(model);
   model.declare_values();
   infer_shapes(model);
 }

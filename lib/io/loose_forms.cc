@@ -6,6 +6,9 @@
 #include <string>
 
 #include "lib/base/error.h"
+#include "lib/graph/attributes.h"
+#include "lib/graph/schemas.h"
+#include "lib/graph/traverse.h"
 
 namespace narrow::io {
 namespace {
@@ -125,6 +128,21 @@ void densify(graph::Model& model) {
 
 void adopt_linear_operators(graph::Model& model) {
   adopt_in_graph(model.mutable_graph(), {}, model.opset());
+}
+
+void spell_defaults(graph::Model& model) {
+  graph::for_each_graph(model.mutable_graph(), [&](onnx::GraphProto& graph) {
+    for (onnx::NodeProto& node : *graph.mutable_node()) {
+      const onnx::OpSchema* schema = graph::find_schema(node, model.opset(node.domain()));
+      if (schema == nullptr || !schema->HasFunction() || schema->has_type_and_shape_inference_function()) continue;
+      for (const auto& [name, attribute] : schema->attributes()) {
+        const bool has_default = attribute.default_value.type() != onnx::AttributeProto::UNDEFINED;
+        if (has_default && graph::find_attribute(node, name) == nullptr) {
+          *node.add_attribute() = attribute.default_value;
+        }
+      }
+    }
+  });
 }
 
 }  // namespace narrow::io

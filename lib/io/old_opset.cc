@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 
 #include "lib/base/error.h"
@@ -55,6 +56,13 @@ class OldForms {
     if (!graph::canonical_domain(node.domain()).empty()) return;
     if (std::find(kBroadcasting.begin(), kBroadcasting.end(), op_type) != kBroadcasting.end()) {
       broadcast(graph, node, number);
+      if (!is_arithmetic(op_type)) keep(*graph.mutable_node(number));
+    } else if (op_type == "LSTM" || op_type == "GRU" || op_type == "RNN") {
+      remove_attributes(node, {"output_sequence"});  // both outputs were made in any case
+      keep(node);
+    } else if ((op_type == "LpPool" || op_type == "GlobalLpPool") && opset_ < 2) {
+      whole_power(node);
+      keep(node);
     } else if (op_type == "PRelu") {
       spread_slopes(graph, node, number);
     } else if (op_type == "Pad" && opset_ < 2) {
@@ -121,6 +129,20 @@ class OldForms {
     if (!onnx::TensorProto::DataType_Parse(name, &type)) refuse(node, "there is no type '" + name + "'");
     remove_attributes(node, {"to"});
     graph::set_int_attribute(node, "to", type);
+  }
+
+  /// The converter knows no way for comparisons and logic.
+  static bool is_arithmetic(std::string_view op_type) {
+    constexpr std::array<std::string_view, 5> kArithmetic{"Add", "Div", "Mul", "Pow", "Sub"};
+    return std::find(kArithmetic.begin(), kArithmetic.end(), op_type) != kArithmetic.end();
+  }
+
+  /// "p" was a float once.
+  static void whole_power(onnx::NodeProto& node) {
+    const float power = graph::float_attribute(node, "p", 2);
+    if (power != std::nearbyint(power)) refuse(node, "a power p that is not whole");
+    remove_attributes(node, {"p"});
+    graph::set_int_attribute(node, "p", static_cast<int64_t>(power));
   }
 
   static void keep(onnx::NodeProto& node) { node.set_domain(std::string(kKeptDomain)); }

@@ -1,4 +1,6 @@
 // Einsum: operands from left to right, two at a time as one batched matrix product of transposed views.
+#include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 
@@ -7,11 +9,11 @@
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/gemm.h"
 #include "lib/exec/kernels/strided.h"
+#include "lib/tensor/convert.h"
 
 namespace narrow::exec {
 namespace {
 
-using SumTypes = TypeList<float, double, int32_t, int64_t, uint32_t, uint64_t>;
 using Extents = std::map<int, int64_t>;
 
 // A tensor whose axes have names, each once.
@@ -100,7 +102,7 @@ Named summed(const Named& x, const std::set<int>& kept, const Extents& extents, 
   const Tensor rows = arranged(x, order, extents, workspace);
   result.tensor = workspace.allocate(x.tensor.type(), shape_of(result.labels, extents));
   const int64_t width = product(shape_of(gone, extents));
-  dispatch_type(SumTypes(), x.tensor.type(), [&]<class T>() {
+  dispatch_type(NumberTypes(), x.tensor.type(), [&]<class T>() {
     const T* from = rows.data<T>().data();
     T* to = result.tensor.mutable_data<T>().data();
     parallel_for(result.tensor.size(), std::max<int64_t>(1, kElementGrain / std::max<int64_t>(1, width)),
@@ -200,6 +202,21 @@ Tensor einsum(const EinsumEquation& equation, std::span<Tensor> inputs, const on
   return arranged(result, wanted, extents, workspace);
 }
 
+bool is_narrow_integer(DataType type) {
+  constexpr std::array kNarrow{DataType::kInt8, DataType::kUint8, DataType::kInt16, DataType::kUint16};
+  return std::find(kNarrow.begin(), kNarrow.end(), type) != kNarrow.end();
+}
+
+/// Products of integers of up to 16 bits are those of int32, of which as many low bits are kept: sums wrap around.
+Tensor einsum_of_any(const EinsumEquation& equation, std::span<Tensor> inputs, const onednn::Matmul& fast,
+                     Workspace& workspace) {
+  const DataType type = inputs.empty() ? DataType::kUndefined : inputs[0].type();
+  if (!is_narrow_integer(type)) return einsum(equation, inputs, fast, workspace);
+  std::vector<Tensor> wide;
+  for (const Tensor& input : inputs) wide.push_back(convert_elements(input, DataType::kInt32, workspace));
+  return convert_elements(einsum(equation, wide, fast, workspace), type, workspace);
+}
+
 }  // namespace
 
 KernelPtr make_einsum(const KernelRequest& request) {
@@ -208,7 +225,7 @@ KernelPtr make_einsum(const KernelRequest& request) {
   });
   const std::shared_ptr<const onednn::Matmul> fast = std::make_shared<onednn::Matmul>(onednn::MatmulSpec());
   return kernel_of([equation, fast](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    outputs[0] = einsum(equation, inputs, *fast, workspace);
+    outputs[0] = einsum_of_any(equation, inputs, *fast, workspace);
   });
 }
 

@@ -180,7 +180,7 @@ KernelPtr make_grid_sample(const KernelRequest& request) {
     outputs[0] = workspace.allocate(x.type(), shape);
     if (outputs[0].size() == 0) return;
     if (x.size() == 0) throw Error(ErrorKind::kModel, "images without pixels");
-    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
+    dispatch_type(NumberTypes(), x.type(), [&]<class T>() {
       dispatch_type(FloatTypes(), grid.type(), [&]<class G>() { sample_grid<T, G>(spec, x, grid, outputs[0]); });
     });
   });

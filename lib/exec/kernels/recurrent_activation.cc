@@ -94,7 +94,7 @@ void activate(const Activation& activation, std::span<T> values) {
     case ActivationKind::kElu:
       return map(values, [=](T x) { return x >= T{0} ? x : alpha * std::expm1(x); });
     case ActivationKind::kHardSigmoid:
-      return map(values, [=](T x) { return std::min(T{1}, std::max(T{0}, alpha * x + beta)); });
+      return map(values, [=](T x) { return std::min(std::max(alpha * x + beta, T{0}), T{1}); });
     case ActivationKind::kLeakyRelu:
       return map(values, [=](T x) { return x >= T{0} ? x : alpha * x; });
     case ActivationKind::kRelu:

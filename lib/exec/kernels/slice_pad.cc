@@ -145,8 +145,13 @@ void pad_by_source(const Tensor& input, const Padding& padding, PadMode mode, Te
   const std::vector<int64_t> strides = dense_strides(input.shape());
   for (size_t axis = 0; axis < rank; ++axis) {
     if (input.shape()[axis] == 0) throw Error(ErrorKind::kModel, "an empty tensor can only be padded by a constant");
+    // What is cut away does not come back: borders are those of the rest.
+    const int64_t cut = std::max<int64_t>(0, -padding.begin[axis]);
+    const int64_t rest = input.shape()[axis] - cut - std::max<int64_t>(0, -padding.end[axis]);
+    const int64_t added = std::max<int64_t>(0, padding.begin[axis]);
+    if (rest <= 0 && output.shape()[axis] > 0) throw Error(ErrorKind::kModel, "its pads cut everything away");
     for (int64_t i = 0; i < output.shape()[axis]; ++i) {
-      sources[axis].push_back(padded_source(i - padding.begin[axis], input.shape()[axis], mode) * strides[axis]);
+      sources[axis].push_back((cut + padded_source(i - added, rest, mode)) * strides[axis]);
     }
   }
   const U* from = elements<U>(input);

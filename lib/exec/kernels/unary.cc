@@ -188,7 +188,8 @@ KernelPtr make_parametric_unary(const KernelRequest& request) {
   if (op == "HardSigmoid") {
     return unary<FloatTypes>([alpha = number("alpha", 0.2F), beta = number("beta", 0.5F)](auto x) {
       using T = decltype(x);
-      return std::max(T{0}, std::min(T{1}, static_cast<T>(alpha) * x + static_cast<T>(beta)));
+      // The arguments' order lets NaN through.
+      return std::max(std::min(static_cast<T>(alpha) * x + static_cast<T>(beta), T{1}), T{0});
     });
   }
   if (op == "Swish") {

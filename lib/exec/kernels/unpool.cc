@@ -88,7 +88,7 @@ KernelPtr make_col2im(const KernelRequest& request) {
     Shape shape{x.shape()[0], channels};
     shape.insert(shape.end(), image.begin(), image.end());
     outputs[0] = workspace.allocate(x.type(), shape);
-    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
+    dispatch_type(NumberTypes(), x.type(), [&]<class T>() {
       const T* from = x.data<T>().data();
       T* to = outputs[0].mutable_data<T>().data();
       parallel_for(shape[0] * channels, 1, [&](int64_t begin, int64_t end) {

@@ -25,10 +25,9 @@ KernelPtr make_skip_layer_normalization(const KernelRequest& request) {
 }
 
 // input_ids [B, S], segment_ids, word, position and segment embeddings, gamma, beta, mask [B, S], position_ids ->
-// output [B, S, H], mask_index [B] (how many positions the mask keeps), sum.
+// output [B, S, H], mask_index [B] (how many positions the mask keeps; 0 without a mask), sum.
 KernelPtr make_embed_layer_normalization(const KernelRequest& request) {
   const onnx::NodeProto& node = *request.node;
-  if (graph::int_attribute(node, "mask_index_type", 1) == 0) refuse(request, "mask_index_type 0");
   Composition body(request);
   const ValueId ids = body.input(0);
   ValueId positions = body.input(8);
@@ -49,7 +48,8 @@ KernelPtr make_embed_layer_normalization(const KernelRequest& request) {
     const Attributes keep{attribute_of("keepdims", int64_t{0})};
     counts = body.add("ReduceSum", {body.input(7), body.constant(Tensor::of<int64_t>({1}, {1}))}, keep);
   } else if (node.output_size() > 1 && !node.output(1).empty()) {
-    refuse(request, "mask_index without a mask");
+    const ValueId batch = body.add("Gather", {body.add("Shape", {ids}), body.constant(Tensor::of<int64_t>({1}, {0}))});
+    counts = body.add("Expand", {body.constant(Tensor::scalar<int32_t>(0)), batch});
   }
   return body.kernel({y, counts, sum});
 }

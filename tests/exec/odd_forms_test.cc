@@ -1,0 +1,94 @@
+// Forms that few files have, with results by hand.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "lib/io/load.h"
+#include "tests/exec/run_model.h"
+
+namespace narrow::exec {
+namespace {
+
+using testing::ElementsAre;
+using testing::FloatNear;
+
+/// Through everything that a file goes through.
+std::vector<Tensor> run_loaded(const std::string& text, const Feed& feed) {
+  const graph::Model model = io::check_model(test::model_from_text(text).proto());
+  Workspace workspace;
+  return compile_float(model).run(feed, workspace);
+}
+
+std::string with_opset(int opset, const std::string& graph) {
+  return "<ir_version: 8, opset_import: [\"\" : " + std::to_string(opset) + ", \"com.microsoft\" : 1]>\n" + graph;
+}
+
+TEST(OddForms, HardSigmoidOfNanIsNan) {
+  const auto y = values_of<float>(
+      run_text("g (float[3] x) => (float[3] y) { y = HardSigmoid (x) }", {{"x", floats({3}, {NAN, 9, -9})}})[0]);
+  EXPECT_TRUE(std::isnan(y[0]));
+  EXPECT_EQ(y[1], 1);
+  EXPECT_EQ(y[2], 0);
+}
+
+// 1 2 3 4 without its first is 2 3 4, which goes on with 2 and 3.
+TEST(OddForms, PadsCutBeforeTheyWrap) {
+  EXPECT_THAT(values_of<float>(run_text(R"(g (float[4] x) => (float[5] y) <int64[2] p = {-1, 2}>
+      { y = Pad <mode = "wrap"> (x, p) })",
+                                        {{"x", floats({4}, {1, 2, 3, 4})}}, 19)[0]),
+              ElementsAre(2, 3, 4, 2, 3));
+}
+
+// 200 * 2 + 100 * 3 = 700 = 188 mod 256.
+TEST(OddForms, EinsumOfBytesWrapsAround) {
+  const Feed feed{{"a", Tensor::of<uint8_t>({1, 2}, {200, 100})}, {"b", Tensor::of<uint8_t>({2}, {2, 3})}};
+  EXPECT_THAT(values_of<uint8_t>(run_text(R"(g (uint8[1,2] a, uint8[2] b) => (uint8[1] y)
+      { y = Einsum <equation = "ij,j->i"> (a, b) })",
+                                          feed)[0]),
+              ElementsAre(188));
+}
+
+// (x - 2) / 1 over axes 0, 2, 3: a channel of 1 and 3 has mean 2 and deviation 1.
+TEST(OddForms, MeanVarianceNormalizationWithoutAxesLoads) {
+  const auto y = run_loaded(with_opset(13, R"(g (float[1,1,1,2] x) => (float[1,1,1,2] y)
+      { y = MeanVarianceNormalization (x) })"),
+                            {{"x", floats({1, 1, 1, 2}, {1, 3})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(FloatNear(-1, 1e-6F), FloatNear(1, 1e-6F)));
+}
+
+// 3 and 4 have root mean square sqrt(12.5).
+TEST(OddForms, SimplifiedLayerNormalizationStandsInOnnxsDomain) {
+  const auto y = run_loaded(with_opset(17, R"(g (float[1,2] x) => (float[1,2] y) <float[2] s = {1, 2}>
+      { y = SimplifiedLayerNormalization <epsilon = 0.0> (x, s) })"),
+                            {{"x", floats({1, 2}, {3, 4})}});
+  EXPECT_THAT(values_of<float>(y[0]),
+              ElementsAre(FloatNear(3 / std::sqrt(12.5F), 1e-6F), FloatNear(8 / std::sqrt(12.5F), 1e-6F)));
+}
+
+TEST(OddForms, EmbeddingsCountNothingWithoutAMask) {
+  const auto y = run_loaded(with_opset(17, R"(g (int32[2,2] i) => (float[2,2,2] y, int32[2] n)
+      <float[2,2] w = {1, 3, 5, 1}, float[2,2] p = {0, 0, 0, 0}, float[2] g = {1, 1}, float[2] b = {0, 0}>
+      { y, n = com.microsoft.EmbedLayerNormalization (i, , w, p, , g, b) })"),
+                            {{"i", Tensor::of<int32_t>({2, 2}, {0, 1, 1, 0})}});
+  EXPECT_THAT(values_of<int32_t>(y[1]), ElementsAre(0, 0));
+}
+
+// Before opset 7 the second operand was spread along an axis on request.
+TEST(OddForms, ComparisonsOfOldOpsetsAreSpreadAlongAnAxis) {
+  const auto y = run_loaded(with_opset(6, R"(g (float[2,3] x, float[2] a) => (bool[2,3] y)
+      { y = Less <broadcast = 1, axis = 0> (x, a) })"),
+                            {{"x", floats({2, 3}, {1, 2, 3, 4, 5, 6})}, {"a", floats({2}, {2, 6})}});
+  EXPECT_THAT(values_of<bool>(y[0]), ElementsAre(true, false, false, true, true, false));
+}
+
+// One step with weights of 1 and no state: tanh(1 + 2).
+TEST(OddForms, RecurrentLayersOfOldOpsetsRun) {
+  const auto y = run_loaded(with_opset(6, R"(g (float[1,1,2] x) => (float[1,1,1,1] y)
+      <float[1,1,2] w = {1, 1}, float[1,1,1] r = {1}> { y = RNN <hidden_size = 1, output_sequence = 1> (x, w, r) })"),
+                            {{"x", floats({1, 1, 2}, {1, 2})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(FloatNear(std::tanh(3.0F), 1e-6F)));
+}
+
+}  // namespace
+}  // namespace narrow::exec

@@ -5,9 +5,8 @@
 #include <numeric>
 
 #include "lib/base/error.h"
-#include "lib/base/parallel.h"
-#include "lib/base/spread.h"
 #include "lib/quant/element_groups.h"
+#include "lib/recover/layer_tiles.h"
 #include "lib/recover/row_products.h"
 #include "lib/recover/vector_math.h"
 #include "lib/recover/weight_scheme.h"
@@ -15,10 +14,8 @@
 namespace narrow::recover {
 namespace {
 
-constexpr int64_t kMostColumns = 2400;  // 46 MB of moments each
-constexpr std::array kRidges{1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0};
-constexpr double kJudgingRowsPerColumn = 5;
-constexpr int64_t kMostJudged = 48;                            // outputs of a group that choose the ridge
+constexpr int64_t kMostColumns = 2400;                         // 46 MB of moments each
+constexpr int kFewBits = 4;                                    // scales of more are good as they are
 constexpr double kLargestBias = static_cast<double>(1 << 30);  // as plan/weights.cc leaves room
 
 /// Deterministic numbers in [0, 1): splitmix64 (Steele, Lea, Flood 2014).
@@ -74,6 +71,7 @@ std::unique_ptr<LayerSolver> LayerSolver::of(const graph::Model& model, const gr
   const quant::IntegerLimits limits = weight_limits(weight, solver->params_);
   solver->qmin_ = static_cast<double>(limits.qmin);
   solver->qmax_ = static_cast<double>(limits.qmax);
+  solver->learns_steps_ = quant::row(solver->params_.type).bits <= kFewBits && solver->params_.scales.size() > 1;
   return solver;
 }
 
@@ -134,6 +132,9 @@ Matrix LayerSolver::group_weights(int64_t group) const {
 }
 
 Grid LayerSolver::grid_of_scale(size_t scale) const {
+  if (params_.type == quant::QuantType::kBinary) {
+    return {.scale = 2 * static_cast<double>(params_.scales[scale]), .zero_point = 0.5, .qmin = 0, .qmax = 1};
+  }
   return {.scale = static_cast<double>(params_.scales[scale]),
           .zero_point = static_cast<double>(params_.zero_points[scale]),
           .qmin = qmin_,
@@ -141,15 +142,28 @@ Grid LayerSolver::grid_of_scale(size_t scale) const {
 }
 
 GridRow LayerSolver::grid(int64_t group, int64_t output) const {
-  if (params_.block == 0) {
-    return GridRow(grid_of_scale(static_cast<size_t>(params_.axis ? group * columns_->outputs() + output : 0)));
-  }
-  const quant::ElementGroups blocks(weight_.shape(), params_.grouping());
-  std::vector<Grid> grids;
-  for (int64_t column = 0; column < columns_->columns(); ++column) {
-    grids.push_back(grid_of_scale(blocks.group_of(columns_->weight_index(group, output, column))));
+  const auto columns = columns_by_scale(group, output);
+  if (columns.size() == 1 && params_.block == 0) return GridRow(grid_of_scale(columns.begin()->first));
+  std::vector<Grid> grids(static_cast<size_t>(columns_->columns()));
+  for (const auto& [scale, own] : columns) {
+    for (const size_t column : own) grids[column] = grid_of_scale(scale);
   }
   return GridRow(std::move(grids));
+}
+
+std::map<size_t, std::vector<size_t>> LayerSolver::columns_by_scale(int64_t group, int64_t output) const {
+  std::map<size_t, std::vector<size_t>> columns;
+  if (params_.block == 0) {
+    auto& all = columns[static_cast<size_t>(params_.axis ? group * columns_->outputs() + output : 0)];
+    all.resize(static_cast<size_t>(columns_->columns()));
+    std::iota(all.begin(), all.end(), 0);
+    return columns;
+  }
+  const quant::ElementGroups blocks(weight_.shape(), params_.grouping());
+  for (int64_t column = 0; column < columns_->columns(); ++column) {
+    columns[blocks.group_of(columns_->weight_index(group, output, column))].push_back(static_cast<size_t>(column));
+  }
+  return columns;
 }
 
 std::vector<GridRow> LayerSolver::grids(int64_t group, std::span<const int64_t> outputs) const {
@@ -166,41 +180,6 @@ LayerSolver::Errors LayerSolver::sum_of(const std::vector<Errors>& parts) {
   return sum;
 }
 
-namespace {
-
-/// Within another such loop it runs on one thread.
-template <class Body>
-void for_each_piece(int64_t count, Body body) {
-  parallel_for(count, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(i);
-  });
-}
-
-std::vector<double> weights_of(const std::vector<double>& integers, const GridRow& grid) {
-  std::vector<double> weights;
-  for (size_t i = 0; i < integers.size(); ++i) weights.push_back(grid.at(i).weight(integers[i]));
-  return weights;
-}
-
-std::vector<std::vector<double>> weights_of(const std::vector<std::vector<double>>& integers,
-                                            std::span<const GridRow> grids) {
-  std::vector<std::vector<double>> weights;
-  for (size_t t = 0; t < integers.size(); ++t) weights.push_back(weights_of(integers[t], grids[t]));
-  return weights;
-}
-
-int64_t tiles_of(size_t outputs) {
-  return static_cast<int64_t>((outputs + kTile - 1) / kTile);
-}
-
-/// Outputs that are solved together.
-std::span<const int64_t> tile_of(std::span<const int64_t> outputs, int64_t tile) {
-  const auto rest = outputs.subspan(static_cast<size_t>(tile) * kTile);
-  return rest.first(std::min(rest.size(), kTile));
-}
-
-}  // namespace
-
 Moments LayerSolver::moments_without(size_t fold, int64_t group) const {
   const size_t first = fold == 0 ? 1 : 0;
   Sums all = sums_[first][static_cast<size_t>(group)];
@@ -208,97 +187,6 @@ Moments LayerSolver::moments_without(size_t fold, int64_t group) const {
     if (other != fold) all.add(sums_[other][static_cast<size_t>(group)]);
   }
   return Moments(std::move(all), bias());
-}
-
-size_t LayerSolver::judging_folds() const {
-  const double rows = sums_[0].front().rows;
-  return rows >= kJudgingRowsPerColumn * static_cast<double>(columns_->columns()) ? 1 : kFolds;
-}
-
-std::vector<LayerSolver::Fold> LayerSolver::folds() const {
-  const auto groups = static_cast<size_t>(columns_->groups());
-  std::vector<std::optional<Fold>> made(judging_folds() * groups);
-  for_each_piece(static_cast<int64_t>(made.size()), [&](int64_t i) {
-    const auto at = static_cast<size_t>(i);
-    const auto group = static_cast<int64_t>(at % groups);
-    made[at].emplace(Fold{.group = group,
-                          .fit = moments_without(at / groups, group),
-                          .held = Moments(sums_[at / groups][at % groups], bias()),
-                          .weights = group_weights(group)});
-  });
-  std::vector<Fold> result;
-  for (std::optional<Fold>& fold : made) result.push_back(std::move(*fold));
-  return result;
-}
-
-double LayerSolver::held_error(const Fold& fold, double ridge) const {
-  const std::vector<int64_t> judged = spread_indices(columns_->outputs(), kMostJudged);
-  const RoundingProblem problem(fold.fit, fold.weights, ridge);
-  std::vector<double> found(judged.size());
-  for_each_piece(tiles_of(judged.size()), [&](int64_t tile) {
-    const std::span<const int64_t> outputs = tile_of(judged, tile);
-    const std::vector<GridRow> numbers = grids(fold.group, outputs);
-    const auto wrong = output_errors(fold.held, outputs, weights_of(problem.nearest_planes(outputs, numbers), numbers));
-    std::copy(wrong.begin(), wrong.end(), found.begin() + tile * static_cast<int64_t>(kTile));
-  });
-  return std::accumulate(found.begin(), found.end(), 0.0);
-}
-
-std::vector<double> LayerSolver::held_errors(const std::vector<Fold>& folds, const std::vector<double>& ridges) const {
-  std::vector<double> found(folds.size() * ridges.size());
-  // Several have a thread each, one alone has threads for its parts.
-  for_each_piece(static_cast<int64_t>(found.size()), [&](int64_t i) {
-    const auto at = static_cast<size_t>(i);
-    found[at] = held_error(folds[at % folds.size()], ridges[at / folds.size()]);
-  });
-  std::vector<double> errors;
-  for (size_t i = 0; i < ridges.size(); ++i) {
-    const auto own = std::span(found).subspan(i * folds.size(), folds.size());
-    errors.push_back(std::accumulate(own.begin(), own.end(), 0.0));
-  }
-  return errors;
-}
-
-double LayerSolver::judged_energy(const std::vector<Fold>& folds) const {
-  double total = 0;
-  for (const Fold& fold : folds) {
-    for (const int64_t output : spread_indices(columns_->outputs(), kMostJudged)) {
-      total += fold.held.variance_y[static_cast<size_t>(output)];
-    }
-  }
-  return total;
-}
-
-LayerSolver::Ridge LayerSolver::choose_ridge(double start) const {
-  // The error on samples left out falls and rises again: downhill from where the layer before ended.
-  auto at = static_cast<size_t>(std::lower_bound(kRidges.begin(), kRidges.end() - 1, start) - kRidges.begin());
-  const std::vector<Fold> judging = folds();
-  std::array<std::optional<double>, kRidges.size()> errors;
-  const auto judge = [&](std::initializer_list<size_t> wanted) {
-    std::vector<size_t> missing;
-    std::vector<double> ridges;
-    for (const size_t i : wanted) {
-      if (i >= kRidges.size() || errors[i]) continue;
-      missing.push_back(i);
-      ridges.push_back(kRidges[i]);
-    }
-    const std::vector<double> found = held_errors(judging, ridges);
-    for (size_t i = 0; i < found.size(); ++i) errors[missing[i]] = found[i];
-  };
-  for (;;) {
-    judge({at, at + 1});
-    if (at + 1 < kRidges.size() && *errors[at + 1] < *errors[at]) {
-      ++at;
-      continue;
-    }
-    if (at > 0) judge({at - 1});
-    if (at > 0 && *errors[at - 1] < *errors[at]) {
-      --at;
-      continue;
-    }
-    const double energy = judged_energy(judging);
-    return {kRidges[at], energy > 0 ? *errors[at] / energy : 0};
-  }
 }
 
 LayerSolver::Errors LayerSolver::solve_group(int64_t group, double ridge, LayerSolution& solution) const {
@@ -331,11 +219,49 @@ LayerSolver::Errors LayerSolver::solve_outputs(const GroupProblem& at, std::span
     errors[0] += starts[t].error(variance);
     RoundingProblem::Start& better = starts[t].cost() < planes[t].cost() ? starts[t] : planes[t];
     better.descend();
+    if (learns_steps_) learn_steps(at, outputs[t], better);
     errors[1] += better.error(variance);
     errors[2] += variance;
-    write(at, outputs[t], numbers[t], better.integers(), solution);
+    write(at, outputs[t], better.grid(), better.integers(), solution);
+    if (learns_steps_) write_scales(at.group, outputs[t], better.grid(), solution);
   }
   return errors;
+}
+
+void LayerSolver::learn_steps(const GroupProblem& at, int64_t output, RoundingProblem::Start& start) const {
+  constexpr int kMostRounds = 4;
+  constexpr double kLeastGain = 1e-3;  // of what is left of the error
+  const auto columns = columns_by_scale(at.group, output);
+  const double variance = at.moments.variance_y[static_cast<size_t>(output)];
+  const auto settle = [&](RoundingProblem::Start& one) {
+    for (const auto& [scale, own] : columns) one.refit(own);
+    one.descend();
+  };
+  double before = start.error(variance);
+  settle(start);
+  for (int round = 0; round < kMostRounds; ++round) {
+    // Other scales have another nearest plane.
+    const GridRow numbers = start.grid();
+    auto planes = at.problem.nearest_planes({&output, 1}, {&numbers, 1});
+    RoundingProblem::Start again = at.problem.starts({&output, 1}, {&numbers, 1}, std::move(planes)).front();
+    again.descend();
+    settle(again);
+    if (again.cost() < start.cost()) {
+      start.take(std::move(again));
+    } else {
+      settle(start);
+    }
+    const double after = start.error(variance);
+    if (!(after < before * (1 - kLeastGain))) break;
+    before = after;
+  }
+}
+
+void LayerSolver::write_scales(int64_t group, int64_t output, const GridRow& grid, LayerSolution& solution) const {
+  for (const auto& [scale, own] : columns_by_scale(group, output)) {
+    const bool binary = params_.type == quant::QuantType::kBinary;
+    solution.params.scales[scale] = static_cast<float>(grid.at(own.front()).scale) / (binary ? 2 : 1);
+  }
 }
 
 void LayerSolver::write(const GroupProblem& at, int64_t output, const GridRow& grid,

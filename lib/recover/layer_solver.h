@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -96,6 +97,12 @@ class LayerSolver {
     const Matrix& weights;
     const RoundingProblem& problem;
   };
+  /// Into the solution's parameters, from the grids of one output.
+  void write_scales(int64_t group, int64_t output, const GridRow& grid, LayerSolution& solution) const;
+  /// Columns of each scale of one output.
+  std::map<size_t, std::vector<size_t>> columns_by_scale(int64_t group, int64_t output) const;
+  /// Steps of integers and of their scales in turn, where few bits leave much to win.
+  void learn_steps(const GroupProblem& at, int64_t output, RoundingProblem::Start& start) const;
   Errors solve_outputs(const GroupProblem& at, std::span<const int64_t> outputs, LayerSolution& solution) const;
   void write(const GroupProblem& at, int64_t output, const GridRow& grid, const std::vector<double>& integers,
              LayerSolution& solution) const;
@@ -105,6 +112,7 @@ class LayerSolver {
   std::optional<Columns> columns_;
   Tensor weight_;
   Tensor bias_;
+  bool learns_steps_ = false;         // scales are chosen with the integers
   std::optional<double> bias_scale_;  // of an integer bias, over the weight's: the activation's
   quant::QuantParams params_;
   double qmin_ = 0;

@@ -30,7 +30,7 @@ constexpr int64_t kRowElements = int64_t{1} << 22;  // of rows that are gathered
 bool takes_integers(const plan::LayerPlan& layer) {
   if (!layer.weight || layer.weight->params.noise) return false;
   const quant::QuantType type = layer.weight->params.type;
-  return !quant::row(type).is_float && !quant::needs_decoder(type);
+  return type == quant::QuantType::kBinary || (!quant::row(type).is_float && !quant::needs_decoder(type));
 }
 
 class Layerwise {

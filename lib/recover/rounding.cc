@@ -15,7 +15,8 @@ constexpr int kMostSweeps = 20;
 }  // namespace
 
 double Grid::nearest(double weight) const {
-  return std::clamp(std::nearbyint(weight / scale) + zero_point, qmin, qmax);
+  const double whole = std::floor(zero_point);
+  return std::clamp(std::nearbyint(weight / scale + (zero_point - whole)) + whole, qmin, qmax);
 }
 
 RoundingProblem::RoundingProblem(const Moments& moments, const Matrix& weights, double ridge)
@@ -116,6 +117,30 @@ void RoundingProblem::Start::descend() {
     }
     if (!changed) break;
   }
+}
+
+void RoundingProblem::Start::refit(std::span<const size_t> columns) {
+  // Weights grow by `growth` times themselves: the quadratic's slope and curvature along them.
+  std::vector<double> product(integers_.size());
+  double slope = 0;
+  double curvature = 0;
+  for (const size_t i : columns) {
+    const double weight = grid_.at(i).weight(integers_[i]);
+    if (weight == 0) continue;
+    const auto row = problem_.moments_.inner.row(static_cast<int64_t>(i));
+    add_scaled(product, weight, row);
+    product[i] += weight * (problem_.diagonal(static_cast<int64_t>(i)) - row[i]);
+    slope += weight * gradient_[i];
+  }
+  for (const size_t i : columns) curvature += grid_.at(i).weight(integers_[i]) * product[i];
+  if (!(curvature > 0)) return;
+  const double old = grid_.at(columns.front()).scale;
+  const double wanted = std::clamp(old * (1 - slope / curvature), old / 2, old * 2);
+  const double scale = static_cast<double>(static_cast<float>(wanted));
+  const double growth = scale / old - 1;
+  if (2 * growth * slope + growth * growth * curvature >= 0) return;
+  grid_.set_scale(columns, scale);
+  add_scaled(gradient_, growth, product);
 }
 
 double RoundingProblem::Start::cost() const {

@@ -17,7 +17,8 @@
 
 namespace narrow::recover {
 
-/// The integers that a weight may be: w = (q - zero_point) * scale, q in [qmin, qmax].
+/// The integers that a weight may be: w = (q - zero_point) * scale, q in [qmin, qmax]. Of binary weights, -s and s, q
+/// is 0 or 1, the zero point 0.5 and the scale 2 s.
 struct Grid {
   double scale = 1;
   double zero_point = 0;
@@ -35,6 +36,14 @@ class GridRow {
   explicit GridRow(std::vector<Grid> columns) : grids_(std::move(columns)) {}
 
   const Grid& at(size_t column) const { return grids_[grids_.size() == 1 ? 0 : column]; }
+  /// Of columns that share a grid: all of them, where there is one.
+  void set_scale(std::span<const size_t> columns, double scale) {
+    if (grids_.size() == 1) {
+      grids_[0].scale = scale;
+      return;
+    }
+    for (const size_t column : columns) grids_[column].scale = scale;
+  }
 
  private:
   std::vector<Grid> grids_;  // one, or one for each column
@@ -57,6 +66,17 @@ class RoundingProblem {
    public:
     /// Steps of whole integers, one weight after the other, until none helps. Never makes the quadratic larger.
     void descend();
+    /// The scale of `columns`, which share one, becomes the best for the integers as they are: learned step sizes (LSQ,
+    /// arXiv:1902.08153) in closed form, as the error is a quadratic in it. Rounded to float32; never below half or
+    /// above twice what it was, nor making the quadratic larger.
+    void refit(std::span<const size_t> columns);
+    const GridRow& grid() const { return grid_; }
+    /// Becomes `other`, of the same output.
+    void take(Start&& other) {
+      grid_ = std::move(other.grid_);
+      integers_ = std::move(other.integers_);
+      gradient_ = std::move(other.gradient_);
+    }
     const std::vector<double>& integers() const { return integers_; }
     /// The quadratic up to a constant.
     double cost() const;

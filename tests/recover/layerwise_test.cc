@@ -97,6 +97,54 @@ TEST(Layerwise, CoarseWeightsLoseLessOnDataThatChoseNothing) {
   EXPECT_GT(sqnr(result.model, result.plan, model), sqnr(model, plan, model) + 3);
 }
 
+/// Weights alone in few bits.
+plan::PrecisionPlan stored_plan(const graph::Model& model, quant::QuantType type) {
+  plan::Rules rules;
+  rules.defaults.mode = plan::Mode::kWeightOnly;
+  rules.defaults.weights = type;
+  return plan::make_plan(model, analyze::analyze(model), {}, rules);
+}
+
+/// The float model with its weights rounded to the nearest as the plan says.
+graph::Model rounded(graph::Model model, const plan::PrecisionPlan& plan) {
+  graph::GraphEditor editor(model);
+  for (const plan::LayerPlan& layer : plan.layers) {
+    if (!layer.weight) continue;
+    const graph::GraphIndex index(model.graph());
+    const Tensor weight = model.tensor(*index.initializer(layer.weight->initializer));
+    editor.replace_initializer(layer.weight->initializer,
+                               quant::dequantize(quant::quantize(weight, layer.weight->params), layer.weight->params));
+  }
+  return model;
+}
+
+double float_sqnr(const graph::Model& model, const graph::Model& reference) {
+  const exec::Program program = exec::compile_float(model);
+  const exec::Program wanted = exec::compile_float(reference);
+  Workspace workspace;
+  ErrorStatistics errors;
+  const Samples samples = smooth_samples(10, 9000);
+  for (int64_t i = 0; i < samples.count; ++i) {
+    errors.add(wanted.run(samples.read(i), workspace)[0].data<float>(),
+               program.run(samples.read(i), workspace)[0].data<float>());
+  }
+  return errors.sqnr_db();
+}
+
+TEST(Layerwise, OneAndTwoBitsGetTheirScalesWithTheirCodes) {
+  const graph::Model model = two_convolutions();
+  for (const quant::QuantType type : {quant::QuantType::kBinary, quant::QuantType::kInt2}) {
+    const plan::PrecisionPlan plan = stored_plan(model, type);
+    const LayerwiseResult result = recover_layerwise(model, plan, smooth_samples(40, 1), {});
+    ASSERT_EQ(result.layers.size(), 2U) << quant::name(type);
+    EXPECT_LT(result.layers[0].recovered_error, 0.5 * result.layers[0].nearest_error) << quant::name(type);
+    EXPECT_NE(result.plan.layers[0].weight->params.scales, plan.layers[0].weight->params.scales);
+    // Nearest rounding by the plan gives the chosen weights back.
+    EXPECT_GT(float_sqnr(rounded(result.model, result.plan), result.model), 90) << quant::name(type);
+    EXPECT_GT(float_sqnr(result.model, model), float_sqnr(rounded(model, plan), model) + 3) << quant::name(type);
+  }
+}
+
 TEST(Layerwise, ALayerThatARuleHoldsKeepsNearestRounding) {
   const graph::Model model = two_convolutions();
   plan::PrecisionPlan plan = plan_of(model, 16);

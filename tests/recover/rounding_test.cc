@@ -122,6 +122,45 @@ TEST(Rounding, UncorrelatedInputsAndAStrongPullGiveTheNearest) {
   }
 }
 
+/// All columns of a row.
+std::vector<size_t> every_column(const Matrix& weights) {
+  std::vector<size_t> columns(static_cast<size_t>(weights.columns));
+  std::iota(columns.begin(), columns.end(), 0);
+  return columns;
+}
+
+// Against a search over scales with the same integers.
+TEST(Rounding, ALearnedScaleIsTheBestForItsIntegers) {
+  const Matrix weights = random_weights(3, 16);
+  const Moments moments = correlated(weights, 2);
+  const GridRow coarse(Grid{.scale = 0.4, .zero_point = 0, .qmin = -2, .qmax = 1});
+  const RoundingProblem problem(moments, weights, 1e-2);
+  for (int64_t row = 0; row < 3; ++row) {
+    RoundingProblem::Start start = start_at(problem, row, coarse, nearest(weights, row, coarse));
+    const double before = start.cost();
+    double best = before;
+    for (double scale = 0.2; scale < 0.8; scale += 0.001) {
+      const GridRow other(Grid{.scale = scale, .zero_point = 0, .qmin = -2, .qmax = 1});
+      best = std::min(best, start_at(problem, row, other, start.integers()).cost());
+    }
+    start.refit(every_column(weights));
+    EXPECT_LT(start.cost(), before);
+    EXPECT_NEAR(start.cost(), best, 1e-3 * (before - best));
+    EXPECT_NEAR(start.cost(), start_at(problem, row, start.grid(), start.integers()).cost(), 1e-9);
+  }
+}
+
+TEST(Rounding, AScaleThatFitsStays) {
+  Matrix weights(1, 6);
+  weights.values = {-2, 1, 0, 1, -1, 1};
+  const GridRow grid(Grid{.scale = 1, .zero_point = 0, .qmin = -2, .qmax = 1});
+  const Moments moments = correlated(weights, 1);
+  const RoundingProblem problem(moments, weights, 1e-2);
+  RoundingProblem::Start start = start_at(problem, 0, grid, {-2, 1, 0, 1, -1, 1});
+  start.refit(every_column(weights));
+  EXPECT_NEAR(start.grid().at(0).scale, 1, 1e-6);
+}
+
 TEST(Rounding, DescentNeverMakesTheQuadraticLarger) {
   const Matrix weights = random_weights(3, 16);
   const Moments moments = correlated(weights, 3);

@@ -13,22 +13,19 @@ Tensor plain_float(const Tensor& tensor) {
 
 }  // namespace
 
-void KeptValues::on_value(const std::string& value, const Tensor& tensor) {
-  const auto found = wanted_.find(value);
-  if (found == wanted_.end()) return;
+void KeptIntegers::on_value(const std::string& value, const Tensor& tensor) {
+  if (!wanted_.contains(value)) return;
   const Tensor plain = to_layout(tensor, Layout::kPlain);
-  if (found->second != nullptr) {
-    kept_[value] = quant::dequantize(plain, *found->second);
-    return;
-  }
-  Tensor copy = to_float32(plain);
-  copy.mutable_bytes();  // own storage: the run may write over what it lends
+  // Storage of its own: the run may write over what it lends.
+  Tensor copy(plain.type(), plain.shape());
+  std::copy(plain.bytes(), plain.bytes() + plain.byte_size(), copy.mutable_bytes());
   kept_[value] = std::move(copy);
 }
 
-const Tensor* KeptValues::find(const std::string& value) const {
+std::optional<Tensor> KeptIntegers::dequantized(const std::string& value) const {
   const auto found = kept_.find(value);
-  return found == kept_.end() ? nullptr : &found->second;
+  if (found == kept_.end()) return std::nullopt;
+  return quant::dequantize(found->second, *wanted_.at(value));
 }
 
 std::optional<ErrorStatistics> compare(const std::string& value, const Tensor& reference, const Tensor& actual) {

@@ -14,15 +14,16 @@
 
 namespace narrow::validate {
 
-/// Keeps a float32, plain-layout copy of chosen values of one run.
-class KeptValues : public exec::TensorListener {
+/// Keeps chosen quantized values of one run, as integers: a quarter of what they would take as float32.
+class KeptIntegers : public exec::TensorListener {
  public:
-  /// Names to keep, each with the parameters it is dequantized by (none for a float value).
+  /// Names to keep, each with the parameters it is dequantized by.
   using Wanted = std::map<std::string, const quant::QuantParams*>;
-  explicit KeptValues(const Wanted& wanted) : wanted_(wanted) {}
+  explicit KeptIntegers(const Wanted& wanted) : wanted_(wanted) {}
 
   void on_value(const std::string& value, const Tensor& tensor) override;
-  const Tensor* find(const std::string& value) const;
+  /// float32 in plain layout; nullopt where the run did not make it.
+  std::optional<Tensor> dequantized(const std::string& value) const;
 
  private:
   const Wanted& wanted_;

@@ -12,8 +12,8 @@ namespace narrow::validate {
 namespace {
 
 /// Rewriting may have given a name to a value of another shape; that is no counterpart.
-bool comparable(const Tensor* x, const Tensor* y) {
-  return x != nullptr && y != nullptr && x->shape() == y->shape();
+bool comparable(const std::optional<Tensor>& x, const std::optional<Tensor>& y) {
+  return x && y && x->shape() == y->shape();
 }
 
 /// Both are dequantized by the same parameters, so their difference is a whole number of steps.
@@ -55,9 +55,10 @@ LayerComparer::LayerComparer(const graph::Model& float_model, const graph::Model
   find_layers(float_model);
   exec::CompileOptions real;
   exec::CompileOptions integer;
-  for (const Layer& layer : layers_) {
-    wanted_float_[layer.value->real] = nullptr;
-    wanted_integer_[layer.integer] = &layer.value->params;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    by_real_[layer.value->real].push_back(i);
+    wanted_[layer.integer] = &layer.value->params;
     real.observed.push_back(layer.value->real);
     integer.observed.push_back(layer.integer);
   }
@@ -81,28 +82,49 @@ void LayerComparer::find_layers(const graph::Model& float_model) {
   });
 }
 
+/// Compares each float value as it is made, so that none needs to be kept.
+class LayerComparer::FloatListener : public exec::TensorListener {
+ public:
+  FloatListener(const LayerComparer& comparer, const KeptIntegers& integer, const KeptIntegers& simulated,
+                std::vector<LayerErrors>& errors)
+      : comparer_(comparer), integer_(integer), simulated_(simulated), errors_(errors) {}
+
+  void on_value(const std::string& value, const Tensor& tensor) override {
+    const auto found = comparer_.by_real_.find(value);
+    if (found == comparer_.by_real_.end()) return;
+    const std::optional<Tensor> real = to_float32(to_layout(tensor, Layout::kPlain));
+    for (const size_t layer : found->second) {
+      const std::string& name = comparer_.layers_[layer].integer;
+      const std::optional<Tensor> actual = integer_.dequantized(name);
+      const std::optional<Tensor> simulated = simulated_.dequantized(name);
+      if (comparable(real, actual)) errors_[layer].integer = *compare(value, *real, *actual);
+      if (comparable(real, simulated)) errors_[layer].simulated = *compare(value, *real, *simulated);
+    }
+  }
+
+ private:
+  const LayerComparer& comparer_;
+  const KeptIntegers& integer_;
+  const KeptIntegers& simulated_;
+  std::vector<LayerErrors>& errors_;
+};
+
 LayerRun LayerComparer::run(const exec::Feed& float_feed, const exec::Feed& feed, Workspace& workspace) const {
-  KeptValues real(wanted_float_);
-  KeptValues integer(wanted_integer_);
-  KeptValues simulated(wanted_integer_);
+  KeptIntegers integer(wanted_);
+  KeptIntegers simulated(wanted_);
   LayerRun run;
-  run.float_outputs = float_program_.run(float_feed, workspace, {.listener = &real});
+  run.layers.resize(layers_.size());
   run.integer_outputs = lowered_.program.run(feed, workspace, {.listener = &integer});
   simulated_program_.run(feed, workspace, {.listener = &simulated});
-  for (const Layer& layer : layers_) run.layers.push_back(compare_layer(layer, real, integer, simulated));
+  FloatListener real(*this, integer, simulated, run.layers);
+  run.float_outputs = float_program_.run(float_feed, workspace, {.listener = &real});
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const std::optional<Tensor> actual = integer.dequantized(layers_[i].integer);
+    const std::optional<Tensor> wanted = simulated.dequantized(layers_[i].integer);
+    if (!comparable(actual, wanted)) continue;
+    run.layers[i].difference = step_difference(*actual, *wanted, layers_[i].value->params);
+  }
   return run;
-}
-
-LayerErrors LayerComparer::compare_layer(const Layer& layer, const KeptValues& real, const KeptValues& integer,
-                                         const KeptValues& simulated) const {
-  const Tensor* x = real.find(layer.value->real);
-  const Tensor* y = integer.find(layer.integer);
-  const Tensor* s = simulated.find(layer.integer);
-  LayerErrors errors;
-  if (comparable(x, y)) errors.integer = *compare(layer.value->real, *x, *y);
-  if (comparable(x, s)) errors.simulated = *compare(layer.value->real, *x, *s);
-  if (comparable(y, s)) errors.difference = step_difference(*y, *s, layer.value->params);
-  return errors;
 }
 
 std::vector<LayerComparison> LayerComparer::summarize(const std::vector<LayerErrors>& sums) const {

@@ -1,6 +1,7 @@
 // Every quantized activation three ways: float, integer and simulated.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -51,16 +52,16 @@ class LayerComparer {
     const runtime::QuantizedValue* value = nullptr;
   };
 
+  class FloatListener;
+
   void find_layers(const graph::Model& float_model);
-  LayerErrors compare_layer(const Layer& layer, const KeptValues& real, const KeptValues& integer,
-                            const KeptValues& simulated) const;
 
   const runtime::LoweredModel& lowered_;
   exec::Program float_program_;
   exec::Program simulated_program_;
   std::vector<Layer> layers_;
-  KeptValues::Wanted wanted_float_;
-  KeptValues::Wanted wanted_integer_;
+  std::map<std::string, std::vector<size_t>> by_real_;  // layers by the float model's value
+  KeptIntegers::Wanted wanted_;
 };
 
 }  // namespace narrow::validate

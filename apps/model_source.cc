@@ -169,8 +169,12 @@ std::vector<calib::InputSpec> model_inputs(const graph::Model& model) {
   std::vector<calib::InputSpec> inputs;
   for (const onnx::ValueInfoProto& input : model.graph().input()) {
     if (index.initializer(input.name()) != nullptr) continue;  // a default, as old files give it
-    const graph::ValueType type = index.type(input.name());
-    inputs.push_back({.name = input.name(), .type = type.type, .shape = type.shape});
+    const graph::DeclaredValue declared = graph::declared_value(input.type());
+    inputs.push_back({.name = input.name(),
+                      .type = declared.type,
+                      .shape = declared.shape,
+                      .form = declared.form,
+                      .of_sequences = declared.of_sequences});
   }
   return inputs;
 }

@@ -49,9 +49,25 @@ TEST(Npz, ChannelsLastIsWrittenInLogicalOrder) {
   EXPECT_EQ(read_text(folder.path("a.npz")), read_text(folder.path("b.npz")));
 }
 
-TEST(Npz, TypesThatNumpyHasNotAreRefused) {
+// np.array(["a", "日é"]) is '<U2': UTF-32, filled up with zeros.
+TEST(Npz, StringsAreCodePoints) {
   const test::TemporaryFolder folder;
-  EXPECT_THROW(write_npz(folder.path("a.npz"), {{"x", Tensor::of_strings({1}, {"word"})}}), Error);
+  write_npz(folder.path("a.npz"), {{"x", Tensor::of_strings({2}, {"a", "\xE6\x97\xA5\xC3\xA9"})}});
+  const std::string member = first_member(read_text(folder.path("a.npz")));
+  EXPECT_NE(member.find("{'descr': '<U2', 'fortran_order': False, 'shape': (2,), }"), std::string::npos);
+  const size_t header = 10 + static_cast<unsigned char>(member[8]);
+  EXPECT_EQ(member.substr(header, 16), std::string("a\0\0\0\0\0\0\0\xE5\x65\0\0\xE9\0\0\0", 16));
+}
+
+TEST(Npz, WhatNumpyHasNotIsRefused) {
+  const test::TemporaryFolder folder;
+  const std::vector<Tensor> values{Tensor::of_strings({1}, {"\xFF"}), Tensor::of_strings({1}, {std::string("a\0", 2)}),
+                                   Tensor::of_sequence({}), Tensor::empty_optional()};
+  for (const Tensor& value : values) {
+    EXPECT_TRUE(numpy_lack(value).has_value());
+    EXPECT_THROW(write_npz(folder.path("a.npz"), {{"x", value}}), Error);
+  }
+  EXPECT_FALSE(numpy_lack(Tensor::of_strings({1}, {"word"})).has_value());
   EXPECT_EQ(folder.listing(), "");
 }
 

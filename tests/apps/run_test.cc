@@ -43,6 +43,60 @@ TEST(Run, IntegerRuntimeWantsAQuantizedModel) {
   EXPECT_THAT(outcome.err, HasSubstr("the model is not quantized"));
 }
 
+/// A model of one node, and the arguments that run it.
+std::string run_text(const TemporaryFolder& folder, const std::string& graph) {
+  onnx::ModelProto proto = graph_from_text(graph).proto();
+  proto.mutable_opset_import(0)->set_version(20);
+  folder.write("m.onnx", proto.SerializeAsString());
+  return "run " + folder.path("m.onnx") + " --quiet -o ";
+}
+
+TEST(Run, StringsGoInAndOut) {
+  const TemporaryFolder folder;
+  const std::string run = run_text(folder, "agraph (string[N] x) => (string[N] y) { y = StringConcat (x, x) }");
+  const std::string elements("a\0\0\0b\0\0\0", 8);
+  folder.write("x.npy", npy("<U1", "2,", elements));
+  const Outcome outcome = run_narrow(run + folder.path("y.npz") + " --data " + folder.path("x.npy"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::string bytes = read_text(folder.path("y.npz"));
+  EXPECT_THAT(bytes, HasSubstr("{'descr': '<U2', 'fortran_order': False, 'shape': (2,), }"));
+  EXPECT_THAT(bytes, HasSubstr(std::string("a\0\0\0a\0\0\0b\0\0\0b\0\0\0", 16)));
+  const Outcome speed = run_narrow("bench " + folder.path("m.onnx") + " --seconds 0.01 --quiet");
+  EXPECT_EQ(speed.exit_code, 0) << speed.err;
+}
+
+// The bytes of the file are ONNX's SequenceProto: name, element type 1 (tensor), then the tensors.
+TEST(Run, ASequenceIsWrittenAsAProto) {
+  const TemporaryFolder folder;
+  const std::string run = run_text(folder, "agraph (int64[N] x) => (seq(int64[N]) y) { y = SequenceConstruct (x, x) }");
+  folder.write("x.npy", npy("|i1", "1,", "\x05"));
+  const Outcome outcome = run_narrow(run + folder.path("out") + " --data " + folder.path("x.npy"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::string element("\x1a\x0e\x08\x01\x10\x07J\x08\x05\0\0\0\0\0\0\0", 16);
+  EXPECT_EQ(read_text(folder.path("out/feed_000000/output_0.pb")), "\n\x01y\x10\x01" + element + element);
+  const Outcome joined = run_narrow(run + folder.path("y.npz") + " --data " + folder.path("x.npy"));
+  EXPECT_EQ(joined.exit_code, 2);
+  EXPECT_THAT(joined.err, HasSubstr("output 'y': it is a sequence, of which NumPy has none; give -o a folder"));
+}
+
+TEST(Run, AModelWithoutInputsNeedsNoData) {
+  const TemporaryFolder folder;
+  const std::string run = run_text(folder, "agraph () => (int64[2] y) { y = Constant <value_ints = [3, 4]> () }");
+  const Outcome outcome = run_narrow(run + folder.path("y.npz"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("1 output of 1 feed"));
+  EXPECT_THAT(read_text(folder.path("y.npz")), HasSubstr(std::string("\x03\0\0\0\0\0\0\0\x04", 9)));
+  const Outcome missing = run_narrow("run " + kModel + " -o " + folder.path("z.npz"));
+  expect_error(missing, 2, HasSubstr("option --data is missing: the model has 1 input"));
+}
+
+TEST(Bench, WithoutDataASequenceCanNotBeMadeUp) {
+  const TemporaryFolder folder;
+  run_text(folder, "agraph (seq(float[N]) x) => (int64 y) { y = SequenceLength (x) }");
+  expect_error(run_narrow("bench " + folder.path("m.onnx") + " --quiet"), 2,
+               HasSubstr("input 'x' is a sequence: give --data"));
+}
+
 TEST(Inspect, TellsWhatIsThere) {
   const Outcome outcome = run_narrow("inspect " + kModel + " --format json");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;

@@ -11,6 +11,7 @@
 #include "lib/base/file.h"
 #include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/local_functions.h"
 #include "lib/graph/traverse.h"
 #include "lib/io/load.h"
 #include "lib/io/old_opset.h"
@@ -200,6 +201,7 @@ int64_t count_nodes(const graph::Model& model, std::string_view op_type) {
 }
 
 std::optional<std::string> quantized_operator(const graph::Model& model) {
+  if (const auto inlined = graph::without_functions(model)) return quantized_operator(*inlined);
   std::optional<std::string> found;
   graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
     const std::string& op_type = node.op_type();

@@ -42,7 +42,7 @@ int64_t weight_bytes(const graph::Model& model);
 int64_t count_nodes(const graph::Model& model, std::string_view op_type);
 
 /// The operator of the first node that makes or takes quantized numbers (QuantizeLinear, MatMulInteger, QLinearConv,
-/// ...); absent for a float model.
+/// ...), in functions too; absent for a float model.
 std::optional<std::string> quantized_operator(const graph::Model& model);
 
 }  // namespace narrow::apps

@@ -90,6 +90,24 @@ TEST(Run, AModelWithoutInputsNeedsNoData) {
   expect_error(missing, 2, HasSubstr("option --data is missing: the model has 1 input"));
 }
 
+// A function's quantized nodes make it a quantized model: auto is the integer runtime.
+TEST(Run, AFunctionMayBeTheQuantizedPart) {
+  const TemporaryFolder folder;
+  folder.write("m.onnx", model_from_text(R"(<ir_version: 10, opset_import: ["" : 17, "my" : 1]>
+    g (float[N,2] x) => (float[N,2] y) { y = my.product(x) }
+    <opset_import: ["" : 17], domain: "my"> product (x) => (y) {
+      s = Constant <value = float {0.5}> ()  z = Constant <value = int8 {0}> ()
+      w_q = Constant <value = int8[2,2] {1, 2, 3, 4}> ()  w = DequantizeLinear(w_q, s, z)  y = MatMul(x, w) })")
+                             .proto()
+                             .SerializeAsString());
+  folder.write("x.npy", npy("<f4", "1, 2", std::string("\0\0\x80?\0\0\x80?", 8)));
+  const std::string run = "run " + folder.path("m.onnx") + " --data " + folder.path("x.npy") + " --quiet -o ";
+  const Outcome outcome = run_narrow(run + folder.path("y.npz"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("integer runtime"));
+  EXPECT_THAT(read_text(folder.path("y.npz")), HasSubstr(std::string("\0\0\0@\0\0@@", 8)));  // 2 3
+}
+
 TEST(Bench, WithoutDataASequenceCanNotBeMadeUp) {
   const TemporaryFolder folder;
   run_text(folder, "agraph (seq(float[N]) x) => (int64 y) { y = SequenceLength (x) }");

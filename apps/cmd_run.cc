@@ -115,6 +115,9 @@ int run_run(const Arguments& arguments) {
   Stages stages(progress_style(options.common));
   const std::vector<NamedPath> outputs = files_of_output(options.output);
   const ModelSource source = open_model(options.model, outputs, stages);
+  if (source.loaded.graph().output_size() == 0) {
+    throw Error(ErrorKind::kModel, "'{}' has no outputs: there is nothing to write", options.model);
+  }
   const Runner runner = stages.run("compile", [&] { return make_runner(source.loaded, runtime); });
   const std::vector<calib::InputSpec> inputs = model_inputs(source.loaded);
   const DataSource data = open_data_of(options, {inputs, config.inputs, outputs}, stages);

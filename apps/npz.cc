@@ -106,6 +106,10 @@ std::string npy_bytes(const std::string& name, const Tensor& tensor) {
   throw Error(ErrorKind::kInternal, "zip archive: {}", zip_error_strerror(error));
 }
 
+[[noreturn]] void fail_name(const std::string& name, const std::string& why) {
+  throw Error(ErrorKind::kUnsupported, "output '{}' can not be named in a .npz: {}", name, why);
+}
+
 /// The archive in memory, so that it reaches the disk in one step.
 class MemoryZip {
  public:
@@ -127,9 +131,19 @@ class MemoryZip {
 
   /// `bytes` must live until finish().
   void add(const std::string& name, const std::string& bytes) {
+    // libzip takes no control characters for UTF-8. Code page 437 is any bytes, and ASCII is the same in both.
+    const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return c > 0; });
+    const bool controls =
+        std::any_of(name.begin(), name.end(), [](char c) { return (c >= 0 && c < ' ') || c == '\x7F'; });
+    if (name.find('\0') != std::string::npos) fail_name(name, "it holds a zero");
     zip_source_t* content = zip_source_buffer(archive_, bytes.data(), bytes.size(), 0);
-    const zip_int64_t index = zip_file_add(archive_, name.c_str(), content, ZIP_FL_ENC_UTF_8);
-    if (index < 0) fail_zip(zip_get_error(archive_));
+    const zip_int64_t index =
+        zip_file_add(archive_, name.c_str(), content, ascii && controls ? ZIP_FL_ENC_CP437 : ZIP_FL_ENC_UTF_8);
+    if (index < 0) {
+      const std::string reason = zip_strerror(archive_);
+      zip_source_free(content);
+      fail_name(name, reason);
+    }
     const auto at = static_cast<zip_uint64_t>(index);
     zip_set_file_compression(archive_, at, ZIP_CM_STORE, 0);
     // 1980-01-01, the first date of the format: the bytes must not depend on the clock.

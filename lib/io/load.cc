@@ -184,10 +184,18 @@ void open_graph(onnx::ModelProto& proto) {
   graph::sort_topologically(*proto.mutable_graph());
 }
 
+void check_tensors(const onnx::GraphProto& graph) {
+  graph::for_each_tensor(graph, [](const onnx::TensorProto& tensor) {
+    if (onnx::TensorProto::DataType_IsValid(tensor.data_type())) return;
+    throw Error(ErrorKind::kModel, "tensor '{}' has unknown element type {}", tensor.name(), tensor.data_type());
+  });
+}
+
 /// Everything but shapes. `folder`: where external data lies.
 void check(graph::Model& model, const std::filesystem::path& folder, const graph::ExternalData& external) {
   check_opsets(model);
   check_operators(model, model.graph());
+  check_tensors(model.graph());
   const StandInTypes stand_ins(model.mutable_graph());
   const StandInTensors stand_in_tensors(model.mutable_graph(), external);
   try {

@@ -59,6 +59,16 @@ TEST(Npz, StringsAreCodePoints) {
   EXPECT_EQ(member.substr(header, 16), std::string("a\0\0\0\0\0\0\0\xE5\x65\0\0\xE9\0\0\0", 16));
 }
 
+// Python takes names without the mark of UTF-8 for code page 437, in which ASCII is ASCII.
+TEST(Npz, NamesMayHoldControlCharacters) {
+  const test::TemporaryFolder folder;
+  write_npz(folder.path("a.npz"), {{"a\x01", Tensor::scalar(1.0F)}});
+  const std::string bytes = read_text(folder.path("a.npz"));
+  EXPECT_NE(bytes.find("a\x01.npy"), std::string::npos);
+  EXPECT_EQ(bytes[7] & 8, 0) << "bit 11 of the flags is UTF-8 (APPNOTE.TXT 4.4.4)";
+  EXPECT_THROW(write_npz(folder.path("a.npz"), {{std::string("a\0b", 3), Tensor::scalar(1.0F)}}), Error);
+}
+
 TEST(Npz, WhatNumpyHasNotIsRefused) {
   const test::TemporaryFolder folder;
   const std::vector<Tensor> values{Tensor::of_strings({1}, {"\xFF"}), Tensor::of_strings({1}, {std::string("a\0", 2)}),

@@ -108,6 +108,31 @@ TEST(Run, AFunctionMayBeTheQuantizedPart) {
   EXPECT_THAT(read_text(folder.path("y.npz")), HasSubstr(std::string("\0\0\0@\0\0@@", 8)));  // 2 3
 }
 
+TEST(Run, AnOutputListedTwiceIsWrittenOnce) {
+  const TemporaryFolder folder;
+  const std::string run = run_text(folder, "agraph (float[N] x) => (float[N] y, float[N] y) { y = Relu (x) }");
+  folder.write("x.npy", npy("<f4", "1,", std::string("\0\0\x80?", 4)));
+  EXPECT_EQ(run_narrow(run + folder.path("y.npz") + " --data " + folder.path("x.npy")).exit_code, 0);
+  EXPECT_EQ(run_narrow(run + folder.path("out") + " --data " + folder.path("x.npy")).exit_code, 0);
+}
+
+TEST(Run, WithoutOutputsThereIsNothingToWrite) {
+  const TemporaryFolder folder;
+  const std::string run = run_text(folder, "agraph (float[N] x) => () { y = Relu (x) }");
+  expect_error(run_narrow(run + folder.path("y.npz") + " --data " + kData), 3,
+               HasSubstr("has no outputs: there is nothing to write"));
+}
+
+// 2^40 elements of four bytes.
+TEST(Run, MemoryThatThereIsNotIsToldWithTheNode) {
+  const TemporaryFolder folder;
+  const std::string run = run_text(folder, "agraph (int64[2] i) => (float[M,N] y) { [big] y = ConstantOfShape (i) }");
+  const std::string size("\0\0\x10\0\0\0\0\0", 8);
+  folder.write("i.npy", npy("<i8", "2,", size + size));
+  expect_error(run_narrow(run + folder.path("y.npz") + " --data " + folder.path("i.npy")), 4,
+               HasSubstr("node 'big' (ConstantOfShape): a tensor of 4096.0 GiB does not fit into memory"));
+}
+
 TEST(Bench, WithoutDataASequenceCanNotBeMadeUp) {
   const TemporaryFolder folder;
   run_text(folder, "agraph (seq(float[N]) x) => (int64 y) { y = SequenceLength (x) }");

@@ -311,6 +311,14 @@ TEST(LoadTest, ExternalDataStaysInsideTheFolder) {
   }
 }
 
+TEST(LoadTest, AnUnknownElementTypeIsToldWithTheTensor) {
+  onnx::ModelProto proto = small_model();
+  proto.mutable_graph()->mutable_initializer(0)->set_data_type(99);
+  const Failure failure = failure_of([&] { io::check_model(proto); });
+  EXPECT_EQ(failure.kind, ErrorKind::kModel);
+  EXPECT_EQ(failure.text, "tensor 'b' has unknown element type 99");
+}
+
 // As caches of downloads lay files: model and data are links to blobs elsewhere.
 TEST(LoadTest, ExternalDataMayBeALink) {
   const test::TempFolder folder;

@@ -21,8 +21,4 @@ class StandInTensors {
   std::vector<std::pair<onnx::TensorProto*, onnx::TensorProto>> kept_;
 };
 
-/// Constant nodes with such a value become initializers, each of the graph that it stands in: what reads a node's
-/// attributes knows no files.
-void lift_external_constants(graph::Model& model);
-
 }  // namespace narrow::io

@@ -8,7 +8,6 @@
 #include "lib/base/file.h"
 #include "lib/graph/external_data.h"
 #include "lib/graph/graph_index.h"
-#include "lib/graph/traverse.h"
 #include "tests/support/model_text.h"
 #include "tests/support/temp_folder.h"
 
@@ -336,32 +335,6 @@ TEST(LoadTest, ExternalDataMayBeALink) {
   std::filesystem::create_symlink("../blobs/2", folder / "snapshot/weights.bin");
   const graph::Model model = io::load_model(folder / "snapshot/m.onnx");
   EXPECT_EQ(model.tensor(model.graph().initializer(0)).data<float>()[2], 6);
-}
-
-TEST(LoadTest, AConstantMayBeExternal) {
-  const test::TempFolder folder;
-  onnx::ModelProto proto = test::graph_from_text(R"(g (float[2] x, bool c) => (float[2] y, float[2] z) {
-  w = Constant <value = float[2] {0, 0}> ()
-  y = Add (x, w)
-  z = If (c) <then_branch = t () => (float[2] a) { v = Constant <value = float[2] {0, 0}> () a = Add (x, v) },
-              else_branch = e () => (float[2] b) { b = Neg (x) }>
-})")
-                               .proto();
-  graph::for_each_tensor(*proto.mutable_graph(), [](onnx::TensorProto& tensor) {
-    tensor.clear_float_data();
-    tensor.clear_raw_data();
-    graph::set_external(tensor, {.location = "weights.bin", .offset = 0, .length = 8});
-  });
-  const float values[] = {4, 5};
-  write_file(folder / "m.onnx", proto.SerializeAsString());
-  write_file(folder / "weights.bin", std::string_view(reinterpret_cast<const char*>(values), sizeof values));
-  const graph::Model model = io::load_model(folder / "m.onnx");
-  ASSERT_EQ(model.graph().initializer_size(), 1);
-  EXPECT_EQ(model.graph().initializer(0).name(), "w");
-  EXPECT_EQ(model.tensor(model.graph().initializer(0)).data<float>()[1], 5);
-  const onnx::GraphProto& body = model.graph().node(1).attribute(0).g();
-  ASSERT_EQ(body.initializer_size(), 1);
-  EXPECT_EQ(model.tensor(body.initializer(0)).data<float>()[0], 4);
 }
 
 // PaddlePaddle's exporter: an If branch declares a scalar where its Cast makes one element.

@@ -70,7 +70,8 @@ std::vector<exec::Feed> feeds_of(const DataSource& data, int64_t batch) {
 Candidate make_candidate(const std::string& path, const Options& options, const Config& config, Stages& stages) {
   Candidate candidate;
   const Stopwatch watch;
-  const graph::Model model = stages.run("load", [&] { return io::load_model(path); });
+  graph::Model model = stages.run("load", [&] { return io::load_model(path); });
+  feed_defaults(model, options.data);
   candidate.inputs = model_inputs(model);
   candidate.runner = std::make_unique<Runner>(make_runner(model, runtime_from_name(options.runtime)));
   candidate.load_seconds = watch.seconds();

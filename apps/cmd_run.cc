@@ -114,7 +114,8 @@ int run_run(const Arguments& arguments) {
   check_output(options.output);
   Stages stages(progress_style(options.common));
   const std::vector<NamedPath> outputs = files_of_output(options.output);
-  const ModelSource source = open_model(options.model, outputs, stages);
+  ModelSource source = open_model(options.model, outputs, stages);
+  feed_defaults(source.loaded, options.data);
   if (source.loaded.graph().output_size() == 0) {
     throw Error(ErrorKind::kModel, "'{}' has no outputs: there is nothing to write", options.model);
   }

@@ -180,6 +180,24 @@ std::vector<calib::InputSpec> model_inputs(const graph::Model& model) {
   return inputs;
 }
 
+void feed_defaults(graph::Model& model, const std::string& data) {
+  std::set<std::string> defaults;
+  const graph::GraphIndex index(model.graph());
+  for (const onnx::ValueInfoProto& input : model.graph().input()) {
+    if (index.initializer(input.name()) != nullptr) defaults.insert(input.name());
+  }
+  if (defaults.empty() || data.empty()) return;
+  const std::set<std::string> fed = calib::array_names(data);
+  auto& initializers = *model.mutable_graph().mutable_initializer();
+  const auto kept = std::remove_if(initializers.begin(), initializers.end(), [&](const onnx::TensorProto& tensor) {
+    return defaults.contains(tensor.name()) && fed.contains(tensor.name());
+  });
+  if (kept == initializers.end()) return;
+  initializers.erase(kept, initializers.end());
+  model.mutable_graph().clear_value_info();  // what followed from the default's value no longer holds
+  io::infer_shapes(model);
+}
+
 int64_t weight_bytes(const graph::Model& model) {
   int64_t bytes = 0;
   graph::for_each_graph(model.graph(), [&](const onnx::GraphProto& graph) {

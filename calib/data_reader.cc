@@ -193,6 +193,26 @@ std::unique_ptr<DataReader> open_data(const fs::path& path, const std::vector<In
   throw Error(ErrorKind::kData, "{}: a file of unknown kind; data are {}", quoted(path), kUsable);
 }
 
+std::set<std::string> array_names(const fs::path& path) {
+  std::error_code ignored;
+  std::vector<fs::path> files;
+  if (fs::is_directory(path, ignored)) {
+    const FolderContent content = list_folder(path);
+    files = inputs_in(content.arrays);
+    for (const fs::path& folder : content.data_sets) {
+      const std::vector<fs::path> inputs = inputs_in(list_folder(folder).arrays);
+      files.insert(files.end(), inputs.begin(), inputs.end());
+    }
+  } else if (is_array_file(path) && fs::exists(path, ignored)) {
+    files.push_back(path);
+  }
+  std::set<std::string> names;
+  for (const fs::path& file : files) {
+    for (std::string& name : names_of_arrays(file)) names.insert(std::move(name));
+  }
+  return names;
+}
+
 std::unique_ptr<DataReader> nothing_to_read() {
   return std::make_unique<NothingReader>(std::vector<std::string>{"no data"});
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -78,6 +79,9 @@ class DataReader {
 /// an input the model lacks. Inputs that an output feeds are not read.
 std::unique_ptr<DataReader> open_data(const std::filesystem::path& path, const std::vector<InputSpec>& inputs,
                                       const InputConfig& config);
+
+/// Names by which the data's arrays say which inputs they are for; empty for images. Throws Error(kData).
+std::set<std::string> array_names(const std::filesystem::path& path);
 
 /// One feed that holds nothing, for a model without inputs.
 std::unique_ptr<DataReader> nothing_to_read();

@@ -316,6 +316,23 @@ class ArrayReader : public DataReader {
 
 }  // namespace
 
+std::vector<std::string> names_of_arrays(const fs::path& path) {
+  std::vector<std::string> names{path.stem().string()};
+  if (path.extension() == ".npz") {
+    names.clear();
+    for (const FileArray& array : read_npz(path, Part::kHeaders)) names.push_back(array.name);
+  }
+  if (path.extension() != ".pb") return names;
+  for (const auto form : {graph::ValueForm::kTensor, graph::ValueForm::kSequence, graph::ValueForm::kOptional}) {
+    try {
+      names.push_back(read_value_proto(path, form).name);
+    } catch (const Error&) {
+      continue;  // of another kind; whoever reads the values says what is wrong
+    }
+  }
+  return names;
+}
+
 bool is_array_file(const fs::path& path) {
   return format_of(path) != nullptr;
 }

@@ -3,6 +3,7 @@
 
 #include "lib/base/file.h"
 #include "lib/base/json.h"
+#include "lib/graph/model.h"
 #include "tests/apps/program.h"
 #include "tests/support/model_text.h"
 
@@ -131,6 +132,34 @@ TEST(Run, MemoryThatThereIsNotIsToldWithTheNode) {
   folder.write("i.npy", npy("<i8", "2,", size + size));
   expect_error(run_narrow(run + folder.path("y.npz") + " --data " + folder.path("i.npy")), 4,
                HasSubstr("node 'big' (ConstantOfShape): a tensor of 4096.0 GiB does not fit into memory"));
+}
+
+// y = x + w, with w = 10 as a default. 1 + 10 and 1 + 3.
+TEST(Run, AnInputWithADefaultIsFedWhereTheDataHaveIt) {
+  const TemporaryFolder folder;
+  onnx::ModelProto proto =
+      graph_from_text("agraph (float[1] x, float[1] w) => (float[1] y) <float[1] w = {10}> { y = Add (x, w) }").proto();
+  folder.write("m.onnx", proto.SerializeAsString());
+  const std::string run = "run " + folder.path("m.onnx") + " --quiet -o " + folder.path("y.npz") + " --data ";
+  const auto input = [&](const std::string& file, const std::string& name, float value) {
+    const std::string bytes = graph::tensor_proto(name, Tensor::of<float>({1}, {value})).SerializeAsString();
+    return folder.write(file, bytes);
+  };
+  const auto output = [&] {
+    const std::string bytes = read_text(folder.path("y.npz"));
+    float value = 0;
+    std::memcpy(&value, bytes.data() + bytes.find("}") + 1 + bytes.substr(bytes.find("}")).find('\n'), sizeof value);
+    return value;
+  };
+  std::filesystem::create_directory(folder.path("set"));
+  input("set/input_0.pb", "x", 1);
+  Outcome outcome = run_narrow(run + folder.path("set"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(output(), 11);
+  input("set/input_1.pb", "w", 3);
+  outcome = run_narrow(run + folder.path("set"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(output(), 4);
 }
 
 TEST(Bench, WithoutDataASequenceCanNotBeMadeUp) {

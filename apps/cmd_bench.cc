@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <cstring>
 #include <memory>
 
 #include "apps/bench.h"
@@ -8,6 +7,7 @@
 #include "apps/common_options.h"
 #include "apps/config.h"
 #include "apps/data_source.h"
+#include "apps/join.h"
 #include "apps/model_source.h"
 #include "apps/output.h"
 #include "apps/random_feed.h"
@@ -46,21 +46,10 @@ struct Candidate {
 exec::Feed join(const std::vector<exec::Feed>& parts) {
   exec::Feed feed;
   for (const auto& [name, first] : parts.front()) {
-    Shape shape = first.shape();
-    if (shape.empty()) throw Error(ErrorKind::kUsage, "input '{}' is a scalar: --batch does not fit", name);
-    shape[0] = 0;
-    for (const exec::Feed& part : parts) shape[0] += part.at(name).shape().at(0);
-    Tensor all(first.type(), shape);
-    std::byte* target = all.mutable_bytes();
-    for (const exec::Feed& part : parts) {
-      const Tensor& tensor = part.at(name);
-      if (tensor.byte_size() != first.byte_size()) {
-        throw Error(ErrorKind::kUsage, "input '{}': samples differ in shape, --batch does not fit", name);
-      }
-      std::memcpy(target, tensor.bytes(), tensor.byte_size());
-      target += tensor.byte_size();
-    }
-    feed[name] = std::move(all);
+    if (first.shape().empty()) throw Error(ErrorKind::kUsage, "input '{}' is a scalar: --batch does not fit", name);
+    std::vector<Tensor> tensors;
+    for (const exec::Feed& part : parts) tensors.push_back(part.at(name));
+    feed[name] = in_context("--batch does not fit", [&] { return joined(tensors, fmt::format("input '{}'", name)); });
   }
   return feed;
 }
@@ -81,7 +70,8 @@ std::vector<exec::Feed> feeds_of(const DataSource& data, int64_t batch) {
 Candidate make_candidate(const std::string& path, const Options& options, const Config& config, Stages& stages) {
   Candidate candidate;
   const Stopwatch watch;
-  const graph::Model model = stages.run("load", [&] { return io::load_model(path); });
+  graph::Model model = stages.run("load", [&] { return io::load_model(path); });
+  feed_defaults(model, options.data);
   candidate.inputs = model_inputs(model);
   candidate.runner = std::make_unique<Runner>(make_runner(model, runtime_from_name(options.runtime)));
   candidate.load_seconds = watch.seconds();

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <cstring>
 #include <filesystem>
 
 #include "apps/commands.h"
@@ -8,12 +7,11 @@
 #include "apps/config.h"
 #include "apps/data_source.h"
 #include "apps/model_source.h"
-#include "apps/npz.h"
 #include "apps/output.h"
 #include "apps/paths.h"
+#include "apps/run_outputs.h"
 #include "apps/runner.h"
 #include "lib/base/error.h"
-#include "lib/base/file.h"
 #include "lib/base/parallel.h"
 #include "lib/report/format.h"
 
@@ -38,68 +36,6 @@ struct Options {
   CommonOptions common;
 };
 
-using Results = std::vector<std::vector<Tensor>>;  // by feed, then by output
-
-bool writes_npz(const std::string& output) {
-  return fs::path(output).extension() == ".npz";
-}
-
-std::string feed_file(size_t feed) {
-  return fmt::format("feed_{:06}.npz", feed);
-}
-
-/// The existing files that may be overwritten: of a folder, those that are named as feeds are.
-std::vector<NamedPath> outputs_of(const Options& options) {
-  if (writes_npz(options.output)) return {{"--output", options.output}};
-  std::vector<NamedPath> outputs;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(options.output, failed)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("feed_") && name.ends_with(".npz")) outputs.push_back({"--output", entry.path().string()});
-  }
-  return outputs;
-}
-
-void check_output(const std::string& output) {
-  if (writes_npz(output)) {
-    check_writable(output);
-    return;
-  }
-  std::error_code failed;
-  fs::create_directories(output, failed);
-  if (!fs::is_directory(output, failed)) {
-    throw Error(ErrorKind::kData, "can not write into '{}': not a folder that can be made; a single file ends in .npz",
-                output);
-  }
-  check_writable(fs::path(output) / feed_file(0));
-}
-
-Tensor joined(const Results& results, size_t output, const std::string& name) {
-  const Tensor& first = results.front()[output];
-  Shape shape = first.shape();
-  if (shape.empty()) shape = {1};
-  int64_t rows = 0;
-  for (const auto& tensors : results) {
-    const Shape& own = tensors[output].shape();
-    const bool fits =
-        own.size() == first.rank() && (own.empty() || std::equal(own.begin() + 1, own.end(), shape.begin() + 1));
-    if (!fits) {
-      throw Error(ErrorKind::kUsage, "output '{}' has shape {} for one feed and {} for another: give -o a folder", name,
-                  shape_text(first.shape()), shape_text(own));
-    }
-    rows += own.empty() ? 1 : own[0];
-  }
-  shape[0] = rows;
-  Tensor all(first.type(), shape);
-  std::byte* target = all.mutable_bytes();
-  for (const auto& tensors : results) {
-    const Tensor& part = tensors[output];
-    std::memcpy(target, part.bytes(), part.byte_size());
-    target += part.byte_size();
-  }
-  return all;
-}
-
 Results run_all(const exec::Program& program, const DataSource& data, const Options& options, Stages& stages) {
   const calib::DataReader& reader = *data.reader;
   Results results(static_cast<size_t>(reader.size()));
@@ -120,21 +56,24 @@ Results run_all(const exec::Program& program, const DataSource& data, const Opti
   return results;
 }
 
-void write_results(const Results& results, const std::vector<std::string>& names, const std::string& output) {
-  const auto arrays_of = [&](const std::vector<Tensor>& tensors) {
-    NamedArrays arrays;
-    for (size_t i = 0; i < names.size(); ++i) arrays.emplace_back(names[i], tensors[i]);
-    return arrays;
-  };
-  if (writes_npz(output)) {
-    std::vector<Tensor> all;
-    for (size_t i = 0; i < names.size(); ++i) all.push_back(joined(results, i, names[i]));
-    write_npz(output, arrays_of(all));
-    return;
+/// A model without inputs needs no data: it runs once.
+DataSource open_data_of(const Options& options, const DataUse& use, Stages& stages) {
+  if (options.data.empty() && use.inputs.empty()) {
+    return {.path = "", .reader = calib::nothing_to_read(), .sha256 = "", .state = {}};
   }
-  for (size_t feed = 0; feed < results.size(); ++feed) {
-    write_npz(fs::path(output) / feed_file(feed), arrays_of(results[feed]));
+  if (options.data.empty())
+    throw Error(ErrorKind::kUsage, "option --data is missing: the model has {}",
+                report::plural(static_cast<int64_t>(use.inputs.size()), "input"));
+  return open_source(options.data, use, stages);
+}
+
+std::vector<RunOutput> outputs_of(const graph::Model& model, const exec::Program& program) {
+  const std::vector<std::string>& names = program.output_names();
+  std::vector<RunOutput> outputs;
+  for (size_t i = 0; i < names.size(); ++i) {
+    outputs.push_back({names[i], graph::declared_value(model.graph().output(static_cast<int>(i)).type()).form});
   }
+  return outputs;
 }
 
 void print_summary(const Options& options, const Runner& runner, int64_t feeds, double seconds) {
@@ -159,13 +98,13 @@ int run_run(const Arguments& arguments) {
   Options options;
   CommandLine line(kHelp);
   line.positional("MODEL", options.model, "float or quantized ONNX model");
-  line.option("--data", options.data, {"DATA", "samples; a file or folder"});
-  line.option("-o,--output", options.output, {"OUT", "OUT.npz, or a folder for one .npz per feed"});
+  line.option("--data", options.data, {"DATA", "samples; a file or folder (a model without inputs needs none)"});
+  line.option("-o,--output", options.output,
+              {"OUT", "OUT.npz, or a folder for one .npz per feed (output_N.pb for sequences, optionals)"});
   add_runtime_option(line, options.runtime);
   add_config_option(line, options.flags);
   add_common_options(line, options.common);
   if (!line.parse(arguments)) return 0;
-  line.require("--data");
   line.require("--output");
   apply_common_options(options.common);
   const Runtime runtime = runtime_from_name(options.runtime);
@@ -174,12 +113,17 @@ int run_run(const Arguments& arguments) {
                 {{"--output", writes_npz(options.output) ? options.output : ""}});
   check_output(options.output);
   Stages stages(progress_style(options.common));
-  const std::vector<NamedPath> outputs = outputs_of(options);
-  const ModelSource source = open_model(options.model, outputs, stages);
+  const std::vector<NamedPath> outputs = files_of_output(options.output);
+  ModelSource source = open_model(options.model, outputs, stages);
+  feed_defaults(source.loaded, options.data);
+  if (source.loaded.graph().output_size() == 0) {
+    throw Error(ErrorKind::kModel, "'{}' has no outputs: there is nothing to write", options.model);
+  }
   const Runner runner = stages.run("compile", [&] { return make_runner(source.loaded, runtime); });
-  const DataSource data = open_source(options.data, {model_inputs(source.loaded), config.inputs, outputs}, stages);
+  const std::vector<calib::InputSpec> inputs = model_inputs(source.loaded);
+  const DataSource data = open_data_of(options, {inputs, config.inputs, outputs}, stages);
   const Results results = stages.run("run", [&] { return run_all(runner.program, data, options, stages); });
-  write_results(results, runner.program.output_names(), options.output);
+  write_results(results, outputs_of(source.loaded, runner.program), options.output);
   print_summary(options, runner, data.reader->size(), stages.seconds("run"));
   return 0;
 }

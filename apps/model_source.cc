@@ -11,6 +11,7 @@
 #include "lib/base/file.h"
 #include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/local_functions.h"
 #include "lib/graph/traverse.h"
 #include "lib/io/load.h"
 #include "lib/io/old_opset.h"
@@ -169,10 +170,32 @@ std::vector<calib::InputSpec> model_inputs(const graph::Model& model) {
   std::vector<calib::InputSpec> inputs;
   for (const onnx::ValueInfoProto& input : model.graph().input()) {
     if (index.initializer(input.name()) != nullptr) continue;  // a default, as old files give it
-    const graph::ValueType type = index.type(input.name());
-    inputs.push_back({.name = input.name(), .type = type.type, .shape = type.shape});
+    const graph::DeclaredValue declared = graph::declared_value(input.type());
+    inputs.push_back({.name = input.name(),
+                      .type = declared.type,
+                      .shape = declared.shape,
+                      .form = declared.form,
+                      .of_sequences = declared.of_sequences});
   }
   return inputs;
+}
+
+void feed_defaults(graph::Model& model, const std::string& data) {
+  std::set<std::string> defaults;
+  const graph::GraphIndex index(model.graph());
+  for (const onnx::ValueInfoProto& input : model.graph().input()) {
+    if (index.initializer(input.name()) != nullptr) defaults.insert(input.name());
+  }
+  if (defaults.empty() || data.empty()) return;
+  const std::set<std::string> fed = calib::array_names(data);
+  auto& initializers = *model.mutable_graph().mutable_initializer();
+  const auto kept = std::remove_if(initializers.begin(), initializers.end(), [&](const onnx::TensorProto& tensor) {
+    return defaults.contains(tensor.name()) && fed.contains(tensor.name());
+  });
+  if (kept == initializers.end()) return;
+  initializers.erase(kept, initializers.end());
+  model.mutable_graph().clear_value_info();  // what followed from the default's value no longer holds
+  io::infer_shapes(model);
 }
 
 int64_t weight_bytes(const graph::Model& model) {
@@ -196,6 +219,7 @@ int64_t count_nodes(const graph::Model& model, std::string_view op_type) {
 }
 
 std::optional<std::string> quantized_operator(const graph::Model& model) {
+  if (const auto inlined = graph::without_functions(model)) return quantized_operator(*inlined);
   std::optional<std::string> found;
   graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
     const std::string& op_type = node.op_type();

@@ -35,6 +35,9 @@ graph::Model normalize(const graph::Model& loaded, Stages& stages,
 /// What the graph wants to be fed.
 std::vector<calib::InputSpec> model_inputs(const graph::Model& model);
 
+/// Inputs that an initializer gives a default lose it where the data has an array of that name: then they are fed.
+void feed_defaults(graph::Model& model, const std::string& data);
+
 /// Bytes of all initializers and Constant nodes of the main graph.
 int64_t weight_bytes(const graph::Model& model);
 
@@ -42,7 +45,7 @@ int64_t weight_bytes(const graph::Model& model);
 int64_t count_nodes(const graph::Model& model, std::string_view op_type);
 
 /// The operator of the first node that makes or takes quantized numbers (QuantizeLinear, MatMulInteger, QLinearConv,
-/// ...); absent for a float model.
+/// ...), in functions too; absent for a float model.
 std::optional<std::string> quantized_operator(const graph::Model& model);
 
 }  // namespace narrow::apps

@@ -23,6 +23,10 @@ class Noise {
 };
 
 Tensor random_input(const calib::InputSpec& spec, int64_t batch, Noise& noise) {
+  if (spec.form != graph::ValueForm::kTensor) {
+    throw Error(ErrorKind::kUsage, "input '{}' is {}: give --data", spec.name,
+                spec.form == graph::ValueForm::kSequence ? "a sequence" : "an optional");
+  }
   if (!spec.shape) {
     throw Error(ErrorKind::kUsage, "input '{}' has no known rank: give --data", spec.name);
   }
@@ -38,6 +42,9 @@ Tensor random_input(const calib::InputSpec& spec, int64_t batch, Noise& noise) {
   if (batch > 1 && (shape.empty() || shape[0] != batch)) {
     throw Error(ErrorKind::kUsage, "input '{}' has shape {}: --batch {} does not fit", spec.name,
                 shape_text(*spec.shape), batch);
+  }
+  if (spec.type == DataType::kString) {  // a number as text, which most that reads strings can do something with
+    return Tensor::of_strings(shape, std::vector<std::string>(static_cast<size_t>(element_count(shape)), "0"));
   }
   Tensor tensor(spec.type, shape);
   if (spec.type == DataType::kFloat32) {

@@ -73,12 +73,50 @@ FolderContent list_folder(const fs::path& folder) {
   return content;
 }
 
+/// The files of a data set without its output_N.pb.
+std::vector<fs::path> inputs_in(const std::vector<fs::path>& files) {
+  std::vector<fs::path> inputs;
+  std::copy_if(files.begin(), files.end(), std::back_inserter(inputs), [](const fs::path& file) {
+    return file.extension() != ".pb" || !file.filename().string().starts_with("output_");
+  });
+  return inputs;
+}
+
+/// Feeds for a model without inputs.
+class NothingReader : public DataReader {
+ public:
+  explicit NothingReader(std::vector<std::string> sources) : sources_(std::move(sources)) {}
+  int64_t size() const override { return static_cast<int64_t>(sources_.size()); }
+  int64_t samples() const override { return size(); }
+  exec::Feed read(int64_t /*index*/) const override { return {}; }
+  std::string source(int64_t index) const override { return sources_.at(static_cast<size_t>(index)); }
+  std::vector<fs::path> files() const override { return {}; }
+
+ private:
+  std::vector<std::string> sources_;
+};
+
+/// Data sets that hold outputs alone, as ONNX's tests of models without inputs have them.
+std::unique_ptr<DataReader> open_data_without_inputs(const fs::path& path) {
+  std::vector<fs::path> folders;
+  if (fs::is_directory(path)) folders = list_folder(path).data_sets;
+  if (folders.empty()) folders.push_back(path);
+  std::vector<std::string> sources;
+  for (const fs::path& folder : folders) {
+    const bool holds_data = !fs::is_directory(folder) || !list_folder(folder).images.empty() ||
+                            !inputs_in(list_folder(folder).arrays).empty();
+    if (holds_data) throw Error(ErrorKind::kData, "{}: the model has no inputs to feed", quoted(folder));
+    sources.push_back(quoted(folder));
+  }
+  return std::make_unique<NothingReader>(std::move(sources));
+}
+
 /// The input_N.pb of one data set, in order; outputs are left out.
 ArrayGroup proto_group(const fs::path& folder, const std::vector<fs::path>& files) {
   ArrayGroup group{folder, {}};
-  std::copy_if(files.begin(), files.end(), std::back_inserter(group.files), [](const fs::path& file) {
-    return file.extension() == ".pb" && !file.filename().string().starts_with("output_");
-  });
+  const std::vector<fs::path> inputs = inputs_in(files);
+  std::copy_if(inputs.begin(), inputs.end(), std::back_inserter(group.files),
+               [](const fs::path& file) { return file.extension() == ".pb"; });
   if (group.files.empty()) throw Error(ErrorKind::kData, "{}: no input_N.pb", quoted(folder));
   return group;
 }
@@ -145,13 +183,38 @@ std::unique_ptr<DataReader> open_folder(const fs::path& folder, std::vector<Inpu
 std::unique_ptr<DataReader> open_data(const fs::path& path, const std::vector<InputSpec>& inputs,
                                       const InputConfig& config) {
   std::vector<InputAdapter> adapters = make_adapters(inputs, config);
-  if (adapters.empty()) throw Error(ErrorKind::kData, "{}: the model has no inputs to feed", quoted(path));
   std::error_code ignored;
   if (!fs::exists(path, ignored)) throw Error(ErrorKind::kData, "{}: no such file or folder", quoted(path));
+  if (inputs.empty()) return open_data_without_inputs(path);
+  if (adapters.empty()) throw Error(ErrorKind::kData, "{}: outputs feed all inputs of the model", quoted(path));
   if (fs::is_directory(path)) return open_folder(path, std::move(adapters));
   if (has_extension(path, kImageExtensions)) return open_images({path}, std::move(adapters));
   if (is_array_file(path)) return read_arrays({{path, {path}}}, std::move(adapters));
   throw Error(ErrorKind::kData, "{}: a file of unknown kind; data are {}", quoted(path), kUsable);
+}
+
+std::set<std::string> array_names(const fs::path& path) {
+  std::error_code ignored;
+  std::vector<fs::path> files;
+  if (fs::is_directory(path, ignored)) {
+    const FolderContent content = list_folder(path);
+    files = inputs_in(content.arrays);
+    for (const fs::path& folder : content.data_sets) {
+      const std::vector<fs::path> inputs = inputs_in(list_folder(folder).arrays);
+      files.insert(files.end(), inputs.begin(), inputs.end());
+    }
+  } else if (is_array_file(path) && fs::exists(path, ignored)) {
+    files.push_back(path);
+  }
+  std::set<std::string> names;
+  for (const fs::path& file : files) {
+    for (std::string& name : names_of_arrays(file)) names.insert(std::move(name));
+  }
+  return names;
+}
+
+std::unique_ptr<DataReader> nothing_to_read() {
+  return std::make_unique<NothingReader>(std::vector<std::string>{"no data"});
 }
 
 std::vector<int64_t> spread_samples(int64_t size, int64_t count) {

@@ -6,11 +6,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "lib/base/json.h"
 #include "lib/exec/state.h"
+#include "lib/graph/value_proto.h"
 
 namespace narrow::calib {
 
@@ -47,7 +49,9 @@ Json to_json(const InputConfig& config);
 struct InputSpec {
   std::string name;
   DataType type = DataType::kFloat32;
-  std::optional<Shape> shape;  // -1: free
+  std::optional<Shape> shape;                         // -1: free
+  graph::ValueForm form = graph::ValueForm::kTensor;  // of another: `type` and `shape` are those of the tensors inside
+  bool of_sequences = false;                          // what is inside are sequences
 };
 
 class DataReader {
@@ -70,10 +74,17 @@ class DataReader {
 /// The first axis of an array is the sample axis: [n, ...] gives n feeds of batch 1, or of the model's batch if that is
 /// fixed above 1; an array with one more axis than the input holds n inputs; a .pb is fed as it is. A folder's files
 /// are of one kind, read in sorted order; text files (.csv, .txt, .json, .md) and hidden files beside them are left
-/// out. Throws Error(kData) when there is nothing usable, Error(kUsage) when `config` names an input the model lacks.
-/// Inputs that an output feeds are not read.
+/// out. Sequences and optionals come from .pb, an optional's value from any array. A model without inputs is fed
+/// nothing, once for each data set. Throws Error(kData) when there is nothing usable, Error(kUsage) when `config` names
+/// an input the model lacks. Inputs that an output feeds are not read.
 std::unique_ptr<DataReader> open_data(const std::filesystem::path& path, const std::vector<InputSpec>& inputs,
                                       const InputConfig& config);
+
+/// Names by which the data's arrays say which inputs they are for; empty for images. Throws Error(kData).
+std::set<std::string> array_names(const std::filesystem::path& path);
+
+/// One feed that holds nothing, for a model without inputs.
+std::unique_ptr<DataReader> nothing_to_read();
 
 /// `count` feeds spread evenly over the reader: index round(linspace(0, n - 1, count)); all of them if it has no more.
 std::vector<int64_t> spread_samples(int64_t size, int64_t count);

@@ -11,6 +11,7 @@ bool is_image_channels(int64_t dimension) {
 }
 
 std::optional<ImageForm> image_form(const InputSpec& spec, const InputOptions& options) {
+  if (spec.form != graph::ValueForm::kTensor) return std::nullopt;
   if (fed_type(spec.type) != DataType::kFloat32 && spec.type != DataType::kUint8) return std::nullopt;
   if (!spec.shape) {
     if (options.layout.empty()) return std::nullopt;

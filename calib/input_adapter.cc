@@ -20,6 +20,11 @@ bool all_equal(const std::vector<float>& numbers, float value) {
   return std::all_of(numbers.begin(), numbers.end(), [&](float number) { return number == value; });
 }
 
+/// True for what is no array: sequences and empty optionals.
+bool is_nested(DataType type) {
+  return type == DataType::kSequence || type == DataType::kEmptyOptional;
+}
+
 }  // namespace
 
 InputAdapter::InputAdapter(InputSpec spec, InputOptions options)
@@ -75,6 +80,13 @@ void InputAdapter::check_options() const {
 }
 
 void InputAdapter::check_type(DataType type) const {
+  const bool inside_only = spec_.form == graph::ValueForm::kSequence || spec_.of_sequences;
+  if (inside_only && !is_nested(type)) {
+    throw Error(ErrorKind::kData, "the data are {}, the input is a sequence, which only .pb files hold",
+                data_type_name(type));
+  }
+  // What a sequence holds is checked when it is read.
+  if (inside_only || (spec_.form == graph::ValueForm::kOptional && type == DataType::kEmptyOptional)) return;
   if (feeds_type(type, spec_.type)) return;
   throw Error(ErrorKind::kData, "the data are {}, the input wants {}", data_type_name(type),
               data_type_name(spec_.type));
@@ -167,6 +179,7 @@ ArraySplit InputAdapter::split(DataType type, const Shape& shape) const {
 
 ArraySplit InputAdapter::whole(DataType type, const Shape& shape) const {
   check_type(type);
+  if (is_nested(type)) return {.feeds = 1, .batch = 1, .feed = shape, .repeats = true};
   if (spec_.shape && !fits(shape, *spec_.shape)) fail_shape(shape);
   const int64_t batch = shape.empty() ? 1 : std::max<int64_t>(1, shape[0]);
   return {.feeds = 1, .batch = batch, .feed = shape, .repeats = true};

@@ -46,6 +46,8 @@ class InputAdapter {
  private:
   void check_options() const;
   void check_type(DataType type) const;
+  /// Throws Error(kData) if a value that is no plain tensor is none that the input takes.
+  void check_value(const Tensor& value) const;
   [[noreturn]] void fail_shape(const Shape& shape) const;
   bool fits(std::span<const int64_t> array, std::span<const int64_t> wanted) const;
   /// Splits [n, ...] of the input's rank.

@@ -28,9 +28,32 @@ void check_finite(const Tensor& feed, int64_t first_row, int64_t rows) {
   throw Error(ErrorKind::kData, "sample {} holds NaN or infinity", first_row + at / (feed.size() / rows));
 }
 
+/// Elements [first, first + count) of a tensor of strings, under their shape.
+Tensor string_rows(const Tensor& array, const Shape& shape, int64_t index) {
+  const auto& texts = array.strings();
+  const int64_t count = element_count(shape);
+  const auto first = texts.begin() + index * count;
+  return Tensor::of_strings(shape, {first, first + count});
+}
+
 }  // namespace
 
+void InputAdapter::check_value(const Tensor& value) const {
+  if (value.type() == DataType::kEmptyOptional) return;
+  if (value.type() == DataType::kSequence) {
+    for (const Tensor& element : value.sequence()) check_value(element);
+  } else if (value.type() != spec_.type && spec_.type != DataType::kUndefined) {
+    throw Error(ErrorKind::kData, "holds elements of {}, the input wants {}", data_type_name(value.type()),
+                data_type_name(spec_.type));
+  }
+}
+
 Tensor InputAdapter::feed(const Tensor& array, const ArraySplit& split, int64_t index) const {
+  if (array.type() == DataType::kSequence || array.type() == DataType::kEmptyOptional) {
+    check_value(array);
+    return array;
+  }
+  if (array.type() == DataType::kString) return string_rows(array, split.feed, split.feeds == 1 ? 0 : index);
   const size_t bytes = storage_bytes(array.type(), element_count(split.feed));
   const auto owner = std::make_shared<const Tensor>(array);
   const std::byte* data = array.bytes() + (split.feeds == 1 ? 0 : static_cast<size_t>(index) * bytes);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/base/file.h"
+#include "lib/graph/value_proto.h"
 #include "lib/tensor/tensor.h"
 
 namespace narrow::calib {
@@ -26,15 +27,15 @@ struct FileArray {
 /// What to read: headers tell how many samples there are, without the elements.
 enum class Part { kHeaders, kAll };
 
-/// NumPy's .npy, versions 1 to 3, C or Fortran order, little-endian. Mapped, not copied, where order and alignment
-/// allow.
+/// NumPy's .npy, versions 1 to 3, C or Fortran order, little-endian; strings are its 'U' and 'S' arrays. Mapped, not
+/// copied, where order and alignment allow.
 FileArray read_npy(const std::filesystem::path& path);
 
 /// NumPy's .npz: one array per entry "name.npy", stored or deflated, zip64 too; sorted by name.
 std::vector<FileArray> read_npz(const std::filesystem::path& path, Part part);
 
-/// One ONNX TensorProto, as test_data_set_*/input_N.pb holds it.
-FileArray read_tensor_proto(const std::filesystem::path& path);
+/// One ONNX TensorProto, SequenceProto or OptionalProto, as test_data_set_*/input_N.pb holds it.
+FileArray read_value_proto(const std::filesystem::path& path, graph::ValueForm form);
 
 /// The file as rows of `row` elements each: the shape is [n, row...].
 FileArray read_raw(const std::filesystem::path& path, DataType type, const Shape& row);
@@ -45,6 +46,8 @@ struct NpyHeader {
   Shape shape;
   bool fortran_order = false;
   size_t data_offset = 0;
+  size_t element_bytes = 0;  // strings have their own number
+  bool wide = false;         // strings are UTF-32 ('U'), not bytes ('S')
 };
 
 /// `bytes` begin with the header; `total_bytes` is the length of the whole .npy, which must be what the shape needs.

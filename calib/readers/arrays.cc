@@ -33,6 +33,13 @@ bool has_input(const Inputs& inputs, const std::string& name) {
   return std::any_of(inputs.begin(), inputs.end(), [&](const InputAdapter& i) { return i.spec().name == name; });
 }
 
+/// `name` must be an input.
+const InputSpec& spec_of(const Inputs& inputs, const std::string& name) {
+  const auto input =
+      std::find_if(inputs.begin(), inputs.end(), [&](const InputAdapter& i) { return i.spec().name == name; });
+  return input->spec();
+}
+
 /// A file that does not say which input it is for feeds the only one, or the one that the file is named after.
 std::string only_input(const Inputs& inputs, const fs::path& path) {
   if (inputs.size() == 1) return inputs.front().spec().name;
@@ -51,23 +58,41 @@ std::vector<FileArray> load_npz(const fs::path& path, const Inputs&, Part part) 
   return read_npz(path, part);
 }
 
+/// The file as the input that its own name says. Its bytes do not tell which kind of proto it is, so it is read as each
+/// kind that an input wants.
+std::optional<FileArray> read_named_value(const fs::path& path, const Inputs& inputs) {
+  for (const auto form : {graph::ValueForm::kTensor, graph::ValueForm::kSequence, graph::ValueForm::kOptional}) {
+    const auto wants_form = [&](const InputAdapter& input) { return input.spec().form == form; };
+    if (std::none_of(inputs.begin(), inputs.end(), wants_form)) continue;
+    try {
+      FileArray array = read_value_proto(path, form);
+      const bool named = std::any_of(inputs.begin(), inputs.end(), [&](const InputAdapter& input) {
+        return wants_form(input) && input.spec().name == array.name;
+      });
+      if (named) return array;
+    } catch (const Error&) {
+      continue;  // of another kind, or broken: then the input that it is for says how
+    }
+  }
+  return std::nullopt;
+}
+
 std::vector<FileArray> load_pb(const fs::path& path, const Inputs& inputs, Part) {
-  FileArray array = read_tensor_proto(path);
-  if (has_input(inputs, array.name)) return {std::move(array)};
+  if (auto named = read_named_value(path, inputs)) return {std::move(*named)};
   const auto position = position_in_name(path);
   if (position && *position >= inputs.size()) {
     throw Error(ErrorKind::kData, "{}: the model has {} inputs, there is none at position {}", quoted(path),
                 inputs.size(), *position);
   }
-  array.name = position ? inputs[*position].spec().name : only_input(inputs, path);
+  const InputSpec& spec = position ? inputs[*position].spec() : spec_of(inputs, only_input(inputs, path));
+  FileArray array = read_value_proto(path, spec.form);
+  array.name = spec.name;
   return {std::move(array)};
 }
 
 std::vector<FileArray> load_raw(const fs::path& path, const Inputs& inputs, Part) {
   const std::string name = only_input(inputs, path);
-  const auto input =
-      std::find_if(inputs.begin(), inputs.end(), [&](const InputAdapter& i) { return i.spec().name == name; });
-  const InputSpec& spec = input->spec();
+  const InputSpec& spec = spec_of(inputs, name);
   const bool fixed = spec.shape && !spec.shape->empty() && data_type_bits(spec.type) >= 8 &&
                      std::find(spec.shape->begin() + 1, spec.shape->end(), -1) == spec.shape->end();
   if (!fixed) {
@@ -290,6 +315,23 @@ class ArrayReader : public DataReader {
 };
 
 }  // namespace
+
+std::vector<std::string> names_of_arrays(const fs::path& path) {
+  std::vector<std::string> names{path.stem().string()};
+  if (path.extension() == ".npz") {
+    names.clear();
+    for (const FileArray& array : read_npz(path, Part::kHeaders)) names.push_back(array.name);
+  }
+  if (path.extension() != ".pb") return names;
+  for (const auto form : {graph::ValueForm::kTensor, graph::ValueForm::kSequence, graph::ValueForm::kOptional}) {
+    try {
+      names.push_back(read_value_proto(path, form).name);
+    } catch (const Error&) {
+      continue;  // of another kind; whoever reads the values says what is wrong
+    }
+  }
+  return names;
+}
 
 bool is_array_file(const fs::path& path) {
   return format_of(path) != nullptr;

@@ -23,6 +23,9 @@ struct ArrayGroup {
 /// twice, or if its arrays do not fit the inputs or each other.
 std::unique_ptr<DataReader> read_arrays(std::vector<ArrayGroup> groups, std::vector<InputAdapter> inputs);
 
+/// Names of inputs that stand in or on the file: a .npz's arrays, a .pb's own, the file's without its extension.
+std::vector<std::string> names_of_arrays(const std::filesystem::path& path);
+
 /// True for the extensions that hold arrays: .npy, .npz, .pb, .bin.
 bool is_array_file(const std::filesystem::path& path);
 

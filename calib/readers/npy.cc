@@ -13,6 +13,7 @@
 #include "calib/readers/array_file.h"
 #include "lib/base/error.h"
 #include "lib/base/file.h"
+#include "lib/base/utf8.h"
 
 namespace narrow::calib {
 namespace {
@@ -26,10 +27,11 @@ struct DescrRow {
 };
 
 constexpr std::array kDescrs{
-    DescrRow{"b1", DataType::kBool},    DescrRow{"f2", DataType::kFloat16}, DescrRow{"f4", DataType::kFloat32},
-    DescrRow{"f8", DataType::kFloat64}, DescrRow{"i1", DataType::kInt8},    DescrRow{"i2", DataType::kInt16},
-    DescrRow{"i4", DataType::kInt32},   DescrRow{"i8", DataType::kInt64},   DescrRow{"u1", DataType::kUint8},
-    DescrRow{"u2", DataType::kUint16},  DescrRow{"u4", DataType::kUint32},  DescrRow{"u8", DataType::kUint64},
+    DescrRow{"b1", DataType::kBool},    DescrRow{"c16", DataType::kComplex128}, DescrRow{"c8", DataType::kComplex64},
+    DescrRow{"f2", DataType::kFloat16}, DescrRow{"f4", DataType::kFloat32},     DescrRow{"f8", DataType::kFloat64},
+    DescrRow{"i1", DataType::kInt8},    DescrRow{"i2", DataType::kInt16},       DescrRow{"i4", DataType::kInt32},
+    DescrRow{"i8", DataType::kInt64},   DescrRow{"u1", DataType::kUint8},       DescrRow{"u2", DataType::kUint16},
+    DescrRow{"u4", DataType::kUint32},  DescrRow{"u8", DataType::kUint64},
 };
 
 template <class... Args>
@@ -52,7 +54,7 @@ class HeaderParser {
       const std::string_view key = quoted_word();
       expect(':');
       if (key == "descr") {
-        header.type = type_of(quoted_word());
+        read_type(quoted_word(), header);
         has_type = true;
       } else if (key == "fortran_order") {
         header.fortran_order = boolean();
@@ -128,14 +130,32 @@ class HeaderParser {
     return shape;
   }
 
-  static DataType type_of(std::string_view descr) {
+  static void read_type(std::string_view descr, NpyHeader& header) {
     if (descr.starts_with('>')) fail("element type '{}' is big-endian, which is not supported", descr);
     std::string_view plain = descr;
     if (plain.starts_with('<') || plain.starts_with('|') || plain.starts_with('=')) plain.remove_prefix(1);
+    if (read_string_type(plain, header)) return;
+    if (plain == "O") fail("elements are pickled Python objects, which are not supported; strings are '<U' arrays");
     const auto found =
         std::find_if(kDescrs.begin(), kDescrs.end(), [&](const DescrRow& row) { return row.descr == plain; });
     if (found == kDescrs.end()) fail("element type '{}' is not supported", descr);
-    return found->type;
+    header.type = found->type;
+    header.element_bytes = static_cast<size_t>(data_type_bits(found->type) / 8);
+  }
+
+  /// "U5" is five UTF-32 characters, "S5" five bytes.
+  static bool read_string_type(std::string_view plain, NpyHeader& header) {
+    if (!plain.starts_with('U') && !plain.starts_with('S')) return false;
+    constexpr size_t kMostCharacters = size_t{1} << 29;  // NumPy counts their bytes in an int
+    const auto [end, failure] = std::from_chars(plain.data() + 1, plain.data() + plain.size(), header.element_bytes);
+    if (failure != std::errc() || end != plain.data() + plain.size() || header.element_bytes == 0 ||
+        header.element_bytes > kMostCharacters) {
+      return false;
+    }
+    header.type = DataType::kString;
+    header.wide = plain.starts_with('U');
+    if (header.wide) header.element_bytes *= 4;
+    return true;
   }
 
   std::string_view text_;
@@ -144,8 +164,7 @@ class HeaderParser {
 
 /// Bytes of the elements, or nothing if the product overflows.
 std::optional<size_t> bytes_of(const NpyHeader& header) {
-  const auto element = static_cast<uint64_t>(data_type_bits(header.type) / 8);
-  uint64_t bytes = element;
+  uint64_t bytes = header.element_bytes;
   if (std::find(header.shape.begin(), header.shape.end(), 0) != header.shape.end()) return 0;
   for (const int64_t dimension : header.shape) {
     if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(dimension), &bytes)) return std::nullopt;
@@ -161,9 +180,8 @@ size_t read_length(std::span<const std::byte> bytes, size_t at, size_t width) {
 }
 
 /// Fortran order to C order: the last axis of the result has the largest step in the source.
-Tensor reorder(const NpyHeader& header, const std::byte* source) {
-  Tensor result(header.type, header.shape);
-  const auto width = static_cast<size_t>(data_type_bits(header.type) / 8);
+void reorder(const NpyHeader& header, const std::byte* source, std::byte* target) {
+  const size_t width = header.element_bytes;
   const size_t rank = header.shape.size();
   std::array<size_t, kMaxRank> steps{};
   size_t step = width;
@@ -172,9 +190,9 @@ Tensor reorder(const NpyHeader& header, const std::byte* source) {
     step *= static_cast<size_t>(header.shape[axis]);
   }
   std::array<int64_t, kMaxRank> index{};
-  std::byte* target = result.mutable_bytes();
+  const int64_t count = element_count(header.shape);
   size_t from = 0;
-  for (int64_t i = 0; i < result.size(); ++i, target += width) {
+  for (int64_t i = 0; i < count; ++i, target += width) {
     std::memcpy(target, source + from, width);
     for (size_t axis = rank; axis-- > 0;) {
       from += steps[axis];
@@ -183,7 +201,38 @@ Tensor reorder(const NpyHeader& header, const std::byte* source) {
       index[axis] = 0;
     }
   }
-  return result;
+}
+
+/// One element of a 'U' array as UTF-8. Zeros behind the text fill the element up.
+std::string text_of(const std::byte* source, size_t bytes, int64_t index) {
+  std::string text;
+  size_t length = bytes;
+  const auto is_zero = [&](size_t at) { return source[at] == std::byte{0}; };
+  while (length >= 4 && is_zero(length - 1) && is_zero(length - 2) && is_zero(length - 3) && is_zero(length - 4)) {
+    length -= 4;
+  }
+  for (size_t at = 0; at < length; at += 4) {
+    uint32_t code = 0;
+    std::memcpy(&code, source + at, sizeof code);
+    const bool surrogate = code >= 0xD800 && code < 0xE000;
+    if (code > 0x10FFFF || surrogate) fail("element {} holds {:#x}, which is no character", index, code);
+    append_utf8(code, text);
+  }
+  return text;
+}
+
+Tensor strings_of(const NpyHeader& header, const std::byte* source) {
+  std::vector<std::string> texts;
+  const int64_t count = element_count(header.shape);
+  for (int64_t i = 0; i < count; ++i, source += header.element_bytes) {
+    if (header.wide) {
+      texts.push_back(text_of(source, header.element_bytes, i));
+    } else {
+      texts.emplace_back(reinterpret_cast<const char*>(source), header.element_bytes);
+      texts.back().resize(texts.back().find_last_not_of('\0') + 1);
+    }
+  }
+  return Tensor::of_strings(header.shape, std::move(texts));
 }
 
 }  // namespace
@@ -214,8 +263,19 @@ NpyHeader parse_npy_header(std::span<const std::byte> bytes, size_t total_bytes)
 Tensor npy_tensor(const NpyHeader& header, std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
   const std::byte* data = bytes.data() + header.data_offset;
   const size_t size = bytes.size() - header.data_offset;
-  if (header.fortran_order && header.shape.size() > 1 && size > 0) return reorder(header, data);
-  const auto width = static_cast<uintptr_t>(data_type_bits(header.type) / 8);
+  const bool reorders = header.fortran_order && header.shape.size() > 1 && size > 0;
+  if (header.type == DataType::kString) {
+    if (!reorders) return strings_of(header, data);
+    std::vector<std::byte> ordered(size);
+    reorder(header, data, ordered.data());
+    return strings_of(header, ordered.data());
+  }
+  if (reorders) {
+    Tensor ordered(header.type, header.shape);
+    reorder(header, data, ordered.mutable_bytes());
+    return ordered;
+  }
+  const auto width = static_cast<uintptr_t>(header.element_bytes);
   if (reinterpret_cast<uintptr_t>(data) % width == 0) {
     return Tensor(header.type, header.shape, Layout::kPlain, std::move(owner), data, false);
   }

@@ -85,6 +85,7 @@ class LayerBuilder {
     if (!checked && !is_finite(weight))
       return Reason{ReasonCode::kDegenerateRange, "'" + weight + "' has NaN or infinity"};
     layer.weight_elements = element_count(Shape(initializer->dims().begin(), initializer->dims().end()));
+    if (layer.weight_elements == 0) return Reason{ReasonCode::kDegenerateRange, "'" + weight + "' has no elements"};
     if (auto reason = check_gemm(node)) return reason;
     if (row.bias_input < 0 || node.input_size() <= row.bias_input || node.input(row.bias_input).empty()) {
       return std::nullopt;

@@ -29,6 +29,14 @@ bool has_any(const onnx::NodeProto& node, const std::array<std::string_view, N>&
   return found;
 }
 
+// The value of a Constant node that lies in a file: kernels know attributes, the model knows files.
+const onnx::TensorProto* external_value(const onnx::NodeProto& node) {
+  const bool constant = node.op_type() == "Constant" && graph::canonical_domain(node.domain()).empty();
+  if (!constant || node.attribute_size() != 1 || !node.attribute(0).has_t()) return nullptr;
+  const onnx::TensorProto& value = node.attribute(0).t();
+  return value.data_location() == onnx::TensorProto::EXTERNAL ? &value : nullptr;
+}
+
 }  // namespace
 
 Constants::Constants(const graph::Model& model, const onnx::GraphProto& graph, std::map<std::string, Tensor> known)
@@ -52,6 +60,10 @@ bool Constants::can_fold(const onnx::NodeProto& node) const {
 }
 
 void Constants::fold(const onnx::NodeProto& node, int opset) {
+  if (const onnx::TensorProto* value = external_value(node)) {
+    values_[node.output(0)] = model_.tensor(*value);
+    return;
+  }
   const KernelPtr kernel = make_kernel(request_for(node, opset, *this));
   std::vector<Tensor> inputs;
   std::vector<int> slots;

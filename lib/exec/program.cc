@@ -1,6 +1,8 @@
 #include "lib/exec/program.h"
 
 #include <algorithm>
+#include <new>
+#include <stdexcept>
 
 #include "lib/base/error.h"
 #include "lib/base/progress.h"
@@ -149,11 +151,16 @@ std::vector<Tensor> Program::run_steps(std::vector<Tensor> inputs, Workspace& wo
   }
   for (const Step& step : steps_) {
     const Stopwatch stopwatch;
+    const auto label = [&] { return fmt::format("node '{}' ({})", step.info.node, step.info.op_type); };
     try {
       run_step(step, slots, workspace, options);
     } catch (Error& error) {
-      error.add_context(fmt::format("node '{}' ({})", step.info.node, step.info.op_type));
+      error.add_context(label());
       throw;
+    } catch (const std::bad_alloc&) {  // of what a kernel has besides tensors
+      throw Error(ErrorKind::kUnsupported, "{}: out of memory", label());
+    } catch (const std::length_error&) {  // more elements than a vector can have
+      throw Error(ErrorKind::kUnsupported, "{}: out of memory", label());
     }
     if (options.timer != nullptr) {
       options.timer->on_step(step.info, step.kernel->implementation(), stopwatch.seconds());

@@ -52,7 +52,7 @@ class Program {
  public:
   /// Outputs in the graph's order, plain layout. Throws Error(kData) when an input is missing, unknown, of another type
   /// or of a shape that does not fit the declared one (naming both); Error(kModel) with the node's name when a node
-  /// can not compute.
+  /// can not compute, Error(kUnsupported) with it when it wants more memory than there is.
   std::vector<Tensor> run(const Feed& feed, Workspace& workspace, const RunOptions& options = {}) const;
   /// The same with the inputs in the order of input_names(), unchecked. An input that the caller gives away is computed
   /// into where possible.

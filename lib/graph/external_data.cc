@@ -109,13 +109,12 @@ std::shared_ptr<const MappedFile> ExternalData::file(const std::string& location
   const std::lock_guard lock(mutex_);
   auto& entry = files_[location];
   if (entry) return entry;
-  const fs::path base = fs::weakly_canonical(folder_.empty() ? fs::path(".") : folder_);
-  const fs::path full = fs::weakly_canonical(base / location);
-  const auto [inside, unused] = std::mismatch(base.begin(), base.end(), full.begin(), full.end());
-  if (fs::path(location).is_absolute() || inside != base.end()) {
-    throw Error(ErrorKind::kModel, "external data '{}' lies outside the model's folder", location);
+  // By its text: what a model file says can not lead out of the folder, whatever the disk holds.
+  const fs::path inside = fs::path(location).lexically_normal();
+  if (inside.is_absolute() || inside.empty() || *inside.begin() == "..") {
+    throw Error(ErrorKind::kModel, "'{}' lies outside the model's folder", location);
   }
-  entry = std::make_shared<const MappedFile>(full);
+  entry = std::make_shared<const MappedFile>(folder_ / inside);
   return entry;
 }
 
@@ -150,7 +149,9 @@ Tensor stored_tensor(const onnx::TensorProto& initializer, const Location& locat
 Tensor ExternalData::tensor(const onnx::TensorProto& initializer) const {
   const Location location = location_of(initializer);
   const auto type = static_cast<DataType>(initializer.data_type());
-  const Tensor stored = stored_tensor(initializer, location, location.stored.value_or(type), file(location.path));
+  const auto mapped =
+      in_context(fmt::format("external data of '{}'", initializer.name()), [&] { return file(location.path); });
+  const Tensor stored = stored_tensor(initializer, location, location.stored.value_or(type), mapped);
   return stored.type() == type ? stored : to_float32(stored);
 }
 

@@ -25,7 +25,7 @@ void set_external(onnx::TensorProto& tensor, const ExternalRange& range);
 /// The files beside a model that hold its large tensors, mapped on first use. Thread-safe.
 class ExternalData {
  public:
-  /// `folder`: where the model lies. Locations that leave it (absolute, "..", links out of it) are refused.
+  /// `folder`: where the model lies. Locations that leave it (absolute, "..") are refused; links in it are followed.
   explicit ExternalData(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   /// A read-only tensor over the mapped file; it keeps the mapping alive. Throws Error(kModel) naming the tensor when

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "lib/graph/onnx_api.h"
+#include "lib/graph/schemas.h"
 
 namespace narrow::graph {
 namespace {
@@ -64,6 +65,16 @@ void inline_functions(onnx::ModelProto& proto) {
     for (onnx::FunctionProto& function : *proto.mutable_functions()) defaults.give(*function.mutable_node());
   }
   onnx::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
+}
+
+std::optional<Model> without_functions(const Model& model) {
+  if (model.proto().functions_size() == 0) return std::nullopt;
+  Model inlined = model;
+  inline_functions(inlined.mutable_proto());
+  // Not strict: what the calls were checked against holds, and where less is known less is done.
+  const onnx::ShapeInferenceOptions options{/*check_type=*/false, /*strict_mode=*/0, /*data_prop=*/true};
+  onnx::shape_inference::InferShapes(inlined.mutable_proto(), &schemas(), options);
+  return inlined;
 }
 
 }  // namespace narrow::graph

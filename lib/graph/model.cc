@@ -17,9 +17,10 @@ static_assert(std::endian::native == std::endian::little, "raw_data is little-en
 
 template <class To, class Field>
 Tensor from_field(const onnx::TensorProto& proto, DataType type, Shape shape, const Field& field) {
-  Tensor result(type, std::move(shape));
-  const size_t count = result.byte_size() / sizeof(To);
+  // Before anything is allocated: a broken file may claim any shape.
+  const size_t count = storage_bytes(type, element_count(shape)) / sizeof(To);
   if (static_cast<size_t>(field.size()) != count) fail_size(proto);
+  Tensor result(type, std::move(shape));
   auto* target = reinterpret_cast<To*>(result.mutable_bytes());
   for (size_t i = 0; i < count; ++i) target[i] = static_cast<To>(field.Get(static_cast<int>(i)));
   return result;
@@ -76,8 +77,8 @@ Tensor embedded_tensor(const onnx::TensorProto& proto) {
     throw Error(ErrorKind::kModel, "tensor '{}' has unknown element type {}", proto.name(), proto.data_type());
   }
   if (proto.has_raw_data()) {
+    if (proto.raw_data().size() != storage_bytes(type, element_count(shape))) fail_size(proto);
     Tensor result(type, std::move(shape));
-    if (proto.raw_data().size() != result.byte_size()) fail_size(proto);
     std::memcpy(result.mutable_bytes(), proto.raw_data().data(), result.byte_size());
     return result;
   }

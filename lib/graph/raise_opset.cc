@@ -7,6 +7,7 @@
 #include "lib/base/error.h"
 #include "lib/graph/model.h"
 #include "lib/graph/onnx_api.h"
+#include "lib/graph/traverse.h"
 
 namespace narrow::graph {
 namespace {
@@ -57,6 +58,23 @@ onnx::ModelProto convert(const onnx::ModelProto& light, int opset) {
   }
 }
 
+/// A node by what the converter leaves of it.
+std::string node_key(const onnx::NodeProto& node) {
+  return node.name() + '\0' + (node.output_size() == 0 ? std::string() : node.output(0));
+}
+
+/// What users and exporters say about nodes, which the converter does not know.
+void keep_notes(const onnx::GraphProto& before, onnx::GraphProto& after) {
+  std::unordered_map<std::string, const onnx::NodeProto*> originals;
+  for_each_node(before, [&](const onnx::NodeProto& node) { originals.emplace(node_key(node), &node); });
+  for_each_mutable_node(after, [&](onnx::NodeProto& node) {
+    const auto found = originals.find(node_key(node));
+    if (found == originals.end()) return;
+    if (node.metadata_props_size() == 0) *node.mutable_metadata_props() = found->second->metadata_props();
+    if (node.doc_string().empty() && found->second->has_doc_string()) node.set_doc_string(found->second->doc_string());
+  });
+}
+
 }  // namespace
 
 onnx::ModelProto raise_opset(const onnx::ModelProto& model, int opset) {
@@ -64,6 +82,7 @@ onnx::ModelProto raise_opset(const onnx::ModelProto& model, int opset) {
   onnx::ModelProto result = model;
   if (opset_of(result, current) == nullptr || current >= opset) return result;
   onnx::ModelProto converted = convert(lighten(model), opset);
+  keep_notes(model.graph(), *converted.mutable_graph());
 
   std::unordered_map<std::string, const onnx::TensorProto*> originals;
   for (const onnx::TensorProto& tensor : model.graph().initializer()) originals[tensor.name()] = &tensor;

@@ -9,6 +9,7 @@
 #include "lib/graph/graph_index.h"
 #include "lib/graph/schemas.h"
 #include "lib/graph/traverse.h"
+#include "lib/io/external_tensors.h"
 #include "lib/io/light_parse.h"
 #include "lib/io/loose_forms.h"
 #include "lib/io/old_opset.h"
@@ -183,11 +184,20 @@ void open_graph(onnx::ModelProto& proto) {
   graph::sort_topologically(*proto.mutable_graph());
 }
 
+void check_tensors(const onnx::GraphProto& graph) {
+  graph::for_each_tensor(graph, [](const onnx::TensorProto& tensor) {
+    if (onnx::TensorProto::DataType_IsValid(tensor.data_type())) return;
+    throw Error(ErrorKind::kModel, "tensor '{}' has unknown element type {}", tensor.name(), tensor.data_type());
+  });
+}
+
 /// Everything but shapes. `folder`: where external data lies.
-void check(graph::Model& model, const std::filesystem::path& folder) {
+void check(graph::Model& model, const std::filesystem::path& folder, const graph::ExternalData& external) {
   check_opsets(model);
   check_operators(model, model.graph());
+  check_tensors(model.graph());
   const StandInTypes stand_ins(model.mutable_graph());
+  const StandInTensors stand_in_tensors(model.mutable_graph(), external);
   try {
     run_checker(model.proto(), folder);
   } catch (const onnx::checker::ValidationError& error) {
@@ -216,7 +226,7 @@ graph::Model load_model(const std::filesystem::path& path) {
     external->adopt(own_name, std::move(file));
     open_graph(light.proto);
     graph::Model checked(with_placeholders(light));
-    check(checked, path.parent_path());
+    check(checked, path.parent_path(), *external);
     attach_payloads(light.proto, light.payloads, own_name);
     graph::Model model(std::move(light.proto), std::move(external));
     put_right(model);
@@ -226,8 +236,9 @@ graph::Model load_model(const std::filesystem::path& path) {
 
 graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& folder) {
   open_graph(proto);
-  graph::Model model(std::move(proto), std::make_shared<const graph::ExternalData>(folder));
-  check(model, folder);
+  const auto external = std::make_shared<const graph::ExternalData>(folder);
+  graph::Model model(std::move(proto), external);
+  check(model, folder, *external);
   put_right(model);
   return model;
 }

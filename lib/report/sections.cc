@@ -65,8 +65,9 @@ Section accuracy_section(const validate::Validation& validation) {
   add_accuracy(validation, section);
   for (const validate::OutputComparison& output : validation.outputs) {
     if (output.not_comparable == 0) continue;
-    section.blocks.push_back(Lines{{fmt::format("{}: {} left out: the size of this output differs between the models",
-                                                output.name, plural(output.not_comparable, "sample"))}});
+    section.blocks.push_back(
+        Lines{{fmt::format("{}: {} left out: this output differs in size between the models, or holds no numbers",
+                           output.name, plural(output.not_comparable, "sample"))}});
   }
   return section;
 }

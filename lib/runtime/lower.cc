@@ -6,6 +6,7 @@
 
 #include "lib/base/error.h"
 #include "lib/exec/float_program.h"
+#include "lib/graph/local_functions.h"
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/checked_kernel.h"
 #include "lib/runtime/kernels/linear_kernels.h"
@@ -368,8 +369,10 @@ class Lowering {
 }  // namespace
 
 LoweredModel lower(const graph::Model& quantized, const LowerOptions& options) {
-  const std::optional<graph::Model> qdq = qoperators_to_qdq(quantized);
-  const graph::Model& model = qdq ? *qdq : quantized;
+  const std::optional<graph::Model> inlined = graph::without_functions(quantized);
+  const graph::Model& plain = inlined ? *inlined : quantized;
+  const std::optional<graph::Model> qdq = qoperators_to_qdq(plain);
+  const graph::Model& model = qdq ? *qdq : plain;
   LoweredModel result;
   if (options.check_kernels) result.checks = std::make_shared<KernelChecks>();
   const exec::GraphScope whole{.model = &model, .graph = &model.graph(), .known = {}, .captured = {}};

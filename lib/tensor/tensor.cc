@@ -4,21 +4,18 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <new>
 #include <utility>
 
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
+#include "lib/tensor/memory.h"
 #include "lib/tensor/workspace.h"
 
 namespace narrow {
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
-
 std::shared_ptr<std::byte> allocate(size_t bytes) {
-  auto* memory = static_cast<std::byte*>(::operator new(std::max<size_t>(bytes, 1), kAlignment));
-  return {memory, [](std::byte* p) { ::operator delete(p, kAlignment); }};
+  return {allocate_tensor(std::max<size_t>(bytes, 1)), [](std::byte* p) { ::operator delete(p, kTensorAlignment); }};
 }
 
 // Elements that one piece of a copy has at least.

@@ -4,6 +4,8 @@
 #include <mutex>
 #include <new>
 
+#include "lib/tensor/memory.h"
+
 namespace narrow {
 
 // A tensor made here may end on another thread (an output handed to the caller), hence the mutex; it is never contended
@@ -14,13 +16,13 @@ class Workspace::Pool : public std::enable_shared_from_this<Workspace::Pool> {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
   ~Pool() {
-    for (const auto& [bytes, block] : free_) ::operator delete(block, kAlignment);
+    for (const auto& [bytes, block] : free_) ::operator delete(block, kTensorAlignment);
   }
 
   std::shared_ptr<const void> take(size_t bytes) {
     const size_t rounded = round_up(bytes);
     std::byte* block = take_free(rounded);
-    if (block == nullptr) block = static_cast<std::byte*>(::operator new(rounded, kAlignment));
+    if (block == nullptr) block = allocate(rounded);
     return {block, [pool = shared_from_this(), rounded](std::byte* p) { pool->give_back(rounded, p); }};
   }
 
@@ -30,7 +32,15 @@ class Workspace::Pool : public std::enable_shared_from_this<Workspace::Pool> {
   }
 
  private:
-  static constexpr std::align_val_t kAlignment{64};
+  std::byte* allocate(size_t rounded) {
+    try {
+      return allocate_tensor(rounded);
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      reserved_ -= rounded;
+      throw;
+    }
+  }
 
   // Eight sizes per power of two: a block fits its tensor within 12.5 %, and near sizes share blocks.
   static size_t round_up(size_t bytes) {

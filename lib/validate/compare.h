@@ -30,7 +30,8 @@ class KeptIntegers : public exec::TensorListener {
   std::map<std::string, Tensor> kept_;
 };
 
-/// Both as plain float32. Absent when only sizes differ, as those of NonZero may; Error(kModel) naming `value` if ranks
+/// Both as plain float32. Absent when only sizes differ, as those of NonZero may, and for what holds no real numbers
+/// (strings, sequences); Error(kModel) naming `value` if ranks
 /// or types do.
 std::optional<ErrorStatistics> compare(const std::string& value, const Tensor& reference, const Tensor& actual);
 

@@ -61,6 +61,15 @@ TEST(AnalyzeTest, LayersKnowTheNodesWhoseBodiesTheyStandIn) {
   EXPECT_THAT(analysis.layer("choice")->inside, ElementsAre());
 }
 
+TEST(AnalyzeTest, WeightsWithoutElementsStayFloat) {
+  graph::Model model = named(R"(
+agraph (float[1,2] x) => (float[1,0] y) <float[2,1] w = {1, 2}> { y = MatMul (x, w) })");
+  *model.mutable_graph().mutable_initializer(0) = graph::tensor_proto("w", Tensor(DataType::kFloat32, {2, 0}));
+  const Analysis analysis = analyze(model);
+  EXPECT_EQ(reason_of(analysis, "y"), "no usable range: 'w' has no elements");
+  EXPECT_FALSE(analysis.layer("y")->stored_weight.has_value());
+}
+
 TEST(AnalyzeTest, WeightsThatAreNotFiniteStayFloat) {
   graph::Model model = named(R"(
 agraph (float[1,2] x) => (float[1,2] y) <float[2,2] w = {1, 2, 3, 4}, float[2] c = {0, 0}> { y = Gemm (x, w, c) })");

@@ -49,9 +49,35 @@ TEST(Npz, ChannelsLastIsWrittenInLogicalOrder) {
   EXPECT_EQ(read_text(folder.path("a.npz")), read_text(folder.path("b.npz")));
 }
 
-TEST(Npz, TypesThatNumpyHasNotAreRefused) {
+// np.array(["a", "日é"]) is '<U2': UTF-32, filled up with zeros.
+TEST(Npz, StringsAreCodePoints) {
   const test::TemporaryFolder folder;
-  EXPECT_THROW(write_npz(folder.path("a.npz"), {{"x", Tensor::of_strings({1}, {"word"})}}), Error);
+  write_npz(folder.path("a.npz"), {{"x", Tensor::of_strings({2}, {"a", "\xE6\x97\xA5\xC3\xA9"})}});
+  const std::string member = first_member(read_text(folder.path("a.npz")));
+  EXPECT_NE(member.find("{'descr': '<U2', 'fortran_order': False, 'shape': (2,), }"), std::string::npos);
+  const size_t header = 10 + static_cast<unsigned char>(member[8]);
+  EXPECT_EQ(member.substr(header, 16), std::string("a\0\0\0\0\0\0\0\xE5\x65\0\0\xE9\0\0\0", 16));
+}
+
+// Python takes names without the mark of UTF-8 for code page 437, in which ASCII is ASCII.
+TEST(Npz, NamesMayHoldControlCharacters) {
+  const test::TemporaryFolder folder;
+  write_npz(folder.path("a.npz"), {{"a\x01", Tensor::scalar(1.0F)}});
+  const std::string bytes = read_text(folder.path("a.npz"));
+  EXPECT_NE(bytes.find("a\x01.npy"), std::string::npos);
+  EXPECT_EQ(bytes[7] & 8, 0) << "bit 11 of the flags is UTF-8 (APPNOTE.TXT 4.4.4)";
+  EXPECT_THROW(write_npz(folder.path("a.npz"), {{std::string("a\0b", 3), Tensor::scalar(1.0F)}}), Error);
+}
+
+TEST(Npz, WhatNumpyHasNotIsRefused) {
+  const test::TemporaryFolder folder;
+  const std::vector<Tensor> values{Tensor::of_strings({1}, {"\xFF"}), Tensor::of_strings({1}, {std::string("a\0", 2)}),
+                                   Tensor::of_sequence({}), Tensor::empty_optional()};
+  for (const Tensor& value : values) {
+    EXPECT_TRUE(numpy_lack(value).has_value());
+    EXPECT_THROW(write_npz(folder.path("a.npz"), {{"x", value}}), Error);
+  }
+  EXPECT_FALSE(numpy_lack(Tensor::of_strings({1}, {"word"})).has_value());
   EXPECT_EQ(folder.listing(), "");
 }
 

@@ -95,7 +95,8 @@ TEST(NpyTest, RefusesAnotherLengthThanTheShapeNeeds) {
 
 TEST(NpyTest, RefusesMaliciousHeaders) {
   EXPECT_EQ(refused(npy(">f4", "(6,)", kSix)), "element type '>f4' is big-endian, which is not supported");
-  EXPECT_EQ(refused(npy("|O", "(6,)", kSix)), "element type '|O' is not supported");
+  EXPECT_EQ(refused(npy("|O", "(6,)", kSix)),
+            "elements are pickled Python objects, which are not supported; strings are '<U' arrays");
   EXPECT_EQ(refused(npy("<f4", "(-6,)", kSix)), "not a valid .npy header: bad shape");
   EXPECT_EQ(refused(npy("<f4", "(99999999999999999999,)", kSix)), "not a valid .npy header: bad shape");
   EXPECT_EQ(refused(npy("<f4", "(6", kSix)), "not a valid .npy header: bad shape");

@@ -1,16 +1,20 @@
 #include "lib/io/load.h"
 #include "lib/graph/attributes.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lib/base/error.h"
 #include "lib/base/file.h"
+#include "lib/graph/external_data.h"
 #include "lib/graph/graph_index.h"
 #include "tests/support/model_text.h"
 #include "tests/support/temp_folder.h"
 
 namespace narrow {
 namespace {
+
+using testing::HasSubstr;
 
 struct Failure {
   ErrorKind kind = ErrorKind::kInternal;
@@ -288,13 +292,49 @@ TEST(LoadTest, ExternalDataStaysInsideTheFolder) {
   EXPECT_EQ(model.tensor(model.graph().initializer(0)).data<float>()[2], 6);
 
   write_file(folder / "weights.bin", "short");
-  const graph::Model damaged = io::load_model(folder / "m.onnx");
-  const Failure failure = failure_of([&] { damaged.tensor(damaged.graph().initializer(0)); });
-  EXPECT_EQ(failure.text, "external data of 'b' ends after 'weights.bin' does");
+  const auto failure = [&] { return failure_of([&] { io::load_model(folder / "m.onnx"); }); };
+  EXPECT_THAT(failure().text, HasSubstr("m.onnx: external data of 'b' ends after 'weights.bin' does"));
+  std::filesystem::remove(folder / "weights.bin");
+  EXPECT_THAT(failure().text, HasSubstr("m.onnx: external data of 'b': can not open"));
 
-  entry->set_value("../weights.bin");
-  write_file(folder / "m.onnx", proto.SerializeAsString());
-  EXPECT_EQ(failure_of([&] { io::load_model(folder / "m.onnx"); }).kind, ErrorKind::kModel);
+  // They are there, but a model file must not name them.
+  std::filesystem::create_directory(folder / "in");
+  write_file(folder / "weights.bin", std::string_view(reinterpret_cast<const char*>(values), sizeof values));
+  for (const std::string& location :
+       {std::string("../weights.bin"), std::string("down/../../weights.bin"), (folder / "weights.bin").string()}) {
+    entry->set_value(location);
+    write_file(folder / "in/m.onnx", proto.SerializeAsString());
+    const Failure outside = failure_of([&] { io::load_model(folder / "in/m.onnx"); });
+    EXPECT_EQ(outside.kind, ErrorKind::kModel);
+    EXPECT_THAT(outside.text, HasSubstr("external data of 'b': '" + location + "' lies outside the model's folder"));
+  }
+}
+
+TEST(LoadTest, AnUnknownElementTypeIsToldWithTheTensor) {
+  onnx::ModelProto proto = small_model();
+  proto.mutable_graph()->mutable_initializer(0)->set_data_type(99);
+  const Failure failure = failure_of([&] { io::check_model(proto); });
+  EXPECT_EQ(failure.kind, ErrorKind::kModel);
+  EXPECT_EQ(failure.text, "tensor 'b' has unknown element type 99");
+}
+
+// As caches of downloads lay files: model and data are links to blobs elsewhere.
+TEST(LoadTest, ExternalDataMayBeALink) {
+  const test::TempFolder folder;
+  onnx::ModelProto proto = small_model();
+  onnx::TensorProto& tensor = *proto.mutable_graph()->mutable_initializer(0);
+  tensor.clear_float_data();
+  tensor.clear_raw_data();
+  graph::set_external(tensor, {.location = "weights.bin", .offset = 0, .length = 12});
+  std::filesystem::create_directory(folder / "blobs");
+  std::filesystem::create_directory(folder / "snapshot");
+  const float values[] = {4, 5, 6};
+  write_file(folder / "blobs/1", proto.SerializeAsString());
+  write_file(folder / "blobs/2", std::string_view(reinterpret_cast<const char*>(values), sizeof values));
+  std::filesystem::create_symlink("../blobs/1", folder / "snapshot/m.onnx");
+  std::filesystem::create_symlink("../blobs/2", folder / "snapshot/weights.bin");
+  const graph::Model model = io::load_model(folder / "snapshot/m.onnx");
+  EXPECT_EQ(model.tensor(model.graph().initializer(0)).data<float>()[2], 6);
 }
 
 // PaddlePaddle's exporter: an If branch declares a scalar where its Cast makes one element.

@@ -314,5 +314,27 @@ TEST(Movement, OperatorsOnIntegersThemselvesCount) {
   EXPECT_THAT(integers(test::run(lowered, {{"x", x}}).outputs[0]), ElementsAre(6, 8, 14, 200));
 }
 
+// Functions are inlined first: what stands in one is quantized as what stands in the graph. x = .5 .5 is 1 1 on the
+// grid; its products with 1 2 / 3 4 are 4 6, halved.
+TEST(Functions, QuantizedModelsMayHaveThem) {
+  const graph::Model model = narrow::test::model_from_text(R"(<ir_version: 10, opset_import: ["" : 17, "my" : 1]>
+    agraph (float[1,2] x) => (float[1,2] y, float[1,2] n)
+    <float s = {0.5}, uint8 z = {0}, float one = {1.0}, int8 zw = {0}, int8[2,2] w_q = {1, 2, 3, 4}>
+    {
+      x_q = QuantizeLinear(x, s, z)
+      x_dq = DequantizeLinear(x_q, s, z)
+      n = my.negative(x)
+      y = my.product(x_dq, w_q, one, zw)
+    }
+    <opset_import: ["" : 17], domain: "my"> negative (x) => (y) { y = Neg(x) }
+    <opset_import: ["" : 17], domain: "my"> product (x, w_q, s, z) => (y) { w = DequantizeLinear(w_q, s, z)  y = MatMul(x, w) })");
+  const LoweredModel lowered = lower(model);
+  Workspace workspace;
+  const auto results = lowered.program.run({{"x", Tensor::of<float>({1, 2}, {0.5F, 0.5F})}}, workspace);
+  EXPECT_THAT(results[0].data<float>(), ElementsAre(2, 3));
+  EXPECT_THAT(results[1].data<float>(), ElementsAre(-0.5F, -0.5F));
+  EXPECT_EQ(lowered.coverage.integer_macs(), 4);
+}
+
 }  // namespace
 }  // namespace narrow::runtime

@@ -33,6 +33,8 @@ TEST(Agreement, CountsRowsWithTheSameWinner) {
 TEST(Compare, RefusesOtherRanksAndTypesButLeavesOutOtherSizes) {
   EXPECT_THROW(compare("v", Tensor::of<float>({1}, {1}), Tensor::of<int64_t>({1}, {1})), Error);
   EXPECT_FALSE(compare("v", Tensor::of<float>({2}, {1, 2}), Tensor::of<float>({1}, {1})));
+  EXPECT_FALSE(compare("v", Tensor::of_strings({1}, {"cat"}), Tensor::of_strings({1}, {"dog"})));  // no numbers
+  EXPECT_FALSE(compare("v", Tensor::of_sequence({}), Tensor::of_sequence({})));
   EXPECT_THROW(compare("v", Tensor::of<float>({2}, {1, 2}), Tensor::of<float>({1, 2}, {1, 2})), Error);
 }
 

@@ -12,6 +12,10 @@
 namespace narrow::tune {
 namespace {
 
+constexpr int kMostSwaps = 32;
+constexpr size_t kMostPriced = 8;  // swaps whose true price is asked for
+constexpr double kLeastSwapGain = 1e-3;
+
 /// How far beyond the limit; at most 0 if it is kept.
 double excess(const Goal& goal, const Measurement& measurement) {
   const Quality& quality = measurement.quality;
@@ -181,7 +185,7 @@ class Searcher {
           best = {i, option};
         }
       }
-      if (!best) return assignment;
+      if (!best) break;
       Assignment next = assignment;
       next[best->first] = best->second;
       const double left = goal_.value - price(next);
@@ -191,6 +195,56 @@ class Searcher {
       }
       room = left;
       assignment = std::move(next);
+    }
+    return swapped(std::move(assignment));
+  }
+
+  /// What single changes can not fill, two can: one item becomes better, another pays for it.
+  Assignment swapped(Assignment assignment) const {
+    for (int swaps = 0; swaps < kMostSwaps; ++swaps) {
+      const std::optional<Assignment> next = best_swap(assignment, goal_.value - price(assignment));
+      if (!next) break;
+      assignment = *next;
+    }
+    return assignment;
+  }
+
+  /// The swap that takes away most noise and fits; nullopt where none gains.
+  std::optional<Assignment> best_swap(const Assignment& assignment, double room) const {
+    struct Swap {
+      double noise = 0;
+      Assignment assignment;
+    };
+    std::vector<Swap> swaps;
+    const double least = model_.noise(assignment) * (1 - kLeastSwapGain);
+    for_each_change(assignment, [&](size_t better, size_t option, double paid) {
+      if (paid <= room) return;
+      for_each_change(assignment, [&](size_t cheaper, size_t other, double less) {
+        if (cheaper == better || less >= 0 || paid + less > room) return;
+        Assignment next = assignment;
+        next[better] = option;
+        next[cheaper] = other;
+        const double noise = model_.noise(next);
+        if (noise < least) swaps.push_back({noise, std::move(next)});
+      });
+    });
+    std::stable_sort(swaps.begin(), swaps.end(), [](const Swap& a, const Swap& b) { return a.noise < b.noise; });
+    swaps.resize(std::min<size_t>(swaps.size(), kMostPriced));
+    for (Swap& swap : swaps) {
+      if (fits(swap.assignment)) return std::move(swap.assignment);
+    }
+    return std::nullopt;
+  }
+
+  /// visit(item, option, what it costs more).
+  template <class Visit>
+  void for_each_change(const Assignment& assignment, const Visit& visit) const {
+    for (size_t item = 0; item < assignment.size(); ++item) {
+      const auto& options = space_.items[item].options;
+      for (size_t option = 0; option < options.size(); ++option) {
+        if (option == assignment[item]) continue;
+        visit(item, option, price(options[option]) - price(options[assignment[item]]));
+      }
     }
   }
 

@@ -120,7 +120,8 @@ int run_run(const Arguments& arguments) {
     throw Error(ErrorKind::kModel, "'{}' has no outputs: there is nothing to write", options.model);
   }
   const Runner runner = stages.run("compile", [&] { return make_runner(source.loaded, runtime); });
-  const std::vector<calib::InputSpec> inputs = model_inputs(source.loaded);
+  std::vector<calib::InputSpec> inputs = model_inputs(source.loaded);
+  for (calib::InputSpec& input : inputs) input.any_number = true;  // masks of attention hold -infinity
   const DataSource data = open_data_of(options, {inputs, config.inputs, outputs}, stages);
   const Results results = stages.run("run", [&] { return run_all(runner.program, data, options, stages); });
   write_results(results, outputs_of(source.loaded, runner.program), options.output);

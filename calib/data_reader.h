@@ -52,6 +52,7 @@ struct InputSpec {
   std::optional<Shape> shape;                         // -1: free
   graph::ValueForm form = graph::ValueForm::kTensor;  // of another: `type` and `shape` are those of the tensors inside
   bool of_sequences = false;                          // what is inside are sequences
+  bool any_number = false;                            // NaN and infinity too: nothing is learned from the data
 };
 
 class DataReader {

@@ -52,6 +52,20 @@ std::string run_text(const TemporaryFolder& folder, const std::string& graph) {
   return "run " + folder.path("m.onnx") + " --quiet -o ";
 }
 
+/// Additive masks of attention.
+TEST(Run, InfinityGoesInAndOut) {
+  const TemporaryFolder folder;
+  const std::string run = run_text(folder, "agraph (float[N,2] x) => (float[N,2] y) { y = Neg (x) }");
+  const std::string one("\0\0\x80\x3f", 4);
+  const std::string minus_one("\0\0\x80\xbf", 4);
+  const std::string infinity("\0\0\x80\x7f", 4);
+  const std::string minus_infinity("\0\0\x80\xff", 4);
+  folder.write("x.npy", npy("<f4", "1, 2", minus_infinity + one));
+  const Outcome outcome = run_narrow(run + folder.path("y.npz") + " --data " + folder.path("x.npy"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(read_text(folder.path("y.npz")), HasSubstr(infinity + minus_one));
+}
+
 TEST(Run, StringsGoInAndOut) {
   const TemporaryFolder folder;
   const std::string run = run_text(folder, "agraph (string[N] x) => (string[N] y) { y = StringConcat (x, x) }");

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "lib/base/error.h"
+#include "lib/tensor/convert.h"
+#include "lib/tensor/packed.h"
 
 namespace narrow::apps {
 namespace {
@@ -13,6 +15,19 @@ bool fits(const Tensor& part, const Tensor& first) {
   const Shape& b = first.shape();
   return part.type() == first.type() && a.size() == b.size() &&
          (a.empty() || std::equal(a.begin() + 1, a.end(), b.begin() + 1));
+}
+
+/// Elements of 4 and 2 bits have no gaps between them, so each part's must be taken out of its bytes.
+Tensor joined_packed(const std::vector<Tensor>& parts, DataType type, Shape shape) {
+  Workspace workspace;
+  std::vector<Tensor> bytes;
+  for (const Tensor& part : parts) bytes.push_back(unpacked(part, workspace));
+  Tensor all(bytes.front().type(), std::move(shape));
+  std::byte* target = all.mutable_bytes();
+  for (const Tensor& part : bytes) {
+    target = std::copy(part.bytes(), part.bytes() + part.byte_size(), target);
+  }
+  return packed(all, type, workspace);
 }
 
 }  // namespace
@@ -38,6 +53,7 @@ Tensor joined(const std::vector<Tensor>& parts, const std::string& what) {
     for (const Tensor& part : parts) texts.insert(texts.end(), part.strings().begin(), part.strings().end());
     return Tensor::of_strings(std::move(shape), std::move(texts));
   }
+  if (is_packed(first.type())) return joined_packed(parts, first.type(), std::move(shape));
   Tensor all(first.type(), std::move(shape));
   std::byte* target = all.mutable_bytes();
   for (const Tensor& part : parts) {

@@ -219,14 +219,17 @@ int64_t count_nodes(const graph::Model& model, std::string_view op_type) {
 }
 
 std::optional<std::string> quantized_operator(const graph::Model& model) {
-  if (const auto inlined = graph::without_functions(model)) return quantized_operator(*inlined);
   std::optional<std::string> found;
-  graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
+  const auto look_at = [&](const onnx::NodeProto& node) {
     const std::string& op_type = node.op_type();
     const bool listed =
         std::find(kQuantizedOperators.begin(), kQuantizedOperators.end(), op_type) != kQuantizedOperators.end();
     if (!found && (listed || op_type.starts_with("QLinear"))) found = op_type;
-  });
+  };
+  graph::for_each_node(model.graph(), look_at);
+  for (const onnx::FunctionProto& function : model.proto().functions()) {
+    for (const onnx::NodeProto& node : function.node()) look_at(node);
+  }
   return found;
 }
 

@@ -87,10 +87,14 @@ class Recovery {
 
   RecoveryOutcome explicit_steps() {
     keep(steps_.plain(), Take::kIfBetter);
-    auto candidate = make(run_.config.recovery.steps, {.samples = split_.fit});
-    if (!candidate) {
+    auto candidate = make(run_.config.recovery.steps, {.samples = split_.fit, .idle = Idle::kLeftOut});
+    if (!candidate || candidate->steps.empty()) {
       warnings_.push_back("recovery: its steps change nothing in this model");
       return finish();
+    }
+    if (candidate->steps.size() < run_.config.recovery.steps.size()) {
+      warnings_.push_back(fmt::format("recovery: of the config's steps only '{}' found something to do",
+                                      plan::recovery_text(candidate->steps)));
     }
     keep(std::move(*candidate), Take::kAlways);
     const auto& trials = facts_.trials;
@@ -145,7 +149,7 @@ class Recovery {
   };
 
   /// What to do behind `first`: what does best with a part of the samples, then the second best, then rounding alone,
-  /// which changes the least. Empty where time was over before.
+  /// which changes the least. Empty where time was over before the first trial.
   std::vector<plan::RecoverySteps> choose_steps(const plan::RecoverySteps& first) {
     plan::RecoverySteps alone = first;
     alone.push_back({.method = plan::RecoveryMethod::kRound});
@@ -161,12 +165,11 @@ class Recovery {
     if (tries.size() == 1 && !has_ties && !has_grids) return tries;
     Ranking ranking;
     for (const plan::RecoverySteps& steps : tries) run_trial(steps, ranking);
-    if (ranking.best.steps) {
-      const plan::RecoverySteps inner = *ranking.best.steps;
-      if (has_grids) run_trial(with(inner, {.method = plan::RecoveryMethod::kAlign}), ranking, kLeastGainOfNodes);
-      if (has_ties && ranking.best.steps == inner) {
-        run_trial(with(inner, {.method = plan::RecoveryMethod::kRanges}), ranking);
-      }
+    if (!ranking.best.steps) return {};
+    const plan::RecoverySteps inner = *ranking.best.steps;
+    if (has_grids) run_trial(with(inner, {.method = plan::RecoveryMethod::kAlign}), ranking, kLeastGainOfNodes);
+    if (has_ties && ranking.best.steps == inner) {
+      run_trial(with(inner, {.method = plan::RecoveryMethod::kRanges}), ranking);
     }
     std::vector<plan::RecoverySteps> order;
     for (const auto& steps : {ranking.best.steps, ranking.second.steps, std::optional(alone)}) {

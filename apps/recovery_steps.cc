@@ -21,11 +21,21 @@ Candidate StepRunner::plain() const {
 
 std::optional<Candidate> StepRunner::make(const plan::RecoverySteps& steps, const StepOptions& options) {
   Work work{.candidate = plain(), .aligned = {}};
-  work.candidate.steps = steps;
-  for (plan::RecoveryStep& step : work.candidate.steps) {
-    if (!run_step(step, work, options)) return std::nullopt;
+  plan::RecoverySteps done;
+  for (plan::RecoveryStep step : steps) {
+    // A step that does nothing may have left a range or a name behind: it is done on a copy where it may be left out.
+    std::optional<Work> before;
+    if (options.idle == Idle::kLeftOut) before = work;
+    if (run_step(step, work, options)) {
+      done.push_back(std::move(step));
+    } else if (before) {
+      work = std::move(*before);
+    } else {
+      return std::nullopt;
+    }
   }
   if (!settle(work, options)) return std::nullopt;
+  work.candidate.steps = std::move(done);
   return std::move(work.candidate);
 }
 
@@ -149,6 +159,7 @@ const recover::ValueChannels& StepRunner::channels() {
 
 /// Of the model as it came: other steps leave its inputs alone.
 const std::vector<plan::AlignedInput>& StepRunner::grids() {
+  if (!grids_ && !recover::keeps_rules(run_.config.rules)) grids_.emplace();
   if (!grids_) {
     grids_ =
         stages_.run("align", [&] { return recover::find_grids(run_.model, run_.plan, feeds(fit_), run_.workers); });

@@ -26,10 +26,14 @@ struct Candidate {
   int64_t samples = 0;                        // that chose their integers
 };
 
+/// What becomes of steps that have nothing to do: no model is made, or one by the others.
+enum class Idle { kRefused, kLeftOut };
+
 struct StepOptions {
   std::vector<int64_t> samples;  // that choose weights
   bool trial = false;            // quickly: what it shows is which steps do better
   bool numbers_given = false;    // the plan's ranges and scales are those of the steps' result already
+  Idle idle = Idle::kRefused;
 };
 
 class StepRunner {
@@ -40,7 +44,7 @@ class StepRunner {
 
   /// No step.
   Candidate plain() const;
-  /// nullopt where one of the steps has nothing to do here.
+  /// nullopt where one of the steps has nothing to do here and may not be left out.
   std::optional<Candidate> make(const plan::RecoverySteps& steps, const StepOptions& options);
 
   /// Whether some input can be aligned.

@@ -22,6 +22,7 @@ struct Location {
 };
 
 constexpr const char* kStoredType = "narrow_stored_type";
+constexpr const char* kStoredHalf = "float16";
 
 void set_entry(onnx::TensorProto& tensor, const std::string& key, const std::string& value) {
   auto* entry = tensor.add_external_data();
@@ -47,9 +48,9 @@ Location location_of(const onnx::TensorProto& initializer) {
       location.length = parse_number(entry.value(), initializer.name(), "length");
       location.has_length = true;
     }
-    if (entry.key() == kStoredType) {
-      location.stored = static_cast<DataType>(parse_number(entry.value(), initializer.name(), kStoredType));
-    }
+    // A file that has this key means something else by it.
+    const bool is_float = initializer.data_type() == onnx::TensorProto::FLOAT;
+    if (is_float && entry.key() == kStoredType && entry.value() == kStoredHalf) location.stored = DataType::kFloat16;
   }
   if (location.path.empty())
     throw Error(ErrorKind::kModel, "external data of '{}' has no location", initializer.name());
@@ -89,7 +90,7 @@ void set_external(onnx::TensorProto& tensor, const ExternalRange& range) {
 }
 
 void widen_external(onnx::TensorProto& tensor) {
-  set_entry(tensor, kStoredType, std::to_string(tensor.data_type()));
+  set_entry(tensor, kStoredType, kStoredHalf);
   tensor.set_data_type(onnx::TensorProto::FLOAT);
 }
 

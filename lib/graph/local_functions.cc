@@ -5,6 +5,7 @@
 #include <string>
 #include <tuple>
 
+#include "lib/base/error.h"
 #include "lib/graph/onnx_api.h"
 #include "lib/graph/schemas.h"
 
@@ -55,6 +56,20 @@ class DefaultsGiver {
   std::map<Key, onnx::FunctionProto> functions_;  // copies: bodies are changed on the way
 };
 
+/// What the functions' bodies import and the model does not: their nodes will be the model's.
+void import_domains(onnx::ModelProto& proto) {
+  const std::vector<onnx::FunctionProto> functions(proto.functions().begin(), proto.functions().end());
+  for (const onnx::FunctionProto& function : functions) {
+    for (const onnx::OperatorSetIdProto& import : function.opset_import()) {
+      const auto& own = proto.opset_import();
+      const bool known = std::any_of(own.begin(), own.end(), [&](const onnx::OperatorSetIdProto& other) {
+        return canonical_domain(other.domain()) == canonical_domain(import.domain());
+      });
+      if (!known) *proto.add_opset_import() = import;
+    }
+  }
+}
+
 }  // namespace
 
 void inline_functions(onnx::ModelProto& proto) {
@@ -64,7 +79,15 @@ void inline_functions(onnx::ModelProto& proto) {
     defaults.give(*proto.mutable_graph()->mutable_node());
     for (onnx::FunctionProto& function : *proto.mutable_functions()) defaults.give(*function.mutable_node());
   }
+  import_domains(proto);
   onnx::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
+  if (proto.functions_size() == 0) return;
+  const onnx::FunctionProto& left = proto.functions(0);
+  throw Error(
+      ErrorKind::kUnsupported,
+      "function '{}' of domain '{}' can not be put in place of its calls: it imports another version of a domain "
+      "than the model does",
+      left.name(), left.domain());
 }
 
 std::optional<Model> without_functions(const Model& model) {

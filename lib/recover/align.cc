@@ -401,6 +401,23 @@ graph::Model align(const graph::Model& model, const std::vector<plan::AlignedInp
   return result;
 }
 
+namespace {
+
+bool keeps_match(const plan::Match& match) {
+  if (match.tensor || match.min_depth || match.max_depth || match.between) return false;
+  const auto keep_all = [](const std::vector<plan::Match>& parts) {
+    return std::all_of(parts.begin(), parts.end(), keeps_match);
+  };
+  return keep_all(match.all) && keep_all(match.any) && keep_all(match.none);
+}
+
+}  // namespace
+
+bool keeps_rules(const plan::Rules& rules) {
+  return std::all_of(rules.rules.begin(), rules.rules.end(),
+                     [](const plan::Rule& rule) { return keeps_match(rule.match); });
+}
+
 plan::Rules rules_behind(const graph::Model& aligned, const std::vector<plan::AlignedInput>& inputs,
                          plan::Rules rules) {
   const graph::GraphIndex index(aligned.graph());

@@ -26,6 +26,10 @@ std::vector<plan::AlignedInput> find_grids(const graph::Model& model, const plan
 /// grid. Throws Error(kUsage) for a value that no such convolution alone reads.
 graph::Model align(const graph::Model& model, const std::vector<plan::AlignedInput>& inputs);
 
+/// Whether rules pick the same layers of an aligned model as of the model before: none goes by depth or by the values
+/// that layers read, which added nodes change.
+bool keeps_rules(const plan::Rules& rules);
+
 /// What the plan of an aligned model needs beside `rules`: added nodes stay float.
 plan::Rules rules_behind(const graph::Model& aligned, const std::vector<plan::AlignedInput>& inputs, plan::Rules rules);
 

@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kMostLevels = 256;
 constexpr size_t kLeastLevels = 16;  // fewer may be anything
-/// Of a step: numbers this near are one, and may lie this far off the grid; float32 rounds them.
+/// Of a step: so far off the grid numbers may lie, as float32 rounds them.
 constexpr double kSlack = 0.02;
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <map>
 
@@ -12,8 +13,9 @@
 namespace narrow::tune {
 namespace {
 
-constexpr int kMostSwaps = 32;
-constexpr size_t kMostPriced = 8;  // swaps whose true price is asked for
+constexpr size_t kMostSwaps = 32;
+constexpr size_t kMostSwapped = 200;  // items
+constexpr size_t kMostPriced = 8;     // swaps whose true price is asked for
 constexpr double kLeastSwapGain = 1e-3;
 
 /// How far beyond the limit; at most 0 if it is kept.
@@ -56,8 +58,10 @@ class Searcher {
   }
 
  private:
+  bool in_time() const { return !options_.seconds || watch_.seconds() <= *options_.seconds; }
+
   bool more() {
-    const bool late = options_.seconds && watch_.seconds() > *options_.seconds;
+    const bool late = !in_time();
     const bool enough = static_cast<int64_t>(result_.trials.size()) >= options_.trials;
     if (!late && !enough) return true;
     result_.out_of_budget = true;
@@ -201,7 +205,9 @@ class Searcher {
 
   /// What single changes can not fill, two can: one item becomes better, another pays for it.
   Assignment swapped(Assignment assignment) const {
-    for (int swaps = 0; swaps < kMostSwaps; ++swaps) {
+    // Of very many items each swap is little, and looking at all pairs much.
+    const size_t most = assignment.size() <= kMostSwapped ? kMostSwaps : 0;
+    for (size_t swaps = 0; swaps < most && in_time(); ++swaps) {
       const std::optional<Assignment> next = best_swap(assignment, goal_.value - price(assignment));
       if (!next) break;
       assignment = *next;
@@ -209,29 +215,38 @@ class Searcher {
     return assignment;
   }
 
+  struct Swap {
+    double noise = 0;
+    std::array<size_t, 4> changes{};  // item, option, item, option
+  };
+
+  static Assignment with(Assignment assignment, const Swap& swap) {
+    assignment[swap.changes[0]] = swap.changes[1];
+    assignment[swap.changes[2]] = swap.changes[3];
+    return assignment;
+  }
+
   /// The swap that takes away most noise and fits; nullopt where none gains.
   std::optional<Assignment> best_swap(const Assignment& assignment, double room) const {
-    struct Swap {
-      double noise = 0;
-      Assignment assignment;
-    };
-    std::vector<Swap> swaps;
+    std::vector<Swap> swaps;  // ascending noise, a few
     const double least = model_.noise(assignment) * (1 - kLeastSwapGain);
     for_each_change(assignment, [&](size_t better, size_t option, double paid) {
       if (paid <= room) return;
+      check_interruption();
       for_each_change(assignment, [&](size_t cheaper, size_t other, double less) {
         if (cheaper == better || less >= 0 || paid + less > room) return;
-        Assignment next = assignment;
-        next[better] = option;
-        next[cheaper] = other;
-        const double noise = model_.noise(next);
-        if (noise < least) swaps.push_back({noise, std::move(next)});
+        Swap swap{.noise = 0, .changes = {better, option, cheaper, other}};
+        swap.noise = model_.noise(with(assignment, swap));
+        if (swap.noise >= (swaps.size() < kMostPriced ? least : swaps.back().noise)) return;
+        swaps.insert(std::upper_bound(swaps.begin(), swaps.end(), swap,
+                                      [](const Swap& a, const Swap& b) { return a.noise < b.noise; }),
+                     swap);
+        if (swaps.size() > kMostPriced) swaps.pop_back();
       });
     });
-    std::stable_sort(swaps.begin(), swaps.end(), [](const Swap& a, const Swap& b) { return a.noise < b.noise; });
-    swaps.resize(std::min<size_t>(swaps.size(), kMostPriced));
-    for (Swap& swap : swaps) {
-      if (fits(swap.assignment)) return std::move(swap.assignment);
+    for (const Swap& swap : swaps) {
+      Assignment next = with(assignment, swap);
+      if (fits(next)) return next;
     }
     return std::nullopt;
   }

@@ -82,12 +82,15 @@ TEST(Recovery, SmoothingIsFoundByItselfAndRepeatedByItsPlan) {
   EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx")));
 }
 
-/// 40 images of 256 levels by channel as (pixel - mean) / deviation, that a padded convolution reads, whose name is
-/// odd.
+/// 40 images of 256 levels by channel as (pixel - mean) / deviation, that a padded convolution reads. The name that
+/// added nodes take theirs from is odd.
 void write_images(const TemporaryFolder& folder) {
   graph::Model model = graph_from_text(R"(g (float[N,2,16,16] x) => (float[N,1,16,16] y)
-    <float[1,2,1,1] w = {3, -2}> { y = Conv <pads = [0, 0, 0, 0]> (x, w) })");
-  model.mutable_graph().mutable_node(0)->set_name("odd*[name]?");
+    <float[1,2,3,3] w = {3, 1, 0, 1, 2, 0, 0, 1, 1, -2, 0, 1, 0, -1, 1, 0, 0, 1}> {
+      y = Conv <pads = [1, 1, 1, 1]> (x, w) })");
+  const std::string odd = "odd*[name]?";
+  model.mutable_graph().mutable_input(0)->set_name(odd);
+  model.mutable_graph().mutable_node(0)->set_input(0, odd);
   io::save_model(model, folder.path("m.onnx"));
   std::string elements;
   for (int i = 0; i < 40 * 2 * 256; ++i) {
@@ -109,7 +112,7 @@ TEST(Recovery, ImagesAreAlignedByThemselvesAndByThePlan) {
   const Json recovery = parse_json(first.out, "stdout")["recovery"];
   EXPECT_EQ(recovery["chosen"], "align, round");
   const Json plan = read_json(folder.path("p.json"));
-  EXPECT_EQ(plan["recovery"]["steps"][0]["inputs"][0]["value"], "x");
+  EXPECT_EQ(plan["recovery"]["steps"][0]["inputs"][0]["value"], "odd*[name]?");
   const Outcome again = run_narrow(base + folder.path("b.onnx") + " --threads 3 --plan " + folder.path("p.json"));
   ASSERT_EQ(again.exit_code, 0) << again.err;
   EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx")));

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "lib/base/error.h"
+#include "lib/graph/raise_opset.h"
 #include "lib/io/load.h"
 #include "tests/exec/run_model.h"
 
@@ -88,6 +90,34 @@ TEST(OddForms, RecurrentLayersOfOldOpsetsRun) {
       <float[1,1,2] w = {1, 1}, float[1,1,1] r = {1}> { y = RNN <hidden_size = 1, output_sequence = 1> (x, w, r) })"),
                             {{"x", floats({1, 1, 2}, {1, 2})}});
   EXPECT_THAT(values_of<float>(y[0]), ElementsAre(FloatNear(std::tanh(3.0F), 1e-6F)));
+}
+
+/// Raising the opset must not change what a model computes: the converter leaves some operators to new defaults.
+TEST(OddForms, RaisedModelsComputeWhatTheyDid) {
+  const std::string image = "g (float[1,1,2,3] x) => (float[A,B,C,D] y) ";
+  const std::vector<std::pair<int, std::string>> models{
+      {9, "<float[4] s = {1, 1, 1.5, 2.4}> { y = Upsample <mode = \"linear\"> (x, s) }"},
+      {9, "<float[4] s = {1, 1, 1.5, 2.4}> { y = Upsample <mode = \"nearest\"> (x, s) }"},
+      {10, "<float[4] s = {1, 1, 1.5, 2.4}> { y = Resize <mode = \"linear\"> (x, s) }"},
+      {10, "<float[4] s = {1, 1, 0.6, 0.7}> { y = Resize <mode = \"nearest\"> (x, s) }"},
+      {11, "{ y = Hardmax <axis = 1> (x) }"},
+      {11, "{ y = Softmax <axis = 1> (x) }"}};
+  const Feed feed{{"x", floats({1, 1, 2, 3}, {1, 5, 2, 4, 3, 6})}};
+  for (const auto& [opset, text] : models) {
+    const graph::Model old = test::graph_from_text(image + text, opset);
+    const graph::Model raised(graph::raise_opset(old.proto(), 13));
+    Workspace workspace;
+    const Tensor wanted = compile_float(old).run(feed, workspace)[0];
+    const Tensor found = compile_float(raised).run(feed, workspace)[0];
+    EXPECT_EQ(found.shape(), wanted.shape()) << text;
+    EXPECT_EQ(values_of<float>(found), values_of<float>(wanted)) << text;
+  }
+}
+
+TEST(OddForms, NearestOfOpset10ThatGrowsAndShrinksIsRefused) {
+  const graph::Model old = test::graph_from_text(
+      "g (float[1,1,2,3] x) => (float[A,B,C,D] y) <float[4] s = {1, 1, 0.5, 2}> { y = Resize (x, s) }", 10);
+  EXPECT_THROW(graph::raise_opset(old.proto(), 13), Error);
 }
 
 }  // namespace

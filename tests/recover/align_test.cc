@@ -153,7 +153,9 @@ TEST(LevelSet, HasNoGridWhereNumbersAreTooManyTooFewOrUneven) {
   std::vector<float> far = steps(100, 1, 0);
   far.push_back(300);
   EXPECT_FALSE(set_of(far).grid().has_value());
-  EXPECT_FALSE(set_of({0, 1, NAN}).grid().has_value());
+  std::vector<float> broken = steps(100, 1, 0);
+  broken.push_back(NAN);
+  EXPECT_FALSE(set_of(broken).grid().has_value());
 }
 
 // x = (pixel / 255 - mean) / deviation: steps of 1 / (255 deviation), 0 at pixel 255 mean. By hand: steps 0.015686,
@@ -246,6 +248,18 @@ TEST(Align, LeavesWhatOthersReadOrARuleOrACallerHolds) {
   plan::PrecisionPlan integers = plan_of(model);
   integers.form.integer_io = {"x"};
   EXPECT_THAT(find_grids(model, integers, samples, 1), IsEmpty());
+}
+
+TEST(Align, RulesByDepthOrValueAreNotKept) {
+  plan::Rules rules;
+  rules.rules.push_back({.match = plan::match_name("y")});
+  EXPECT_TRUE(keeps_rules(rules));
+  plan::Match deep;
+  deep.max_depth = 1;
+  plan::Match part = plan::match_name("y");
+  part.none.push_back(deep);
+  rules.rules.push_back({.match = part});
+  EXPECT_FALSE(keeps_rules(rules));
 }
 
 TEST(Align, RefusesAValueThatNoConvolutionReads) {

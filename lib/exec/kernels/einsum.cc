@@ -207,13 +207,13 @@ bool is_narrow_integer(DataType type) {
   return std::find(kNarrow.begin(), kNarrow.end(), type) != kNarrow.end();
 }
 
-/// Products of integers of up to 16 bits are those of int32, of which as many low bits are kept: sums wrap around.
+/// Products of integers of up to 16 bits are those of uint32, of which as many low bits are kept: sums wrap around.
 Tensor einsum_of_any(const EinsumEquation& equation, std::span<Tensor> inputs, const onednn::Matmul& fast,
                      Workspace& workspace) {
   const DataType type = inputs.empty() ? DataType::kUndefined : inputs[0].type();
   if (!is_narrow_integer(type)) return einsum(equation, inputs, fast, workspace);
   std::vector<Tensor> wide;
-  for (const Tensor& input : inputs) wide.push_back(convert_elements(input, DataType::kInt32, workspace));
+  for (const Tensor& input : inputs) wide.push_back(convert_elements(input, DataType::kUint32, workspace));
   return convert_elements(einsum(equation, wide, fast, workspace), type, workspace);
 }
 

@@ -7,6 +7,7 @@
 #include "lib/recover/ordered_samples.h"
 #include "lib/runtime/lower.h"
 #include "lib/tensor/metrics.h"
+#include "lib/validate/compare.h"
 
 namespace narrow::apps {
 namespace {
@@ -17,7 +18,8 @@ constexpr float kLeastShare = 1e-20F;
 /// Probabilities say nothing where they are near 0 or 1: what Softmax made is taken back to its input, but for a
 /// constant in each row.
 std::vector<float> scores_of(const Tensor& tensor) {
-  const auto values = tensor.data<float>();
+  const Tensor real = to_float32(tensor);
+  const auto values = real.data<float>();
   std::vector<float> scores(values.begin(), values.end());
   // The last axis that is not of length 1.
   const auto axis =
@@ -58,7 +60,7 @@ std::vector<std::vector<Tensor>> run_all(const exec::Program& program, const cal
 }
 
 bool comparable(const Tensor& a, const Tensor& b) {
-  return a.type() == DataType::kFloat32 && b.type() == DataType::kFloat32 && a.size() == b.size() && a.size() > 0;
+  return validate::is_real(a.type()) && a.type() == b.type() && a.size() == b.size() && a.size() > 0;
 }
 
 }  // namespace

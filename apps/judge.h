@@ -18,8 +18,8 @@ class Judge {
   Judge(std::vector<std::vector<Tensor>> outputs, const calib::DataReader& data, std::vector<int64_t> samples,
         int workers);
 
-  /// SQNR in dB of the float32 outputs on integer kernels, of probabilities that of their logarithms: the mean of
-  /// samples and outputs, so that no single sample decides. 100 where there is nothing to compare.
+  /// SQNR in dB of the outputs that are real numbers on integer kernels, of probabilities that of their logarithms: the
+  /// mean of samples and outputs, so that no single sample decides. 100 where there is nothing to compare.
   double sqnr_db(const graph::Model& quantized) const;
 
  private:

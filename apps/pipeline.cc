@@ -227,11 +227,8 @@ RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Mod
   const auto& record = planned.plan.recovery;
   const bool from_plan = !options.plan.empty() || options.decided.has_value();
   if (record && data == nullptr) {
-    throw Error(
-        ErrorKind::kUsage,
-        "{}: its recovery steps ({}) need the calibration data: give --data, or remove \"recovery\" from the plan "
-        "to round to the nearest",
-        options.plan, plan::recovery_text(record->steps));
+    throw Error(ErrorKind::kUsage, "{}: its recovery steps ({}) need the calibration data: give --data{}", options.plan,
+                plan::recovery_text(record->steps), without_recovery(*record));
   }
   if (data == nullptr || (from_plan && !record)) {
     return {.model = model, .applied = planned.plan, .written = planned.plan, .facts = {}, .warnings = {}};

@@ -318,13 +318,21 @@ RecoveryOutcome recover(const RecoveryRun& run, Stages& stages) {
   return config.automatic ? recovery.automatic() : recovery.explicit_steps();
 }
 
+std::string without_recovery(const plan::RecoveryRecord& record) {
+  const bool only_rounds = std::all_of(record.steps.begin(), record.steps.end(), [](const plan::RecoveryStep& step) {
+    return step.method == plan::RecoveryMethod::kRound || step.method == plan::RecoveryMethod::kRanges;
+  });
+  return only_rounds ? ", or remove \"recovery\" from the plan to round to the nearest"
+                     : "; its ranges are those of the model behind these steps and of no other";
+}
+
 RecoveryOutcome repeat_recovery(const RecoveryRun& run, Stages& stages) {
   const plan::RecoveryRecord& record = *run.plan.recovery;
   if (record.data_sha256 != run.data.sha256) {
     throw Error(ErrorKind::kUsage,
-                "its recovery steps ({}) were run over other data (sha256 {}..., --data has {}...): give those, or "
-                "remove \"recovery\" from the plan to round to the nearest",
-                plan::recovery_text(record.steps), record.data_sha256.substr(0, 12), run.data.sha256.substr(0, 12));
+                "its recovery steps ({}) were run over other data (sha256 {}..., --data has {}...): give those{}",
+                plan::recovery_text(record.steps), record.data_sha256.substr(0, 12), run.data.sha256.substr(0, 12),
+                without_recovery(record));
   }
   return Recovery(run, stages).repeat();
 }

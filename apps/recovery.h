@@ -43,6 +43,10 @@ std::unique_ptr<FloatRuns> watch_for_recovery(const graph::Model& model, const R
 /// the samples that are held apart to judge.
 RecoveryOutcome recover(const RecoveryRun& run, Stages& stages);
 
+/// How messages about a plan whose data are not there end: its other numbers hold for the model as it came only where
+/// nothing but weights was rounded.
+std::string without_recovery(const plan::RecoveryRecord& record);
+
 /// The steps that a plan records, with its numbers. Throws Error(kUsage) if the data are not those of the plan.
 RecoveryOutcome repeat_recovery(const RecoveryRun& run, Stages& stages);
 

@@ -62,7 +62,7 @@ bool StepRunner::settle(Work& work, const StepOptions& options) {
   work.candidate.written = new_plan(work, options.trial ? options.samples : run_.samples);
   work.candidate.applied = work.candidate.written;
   work.stale = false;
-  return recover::on_grids(work.candidate.written, work.aligned);
+  return recover::on_grids(work.candidate.written, work.aligned, run_.plan);
 }
 
 /// Powers and factors come from all samples that choose, in trials on a part of them too.

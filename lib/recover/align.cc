@@ -447,11 +447,14 @@ void set_grids(const graph::Model& aligned, const std::vector<plan::AlignedInput
   }
 }
 
-bool on_grids(const plan::PrecisionPlan& plan, const std::vector<plan::AlignedInput>& inputs) {
+bool on_grids(const plan::PrecisionPlan& plan, const std::vector<plan::AlignedInput>& inputs,
+              const plan::PrecisionPlan& before) {
   return std::all_of(inputs.begin(), inputs.end(), [&](const plan::AlignedInput& input) {
     const plan::ValuePlan* moved = planned(plan, aligned_name(input.value));
     const plan::ValuePlan* value = moved != nullptr ? moved : planned(plan, input.value);
-    return value != nullptr && is_at(value->params, input);
+    // A rule may have given the convolution's input another type than the nodes in front of it have.
+    const plan::ValuePlan* old = planned(before, input.value);
+    return value != nullptr && is_at(value->params, input) && old != nullptr && old->params.type == value->params.type;
   });
 }
 

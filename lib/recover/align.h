@@ -36,7 +36,8 @@ plan::Rules rules_behind(const graph::Model& aligned, const std::vector<plan::Al
 /// Sets the ranges of aligned values, so that their 8 bits are the grid.
 void set_grids(const graph::Model& aligned, const std::vector<plan::AlignedInput>& inputs, plan::Ranges& ranges);
 
-/// Whether `plan`, of the aligned model, has the values on their grids.
-bool on_grids(const plan::PrecisionPlan& plan, const std::vector<plan::AlignedInput>& inputs);
+/// Whether `plan`, of the aligned model, has the values on their grids, in the types that `before` gave them.
+bool on_grids(const plan::PrecisionPlan& plan, const std::vector<plan::AlignedInput>& inputs,
+              const plan::PrecisionPlan& before);
 
 }  // namespace narrow::recover

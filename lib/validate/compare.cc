@@ -44,14 +44,19 @@ std::optional<ErrorStatistics> compare(const std::string& value, const Tensor& r
   return statistics;
 }
 
+bool is_real(DataType type) {
+  return type == DataType::kFloat32 || type == DataType::kFloat16 || type == DataType::kBfloat16 ||
+         type == DataType::kFloat64;
+}
+
 std::optional<ScoreRows> score_rows(const Tensor& tensor) {
-  if (tensor.type() != DataType::kFloat32 || tensor.rank() < 2 || tensor.size() == 0) return std::nullopt;
+  if (!is_real(tensor.type()) || tensor.rank() < 2 || tensor.size() == 0) return std::nullopt;
   const Shape& shape = tensor.shape();
   size_t axis = shape.size() - 1;
   while (axis > 0 && shape[axis] == 1) --axis;
   // Exactly one axis beside the batch: boxes, maps and sequences have no one answer per sample.
   if (axis == 0 || shape[axis] * shape[0] != tensor.size()) return std::nullopt;
-  const Tensor plain = to_layout(tensor, Layout::kPlain);
+  const Tensor plain = plain_float(tensor);
   return ScoreRows{{plain.data<float>().begin(), plain.data<float>().end()}, shape[axis]};
 }
 

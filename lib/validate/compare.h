@@ -35,6 +35,9 @@ class KeptIntegers : public exec::TensorListener {
 /// or types do.
 std::optional<ErrorStatistics> compare(const std::string& value, const Tensor& reference, const Tensor& actual);
 
+/// float32, the 16-bit floats, float64: what a model's results are, unlike the small floats that are stored.
+bool is_real(DataType type);
+
 /// A score tensor as rows along the last axis that is not of length 1.
 struct ScoreRows {
   std::vector<float> values;
@@ -46,8 +49,8 @@ struct ScoreRows {
   }
 };
 
-/// Absent unless the tensor looks like scores: float32, rank >= 2, one row per element of the first axis, and that row
-/// longer than 1.
+/// Absent unless the tensor looks like scores: real numbers, rank >= 2, one row per element of the first axis, and that
+/// row longer than 1.
 std::optional<ScoreRows> score_rows(const Tensor& tensor);
 
 /// Rows whose largest element has the same index in both.

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "lib/graph/graph_index.h"
+#include "lib/validate/compare.h"
 
 namespace narrow::validate {
 namespace {
@@ -56,7 +57,7 @@ bool has_an_inputs_shape(const graph::Model& model, const graph::GraphIndex& ind
   const auto& inputs = model.graph().input();
   return shape && std::any_of(inputs.begin(), inputs.end(), [&](const onnx::ValueInfoProto& input) {
            const graph::ValueType type = index.type(input.name());
-           return index.initializer(input.name()) == nullptr && type.type == DataType::kFloat32 && type.shape == shape;
+           return index.initializer(input.name()) == nullptr && is_real(type.type) && type.shape == shape;
          });
 }
 

@@ -176,8 +176,8 @@ TEST(Align, ChannelsWithScalesOfTheirOwnBecomeOneGrid) {
   EXPECT_LT(difference(model, aligned, samples), 1e-5F);  // the border too: a Pad puts zeros where x has them
   const plan::PrecisionPlan before = plan_of(model);
   const plan::PrecisionPlan after = plan_of(aligned, inputs);
-  EXPECT_TRUE(on_grids(after, inputs));
-  EXPECT_FALSE(on_grids(before, inputs));
+  EXPECT_TRUE(on_grids(after, inputs, before));
+  EXPECT_FALSE(on_grids(before, inputs, before));
   EXPECT_NEAR(rounding_error(model, before, "x", samples), 1.0 / 12, 0.01);
   // What is left is the border of zeros, at most half a step off.
   EXPECT_LT(rounding_error(aligned, after, "x_aligned", samples), 0.25 * (18 * 18 - 256) / 256);

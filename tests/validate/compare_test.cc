@@ -4,6 +4,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/spread.h"
+#include "lib/tensor/convert.h"
 #include "lib/validate/labels.h"
 
 namespace narrow::validate {
@@ -19,6 +20,15 @@ TEST(ScoreRows, OneRowPerSampleAlongTheLastLongAxis) {
   EXPECT_FALSE(score_rows(Tensor::of<float>({3}, {1, 2, 3})));
   EXPECT_FALSE(score_rows(Tensor::of<float>({1, 2, 2}, {1, 2, 3, 4})));  // a map
   EXPECT_FALSE(score_rows(Tensor::of<int64_t>({1, 2}, {1, 2})));
+}
+
+TEST(ScoreRows, OfFloat16AreScoresToo) {
+  Workspace workspace;
+  const Tensor half = convert_elements(Tensor::of<float>({1, 3}, {0.5F, 2, -1}), DataType::kFloat16, workspace);
+  const auto rows = score_rows(half);
+  ASSERT_TRUE(rows);
+  EXPECT_EQ(rows->row(0)[1], 2.0F);
+  EXPECT_EQ(agreement(half, half)->equal, 1);
 }
 
 TEST(Agreement, CountsRowsWithTheSameWinner) {

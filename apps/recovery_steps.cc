@@ -44,7 +44,8 @@ bool StepRunner::run_step(plan::RecoveryStep& step, Work& work, const StepOption
     case plan::RecoveryMethod::kSmooth:
       return smooth(step, work);
     case plan::RecoveryMethod::kAlign:
-      return align(step, work);
+      // Whether the plan follows shows when it is made: where steps may be left out, at once.
+      return align(step, work) && (options.idle == Idle::kRefused || settle(work, options));
     case plan::RecoveryMethod::kEqualize:
       return equalize(step, work);
     case plan::RecoveryMethod::kRanges:

@@ -118,6 +118,19 @@ TEST(Recovery, ImagesAreAlignedByThemselvesAndByThePlan) {
   EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx")));
 }
 
+TEST(Recovery, StepsThatFindNothingToDoDoNotStopTheOthers) {
+  const TemporaryFolder folder;
+  write_wide_channels(folder);  // no image
+  folder.write("c.json", R"({"recovery": ["align", "round"]})");
+  const Outcome outcome =
+      run_narrow("quantize " + folder.path("m.onnx") + " --data " + folder.path("x.npy") + " --config " +
+                 folder.path("c.json") + " --samples 32 --no-speed --quiet --format json -o " + folder.path("a.onnx"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json report = parse_json(outcome.out, "stdout");
+  EXPECT_EQ(report["recovery"]["chosen"], "round");
+  EXPECT_THAT(report["warnings"].dump(), HasSubstr("of the config's steps only 'round' found something to do"));
+}
+
 TEST(Recovery, NoneRoundsToTheNearest) {
   const TemporaryFolder folder;
   const Outcome outcome = run_narrow(kRecover + " --recovery none -o " + folder.path("out.onnx"));

@@ -70,20 +70,23 @@ plan::PrecisionPlan plan_of(const graph::Model& model, double weight_step) {
   return plan;
 }
 
-double sqnr(const graph::Model& model, const plan::PrecisionPlan& plan, const graph::Model& reference) {
-  graph::Model quantized = rewrite::rewrite_to_qdq(model, plan);
-  io::infer_shapes(quantized);
-  const exec::Program program = exec::compile_float(quantized);
+double float_sqnr(const graph::Model& model, const graph::Model& reference) {
+  const exec::Program program = exec::compile_float(model);
   const exec::Program wanted = exec::compile_float(reference);
   Workspace workspace;
   ErrorStatistics errors;
   const Samples samples = smooth_samples(10, 9000);
   for (int64_t i = 0; i < samples.count; ++i) {
-    const Tensor x = wanted.run(samples.read(i), workspace)[0];
-    const Tensor y = program.run(samples.read(i), workspace)[0];
-    errors.add(x.data<float>(), y.data<float>());
+    errors.add(wanted.run(samples.read(i), workspace)[0].data<float>(),
+               program.run(samples.read(i), workspace)[0].data<float>());
   }
   return errors.sqnr_db();
+}
+
+double sqnr(const graph::Model& model, const plan::PrecisionPlan& plan, const graph::Model& reference) {
+  graph::Model quantized = rewrite::rewrite_to_qdq(model, plan);
+  io::infer_shapes(quantized);
+  return float_sqnr(quantized, reference);
 }
 
 TEST(Layerwise, CoarseWeightsLoseLessOnDataThatChoseNothing) {
@@ -116,19 +119,6 @@ graph::Model rounded(graph::Model model, const plan::PrecisionPlan& plan) {
                                quant::dequantize(quant::quantize(weight, layer.weight->params), layer.weight->params));
   }
   return model;
-}
-
-double float_sqnr(const graph::Model& model, const graph::Model& reference) {
-  const exec::Program program = exec::compile_float(model);
-  const exec::Program wanted = exec::compile_float(reference);
-  Workspace workspace;
-  ErrorStatistics errors;
-  const Samples samples = smooth_samples(10, 9000);
-  for (int64_t i = 0; i < samples.count; ++i) {
-    errors.add(wanted.run(samples.read(i), workspace)[0].data<float>(),
-               program.run(samples.read(i), workspace)[0].data<float>());
-  }
-  return errors.sqnr_db();
 }
 
 TEST(Layerwise, OneAndTwoBitsGetTheirScalesWithTheirCodes) {

@@ -15,6 +15,7 @@ import tempfile
 import fuzz_graph
 import fuzz_ops
 import numpy as np
+import onnx
 from onnx import numpy_helper
 
 
@@ -76,6 +77,34 @@ def write_cases(root, seeds):
 def expected_of(folder):
     with np.load(folder / "expected.npz", allow_pickle=True) as file:  # strings are objects
         return [file[name] for name in file.files]
+
+
+def perturbed(array, random):
+    """Floats moved by two units in the last place, up or down."""
+    if array.dtype.kind != "f":
+        return array
+    step = 2 * np.finfo(array.dtype).eps
+    return (array * (1 + random.choice([-step, step], array.shape))).astype(array.dtype)
+
+
+def conditioning(folder, index, runs=8):
+    """How far each element of an output moves in onnxruntime where its inputs are moved by rounding.
+
+    A backward-stable computation may be as far off as that (Higham, Accuracy and Stability of Numerical Algorithms, 1.5):
+    graphs that amplify rounding, such as a loop that multiplies, say nothing about who is right within it.
+    """
+    model = onnx.load(folder / "model.onnx")
+    feed = {
+        info.name: numpy_helper.to_array(onnx.load_tensor(folder / f"input_{i}.pb"))
+        for i, info in enumerate(model.graph.input)
+    }
+    expected, random = expected_of(folder)[index], np.random.default_rng(0)
+    moved = np.zeros(expected.shape)
+    for _ in range(runs):
+        near = {name: perturbed(array, random) for name, array in feed.items()}
+        output = fuzz_graph.run_onnxruntime(model, near)[index]
+        moved = np.maximum(moved, np.abs(output.astype(np.float64) - expected.astype(np.float64)))
+    return moved
 
 
 def run_folders(root):

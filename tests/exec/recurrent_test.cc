@@ -157,6 +157,21 @@ TEST_P(Recurrent, TakesFloat64) {
   for (size_t i = 0; i < results.size(); ++i) expect_near(results[i], test.results[i]);
 }
 
+TEST_P(Recurrent, WhatHasNoStepsEndsInZeros) {
+  Case test = cases()[GetParam()];
+  const auto whole = run_case(test, feed_of(test));
+  test.lengths[0] = 0;
+  const auto results = run_case(test, feed_of(test));
+  for (size_t i = 0; i < results.size(); ++i) {
+    // Each result is rows of 2, samples alternating; the second sample's are as they were.
+    for (int64_t at = 0; at < results[i].size(); ++at) {
+      const bool first = at / 2 % 2 == 0;
+      EXPECT_EQ(results[i].data<float>()[static_cast<size_t>(at)],
+                first ? 0 : whole[i].data<float>()[static_cast<size_t>(at)]);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Cases, Recurrent, ::testing::Range<size_t>(0, 5));
 
 TEST(RecurrentErrors, NamesWhatDoesNotFit) {

@@ -281,6 +281,8 @@ class RecurrentKernel final : public Kernel {
       }
     }
     for (int64_t b = 0; b < sizes.batch; ++b) {
+      // A sequence without steps has no last output: ONNX says no more, onnxruntime gives 0, not the initial state.
+      if (lengths[static_cast<size_t>(b)] == 0) continue;
       const int64_t to = sizes.state_row(d, b) * sizes.hidden;
       std::copy_n(hidden.data<T>().data() + b * sizes.hidden, sizes.hidden, results[1].mutable_data<T>().data() + to);
       std::copy_n(cell.data<T>().data() + b * sizes.hidden, sizes.hidden, results[2].mutable_data<T>().data() + to);

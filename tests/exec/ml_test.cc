@@ -61,6 +61,14 @@ TEST(TreeEnsemble, MissingValuesFollowTheirBranch) {
   EXPECT_THAT(run(1), ElementsAre(1, 2, 1));
 }
 
+// Expected values: onnxruntime 1.31.1.
+TEST(Normalizer, TheLargestMayBeNegative) {
+  const auto y = run_domain("ai.onnx.ml", 1,
+                            R"(g (float[4,3] x) => (float[4,3] y) { y = ai.onnx.ml.Normalizer <norm = "MAX"> (x) })",
+                            {{"x", floats({4, 3}, {1, -3, 2, 0, 0, 0, -1, -2, -4, -0.5F, 0, -1})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(0.5F, -1.5F, 1, 0, 0, 0, 1, 2, 4, -0.5F, 0, -1));
+}
+
 TEST(TreeEnsemble, ACircleOfNodesIsRefused) {
   EXPECT_THROW(run_domain("ai.onnx.ml", 3,
                           R"(g (float[1,1] x) => (float[1,1] y) { y = ai.onnx.ml.TreeEnsembleRegressor <

@@ -26,8 +26,10 @@ def encoder_cases():
     yield ml_case("extract", "ArrayFeatureExtractor", [x, np.array([[2, 0, 2]])], opset=1)
     yield ml_case("extract_row", "ArrayFeatureExtractor", [x[0], np.array([1])], opset=1)
     yield ml_case("binarize", "Binarizer", [x], opset=1, threshold=0.1)
-    for norm in ["MAX", "L1", "L2"]:
-        yield ml_case(f"norm_{norm}", "Normalizer", [np.abs(x)], opset=1, norm=norm)
+    rows = np.concatenate([x, [[0, 0, 0, 0], [-1, -2, -4, -3], [-0.5, 0, -1, -1]]]).astype(np.float32)
+    for norm, kind in itertools.product(["MAX", "L1", "L2"], [np.float32, np.float64, np.int32, np.int64]):
+        values = (rows * 8).astype(kind)
+        yield ml_case(f"norm_{norm}_{kind.__name__}", "Normalizer", [values], opset=1, norm=norm)
     yield ml_case("scale", "Scaler", [x], opset=1, offset=[0.5, 0.0, 1.0, -1.0], scale=[1.0, 2.0, 3.0, 4.0])
     yield ml_case("scale_integers", "Scaler", [np.array([[1, 2]])], opset=1, offset=[0.5], scale=[2.0])
     holes = np.array([[1, np.nan], [np.nan, 4]], np.float32)

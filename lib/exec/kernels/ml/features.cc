@@ -1,5 +1,7 @@
 // Binarizer, Normalizer, Scaler, Imputer and FeatureVectorizer: numbers to numbers, feature by feature.
 #include <cmath>
+#include <limits>
+#include <numeric>
 
 #include "lib/exec/kernels/cast.h"
 #include "lib/exec/kernels/ml/families.h"
@@ -28,11 +30,14 @@ void check_count(size_t count, int64_t features, const char* what) {
   }
 }
 
+// MAX is the largest value, not the largest magnitude: it may be negative, and then turns the signs.
 float row_norm(const std::string& kind, const float* row, int64_t count) {
+  if (kind == "MAX")
+    return std::accumulate(row, row + count, std::numeric_limits<float>::lowest(),
+                           [](float a, float b) { return std::max(a, b); });
   double sum = 0;
   for (int64_t i = 0; i < count; ++i) {
     const double value = std::abs(static_cast<double>(row[i]));
-    if (kind == "MAX") sum = std::max(sum, value);
     if (kind == "L1") sum += value;
     if (kind == "L2") sum += value * value;
   }

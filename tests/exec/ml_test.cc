@@ -69,6 +69,17 @@ TEST(Normalizer, TheLargestMayBeNegative) {
   EXPECT_THAT(values_of<float>(y[0]), ElementsAre(0.5F, -1.5F, 1, 0, 0, 0, 1, 2, 4, -0.5F, 0, -1));
 }
 
+TEST(LinearClassifier, ProbitOfOneScoreForTwoClasses) {
+  const auto y = run_domain("ai.onnx.ml", 1,
+                            R"(g (float[2,1] x) => (int64[2] l, float[2,2] s) { l, s = ai.onnx.ml.LinearClassifier <
+      classlabels_ints = [4, 5], coefficients = [1.0], intercepts = [0.0], post_transform = "PROBIT"> (x) })",
+                            {{"x", floats({2, 1}, {0.4F, 0.9F})}});
+  EXPECT_THAT(values_of<int64_t>(y[0]), ElementsAre(5, 5));
+  // Winitzki's formula by hand, in float64.
+  EXPECT_THAT(values_of<float>(y[1]),
+              Pointwise(FloatNear(1e-5F), {0.25335267F, -0.25335267F, -1.2817122F, 1.2817122F}));
+}
+
 TEST(TreeEnsemble, ACircleOfNodesIsRefused) {
   EXPECT_THROW(run_domain("ai.onnx.ml", 3,
                           R"(g (float[1,1] x) => (float[1,1] y) { y = ai.onnx.ml.TreeEnsembleRegressor <
@@ -139,6 +150,11 @@ TEST(TreeClassifier, ARowWithoutASecondScoreSplitsTheFirst) {
   const auto plain = classify(split, "", 2, "[0, 1]");
   EXPECT_THAT(plain.labels, ElementsAre(0, 1));
   EXPECT_THAT(plain.scores, Pointwise(FloatNear(1e-6F), {0.4F, -0.4F, 0.0F, 0.3F}));
+  // Winitzki's formula by hand for 0.4, whose complement has the opposite sign; -0.4 is no probability, nor is 1.4.
+  const std::string odds = "class_nodeids = [1, 2], class_ids = [0, 1], class_weights = [0.4, 0.3]";
+  const auto probit = classify(odds, ", post_transform = \"PROBIT\"", 2, "[0, 1]").scores;
+  EXPECT_THAT(std::vector<float>(probit.begin(), probit.begin() + 2),
+              Pointwise(FloatNear(1e-5F), {0.25335267F, -0.25335267F}));
   EXPECT_THAT(classify(split, ", post_transform = \"LOGISTIC\"", 2, "[0, 1]").scores,
               Pointwise(FloatNear(1e-6F), {0.59868765F, 0.40131235F, 0.5F, 0.57444251F}));
   const std::string column = "class_nodeids = [1, 2], class_ids = [0, 0], class_weights = [0.3, 0.7]";

@@ -51,6 +51,14 @@ def linear_cases():
         two = {"coefficients": [0.3, -0.5, 0.2], "intercepts": [0.1], "post_transform": transform}
         yield ml_case(f"linear_2_{transform}", "LinearClassifier", [x], opset=1, outputs=2,
                       classlabels_strings=["no", "yes"], **two)
+    # Scores that are probabilities, in rows of their own: of one score for two classes onnxruntime writes one probit.
+    for labels in [[4, 6], [4, 5, 6]]:
+        rows = len(labels)
+        yield ml_case(f"linear_probit_{rows}", "LinearClassifier", [np.abs(x)], opset=1, outputs=2,
+                      classlabels_ints=labels, coefficients=list(numbers(3 * rows, seed=2, low=0, high=0.3)),
+                      intercepts=[0.1] * rows, post_transform="PROBIT")
+    yield ml_case("regress_probit", "LinearRegressor", [x], opset=1, coefficients=list(numbers(6, seed=2, low=0, high=0.3)),
+                  intercepts=[0.5, 0.4], targets=2, post_transform="PROBIT")
     yield ml_case("regress", "LinearRegressor", [x], opset=1, coefficients=list(numbers(6, seed=3)),
                   intercepts=[1.0, 2.0], targets=2)
     for kernel, transform in itertools.product(["LINEAR", "POLY", "RBF", "SIGMOID"], TRANSFORMS[:3]):

@@ -11,14 +11,16 @@ float logistic(float x) {
   return x < 0 ? 1 - v : v;
 }
 
-// sqrt(2) * erf^-1(2 p - 1) by Winitzki's approximation with a = 0.147, as the reference implementation has it.
+// sqrt(2) * erf^-1(2 p - 1) by Winitzki's approximation with a = 0.147, as the reference implementation has it; in
+// float32 and with onnxruntime's pi, because near p = 0.5 only the order of roundings decides the digits.
 float probit(float p) {
-  constexpr double kA = 0.147;
-  const double x = 2 * static_cast<double>(p) - 1;
-  const double log = std::log((1 - x) * (1 + x));
-  const double half = 2 / (std::numbers::pi * kA) + log / 2;
-  const double magnitude = std::sqrt(std::sqrt(half * half - log / kA) - half);
-  return static_cast<float>(std::numbers::sqrt2 * (x < 0 ? -magnitude : magnitude));
+  constexpr float kA = 0.147F;
+  constexpr float kPi = 3.14159F;
+  const float x = 2 * p - 1;
+  const float log = std::log((1 - x) * (1 + x));
+  const float half = 2 / (kPi * kA) + 0.5F * log;
+  const float magnitude = std::sqrt(-half + std::sqrt(half * half - 1 / kA * log));
+  return std::numbers::sqrt2_v<float> * (x < 0 ? -magnitude : magnitude);
 }
 
 // `keeps_zero`: a score of 0 gives exp(-max) times itself, which is 0.
@@ -83,9 +85,11 @@ Tensor ClassLabels::pick(const std::vector<int64_t>& classes) const {
 
 void split_binary_score(PostTransform transform, BinarySplit split, float score, std::span<float> pair) {
   const bool is_logistic = transform == PostTransform::kLogistic;
-  pair[0] = split == BinarySplit::kComplement && !is_logistic ? 1 - score : -score;
+  const bool is_probit = transform == PostTransform::kProbit;
+  const bool complement = (split == BinarySplit::kComplement && !is_logistic) || is_probit;
+  pair[0] = complement ? 1 - score : -score;
   pair[1] = score;
-  if (is_logistic) apply_post_transform(transform, pair);
+  if (is_logistic || is_probit) apply_post_transform(transform, pair);
 }
 
 }  // namespace narrow::exec

@@ -35,7 +35,9 @@ class ClassLabels {
 /// onnxruntime's.
 enum class BinarySplit { kOpposite, kComplement };  // [-s, s], [1 - s, s]
 
-/// With LOGISTIC the pair is logistic(-s), logistic(s) whatever `split` says; no other transform goes over it.
+/// With LOGISTIC the pair is logistic(-s), logistic(s) whatever `split` says. With PROBIT it is probit(1 - s),
+/// probit(s) as in ONNX's reference of trees: onnxruntime writes one of two numbers and leaves the other as its memory
+/// was. No other transform goes over the pair.
 void split_binary_score(PostTransform transform, BinarySplit split, float score, std::span<float> pair);
 
 }  // namespace narrow::exec

@@ -117,8 +117,6 @@ struct TreeClassifier {
     to[1] = static_cast<float>(second);
     if (has_second || base_values.size() == 2) {
       apply_post_transform(transform, to);
-    } else if (transform == PostTransform::kProbit) {
-      apply_post_transform(transform, to.first(1));  // onnxruntime leaves the other as it was in memory
     } else {
       split_binary_score(transform, complement ? BinarySplit::kComplement : BinarySplit::kOpposite, decisive, to);
     }

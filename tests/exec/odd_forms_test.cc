@@ -114,10 +114,49 @@ TEST(OddForms, RaisedModelsComputeWhatTheyDid) {
   }
 }
 
-TEST(OddForms, NearestOfOpset10ThatGrowsAndShrinksIsRefused) {
-  const graph::Model old = test::graph_from_text(
-      "g (float[1,1,2,3] x) => (float[A,B,C,D] y) <float[4] s = {1, 1, 0.5, 2}> { y = Resize (x, s) }", 10);
-  EXPECT_THROW(graph::raise_opset(old.proto(), 13), Error);
+// Newer opsets round all axes alike, opset 10 did not. Expected values: by hand, rows 1 (0.5 of 2, up), columns 0, 0,
+// 1, ...
+TEST(OddForms, NearestOfOpset10MayGrowAndShrink) {
+  const std::string constant =
+      "g (float[1,1,2,3] x) => (float[A,B,C,D] y) <float[4] s = {1, 1, 0.5, 2}> { y = Resize (x, s) }";
+  const std::string given = "g (float[1,1,2,3] x, float[4] s) => (float[A,B,C,D] y) { y = Resize (x, s) }";
+  Feed feed{{"x", floats({1, 1, 2, 3}, {1, 5, 2, 4, 3, 6})}};
+  const auto run = [&](const std::string& text) {
+    Workspace workspace;
+    const graph::Model raised(graph::raise_opset(test::graph_from_text(text, 10).proto(), 13));
+    return compile_float(raised).run(feed, workspace)[0];
+  };
+  EXPECT_THAT(values_of<float>(run(constant)), ElementsAre(1, 1, 5, 5, 2, 2));
+  feed["s"] = floats({4}, {1, 1, 0.5F, 2});
+  EXPECT_THAT(values_of<float>(run(given)), ElementsAre(1, 1, 5, 5, 2, 2));
+  // Places 0, 1.67, 3.33 of a row of 5 are samples 0, 2, 4.
+  feed = {{"x", floats({1, 1, 1, 5}, {1, 2, 3, 4, 5})}, {"s", floats({4}, {1, 1, 2, 0.6F})}};
+  const Tensor y = run("g (float[1,1,1,5] x, float[4] s) => (float[A,B,C,D] y) { y = Resize (x, s) }");
+  EXPECT_EQ(y.shape(), (Shape{1, 1, 2, 3}));
+  EXPECT_THAT(values_of<float>(y), ElementsAre(1, 3, 5, 1, 3, 5));
+}
+
+// onnxruntime's, which ONNX's text of these opsets leaves open: all zeros, of the data's type before opset 10.
+TEST(OddForms, MasksOfDropoutBeforeOpset12AreOfZeros) {
+  const Feed feed{{"x", floats({2}, {1, 2})}};
+  const auto check = [](const std::vector<Tensor>& y, int opset) {
+    EXPECT_THAT(values_of<float>(y[0]), ElementsAre(1, 2)) << opset;
+    ASSERT_EQ(y[1].type(), opset < 10 ? DataType::kFloat32 : DataType::kBool) << opset;
+    if (opset < 10) {
+      EXPECT_THAT(values_of<float>(y[1]), ElementsAre(0, 0)) << opset;
+    } else {
+      EXPECT_THAT(values_of<bool>(y[1]), ElementsAre(false, false)) << opset;
+    }
+  };
+  for (const int opset : {6, 7, 9, 10, 11}) {
+    const std::string mask = opset < 10 ? "float" : "bool";
+    const std::string text = with_opset(opset, "g (float[2] x) => (float[2] y, " + mask + "[2] m) { y, m = Dropout <" +
+                                                   (opset < 7 ? "is_test = 1" : "ratio = 0.3") + "> (x) }");
+    check(run_loaded(text, feed), opset);
+    const graph::Model loaded = io::check_model(test::model_from_text(text).proto());
+    Workspace workspace;
+    check(compile_float(graph::Model(graph::raise_opset(loaded.proto(), 13))).run(feed, workspace), opset);
+  }
 }
 
 }  // namespace

@@ -113,7 +113,16 @@ def text_cases():
         yield case(f"tfidf_{mode}_{skip}", "TfIdfVectorizer", [text], opset=9, weights=[0.5, 2.0, 3.0], **attributes)
 
 
+def old_cases():
+    """Operators of old opsets, which meant something else then."""
+    for opset in [7, 10, 12]:
+        yield case(f"dropout_{opset}", "Dropout", [numbers(3, 4)], opset=opset, outputs=2)
+    for mode, scales in itertools.product(["nearest", "linear"], [[0.5, 2], [2, 0.3], [0.6, 0.7], [1.5, 2.4]]):
+        given = np.array([1, 1, *scales], np.float32)
+        yield case(f"resize_10_{mode}_{scales}", "Resize", [numbers(2, 3, 5, 7), given], opset=10, mode=mode)
+
+
 def all_cases():
     makers = [grid_sample_cases, roi_align_cases, region_cases, einsum_cases, fourier_cases, selection_cases]
-    makers += [window_cases, text_cases, *operator_cases_ml.MAKERS, *operator_cases_ms.MAKERS]
+    makers += [window_cases, text_cases, old_cases, *operator_cases_ml.MAKERS, *operator_cases_ms.MAKERS]
     return [made for maker in makers for made in maker()]

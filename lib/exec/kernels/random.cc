@@ -135,6 +135,8 @@ KernelPtr make_dropout(const KernelRequest& request) {
   const bool infers = !training_operand.present() ||
                       (training_operand.constant().defined() && scalar_value(training_operand.constant()) == 0);
   const DataType mask_type = request.opset >= 10 ? DataType::kBool : DataType::kUndefined;
+  // Opset 12 says that inference keeps all; before, ONNX says nothing and onnxruntime's mask is of zeros.
+  const bool keeps_all = by_input;
   return kernel_of(
       [=](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
         const Tensor& training = training_operand.in(inputs);
@@ -151,7 +153,7 @@ KernelPtr make_dropout(const KernelRequest& request) {
         const bool wants_mask = outputs.size() > 1;
         if (ratio == 0 && !wants_mask) return;
         Tensor mask = workspace.allocate(DataType::kBool, data.shape(), data.layout());
-        for (bool& kept : mask.mutable_data<bool>()) kept = true;
+        for (bool& kept : mask.mutable_data<bool>()) kept = keeps_all;
         if (ratio != 0) {
           RandomNumbers numbers(seed);
           for (bool& kept : mask.mutable_data<bool>()) kept = numbers.uniform() >= ratio;

@@ -19,6 +19,7 @@ constexpr int kBoolMask = 10;        // opset whose Dropout has a mask of bool
 constexpr int kSpelledResize = 11;   // ... whose Resize has attributes for what was fixed before
 constexpr int kMaskOfKept = 12;      // ... whose Dropout says what the mask of inference is
 constexpr int kOneAxisHardmax = 13;  // ... whose Hardmax takes the largest along one axis
+constexpr int kScaleByChannel = 21;  // ... whose GroupNormalization has a scale for each channel, not for each group
 
 void set_string_attribute(onnx::NodeProto& node, const std::string& name, const std::string& value) {
   onnx::AttributeProto& attribute = *node.add_attribute();
@@ -62,6 +63,10 @@ class OldMeaning {
     }
     if (passes(kOneAxisHardmax)) {
       for_each_of("Hardmax", [&](auto& graph, auto& node, const auto& /*original*/) { hardmax(graph, node); });
+    }
+    if (passes(kScaleByChannel)) {
+      for_each_of("GroupNormalization",
+                  [&](auto& graph, auto& node, const auto& original) { group_scales(graph, node, original); });
     }
     if (changed_) editor_.finish();
   }
@@ -196,6 +201,47 @@ class OldMeaning {
     set_int_attribute(node, "axis", -1);
   }
 
+  // The converter leaves it, a deprecated operator, as it is.
+  //
+  // Before:  y = GroupNormalization <num_groups = G> (x, s, b)
+  // After:   t = Reshape (Expand (Reshape (s, [-1, 1]), [1, C / G]), [-1]);  u of b likewise
+  //          y = GroupNormalization <num_groups = G> (x, t, u)
+  void group_scales(onnx::GraphProto& graph, onnx::NodeProto& node, const onnx::NodeProto& original) {
+    if (node.input_size() < 3 || node.input(1) != original.input(1)) return;
+    edit(graph);
+    const std::string output = node.output(0);
+    const auto list = [&](const std::string& name, const std::vector<int64_t>& values) {
+      return editor_.add_initializer(output + name, Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
+    };
+    const auto make = [&](const char* op_type, const std::string& wanted, const std::vector<std::string>& inputs) {
+      const std::string name = editor_.unique_name(wanted);
+      return &editor_.add_node(op_type, name + "_" + op_type, inputs, {name});
+    };
+    const int64_t groups = int_attribute(node, "num_groups", 1);
+    const auto shape = GraphIndex(before_, Depth::kBodies).type(original.input(0)).shape;
+    std::string copies;
+    if (shape && shape->size() > 1 && shape->at(1) >= 0 && groups > 0) {
+      copies = list("_copies", {1, shape->at(1) / groups});
+    } else {
+      onnx::NodeProto* channels = make("Shape", output + "_channels", {node.input(0)});
+      set_int_attribute(*channels, "start", 1);
+      set_int_attribute(*channels, "end", 2);
+      const std::string share =
+          make("Div", output + "_share", {channels->output(0), list("_groups", {groups})})->output(0);
+      onnx::NodeProto* joined = make("Concat", output + "_copies", {list("_one", {1}), share});
+      set_int_attribute(*joined, "axis", 0);
+      copies = joined->output(0);
+    }
+    const std::string column = list("_column", {-1, 1});
+    const std::string row = list("_row", {-1});
+    for (const int input : {1, 2}) {
+      const std::string name = node.input(input);
+      const std::string standing = make("Reshape", name + "_standing", {name, column})->output(0);
+      const std::string repeated = make("Expand", name + "_repeated", {standing, copies})->output(0);
+      node.set_input(input, make("Reshape", name + "_by_channel", {repeated, row})->output(0));
+    }
+  }
+
   const onnx::GraphProto& before_;
   std::unordered_map<std::string, const onnx::TensorProto*> constants_;
   std::unordered_map<std::string, const onnx::NodeProto*> originals_;
@@ -207,7 +253,7 @@ class OldMeaning {
 }  // namespace
 
 void keep_old_meaning(const onnx::ModelProto& before, int from, int to, onnx::ModelProto& after) {
-  if (from >= kOneAxisHardmax) return;
+  if (from >= kScaleByChannel) return;
   Model model(std::move(after));
   OldMeaning(before, model).keep(from, to);
   after = std::move(model.mutable_proto());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string_view>
@@ -109,10 +110,44 @@ class SchemaTable final : public onnx::ISchemaRegistry {
   mutable std::array<std::unique_ptr<onnx::OpSchema>, kRows.size()> made_;
 };
 
+/// What ONNX's checker looks at, no more: nothing takes the mark from a schema that has it.
+onnx::OpSchema signature_of(const onnx::OpSchema& original) {
+  onnx::OpSchema schema;
+  schema.SetName(original.Name()).SetDomain(original.domain()).SinceVersion(original.since_version());
+  for (const auto& [name, attribute] : original.attributes()) schema.Attr(attribute);
+  for (size_t i = 0; i < original.inputs().size(); ++i) schema.Input(static_cast<int>(i), original.inputs()[i]);
+  for (size_t i = 0; i < original.outputs().size(); ++i) schema.Output(static_cast<int>(i), original.outputs()[i]);
+  for (const auto& type : original.typeConstraintParams()) {
+    schema.TypeConstraint(type.type_param_str, type.allowed_type_strs, type.description);
+  }
+  schema.Finalize();
+  return schema;
+}
+
+class CheckerTable final : public onnx::ISchemaRegistry {
+ public:
+  // NOLINTNEXTLINE(google-default-arguments): as the interface has it
+  const onnx::OpSchema* GetSchema(const std::string& name, int newest, const std::string& domain = "") const override {
+    const onnx::OpSchema* schema = schemas().GetSchema(name, newest, domain);
+    if (schema == nullptr || !schema->Deprecated()) return schema;
+    const std::lock_guard lock(mutex_);
+    return &signatures_.try_emplace(schema, signature_of(*schema)).first->second;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::map<const onnx::OpSchema*, onnx::OpSchema> signatures_;
+};
+
 }  // namespace
 
 const onnx::ISchemaRegistry& schemas() {
   static const SchemaTable table;
+  return table;
+}
+
+const onnx::ISchemaRegistry& checker_schemas() {
+  static const CheckerTable table;
   return table;
 }
 

@@ -10,6 +10,11 @@ namespace narrow::graph {
 /// models use. Thread-safe; a schema lives as long as the program.
 const onnx::ISchemaRegistry& schemas();
 
+/// The same for ONNX's checker, which refuses operators that are deprecated: these have here a schema that asks of
+/// nodes what theirs does, and is not deprecated. Files carry them (GroupNormalization of opset 18), and their text
+/// says what they compute.
+const onnx::ISchemaRegistry& checker_schemas();
+
 /// The newest version of the node's operator that is not newer than `opset`, or nullptr if there is none.
 const onnx::OpSchema* find_schema(const onnx::NodeProto& node, int opset);
 

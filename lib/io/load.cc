@@ -66,7 +66,7 @@ void check_operators(const graph::Model& model, const onnx::GraphProto& graph) {
 
 void run_checker(const onnx::ModelProto& proto, const std::filesystem::path& folder) {
   onnx::checker::CheckerContext context;
-  context.set_schema_registry(&graph::schemas());
+  context.set_schema_registry(&graph::checker_schemas());
   context.set_model_dir(folder.empty() ? "." : folder.string());
   // Before version 4 each initializer had to be an input too; files do not keep to it, and runtimes do not ask.
   context.set_ir_version(std::max(4, static_cast<int>(proto.ir_version())));

@@ -136,6 +136,29 @@ TEST(OddForms, NearestOfOpset10MayGrowAndShrink) {
   EXPECT_THAT(values_of<float>(y), ElementsAre(1, 3, 5, 1, 3, 5));
 }
 
+// ONNX's checker knows it as deprecated; files have it, and onnxruntime runs it. Groups {1, 3} and {2, 6} become
+// {-1, 1}, times 2 plus 1 and times 3 plus -1.
+TEST(OddForms, GroupNormalizationOfOpset18ScalesByGroup) {
+  const std::string text = R"(g (float[N,C,1] x) => (float[N,C,1] y) <float[2] s = {2, 3}, float[2] b = {1, -1}>
+      { y = GroupNormalization <num_groups = 2, epsilon = 0.0> (x, s, b) })";
+  std::string fixed = text;
+  fixed.replace(fixed.find("N,C,1"), 5, "1,4,1");
+  const Feed feed{{"x", floats({1, 4, 1}, {1, 3, 2, 6})}};
+  const auto expected =
+      ElementsAre(FloatNear(-1, 1e-5F), FloatNear(3, 1e-5F), FloatNear(-4, 1e-5F), FloatNear(2, 1e-5F));
+  EXPECT_THAT(values_of<float>(run_loaded(with_opset(18, text), feed)[0]), expected);
+  for (const std::string& each : {text, fixed}) {
+    const graph::Model loaded = io::check_model(test::model_from_text(with_opset(18, each)).proto());
+    Workspace workspace;
+    const graph::Model raised(graph::raise_opset(loaded.proto(), 21));
+    EXPECT_THAT(values_of<float>(compile_float(raised).run(feed, workspace)[0]), expected);
+  }
+  EXPECT_THROW(run_loaded(with_opset(18, R"(g (float[1,4,1] x, float[2] s) => (float[1,4,1] y)
+      { y = GroupNormalization <num_group = 2> (x, s, s) })"),
+                          feed),
+               Error);
+}
+
 // onnxruntime's, which ONNX's text of these opsets leaves open: all zeros, of the data's type before opset 10.
 TEST(OddForms, MasksOfDropoutBeforeOpset12AreOfZeros) {
   const Feed feed{{"x", floats({2}, {1, 2})}};

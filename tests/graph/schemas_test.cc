@@ -38,6 +38,30 @@ TEST(SchemasTest, HasEverySchemaOfOnnxAndIsAsFinished) {
   EXPECT_GT(functions, 10U);
 }
 
+TEST(SchemasTest, TheCheckersAskTheSameAndAreNotDeprecated) {
+  size_t deprecated = 0;
+  for (const onnx::OpSchema& expected : onnx::OpSchemaRegistry::get_all_schemas_with_history()) {
+    SCOPED_TRACE(expected.domain() + ":" + expected.Name() + " " + std::to_string(expected.SinceVersion()));
+    const onnx::OpSchema* found =
+        checker_schemas().GetSchema(expected.Name(), expected.SinceVersion(), expected.domain());
+    ASSERT_NE(found, nullptr);
+    EXPECT_FALSE(found->deprecated());
+    if (!expected.deprecated()) continue;
+    ++deprecated;
+    EXPECT_EQ(found->SinceVersion(), expected.SinceVersion());
+    EXPECT_EQ(found->min_input(), expected.min_input());
+    EXPECT_EQ(found->max_input(), expected.max_input());
+    EXPECT_EQ(found->min_output(), expected.min_output());
+    EXPECT_EQ(found->max_output(), expected.max_output());
+    ASSERT_EQ(found->attributes().size(), expected.attributes().size());
+    for (const auto& [name, attribute] : expected.attributes()) {
+      EXPECT_EQ(found->attributes().at(name).type, attribute.type);
+      EXPECT_EQ(found->attributes().at(name).required, attribute.required);
+    }
+  }
+  EXPECT_GE(deprecated, 3U);
+}
+
 TEST(SchemasTest, GivesTheNewestVersionThatIsNotNewer) {
   const auto version = [](const char* name, int opset, const char* domain = "") {
     const onnx::OpSchema* schema = schemas().GetSchema(name, opset, domain);

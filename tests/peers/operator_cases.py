@@ -117,6 +117,9 @@ def old_cases():
     """Operators of old opsets, which meant something else then."""
     for opset in [7, 10, 12]:
         yield case(f"dropout_{opset}", "Dropout", [numbers(3, 4)], opset=opset, outputs=2)
+    for groups in [1, 2, 6]:
+        inputs = [numbers(2, 6, 4, 3), numbers(groups, seed=2), numbers(groups, seed=3)]
+        yield case(f"group_normalization_18_{groups}", "GroupNormalization", inputs, opset=18, num_groups=groups)
     for mode, scales in itertools.product(["nearest", "linear"], [[0.5, 2], [2, 0.3], [0.6, 0.7], [1.5, 2.4]]):
         given = np.array([1, 1, *scales], np.float32)
         yield case(f"resize_10_{mode}_{scales}", "Resize", [numbers(2, 3, 5, 7), given], opset=10, mode=mode)

@@ -111,7 +111,7 @@ int run_run(const Arguments& arguments) {
   const Config config = read_config(options.flags);
   check_outputs({{"the model", options.model}, {"--data", options.data}, {"--config", options.flags.config_path}},
                 {{"--output", writes_npz(options.output) ? options.output : ""}});
-  check_output(options.output);
+  const auto folder = check_output(options.output);
   Stages stages(progress_style(options.common));
   const std::vector<NamedPath> outputs = files_of_output(options.output);
   ModelSource source = open_model(options.model, outputs, stages);

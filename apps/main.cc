@@ -47,6 +47,7 @@ void install_signal_handlers() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // write() then says EPIPE
+  std::signal(SIGXFSZ, SIG_IGN);  // ... and EFBIG, so that the unfinished file is removed
 }
 
 /// Asked of the raw arguments, since what is wrong may be the arguments.

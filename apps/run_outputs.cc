@@ -65,9 +65,7 @@ void write_joined(const Results& results, const std::vector<RunOutput>& outputs,
 }
 
 void write_protos(const std::vector<Tensor>& tensors, const std::vector<RunOutput>& outputs, const fs::path& folder) {
-  std::error_code failed;
-  fs::create_directories(folder, failed);
-  if (failed) throw Error(ErrorKind::kData, "can not make folder '{}': {}", folder.string(), failed.message());
+  const MadeFolder made(folder);
   for (size_t i = 0; i < outputs.size(); ++i) {
     write_file(folder / fmt::format("output_{}.pb", i),
                graph::value_bytes(outputs[i].name, tensors[i], outputs[i].form));
@@ -80,18 +78,20 @@ bool writes_npz(const std::string& output) {
   return fs::path(output).extension() == ".npz";
 }
 
-void check_output(const std::string& output) {
+std::unique_ptr<MadeFolder> check_output(const std::string& output) {
   if (writes_npz(output)) {
     check_writable(output);
-    return;
+    return nullptr;
   }
-  std::error_code failed;
-  fs::create_directories(output, failed);
-  if (!fs::is_directory(output, failed)) {
+  std::unique_ptr<MadeFolder> folder;
+  try {
+    folder = std::make_unique<MadeFolder>(output);
+  } catch (const Error&) {
     throw Error(ErrorKind::kData, "can not write into '{}': not a folder that can be made; a single file ends in .npz",
                 output);
   }
   check_writable(fs::path(output) / (feed_name(0) + ".npz"));
+  return folder;
 }
 
 std::vector<NamedPath> files_of_output(const std::string& output) {

@@ -1,10 +1,12 @@
 // What `narrow run` writes.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "apps/paths.h"
+#include "lib/base/made_folder.h"
 #include "lib/graph/value_proto.h"
 #include "lib/tensor/tensor.h"
 
@@ -20,8 +22,9 @@ struct RunOutput {
 /// True for a file that takes all feeds; otherwise `output` is a folder.
 bool writes_npz(const std::string& output);
 
-/// Throws Error(kData) where nothing can be written there. Makes a folder.
-void check_output(const std::string& output);
+/// Throws Error(kData) where nothing can be written there. Makes a folder, which goes again with what is returned if
+/// nothing was written into it.
+std::unique_ptr<MadeFolder> check_output(const std::string& output);
 
 /// The existing files that may be overwritten: of a folder, those that are named as feeds are.
 std::vector<NamedPath> files_of_output(const std::string& output);

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "lib/base/file.h"
 #include "lib/base/json.h"
@@ -35,6 +36,28 @@ TEST(Run, AFolderGetsOneFileForEachFeed) {
   const TemporaryFolder folder;
   ASSERT_EQ(run_narrow(kRun + folder.path("outputs")).exit_code, 0);
   EXPECT_THAT(read_text(folder.path("outputs/feed_000199.npz")), HasSubstr("'shape': (1, 16)"));
+}
+
+TEST(Run, AFolderThatItMadeGoesWhereItFails) {
+  const TemporaryFolder folder;
+  const std::string other = folder.write("other.npy", npy("<f4", "(1, 3)", std::string(12, '\0')));
+  const Outcome run = run_narrow("run " + kModel + " --data " + other + " --quiet -o " + folder.path("results/inner"));
+  EXPECT_EQ(run.exit_code, 5) << run.err;
+  EXPECT_EQ(folder.listing(), "other.npy");
+}
+
+TEST(Run, AFileOverTheLimitIsAnErrorAndLeavesNothing) {
+  const TemporaryFolder folder;
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{.rlim_cur = 300, .rlim_max = before.rlim_max};  // room for the error's line
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const Outcome file = run_narrow(kRun + folder.path("out.npz"));
+  const Outcome files = run_narrow(kRun + folder.path("folder"));
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  expect_error(file, 5, HasSubstr("File too large"));
+  expect_error(files, 5, HasSubstr("File too large"));
+  EXPECT_EQ(folder.listing(), "");
 }
 
 TEST(Run, IntegerRuntimeWantsAQuantizedModel) {

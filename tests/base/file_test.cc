@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "lib/base/error.h"
+#include "lib/base/made_folder.h"
 #include "tests/support/temp_folder.h"
 
 namespace narrow {
@@ -32,6 +34,26 @@ TEST(MappedFileTest, ReleasedBytesComeBack) {
   EXPECT_EQ(file.text(), content);
   file.release();
   EXPECT_EQ(file.text(), content);
+}
+
+TEST(MadeFolder, RemovesWhatItMadeAndNobodyUsed) {
+  const test::TempFolder folder;
+  {
+    const MadeFolder made(folder.path() / "a" / "b" / "c/");
+    EXPECT_TRUE(std::filesystem::is_directory(folder.path() / "a/b/c"));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  std::filesystem::create_directory(folder.path() / "old");
+  {
+    const MadeFolder made(folder.path() / "old");
+    const MadeFolder used(folder.path() / "new" / "inner");
+    write_file(folder.path() / "new" / "file", "x");
+  }
+  EXPECT_TRUE(std::filesystem::exists(folder.path() / "old"));
+  EXPECT_TRUE(std::filesystem::exists(folder.path() / "new/file"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "new/inner"));
+  EXPECT_THROW(MadeFolder(folder.path() / "new/file"), Error);
+  EXPECT_THROW(MadeFolder(folder.path() / "new/file/below"), Error);
 }
 
 }  // namespace

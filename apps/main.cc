@@ -59,8 +59,22 @@ bool wants_json(const narrow::apps::Arguments& arguments) {
   return false;
 }
 
+/// Names of the user's files may hold anything; an error is one line, and tells a terminal nothing else.
+std::string on_one_line(std::string_view message) {
+  std::string line;
+  for (const char c : message) {
+    const auto code = static_cast<unsigned char>(c);
+    if (code >= ' ' && code != 0x7F) {
+      line += c;
+    } else {
+      line += fmt::format("\\x{:02x}", code);
+    }
+  }
+  return line;
+}
+
 int end_with(ErrorKind kind, std::string_view message, bool json) {
-  narrow::apps::print_error_text(fmt::format("narrow: error: {}\n", message));
+  narrow::apps::print_error_text(fmt::format("narrow: error: {}\n", on_one_line(message)));
   if (json) {
     const narrow::Json error{{"error", {{"kind", narrow::error_kind_name(kind)}, {"message", message}}}};
     try {

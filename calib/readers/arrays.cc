@@ -161,7 +161,10 @@ class GroupLoader {
     }
     LoadedGroup result;
     for (size_t i = 0; i < found.size(); ++i) {
-      if (!found[i]) throw Error(ErrorKind::kData, "{}: no array for input '{}'", quoted(group.name), names_[i]);
+      if (!found[i]) {
+        throw Error(ErrorKind::kData, "{}: no array for input '{}'{}", quoted(group.name), names_[i],
+                    names_[i].find('/') == std::string::npos ? "" : "; a .npz may have one of that name, a folder not");
+      }
       result.arrays.push_back(std::move(*found[i]));
     }
     if (is_one_feed(result)) {

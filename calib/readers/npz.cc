@@ -6,6 +6,7 @@
 
 #include "calib/readers/array_file.h"
 #include "lib/base/error.h"
+#include "lib/base/utf8.h"
 
 namespace narrow::calib {
 namespace {
@@ -52,6 +53,12 @@ void read_bytes(zip_t* archive, zip_uint64_t index, std::byte* target, size_t co
   }
 }
 
+/// An entry's name. libzip takes control characters for pictures of code page 437; NumPy writes names that are UTF-8.
+std::string entry_name(zip_t* archive, zip_uint64_t index, const char* guessed) {
+  const char* raw = zip_get_name(archive, index, ZIP_FL_ENC_RAW);
+  return raw != nullptr && utf8_to_utf32(raw) ? raw : guessed;
+}
+
 FileArray read_entry(zip_t* archive, zip_uint64_t index, const zip_stat_t& info, Part part) {
   if (info.size / kMaxRatio > info.comp_size + 1) throw Error(ErrorKind::kData, "its size is not credible");
   const size_t count = part == Part::kAll ? info.size : std::min<size_t>(info.size, kHeaderBytes);
@@ -77,7 +84,7 @@ std::vector<FileArray> read_npz(const std::filesystem::path& path, Part part) {
     if (zip_stat_index(archive.get(), i, 0, &info) != 0 || (info.valid & kNeeded) != kNeeded) {
       throw Error(ErrorKind::kData, "{}: entry {} can not be read", quoted(path), i);
     }
-    std::string name = info.name;
+    std::string name = entry_name(archive.get(), i, info.name);
     if (!name.ends_with(".npy")) throw Error(ErrorKind::kData, "{}: entry '{}' is not a .npy", quoted(path), name);
     name.resize(name.size() - 4);
     result.push_back(in_context(fmt::format("{}: array '{}'", quoted(path), name),

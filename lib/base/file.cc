@@ -49,7 +49,8 @@ class Sha256 {
 }  // namespace
 
 MappedFile::MappedFile(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without O_NONBLOCK a pipe that nobody writes to would be waited for; to regular files it is the same.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) throw Error(ErrorKind::kData, "can not open '{}': {}", path.string(), system_reason());
   struct stat info {};
   const bool known = ::fstat(descriptor, &info) == 0;

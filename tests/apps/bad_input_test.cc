@@ -73,6 +73,18 @@ TEST_F(BadInput, DataFolderEmpty) {
   expect_error(quantize(kModel, folder_.path("empty")), 5, HasSubstr(folder_.path("empty")));
 }
 
+TEST_F(BadInput, NamesWithControlCharactersAreSpelled) {
+  graph::Model model = graph_from_text("g (float[1] x, float[1] z) => (float[1] y) { y = Add (x, z) }");
+  const std::string name = "a\n\x1B[31m";
+  model.mutable_graph().mutable_input(0)->set_name(name);
+  model.mutable_graph().mutable_node(0)->set_input(0, name);
+  const std::string file = folder_.write("model.onnx", model.proto().SerializeAsString());
+  folder_.write("data/z.npy", npy("<f4", "1, 1", std::string(4, '\0')));
+  const Outcome run =
+      run_narrow("run " + file + " --data " + folder_.path("data") + " --quiet -o " + folder_.path("y.npz"));
+  expect_error(run, 5, HasSubstr("input 'a\\x0a\\x1b[31m'"));
+}
+
 TEST_F(BadInput, DataOfTheWrongShape) {
   const std::string data = folder_.write("d.npy", npy("<f4", "2, 1, 31, 32", std::string(2 * 31 * 32 * 4, '\0')));
   expect_error(quantize(kModel, data), 5, AllOf(HasSubstr("d.npy"), HasSubstr("image")));

@@ -1,6 +1,7 @@
 #include "lib/base/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "lib/base/error.h"
 #include "lib/base/made_folder.h"
@@ -34,6 +35,13 @@ TEST(MappedFileTest, ReleasedBytesComeBack) {
   EXPECT_EQ(file.text(), content);
   file.release();
   EXPECT_EQ(file.text(), content);
+}
+
+TEST(MappedFileTest, APipeIsRefusedAndNotWaitedFor) {
+  const test::TempFolder folder;
+  const std::string pipe = (folder / "pipe").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THROW(const MappedFile file(pipe), Error);
 }
 
 TEST(MadeFolder, RemovesWhatItMadeAndNobodyUsed) {

@@ -41,6 +41,13 @@ TEST(NpzTest, ReadsStoredAndDeflatedArraysByName) {
   EXPECT_EQ(arrays[1].tensor.data<int64_t>()[2], 0);
 }
 
+TEST(NpzTest, NamesAreTheBytesThatTheyAre) {
+  const TestFolder folder;
+  for (const std::string name : {"a\x01\t\x7F", "\x1B[31m", "a/b", "\xC3\xA9"}) {
+    EXPECT_EQ(read_npz(write_zip(folder, {{name + ".npy", kMask}}), Part::kHeaders).at(0).name, name);
+  }
+}
+
 TEST(NpzTest, HeadersTellShapesWithoutElements) {
   const TestFolder folder;
   const std::string large(1 << 20, '\3');

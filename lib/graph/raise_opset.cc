@@ -35,6 +35,8 @@ int64_t* opset_of(onnx::ModelProto& model, int64_t& version) {
 onnx::ModelProto lighten(const onnx::ModelProto& model) {
   onnx::ModelProto light = model;
   light.clear_metadata_props();
+  // Before version 4 the converter knows only those initializers that are inputs too; files do not keep to it.
+  light.set_ir_version(std::max<int64_t>(light.ir_version(), 4));
   for (onnx::TensorProto& tensor : *light.mutable_graph()->mutable_initializer()) {
     if (stored_bytes(tensor) <= kLargestCopied && tensor.data_location() != onnx::TensorProto::EXTERNAL) continue;
     tensor.clear_float_data();

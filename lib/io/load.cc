@@ -162,6 +162,7 @@ void restore_outputs(const Values& declared, onnx::GraphProto& graph) {
 /// "" or why shapes do not fit.
 std::string inference_error(graph::Model& model) {
   const onnx::ShapeInferenceOptions options{/*check_type=*/true, /*strict_mode=*/1, /*data_prop=*/true};
+  const InitializersNeedNotBeInputs lifted(model.mutable_proto());
   try {
     onnx::shape_inference::InferShapes(model.mutable_proto(), &graph::schemas(), options);
     return {};

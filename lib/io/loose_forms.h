@@ -2,6 +2,7 @@
 // knows.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "lib/graph/model.h"
@@ -21,6 +22,22 @@ class StandInTypes {
  private:
   std::vector<onnx::ValueInfoProto*> untyped_;
   std::vector<onnx::ValueInfoProto*> unshaped_;
+};
+
+/// Before IR version 4 each initializer had to be an input too; files do not keep to it. While this lives the model is
+/// of a version whose initializers ONNX's inference knows in any case.
+class InitializersNeedNotBeInputs {
+ public:
+  explicit InitializersNeedNotBeInputs(onnx::ModelProto& proto) : proto_(proto), version_(proto.ir_version()) {
+    proto_.set_ir_version(std::max<int64_t>(version_, 4));
+  }
+  ~InitializersNeedNotBeInputs() { proto_.set_ir_version(version_); }
+  InitializersNeedNotBeInputs(const InitializersNeedNotBeInputs&) = delete;
+  InitializersNeedNotBeInputs& operator=(const InitializersNeedNotBeInputs&) = delete;
+
+ private:
+  onnx::ModelProto& proto_;
+  int64_t version_;
 };
 
 /// Sparse initializers and Constant nodes become dense ones, subgraphs included. The model has passed the checker.

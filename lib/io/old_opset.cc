@@ -14,6 +14,7 @@
 #include "lib/graph/schemas.h"
 #include "lib/graph/traverse.h"
 #include "lib/io/light_parse.h"
+#include "lib/io/loose_forms.h"
 
 namespace narrow::io {
 namespace {
@@ -157,7 +158,10 @@ class OldForms {
 void raise_old_opset(graph::Model& model) {
   onnx::ModelProto& proto = model.mutable_proto();
   // Not strictly: many operators have no inference at these opsets.
-  onnx::shape_inference::InferShapes(proto, &graph::schemas());
+  {
+    const InitializersNeedNotBeInputs lifted(proto);
+    onnx::shape_inference::InferShapes(proto, &graph::schemas());
+  }
   OldForms(model).bring_all(*proto.mutable_graph());
   proto.set_ir_version(std::max<int64_t>(proto.ir_version(), 3));
   onnx::OperatorSetIdProto& kept = *proto.add_opset_import();

@@ -256,6 +256,16 @@ TEST(LoadTest, OldFilesNeedNotListInitializersAsInputs) {
     proto.set_ir_version(version);
     EXPECT_EQ(io::check_model(proto).graph().initializer_size(), 1) << version;
   }
+  // Operators that need the initializer's type, and an opset that is raised: along axis 0.
+  for (const std::string& text :
+       {std::string("<ir_version: 3, opset_import: [\"\" : 6]> g (float[2,3] x) => (float[2,3] y) "
+                    "<float[2] b = {1, 2}> { y = Add <broadcast = 1, axis = 0> (x, b) }"),
+        std::string("<ir_version: 3, opset_import: [\"\" : 11]> g () => (float[2,1] y) "
+                    "<float[2] b = {1, 2}> { y = Unsqueeze <axes = [1]> (b) }")}) {
+    const graph::Model model = io::check_model(test::model_from_text(text).proto());
+    EXPECT_EQ(model.proto().ir_version(), 3);
+    EXPECT_EQ(graph::GraphIndex(model.graph()).type("y").shape->size(), 2U);
+  }
   proto.set_ir_version(0);
   EXPECT_EQ(failure_of([&] { io::check_model(proto); }).kind, ErrorKind::kModel);
 }

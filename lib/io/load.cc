@@ -209,6 +209,7 @@ void check(graph::Model& model, const std::filesystem::path& folder, const graph
 /// What check() lets pass, in the form that everything else knows.
 void put_right(graph::Model& model) {
   if (model.opset() != 0 && model.opset() < kOldestOpset) raise_old_opset(model);
+  flatten_batch_normalization(model);
   densify(model);
   adopt_linear_operators(model);
   spell_defaults(model);

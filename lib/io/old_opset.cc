@@ -75,6 +75,10 @@ class OldForms {
     } else if (op_type == "Split" && opset_ < 2) {
       if (node.input_size() > 1) refuse(node, "sizes that are an input, of opset 1");
       keep(node);
+    } else if (op_type == "BatchNormalization" && graph::int_attribute(node, "spatial", 1) == 0) {
+      if (graph::int_attribute(node, "is_test", 0) == 0) refuse(node, "training mode");
+      remove_attributes(node, {"consumed_inputs", "is_test"});
+      keep(node);  // for flatten_batch_normalization()
     } else if (op_type == "Tile" && opset_ < 6) {
       refuse(node, "tiles and axis of opset 1");
     }
@@ -173,6 +177,38 @@ void raise_old_opset(graph::Model& model) {
     if (node.domain() == kKeptDomain) node.clear_domain();
   });
   proto.Swap(&raised);
+}
+
+// Before:  y = BatchNormalization <spatial = 0> (x, s, b, m, v)
+// After:   t = BatchNormalization (Flatten (x), Reshape (s, [-1]), ...);  y = Reshape (t, Shape (x))
+void flatten_batch_normalization(graph::Model& model) {
+  if (model.opset() > kRaisedOpset) return;
+  graph::GraphEditor editor(model);
+  bool changed = false;
+  graph::for_each_graph(model.mutable_graph(), [&](onnx::GraphProto& graph) {
+    const int count = graph.node_size();  // without those that are added
+    for (int i = 0; i < count; ++i) {
+      onnx::NodeProto& node = *graph.mutable_node(i);
+      if (node.op_type() != "BatchNormalization" || !graph::canonical_domain(node.domain()).empty()) continue;
+      if (graph::int_attribute(node, "spatial", 1) != 0 || node.input_size() != 5) continue;
+      changed = true;
+      editor.edit(graph);
+      const std::string output = node.output(0);
+      const auto make = [&](const char* op_type, const std::string& wanted, const std::vector<std::string>& inputs) {
+        const std::string name = editor.unique_name(wanted);
+        editor.add_node(op_type, name + "_" + op_type, inputs, {name});
+        return name;
+      };
+      const std::string line = editor.add_initializer(output + "_line", Tensor::of<int64_t>({1}, {-1}));
+      const std::string shape = make("Shape", output + "_shape", {node.input(0)});
+      node.set_input(0, make("Flatten", output + "_flat", {node.input(0)}));
+      for (int k = 1; k < 5; ++k) node.set_input(k, make("Reshape", node.input(k) + "_flat", {node.input(k), line}));
+      node.set_output(0, editor.unique_name(output + "_normal"));
+      editor.add_node("Reshape", output + "_Reshape", {node.output(0), shape}, {output});
+      remove_attributes(node, {"spatial"});
+    }
+  });
+  if (changed) editor.finish();
 }
 
 int opset_of_file(const std::filesystem::path& path) {

@@ -16,6 +16,10 @@ inline constexpr int kRaisedOpset = 9;
 /// Error(kUnsupported) naming a node that neither can bring there.
 void raise_old_opset(graph::Model& model);
 
+/// BatchNormalization with spatial = 0, which opset 9 has no more, normalized each element of a sample by itself:
+/// becomes one of flat samples.
+void flatten_batch_normalization(graph::Model& model);
+
 /// The opset that a model's file gives, which load_model() may have raised; 0 if it gives none. Throws as load_model().
 int opset_of_file(const std::filesystem::path& path);
 

@@ -84,6 +84,23 @@ TEST(OddForms, ComparisonsOfOldOpsetsAreSpreadAlongAnAxis) {
   EXPECT_THAT(values_of<bool>(y[0]), ElementsAre(true, false, false, true, true, false));
 }
 
+// Elements of a sample have parameters of their own: (x - m) / sqrt(v) * s + b.
+TEST(OddForms, BatchNormalizationOfSingleElements) {
+  const std::string graph = R"(g (float[2,2,1] x) => (float[2,2,1] y)
+      <float[2,1] s = {2, 3}, float[2,1] b = {10, 20}, float[2,1] m = {1, 2}, float[2,1] v = {4, 9}>
+      { y = BatchNormalization <epsilon = 0.0, spatial = 0)";
+  const std::vector<std::pair<int, std::string>> forms{
+      {1, ", is_test = 1, consumed_inputs = [0, 0, 0, 1, 1]"}, {6, ", is_test = 1"}, {7, ""}, {8, ""}};
+  for (const auto& [opset, more] : forms) {
+    const auto y =
+        run_loaded(with_opset(opset, graph + more + "> (x, s, b, m, v) }"), {{"x", floats({2, 2, 1}, {1, 2, 3, 5})}});
+    EXPECT_EQ(y[0].shape(), (Shape{2, 2, 1}));
+    EXPECT_THAT(values_of<float>(y[0]), ElementsAre(10, 20, 12, 23)) << opset;
+  }
+  EXPECT_THROW(run_loaded(with_opset(6, graph + "> (x, s, b, m, v) }"), {{"x", floats({2, 2, 1}, {1, 2, 3, 5})}}),
+               Error);
+}
+
 // One step with weights of 1 and no state: tanh(1 + 2).
 TEST(OddForms, RecurrentLayersOfOldOpsetsRun) {
   const auto y = run_loaded(with_opset(6, R"(g (float[1,1,2] x) => (float[1,1,1,1] y)

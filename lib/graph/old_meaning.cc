@@ -45,7 +45,7 @@ class OldMeaning {
  public:
   OldMeaning(const onnx::ModelProto& before, Model& after)
       : before_(before.graph()), constants_(constants_of(before.graph())), after_(after), editor_(after) {
-    // By their outputs: an Upsample's name is lost on the way.
+    // By their outputs: nodes need no names.
     for_each_node(before_, [&](const onnx::NodeProto& node) {
       if (canonical_domain(node.domain()).empty() && node.output_size() > 0) originals_.emplace(node.output(0), &node);
     });
@@ -94,7 +94,6 @@ class OldMeaning {
   /// Opset 10 took x / scale for the coordinate, and of the nearest samples the one below along an axis that grows, the
   /// one above along an axis that shrinks.
   void resize(onnx::GraphProto& graph, onnx::NodeProto& node, const onnx::NodeProto& original) {
-    if (node.name().empty()) node.set_name(original.name());
     set_string_attribute(node, "coordinate_transformation_mode", "asymmetric");
     if (string_attribute(node, "mode", "nearest") != "nearest") return;
     const Tensor scales = scales_of(original);

@@ -63,6 +63,60 @@ onnx::ModelProto convert(const onnx::ModelProto& light, int opset) {
   }
 }
 
+bool resizes(const onnx::NodeProto& node) {
+  return canonical_domain(node.domain()).empty() && (node.op_type() == "Resize" || node.op_type() == "Upsample");
+}
+
+bool defines(const onnx::GraphProto& graph, const std::string& value) {
+  const auto named = [&](const auto& info) { return info.name() == value; };
+  const auto makes = [&](const auto& node) {
+    return std::find(node.output().begin(), node.output().end(), value) != node.output().end();
+  };
+  return std::any_of(graph.input().begin(), graph.input().end(), named) ||
+         std::any_of(graph.initializer().begin(), graph.initializer().end(), named) ||
+         std::any_of(graph.node().begin(), graph.node().end(), makes);
+}
+
+/// Whatever reads the value, in bodies too unless they have one of that name.
+void rename_uses(onnx::GraphProto& graph, const std::string& from, const std::string& to) {
+  for (onnx::ValueInfoProto& output : *graph.mutable_output()) {
+    if (output.name() == from) output.set_name(to);
+  }
+  for (onnx::NodeProto& node : *graph.mutable_node()) {
+    std::replace(node.mutable_input()->begin(), node.mutable_input()->end(), from, to);
+    for (onnx::AttributeProto& attribute : *node.mutable_attribute()) {
+      if (attribute.has_g() && !defines(attribute.g(), from)) rename_uses(*attribute.mutable_g(), from, to);
+    }
+  }
+}
+
+/// The converter makes a new node of an Upsample and, but of a graph's output, a new value of its result. Their order
+/// stays.
+void keep_names(const onnx::GraphProto& before, onnx::GraphProto& after) {
+  std::vector<const onnx::GraphProto*> graphs;
+  for_each_graph(before, [&](const onnx::GraphProto& graph) { graphs.push_back(&graph); });
+  size_t at = 0;
+  for_each_graph(after, [&](onnx::GraphProto& graph) {
+    std::vector<const onnx::NodeProto*> originals;
+    if (at < graphs.size()) {
+      for (const onnx::NodeProto& node : graphs[at]->node()) {
+        if (resizes(node)) originals.push_back(&node);
+      }
+    }
+    ++at;
+    size_t next = 0;
+    for (onnx::NodeProto& node : *graph.mutable_node()) {
+      if (!resizes(node)) continue;
+      ensure(next < originals.size(), "the converter adds a Resize");
+      const onnx::NodeProto& original = *originals[next++];
+      node.set_name(original.name());
+      if (node.output(0) == original.output(0)) continue;
+      rename_uses(graph, node.output(0), original.output(0));
+      node.set_output(0, original.output(0));
+    }
+  });
+}
+
 /// A node by what the converter leaves of it.
 std::string node_key(const onnx::NodeProto& node) {
   return node.name() + '\0' + (node.output_size() == 0 ? std::string() : node.output(0));
@@ -87,6 +141,7 @@ onnx::ModelProto raise_opset(const onnx::ModelProto& model, int opset) {
   onnx::ModelProto result = model;
   if (opset_of(result, current) == nullptr || current >= opset) return result;
   onnx::ModelProto converted = convert(lighten(model), opset);
+  keep_names(model.graph(), *converted.mutable_graph());
   keep_notes(model.graph(), *converted.mutable_graph());
 
   std::unordered_map<std::string, const onnx::TensorProto*> originals;

@@ -115,6 +115,16 @@ TEST(OddForms, RaisedModelsComputeWhatTheyDid) {
   const std::vector<std::pair<int, std::string>> models{
       {9, "<float[4] s = {1, 1, 1.5, 2.4}> { y = Upsample <mode = \"linear\"> (x, s) }"},
       {9, "<float[4] s = {1, 1, 1.5, 2.4}> { y = Upsample <mode = \"nearest\"> (x, s) }"},
+      // The converter gives results of Upsample other names where they are no outputs of a graph.
+      {9, "<float[4] s = {1, 1, 1.5, 2.4}> { u = Upsample <mode = \"linear\"> (x, s) y = Relu (u) }"},
+      {7, "{ u = Upsample <mode = \"linear\", scales = [1.0, 1.0, 1.5, 2.4]> (x) y = Relu (u) }"},
+      {9,
+       "<float[4] s = {1, 1, 1.5, 2.4}, float[4] t = {1, 1, 2, 2.3}, bool c = {1}> {"
+       "  u = Upsample <mode = \"linear\"> (x, s)"
+       "  v = If (c) <then_branch = a () => (float[A,B,C,D] p) {"
+       "    k = Upsample <mode = \"nearest\"> (u, t) l = Upsample <mode = \"linear\"> (k, t) p = Add (l, l) },"
+       "    else_branch = b () => (float[A,B,C,D] q) { m = Upsample <mode = \"linear\"> (u, t) q = Neg (m) }>"
+       "  w = Upsample <mode = \"nearest\"> (v, t) y = Abs (w) }"},
       {10, "<float[4] s = {1, 1, 1.5, 2.4}> { y = Resize <mode = \"linear\"> (x, s) }"},
       {10, "<float[4] s = {1, 1, 0.6, 0.7}> { y = Resize <mode = \"nearest\"> (x, s) }"},
       {11, "{ y = Hardmax <axis = 1> (x) }"},

@@ -69,6 +69,20 @@ struct ChannelWatch::Sums {
   }
 };
 
+std::vector<double> ChannelWatch::spreads_of(const std::vector<const Sums*>& samples, size_t channels) {
+  const auto count = static_cast<double>(samples.size());
+  std::vector<double> spreads(channels, 0);
+  for (size_t i = 0; i < channels; ++i) {
+    const auto maximum = [i](const Sums* sums) { return i < sums->maxima.size() ? sums->maxima[i] : 0; };
+    double mean = 0;
+    for (const Sums* sums : samples) mean += maximum(sums) / count;
+    double power = 0;
+    for (const Sums* sums : samples) power += (maximum(sums) - mean) * (maximum(sums) - mean) / count;
+    spreads[i] = std::sqrt(power);
+  }
+  return spreads;
+}
+
 void ChannelWatch::on_value(int64_t sample, const std::string& value, const Tensor& tensor) {
   if (!values_.contains(value) || tensor.type() != DataType::kFloat32 || tensor.rank() < 2 || tensor.size() == 0)
     return;
@@ -84,17 +98,21 @@ void ChannelWatch::on_value(int64_t sample, const std::string& value, const Tens
 }
 
 ValueChannels ChannelWatch::result(const std::vector<int64_t>& samples) const {
-  std::map<std::string, Sums> all;
+  std::map<std::string, std::vector<const Sums*>> all;
   for (const int64_t sample : samples) {
     const auto own = sums_.find(sample);
     if (own == sums_.end()) continue;
-    for (const auto& [value, sums] : own->second) all[value].add(*sums);
+    for (const auto& [value, sums] : own->second) all[value].push_back(sums.get());
   }
   ValueChannels result;
-  for (auto& [value, sums] : all) {
+  for (const auto& [value, parts] : all) {
+    Sums sums;
+    for (const Sums* part : parts) sums.add(*part);
     if (sums.count == 0) continue;
     for (double& square : sums.squares) square /= sums.count;
-    result[value] = {.maxima = std::move(sums.maxima), .squares = std::move(sums.squares)};
+    std::vector<double> spreads = spreads_of(parts, sums.maxima.size());
+    result[value] = {
+        .maxima = std::move(sums.maxima), .spreads = std::move(spreads), .squares = std::move(sums.squares)};
   }
   return result;
 }

@@ -16,6 +16,7 @@ namespace narrow::recover {
 
 struct ChannelStatistics {
   std::vector<double> maxima;   // largest magnitudes
+  std::vector<double> spreads;  // standard deviation of the samples' largest magnitudes
   std::vector<double> squares;  // mean squares
 };
 
@@ -34,6 +35,8 @@ class ChannelWatch {
  private:
   /// Sums of one or more samples.
   struct Sums;
+
+  static std::vector<double> spreads_of(const std::vector<const Sums*>& samples, size_t channels);
 
   std::set<std::string> values_;
   std::mutex mutex_;

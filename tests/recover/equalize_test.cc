@@ -33,11 +33,12 @@ Tensor constant(const graph::Model& model, const std::string& name) {
   return model.tensor(*graph::GraphIndex(model.graph()).initializer(name));
 }
 
-/// Statistics of channels with these maxima, a quarter of whose squares is the mean.
+/// Statistics of channels with these maxima in every sample, a quarter of whose squares is the mean.
 ValueChannels channels(const std::map<std::string, std::vector<double>>& maxima) {
   ValueChannels seen;
   for (const auto& [value, most] : maxima) {
     seen[value].maxima = most;
+    seen[value].spreads.assign(most.size(), 0);
     for (const double x : most) seen[value].squares.push_back(x * x / 4);
   }
   return seen;
@@ -50,6 +51,7 @@ TEST(Equalize, DepthwiseChannelsGetTheFullFactorUpToTheClip) {
   const Samples samples{.count = 1, .read = [](int64_t) { return exec::Feed{{"x", kInput}}; }};
   const ValueChannels seen = observe_channels(model, samples, ChannelClasses(model).values(), 2);
   EXPECT_EQ(seen.at("c").maxima, (std::vector<double>{6, 0.375}));
+  EXPECT_EQ(seen.at("c").spreads, (std::vector<double>{0, 0}));
   EXPECT_DOUBLE_EQ(seen.at("c").squares[0], (9 + 36) / 4.0);
   const EqualizeResult result = equalize(model, seen, {});
   EXPECT_EQ(result.channels, 1);
@@ -81,12 +83,14 @@ TEST(Equalize, AClipThatAChannelReachesIsNotMoved) {
   EXPECT_EQ(result.largest, 1);
 }
 
-TEST(Equalize, MixedChannelsBalanceTheNoiseOfBothSides) {
-  graph::Model model = test::graph_from_text(R"(g (float[1,1,2,2] x) => (float[1,1,2,2] y)
+constexpr const char* kReluModel = R"(g (float[1,1,2,2] x) => (float[1,1,2,2] y)
     <float[2,1,1,1] v = {4, 1}, float[1,2,1,1] w = {1.0, 1.0}> {
       a = Conv (x, v)
       c = Relu (a)
-      y = Conv (c, w) })");
+      y = Conv (c, w) })";
+
+TEST(Equalize, MixedChannelsBalanceTheNoiseOfBothSides) {
+  graph::Model model = test::graph_from_text(kReluModel);
   io::infer_shapes(model);
   const ValueChannels seen = channels({{"a", {4, 1}}, {"c", {4, 1}}});
   // Channel 1: activation noise w^2 (4/255)^2, weight noise (2/255)^2 E[c^2] with E[c^2] = 1/4: the fourth root of
@@ -98,6 +102,32 @@ TEST(Equalize, MixedChannelsBalanceTheNoiseOfBothSides) {
   const EqualizeResult half = equalize(model, seen, {.weight_noise = 1});
   EXPECT_FLOAT_EQ(constant(half.model, "w").data<float>()[1], 0.5);
   EXPECT_FLOAT_EQ(run(half.model, kInput).data<float>()[3], 5);
+}
+
+TEST(Equalize, ChannelsKeepRoomForWhatFewSamplesDoNotShow) {
+  graph::Model model = test::graph_from_text(kReluModel);
+  io::infer_shapes(model);
+  ValueChannels seen = channels({{"a", {4, 1}}, {"c", {4, 1}}});
+  seen["c"].spreads = {1, 0.25};
+  // 4 / (1 + ln(4) * sqrt(6) / pi * 0.25)
+  EXPECT_NEAR(equalize(model, seen, {.weight_noise = 0}).largest, 3.149, 1e-3);
+  // One that would reach the other's range anyway stays.
+  seen = channels({{"a", {4, 3}}, {"c", {4, 3}}});
+  seen["c"].spreads = {0, 1};
+  EXPECT_EQ(equalize(model, seen, {.weight_noise = 0}).channels, 0);
+}
+
+// The Add's sum is twice as wide as what the first layer hands over: each value limits a channel by its own range.
+TEST(Equalize, ChannelsOfSeveralValuesAreScaledWithinEachOne) {
+  graph::Model model = test::graph_from_text(R"(g (float[1,1,2,2] x) => (float[1,1,2,2] y)
+    <float[2,1,1,1] v = {1, 0.25}, float[2,1,1,1] u = {7, 1}, float[1,2,1,1] w = {1.0, 1.0}> {
+      a = Conv (x, v)
+      b = Conv (x, u)
+      c = Add (a, b)
+      y = Conv (c, w) })");
+  io::infer_shapes(model);
+  const ValueChannels seen = channels({{"a", {1, 0.25}}, {"b", {7, 1}}, {"c", {8, 1.25}}});
+  EXPECT_NEAR(equalize(model, seen, {.weight_noise = 0}).largest, 4, 1e-9);  // of 4, 7 and 6.4
 }
 
 TEST(Equalize, EqualChannelsStayAsTheyAre) {

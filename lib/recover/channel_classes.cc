@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "lib/graph/attributes.h"
+#include "lib/graph/inputs.h"
 #include "lib/plan/clamp.h"
 
 namespace narrow::recover {
@@ -117,12 +118,12 @@ void ChannelClasses::join_node(const onnx::NodeProto& node) {
 bool ChannelClasses::join_channelwise(const onnx::NodeProto& node) {
   if (!graph::canonical_domain(node.domain()).empty() || node.output_size() != 1) return false;
   const std::string& type = node.op_type();
-  const std::string& input = node.input(0);
+  const std::string& input = graph::input_or_none(node, 0);
   const std::string& output = node.output(0);
   if (!same_channels(input, output)) return false;
   if (type == "Add") {
     // Broadcasting could join channels: shapes must be equal.
-    const bool equal = same_channels(node.input(1), output) &&
+    const bool equal = same_channels(graph::input_or_none(node, 1), output) &&
                        index_.type(input).shape->size() == index_.type(node.input(1)).shape->size();
     if (!equal) return false;
     join_values(input, output);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "lib/graph/attributes.h"
+#include "lib/graph/inputs.h"
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/dynamic_quantize.h"
 #include "lib/runtime/kernels/sums_kernels.h"
@@ -13,10 +14,6 @@
 
 namespace narrow::runtime {
 namespace {
-
-std::string input_or_none(const onnx::NodeProto& node, int i) {
-  return i < node.input_size() ? node.input(i) : std::string();
-}
 
 /// How the sums go on: the nodes behind the product that join its step.
 struct DynamicEnd {
@@ -112,11 +109,11 @@ std::optional<Reason> why_not(const LowerContext& context, const onnx::NodeProto
   if (!is_byte(index.type(node.input(0)).type)) {
     return Reason{ReasonCode::kNoIntegerKernel, fmt::format("'{}' is not known to have 8 bits", node.input(0))};
   }
-  const std::string zero = input_or_none(node, 2);
+  const std::string zero = graph::input_or_none(node, 2);
   const auto shape = index.type(zero).shape;
   const bool one = zero.empty() || context.constant(zero) != nullptr || (shape && is_per_channel(*shape, 1, 1));
   if (!one) return Reason{ReasonCode::kNoIntegerKernel, "several zero points of the first operand"};
-  const std::string weight_zero = input_or_none(node, 3);
+  const std::string weight_zero = graph::input_or_none(node, 3);
   if (!weight_zero.empty() && context.constant(weight_zero) == nullptr) {
     return Reason{ReasonCode::kWeightNotConstant, weight_zero};
   }
@@ -124,7 +121,7 @@ std::optional<Reason> why_not(const LowerContext& context, const onnx::NodeProto
 }
 
 std::vector<int32_t> zero_points(const LowerContext& context, const onnx::NodeProto& node) {
-  const Tensor* given = context.constant(input_or_none(node, 3));
+  const Tensor* given = context.constant(graph::input_or_none(node, 3));
   if (given == nullptr) return {0};
   std::vector<int32_t> result;
   const Tensor real = to_float32(*given);
@@ -151,8 +148,9 @@ void set_end(const DynamicEnd& end, SumsEnd& to) {
 IntegerGroup group_of(const LowerContext& context, const onnx::NodeProto& node, exec::KernelPtr kernel,
                       const DynamicEnd& end) {
   IntegerGroup group;
-  group.steps.push_back(
-      {std::move(kernel), {context.quant.canonical(node.input(0)), input_or_none(node, 2), end.scale}, {end.result}});
+  group.steps.push_back({std::move(kernel),
+                         {context.quant.canonical(node.input(0)), graph::input_or_none(node, 2), end.scale},
+                         {end.result}});
   group.nodes = end.nodes;
   return group;
 }

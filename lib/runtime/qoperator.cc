@@ -13,6 +13,7 @@
 #include "lib/exec/constants.h"
 #include "lib/graph/attributes.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/inputs.h"
 
 namespace narrow::runtime {
 namespace {
@@ -57,10 +58,6 @@ const QOperatorRow* find_row(const onnx::NodeProto& node) {
 /// (a, b, scale of a, scale of b, zero point of a, zero point of b, bias) -> float32.
 bool is_product_to_float(const onnx::NodeProto& node) {
   return graph::canonical_domain(node.domain()) == "com.microsoft" && node.op_type() == "MatMulIntegerToFloat";
-}
-
-std::string input_or_none(const onnx::NodeProto& node, int i) {
-  return i != kNone && i < node.input_size() ? node.input(i) : std::string();
 }
 
 /// Positions of the integer tensors that the node reads.
@@ -131,9 +128,9 @@ class Conversion {
     const bool flattens = original_.opset() < 13;
     if (row.real == "Softmax" && (graph::int_attribute(node, "opset", 13) < 13) != flattens) return false;
     for (const int position : operand_positions(row, node)) {
-      if (position >= node.input_size() || !is_float_constant(input_or_none(node, position + 1))) return false;
+      if (position >= node.input_size() || !is_float_constant(graph::input_or_none(node, position + 1))) return false;
     }
-    const std::string result_scale = input_or_none(node, row.result);
+    const std::string result_scale = graph::input_or_none(node, row.result);
     return result_scale.empty() ? row.real == "Gemm" : is_float_constant(result_scale);
   }
 
@@ -217,10 +214,10 @@ class Conversion {
     for (const int position : operand_positions(row, node)) {
       const std::optional<int64_t> axis = position == 3 ? std::optional(weight_axis(row, node)) : std::nullopt;
       inputs.push_back(
-          dequantized(node.input(position), node.input(position + 1), input_or_none(node, position + 2), axis));
+          dequantized(node.input(position), node.input(position + 1), graph::input_or_none(node, position + 2), axis));
     }
-    if (!input_or_none(node, row.bias).empty()) inputs.push_back(dequantized_bias(row, node));
-    const std::string scale = input_or_none(node, row.result);
+    if (!graph::input_or_none(node, row.bias).empty()) inputs.push_back(dequantized_bias(row, node));
+    const std::string scale = graph::input_or_none(node, row.result);
     const std::string real = scale.empty() ? node.output(0) : real_name(node.output(0));
     onnx::NodeProto& made = add(row.real, node.name(), inputs, real);
     for (const onnx::AttributeProto& attribute : node.attribute()) {
@@ -228,14 +225,14 @@ class Conversion {
     }
     if (scale.empty()) return;
     declare(real, node.output(0));
-    add("QuantizeLinear", unique(real + "/quantize"), {real, scale, input_or_none(node, row.result + 1)},
+    add("QuantizeLinear", unique(real + "/quantize"), {real, scale, graph::input_or_none(node, row.result + 1)},
         node.output(0));
   }
 
   void convert_product_to_float(const onnx::NodeProto& node) {
-    const std::string a = dequantized(node.input(0), node.input(2), input_or_none(node, 4), std::nullopt);
-    const std::string b = dequantized(node.input(1), node.input(3), input_or_none(node, 5), -1);
-    const std::string bias = input_or_none(node, 6);
+    const std::string a = dequantized(node.input(0), node.input(2), graph::input_or_none(node, 4), std::nullopt);
+    const std::string b = dequantized(node.input(1), node.input(3), graph::input_or_none(node, 5), -1);
+    const std::string bias = graph::input_or_none(node, 6);
     const std::string product = bias.empty() ? node.output(0) : unique(node.output(0) + "/product");
     add("MatMul", node.name(), {a, b}, product);
     if (bias.empty()) return;

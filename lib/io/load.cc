@@ -13,6 +13,7 @@
 #include "lib/io/light_parse.h"
 #include "lib/io/loose_forms.h"
 #include "lib/io/old_opset.h"
+#include "lib/io/result_types.h"
 
 namespace narrow::io {
 namespace {
@@ -164,7 +165,8 @@ std::string inference_error(graph::Model& model) {
   const onnx::ShapeInferenceOptions options{/*check_type=*/true, /*strict_mode=*/1, /*data_prop=*/true};
   const InitializersNeedNotBeInputs lifted(model.mutable_proto());
   try {
-    onnx::shape_inference::InferShapes(model.mutable_proto(), &graph::schemas(), options);
+    const ResultTypes schemas(model.proto());
+    onnx::shape_inference::InferShapes(model.mutable_proto(), &schemas, options);
     return {};
   } catch (const std::runtime_error& error) {
     return one_line(error.what());

@@ -34,6 +34,26 @@ bool takes(const onnx::OpSchema::FormalParameter& formal, std::string_view type)
   return std::any_of(types.begin(), types.end(), [&](const auto* text) { return *text == type; });
 }
 
+bool is_container(const std::string& type) {
+  return type.starts_with("seq(") || type.starts_with("optional(");
+}
+
+/// Puts tensors into sequences and optionals or takes them out: what these hold is of the type that the graph declares.
+/// Where one type variable may stand for both on both sides, as in Identity, tensors stay tensors.
+bool has_containers(const onnx::OpSchema& schema) {
+  const auto occurs = [](const auto& list, const std::string& variable) {
+    return std::any_of(list.begin(), list.end(), [&](const auto& formal) { return formal.GetTypeStr() == variable; });
+  };
+  const auto holds = [&](const onnx::OpSchema::FormalParameter& formal) {
+    const auto& types = formal.GetTypes();
+    const auto count = std::count_if(types.begin(), types.end(), [](const auto* type) { return is_container(*type); });
+    const bool tied = occurs(schema.inputs(), formal.GetTypeStr()) && occurs(schema.outputs(), formal.GetTypeStr());
+    return count > 0 && (!tied || count == static_cast<std::ptrdiff_t>(types.size()));
+  };
+  return std::any_of(schema.inputs().begin(), schema.inputs().end(), holds) ||
+         std::any_of(schema.outputs().begin(), schema.outputs().end(), holds);
+}
+
 bool is_float32(const graph::GraphIndex& index, const std::string& value) {
   return !value.empty() && index.type(value).type == DataType::kFloat32;
 }
@@ -55,13 +75,24 @@ bool survives(const Tensor& constant, DataType type) {
   return error.sqnr_db() >= kLeastSqnrDb;
 }
 
+/// An input that has to have the type of another, and whose type nobody tells; "" if there is none.
+std::string untyped_beside(const graph::GraphIndex& index, const onnx::NodeProto& node, const onnx::OpSchema& schema,
+                           const std::set<std::string>& variables) {
+  for (int i = 0; i < node.input_size(); ++i) {
+    const auto* formal = parameter(schema.inputs(), i);
+    const bool tied = formal != nullptr && !node.input(i).empty() && variables.contains(formal->GetTypeStr());
+    if (tied && index.type(node.input(i)).type == DataType::kUndefined) return node.input(i);
+  }
+  return {};
+}
+
 }  // namespace
 
 HalfSlots half_slots(const graph::GraphIndex& index, const onnx::NodeProto& node, DataType type, int opset) {
   HalfSlots slots;
   const bool is_onnx = graph::canonical_domain(node.domain()).empty();
   const onnx::OpSchema* schema = is_onnx ? graph::find_schema(node, opset) : nullptr;
-  if (schema == nullptr || has_bodies(node)) return slots;
+  if (schema == nullptr || has_bodies(node) || has_containers(*schema)) return slots;
   const std::string text = fmt::format("tensor({})", data_type_name(type));
   std::set<std::string> variables;
   for (int i = 0; i < node.input_size(); ++i) {
@@ -70,6 +101,7 @@ HalfSlots half_slots(const graph::GraphIndex& index, const onnx::NodeProto& node
     slots.inputs.push_back(i);
     variables.insert(formal->GetTypeStr());
   }
+  if (!untyped_beside(index, node, *schema, variables).empty()) return {};
   for (int i = 0; i < node.output_size(); ++i) {
     const auto* formal = parameter(schema->outputs(), i);
     const bool tied = formal != nullptr && variables.contains(formal->GetTypeStr());
@@ -83,7 +115,13 @@ std::optional<Reason> half_operator_refusal(const graph::Model& model, const gra
   if (has_bodies(node)) {
     return Reason{ReasonCode::kNotHalf, "what goes between it and its bodies stays float32"};
   }
-  if (!half_slots(index, node, type, opset_for(model, type)).inputs.empty()) return std::nullopt;
+  const int opset = opset_for(model, type);
+  if (!half_slots(index, node, type, opset).inputs.empty()) return std::nullopt;
+  const bool is_onnx = graph::canonical_domain(node.domain()).empty();
+  const onnx::OpSchema* schema = is_onnx ? graph::find_schema(node, opset) : nullptr;
+  if (schema != nullptr && has_containers(*schema)) {
+    return Reason{ReasonCode::kNotHalf, "what sequences and optionals hold stays float32"};
+  }
   return Reason{ReasonCode::kNotHalf,
                 fmt::format("{} reads no float32 value that may be {}", node.op_type(), data_type_name(type))};
 }

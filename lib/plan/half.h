@@ -20,7 +20,8 @@ struct HalfSlots {
 };
 
 /// By the type constraints of the operator's schema at `opset`: inputs that may have the type, and outputs of the same
-/// type variable. Empty for operators with bodies and for other domains.
+/// type variable. Empty for operators with bodies, of sequences and optionals, and of other domains, and where an input
+/// of that variable is of unknown type.
 HalfSlots half_slots(const graph::GraphIndex& index, const onnx::NodeProto& node, DataType type, int opset);
 
 /// Why the operator can not compute in the type whatever its constants are.

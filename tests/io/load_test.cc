@@ -42,6 +42,33 @@ TEST(LoadTest, ShapesAreInferred) {
   EXPECT_EQ(graph::GraphIndex(model.graph()).type("t").shape, (Shape{3, 2}));
 }
 
+graph::ValueType type_in(const std::string& model, const std::string& value) {
+  const graph::Model loaded = io::check_model(test::model_from_text(model).proto());
+  return graph::GraphIndex(loaded.graph()).type(value);
+}
+
+// ONNX knows nothing of com.microsoft: what stands behind such a node would count as of unknown type.
+TEST(LoadTest, ResultsOfMicrosoftsOperatorsHaveTypesAndShapes) {
+  const std::string head = "<ir_version: 8, opset_import: [\"\": 17, \"com.microsoft\": 1]>\n";
+  const std::string fused = head + R"(agraph (float16[N,4,8] x) => (float16[N,4,8] y) {
+      g = com.microsoft.Gelu (x)
+      m = com.microsoft.FusedMatMul <transB: int = 1> (g, x)
+      y = Identity (g) })";
+  EXPECT_EQ(type_in(fused, "g").type, DataType::kFloat16);
+  EXPECT_EQ(type_in(fused, "g").shape, (Shape{-1, 4, 8}));
+  EXPECT_EQ(type_in(fused, "m").type, DataType::kFloat16);
+  EXPECT_EQ(type_in(fused, "m").shape, (Shape{-1, 4, 4}));
+}
+
+TEST(LoadTest, AFunctionOfTheModelIsWhatItsBodyMakes) {
+  const std::string own = R"(<ir_version: 8, opset_import: ["": 17, "com.microsoft": 1]>
+    agraph (float[2,3] x) => (int64[2] y) {
+      g = com.microsoft.Gelu (x)
+      y = Identity (g) }
+    <domain: "com.microsoft", opset_import: ["": 17]> Gelu (a) => (b) { b = Shape (a) })";
+  EXPECT_EQ(type_in(own, "g").type, DataType::kInt64);
+}
+
 /// A pair of com.microsoft's operators around zero points of `type`, loaded; its domains.
 std::vector<std::string> domains_of_pair(const std::string& type, int opset) {
   const std::string graph = "agraph (float[2] x) => (float[2] y) <float s = {0.5}, " + type +

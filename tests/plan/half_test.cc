@@ -47,6 +47,26 @@ TEST(HalfTest, SlotsFollowTheSchema) {
   EXPECT_THAT(slots(2).inputs, ElementsAre(0));
 }
 
+TEST(HalfTest, WhatGoesIntoSequencesAndOptionalsStaysFloat32) {
+  const Case model(R"(<ir_version: 8, opset_import: ["" : 18]>
+    agraph (float[2,2] x) => (float[2,2] y, float[2,2] z)
+    { s = SplitToSequence (x)  t = SequenceInsert (s, x)  o = Optional (x)
+      y = OptionalGetElement (x)  z = Identity (x) })");
+  for (int i = 0; i < 4; ++i) {
+    const auto reason = half_refusal(model.model, model.index, model.node(i), DataType::kFloat16);
+    ASSERT_TRUE(reason) << i;
+    EXPECT_EQ(reason->text(), "it can not compute in 16 bits: what sequences and optionals hold stays float32");
+  }
+  EXPECT_FALSE(half_refusal(model.model, model.index, model.node(4), DataType::kFloat16)) << "a tensor stays one";
+}
+
+TEST(HalfTest, BesideAnInputOfUnknownTypeNothingIsConverted) {
+  const Case model(R"(<ir_version: 8, opset_import: ["" : 13, "own" : 1]>
+    agraph (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, 2, 3, 4}> { g = own.Unknown (x)  y = MatMul (g, w) })");
+  EXPECT_TRUE(half_slots(model.index, model.node(1), DataType::kFloat16, 13).inputs.empty());
+  EXPECT_TRUE(half_refusal(model.model, model.index, model.node(1), DataType::kFloat16));
+}
+
 TEST(HalfTest, TablesThatNothingSumsOverGoToTheNearestAndTheirPlanIsReadBack) {
   graph::Model model = test::graph_from_text(R"(g (int64[1] i, float[1,2] x) => (float[1,2] y, float[1,2] z)
     <float[2,2] table = {1, 2, 3, 4}, float[2,2] w = {1, 2, 3, 4}> { [look] y = Gather (table, i) [sum] z = MatMul (x, w) })");

@@ -76,19 +76,20 @@ std::vector<RunOutput> outputs_of(const graph::Model& model, const exec::Program
   return outputs;
 }
 
-void print_summary(const Options& options, const Runner& runner, int64_t feeds, double seconds) {
+void print_summary(const Options& options, const Runner& runner, const std::vector<std::string>& outputs, int64_t feeds,
+                   double seconds) {
   if (options.common.json()) {
     print_result(json_text({{"format", "narrow-run"},
                             {"version", 1},
                             {"output", options.output},
                             {"runtime", runtime_name(runner.runtime)},
                             {"feeds", feeds},
-                            {"outputs", runner.program.output_names()},
+                            {"outputs", outputs},
                             {"seconds", seconds}}));
     return;
   }
   print_result(fmt::format("{}: {} of {} ({} runtime) in {}\n", options.output,
-                           report::plural(static_cast<int64_t>(runner.program.output_names().size()), "output"),
+                           report::plural(static_cast<int64_t>(outputs.size()), "output"),
                            report::plural(feeds, "feed"), runtime_name(runner.runtime), report::seconds_text(seconds)));
 }
 
@@ -124,8 +125,9 @@ int run_run(const Arguments& arguments) {
   for (calib::InputSpec& input : inputs) input.any_number = true;  // masks of attention hold -infinity
   const DataSource data = open_data_of(options, {inputs, config.inputs, outputs}, stages);
   const Results results = stages.run("run", [&] { return run_all(runner.program, data, options, stages); });
-  write_results(results, outputs_of(source.loaded, runner.program), options.output);
-  print_summary(options, runner, data.reader->size(), stages.seconds("run"));
+  const std::vector<std::string> written =
+      write_results(results, outputs_of(source.loaded, runner.program), options.output);
+  print_summary(options, runner, written, data.reader->size(), stages.seconds("run"));
   return 0;
 }
 

@@ -25,7 +25,7 @@ class Noise {
 Tensor random_input(const calib::InputSpec& spec, int64_t batch, Noise& noise) {
   if (spec.form != graph::ValueForm::kTensor) {
     throw Error(ErrorKind::kUsage, "input '{}' is {}: give --data", spec.name,
-                spec.form == graph::ValueForm::kSequence ? "a sequence" : "an optional");
+                spec.form == graph::ValueForm::kOptional ? "an optional" : "a sequence");
   }
   if (!spec.shape) {
     throw Error(ErrorKind::kUsage, "input '{}' has no known rank: give --data", spec.name);

@@ -1,6 +1,7 @@
 #include "apps/run_outputs.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -29,6 +30,7 @@ bool named_as_feed(const fs::path& path) {
 /// files are of one kind whatever the data are.
 std::optional<std::string> lack(const Results& results, size_t output, const RunOutput& facts) {
   if (facts.form == graph::ValueForm::kSequence) return "it is a sequence, of which NumPy has none";
+  if (facts.form == graph::ValueForm::kMaps) return "it is a sequence of maps, of which NumPy has none";
   if (facts.form == graph::ValueForm::kOptional) return "it is an optional, of which NumPy has none";
   for (const auto& tensors : results) {
     if (auto found = numpy_lack(tensors[output])) return found;
@@ -46,10 +48,18 @@ std::vector<size_t> distinct(const std::vector<RunOutput>& outputs) {
   return result;
 }
 
-void write_joined(const Results& results, const std::vector<RunOutput>& outputs, const std::string& path) {
+std::vector<std::string> write_joined(const Results& results, const std::vector<RunOutput>& outputs,
+                                      const std::string& path) {
+  const bool has_others = std::any_of(outputs.begin(), outputs.end(),
+                                      [](const RunOutput& output) { return output.form != graph::ValueForm::kMaps; });
   NamedArrays arrays;
   for (const size_t i : distinct(outputs)) {
     const std::string what = fmt::format("output '{}'", outputs[i].name);
+    // Beside a classifier's labels scikit-learn's exports have the scores as maps: those do not keep the labels back.
+    if (outputs[i].form == graph::ValueForm::kMaps && has_others) {
+      spdlog::warn("{} is left out: {}; -o with a folder gets output_N.pb", what, *lack(results, i, outputs[i]));
+      continue;
+    }
     if (const auto why = lack(results, i, outputs[i])) {
       throw Error(ErrorKind::kUsage, "{}: {}; give -o a folder, which gets output_N.pb", what, *why);
     }
@@ -62,6 +72,9 @@ void write_joined(const Results& results, const std::vector<RunOutput>& outputs,
     }
   }
   write_npz(path, arrays);
+  std::vector<std::string> names;
+  for (const auto& [name, array] : arrays) names.push_back(name);
+  return names;
 }
 
 void write_protos(const std::vector<Tensor>& tensors, const std::vector<RunOutput>& outputs, const fs::path& folder) {
@@ -109,10 +122,10 @@ std::vector<NamedPath> files_of_output(const std::string& output) {
   return files;
 }
 
-void write_results(const Results& results, const std::vector<RunOutput>& outputs, const std::string& output) {
+std::vector<std::string> write_results(const Results& results, const std::vector<RunOutput>& outputs,
+                                       const std::string& output) {
   if (writes_npz(output)) {
-    write_joined(results, outputs, output);
-    return;
+    return write_joined(results, outputs, output);
   }
   bool protos = false;
   for (size_t i = 0; i < outputs.size(); ++i) protos = protos || lack(results, i, outputs[i]).has_value();
@@ -126,6 +139,9 @@ void write_results(const Results& results, const std::vector<RunOutput>& outputs
     for (const size_t i : distinct(outputs)) arrays.emplace_back(outputs[i].name, results[feed][i]);
     write_npz(base.string() + ".npz", arrays);
   }
+  std::vector<std::string> names;
+  for (const RunOutput& written : outputs) names.push_back(written.name);
+  return names;
 }
 
 }  // namespace narrow::apps

@@ -31,7 +31,9 @@ std::vector<NamedPath> files_of_output(const std::string& output);
 
 /// One .npz with feeds joined on axis 0; or, into a folder, a .npz for each feed, or where NumPy can not hold some
 /// output (a sequence, an optional) a folder of output_N.pb for each, as ONNX's test data are. Throws Error(kUsage)
-/// where feeds can not be joined or need a folder.
-void write_results(const Results& results, const std::vector<RunOutput>& outputs, const std::string& output);
+/// where feeds can not be joined or need a folder. Sequences of maps stand in no .npz: they are left out with a
+/// warning, unless there is nothing else. Returns the names of what is written.
+std::vector<std::string> write_results(const Results& results, const std::vector<RunOutput>& outputs,
+                                       const std::string& output);
 
 }  // namespace narrow::apps

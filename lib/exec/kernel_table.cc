@@ -224,7 +224,7 @@ constexpr KernelRow kRows[] = {
     {"ai.onnx.ml", "TreeEnsemble", make_tree_ensemble},
     {"ai.onnx.ml", "TreeEnsembleClassifier", make_tree_ensemble_classifier},
     {"ai.onnx.ml", "TreeEnsembleRegressor", make_tree_ensemble_regressor},
-    {"ai.onnx.ml", "ZipMap", make_map_operator},
+    {"ai.onnx.ml", "ZipMap", make_zip_map},
     {"ai.onnx.preview.training", "Adagrad", make_adagrad},
     {"ai.onnx.preview.training", "Adam", make_adam},
     {"ai.onnx.preview.training", "Momentum", make_momentum},

@@ -100,6 +100,19 @@ void fill(onnx::SequenceProto& proto, const Tensor& value) {
   }
 }
 
+void fill(onnx::MapProto& proto, const Tensor& keys, const Tensor& values) {
+  proto.set_key_type(static_cast<int32_t>(keys.type()));
+  if (keys.type() == DataType::kString) {
+    for (const std::string& key : keys.strings()) proto.add_string_keys(key);
+  } else {
+    for (const int64_t key : keys.data<int64_t>()) proto.add_keys(key);
+  }
+  proto.mutable_values()->set_elem_type(onnx::SequenceProto::TENSOR);
+  for (const float value : values.data<float>()) {
+    *proto.mutable_values()->add_tensor_values() = unnamed(Tensor::scalar(value));
+  }
+}
+
 void fill(onnx::OptionalProto& proto, const Tensor& value) {
   if (value.type() == DataType::kEmptyOptional) {
     proto.set_elem_type(onnx::OptionalProto::UNDEFINED);
@@ -120,7 +133,8 @@ DeclaredValue declared_value(const onnx::TypeProto& type) {
   while (!inner->has_tensor_type()) {
     const bool outermost = inner == &type;
     if (inner->has_sequence_type()) {
-      if (outermost) declared.form = ValueForm::kSequence;
+      const bool of_maps = inner->sequence_type().elem_type().has_map_type();
+      if (outermost) declared.form = of_maps ? ValueForm::kMaps : ValueForm::kSequence;
       declared.of_sequences |= !outermost;
       inner = &inner->sequence_type().elem_type();
     } else if (inner->has_optional_type()) {
@@ -159,6 +173,13 @@ std::string value_bytes(std::string_view name, const Tensor& value, ValueForm fo
     onnx::SequenceProto proto;
     proto.set_name(std::string(name));
     fill(proto, value);
+    return proto.SerializeAsString();
+  }
+  if (form == ValueForm::kMaps) {
+    onnx::SequenceProto proto;
+    proto.set_name(std::string(name));
+    proto.set_elem_type(onnx::SequenceProto::MAP);
+    for (const Tensor& map : value.sequence()) fill(*proto.add_map_values(), map.sequence()[0], map.sequence()[1]);
     return proto.SerializeAsString();
   }
   onnx::OptionalProto proto;

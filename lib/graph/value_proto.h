@@ -11,8 +11,9 @@
 
 namespace narrow::graph {
 
-/// Which of the three a value is stored as: its bytes do not tell.
-enum class ValueForm { kTensor, kSequence, kOptional };
+/// Which of these a value is stored as: its bytes do not tell. kMaps is a sequence of maps; each map is a sequence of
+/// two tensors, its keys and its values.
+enum class ValueForm { kTensor, kSequence, kOptional, kMaps };
 
 /// What a model declares of an input or output, with what wraps the tensors inside taken off.
 struct DeclaredValue {
@@ -30,7 +31,7 @@ struct NamedValue {
 };
 
 /// Throws Error(kData) saying what is wrong: not such a proto, elements that do not fit their shapes, tensors in other
-/// files. Maps and sparse tensors are Error(kUnsupported).
+/// files. Maps, which no input is, and sparse tensors are Error(kUnsupported).
 NamedValue parse_value(std::span<const std::byte> bytes, ValueForm form);
 
 /// The bytes of such a file. An optional with a value is given as that value.

@@ -173,15 +173,30 @@ TEST(TreeClassifier, OfManyClassesOneThatALeafScoresWins) {
   EXPECT_THROW(classify(weights, ", base_values = [0.25]", 3, "[10, 20, 30]"), Error);
 }
 
-TEST(ZipMap, IsRefusedForItsMaps) {
+TEST(ZipMap, MakesAMapOfEachRow) {
+  const auto run = [](const std::string& labels) {
+    return run_domain("ai.onnx.ml", 1,
+                      "g (float[2,2] x) => (seq(map(int64, float)) y) { y = ai.onnx.ml.ZipMap <" + labels + "> (x) }",
+                      {{"x", floats({2, 2}, {0, 1, 2, 3})}})[0]
+        .sequence();
+  };
+  const std::vector<Tensor> maps = run("classlabels_int64s = [7, 5]");
+  ASSERT_EQ(maps.size(), 2);
+  EXPECT_THAT(values_of<int64_t>(maps[1].sequence()[0]), ElementsAre(7, 5));
+  EXPECT_THAT(values_of<float>(maps[1].sequence()[1]), ElementsAre(2, 3));
+  EXPECT_THAT(run("classlabels_strings = [\"a\", \"b\"]")[0].sequence()[0].strings(), ElementsAre("a", "b"));
+  EXPECT_THROW(run("classlabels_int64s = [7]"), Error);
+}
+
+TEST(MapOperators, AreRefusedForTheirInput) {
   try {
     run_domain("ai.onnx.ml", 1,
-               "g (float[1,2] x) => (float[2] y) { y = ai.onnx.ml.ZipMap <classlabels_int64s = [0, 1]> (x) }",
-               {{"x", floats({1, 2}, {0, 1})}});
+               "g (float[2] x) => (float[2] y) { y = ai.onnx.ml.DictVectorizer <int64_vocabulary = [0, 1]> (x) }",
+               {{"x", floats({2}, {0, 1})}});
     FAIL() << "it ran";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
-    EXPECT_THAT(error.what(), HasSubstr("maps"));
+    EXPECT_THAT(error.what(), HasSubstr("a map"));
   }
 }
 

@@ -1,4 +1,4 @@
-"""Products among nodes that ONNX's schemas say little of: operators of com.microsoft, and sequences."""
+"""Products among operators of com.microsoft, of which ONNX has no schemas, and beside sequences and maps."""
 
 import json
 import unittest
@@ -59,6 +59,70 @@ def sequence_model():
     ]
     constants = [weight("w0", 16, 16, seed=0), weight("w1", 16, 16, seed=1)]
     return nodes, constants + [numpy_helper.from_array(np.array(False), "always")]
+
+
+def classifier_model():
+    """As scikit-learn's classifiers are exported: labels, and scores as a map of each sample."""
+    learned = {"domain": "ai.onnx.ml"}
+    coefficients = np.random.default_rng(3).standard_normal(12).tolist()
+    nodes = [
+        helper.make_node("MatMul", ["x", "w0"], ["a"], "first"),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        helper.make_node("MatMul", ["b", "w1"], ["c"], "second"),
+        helper.make_node("LinearClassifier", ["c"], ["label", "scores"], "classifier", coefficients=coefficients,
+                         intercepts=[0.1, 0.2, 0.3], classlabels_ints=[7, 5, 9], post_transform="SOFTMAX", **learned),
+        helper.make_node("ZipMap", ["scores"], ["maps"], "zip", classlabels_int64s=[7, 5, 9], **learned),
+    ]
+    maps = onnx.ValueInfoProto(name="maps")
+    element = maps.type.sequence_type.elem_type.map_type
+    element.key_type = TensorProto.INT64
+    element.value_type.tensor_type.elem_type = TensorProto.FLOAT
+    outputs = [helper.make_tensor_value_info("label", TensorProto.INT64, ["N"]), maps]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 16])]
+    graph = helper.make_graph(nodes, "classifier", inputs, outputs,
+                              [weight("w0", 16, 16, seed=0), weight("w1", 16, 4, seed=1)])
+    opsets = [helper.make_opsetid("", 15), helper.make_opsetid("ai.onnx.ml", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+class MapsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = narrow_cli.class_folder(cls)
+        cls.samples = np.random.default_rng(5).standard_normal((40, 16)).astype(np.float32)
+        np.save(cls.folder / "x.npy", cls.samples)
+        onnx.save(classifier_model(), cls.folder / "model.onnx")
+        cls.labels, cls.maps = peers.make_session(cls.folder / "model.onnx").run(None, {"x": cls.samples})
+
+    def test_a_run_gives_labels_and_maps(self):
+        arguments = ["run", self.folder / "model.onnx", "--data", self.folder / "x.npy", "--quiet", "-o"]
+        narrow_cli.run_narrow(*arguments, self.folder / "y.npz")
+        with np.load(self.folder / "y.npz") as arrays:
+            self.assertEqual(list(arrays), ["label"])
+            np.testing.assert_array_equal(arrays["label"], self.labels)
+        narrow_cli.run_narrow(*arguments, self.folder / "y")
+        found = []
+        for path in sorted((self.folder / "y").glob("feed_*/output_1.pb")):
+            found += numpy_helper.to_list(onnx.SequenceProto.FromString(path.read_bytes()))
+        # onnxruntime's maps come sorted.
+        self.assertEqual([sorted(one) for one in found], [list(one) for one in self.maps])
+        np.testing.assert_allclose([[one[key] for key in sorted(one)] for one in found],
+                                   [list(one.values()) for one in self.maps], rtol=1e-4)
+
+    def test_quantizing_passes_the_maps_through(self):
+        for mode, decision in [("static", "quantize"), ("float16", "float16")]:
+            with self.subTest(mode=mode):
+                output = self.folder / f"{mode}.onnx"
+                report = json.loads(narrow_cli.run_narrow(
+                    "quantize", self.folder / "model.onnx", "-o", output, "--data", self.folder / "x.npy", "--set",
+                    f"mode={mode}", "--no-speed", "--quiet", "--format", "json"))
+                decided = {layer["node"]: layer["decision"] for layer in report["plan"]["layers"]}
+                self.assertEqual((decided["first"], decided["second"]), (decision, decision))
+                labels, maps = peers.make_session(output).run(None, {"x": self.samples})
+                self.assertGreaterEqual(np.mean(labels == self.labels), 0.9)
+                self.assertEqual([list(one) for one in maps], [list(one) for one in self.maps])
+                scores = [np.array([list(one.values()) for one in made]) for made in (maps, self.maps)]
+                self.assertGreater(metrics.sqnr_db(*scores), MIN_SQNR_DB[mode])
 
 
 class NeighboursTest(unittest.TestCase):

@@ -16,6 +16,7 @@ KernelPtr make_row_normalizer(const KernelRequest& request);
 KernelPtr make_scaler(const KernelRequest& request);
 KernelPtr make_imputer(const KernelRequest& request);
 KernelPtr make_feature_vectorizer(const KernelRequest& request);
+KernelPtr make_zip_map(const KernelRequest& request);
 KernelPtr make_map_operator(const KernelRequest& request);
 // linear.cc
 KernelPtr make_linear_classifier(const KernelRequest& request);

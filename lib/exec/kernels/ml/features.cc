@@ -147,9 +147,30 @@ KernelPtr make_feature_vectorizer(const KernelRequest& request) {
   });
 }
 
-// DictVectorizer, ZipMap and CastMap.
+// [N, C] or [C], a row for each map: a sequence of maps, as graph::ValueForm::kMaps has them.
+KernelPtr make_zip_map(const KernelRequest& request) {
+  const std::vector<std::string> names = graph::strings_attribute(*request.node, "classlabels_strings");
+  const std::vector<int64_t> numbers = graph::ints_attribute(*request.node, "classlabels_int64s");
+  if (names.empty() == numbers.empty()) refuse(request, "labels have to be strings or integers");
+  const auto count = static_cast<int64_t>(names.empty() ? numbers.size() : names.size());
+  const Tensor keys = names.empty() ? Tensor::of<int64_t>({count}, std::span<const int64_t>(numbers))
+                                    : Tensor::of_strings({count}, names);
+  return kernel_of([keys, count](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace&) {
+    const Tensor& x = required(inputs, 0);
+    const FeatureRows size = feature_rows(x);
+    if (size.features != count) throw Error(ErrorKind::kModel, "{} labels for {} columns", count, size.features);
+    std::vector<Tensor> maps;
+    for (int64_t row = 0; row < size.rows; ++row) {
+      const auto values = x.data<float>().subspan(static_cast<size_t>(row * count), static_cast<size_t>(count));
+      maps.push_back(Tensor::of_sequence({keys, Tensor::of<float>({count}, values)}));
+    }
+    outputs[0] = Tensor::of_sequence(std::move(maps));
+  });
+}
+
+// DictVectorizer and CastMap.
 KernelPtr make_map_operator(const KernelRequest& request) {
-  refuse(request, "its values are maps, and there are only tensors");
+  refuse(request, "its input is a map, and there are only tensors");
 }
 
 }  // namespace narrow::exec

@@ -43,7 +43,6 @@ std::vector<calib::Observations> observe(const CalibrationRun& run, const std::v
   calib::ObserveOptions options;
   options.values.assign(wanted.all.begin(), wanted.all.end());
   options.with_histogram.assign(wanted.with_histogram.begin(), wanted.with_histogram.end());
-  options.state = run.data->state;
   options.workers = run.workers;
   options.progress = stages.progress();
   options.watch = run.watch;
@@ -143,7 +142,7 @@ calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages) {
 }
 
 calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages, std::optional<RangeShift>& shift) {
-  if (run.samples.size() < kLeastToHalve || !run.data->state.empty()) return calibrate(run, stages);
+  if (run.samples.size() < kLeastToHalve) return calibrate(run, stages);
   std::vector<std::vector<int64_t>> sets(2);
   for (size_t i = 0; i < run.samples.size(); ++i) sets[i % 2].push_back(run.samples[i]);
   std::vector<calib::Observations> halves;

@@ -42,8 +42,7 @@ struct RangeShift {
   std::string value;  // with the largest
 };
 
-/// The same, and how far ranges move between the halves; absent for fewer than 8 samples or where state goes from each
-/// to the next.
+/// The same, and how far ranges move between the halves; absent for fewer than 8 samples.
 calib::CalibrationTable calibrate(const CalibrationRun& run, Stages& stages, std::optional<RangeShift>& shift);
 
 /// A note of it, for reports.

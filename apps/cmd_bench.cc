@@ -36,7 +36,6 @@ struct Options {
 };
 
 struct Candidate {
-  std::vector<calib::InputSpec> inputs;
   std::unique_ptr<Runner> runner;
   std::vector<exec::Feed> feeds;
   double load_seconds = 0;
@@ -72,13 +71,11 @@ Candidate make_candidate(const std::string& path, const Options& options, const 
   const Stopwatch watch;
   graph::Model model = stages.run("load", [&] { return io::load_model(path); });
   feed_defaults(model, options.data);
-  candidate.inputs = model_inputs(model);
   candidate.runner = std::make_unique<Runner>(make_runner(model, runtime_from_name(options.runtime)));
   candidate.load_seconds = watch.seconds();
-  candidate.feeds =
-      options.data.empty()
-          ? std::vector<exec::Feed>{random_feed(candidate.inputs, options.bench.batch)}
-          : feeds_of(open_source(options.data, {candidate.inputs, config.inputs, {}}, stages), options.bench.batch);
+  candidate.feeds = options.data.empty()
+                        ? std::vector<exec::Feed>{random_feed(model_inputs(model), options.bench.batch)}
+                        : feeds_of(open_source(options.data, {model, config.inputs, {}}, stages), options.bench.batch);
   return candidate;
 }
 

@@ -33,27 +33,27 @@ struct Options {
 struct Prepared {
   graph::Model model;
   std::string sha256;
-  std::vector<calib::InputSpec> inputs;
+  DataSource data;
 };
 
 /// Only the normalized model survives: calibration is meant to stay small.
-Prepared prepare(const std::string& path, const std::vector<NamedPath>& outputs, Stages& stages) {
-  const ModelSource source = open_model(path, outputs, stages);
+Prepared prepare(const Options& options, const Config& config, Stages& stages) {
+  const std::vector<NamedPath> outputs{{"--output", options.output}};
+  const ModelSource source = open_model(options.model, outputs, stages);
   refuse_quantized(source.loaded);
-  return {normalize(source.loaded, stages), source.facts.sha256, model_inputs(source.loaded)};
+  DataSource data = open_source(options.data, {source.loaded, config.inputs, outputs}, stages);
+  return {normalize(source.loaded, stages), source.facts.sha256, std::move(data)};
 }
 
 calib::CalibrationTable run(const Options& options, const Config& config, Stages& stages) {
-  const std::vector<NamedPath> outputs{{"--output", options.output}};
-  const Prepared prepared = prepare(options.model, outputs, stages);
-  const DataSource data = open_source(options.data, {prepared.inputs, config.inputs, outputs}, stages);
+  const Prepared prepared = prepare(options, config, stages);
   const Needs needs = stages.run("analyze", [&] {
     return plan::calibration_needs(prepared.model, analyze::analyze(prepared.model), config.rules);
   });
   return calibrate({.model = prepared.model,
                     .needs = needs,
-                    .data = &data,
-                    .samples = calibration_samples(data, config.samples),
+                    .data = &prepared.data,
+                    .samples = calibration_samples(prepared.data, config.samples),
                     .model_sha256 = prepared.sha256,
                     .workers = options.common.threads},
                    stages);

@@ -84,12 +84,11 @@ plan::PrecisionPlan run(const Options& options, const Config& config, Stages& st
 MeasuredSpeed measure(const Options& options, const Config& config, const Analyzed& read,
                       const plan::PrecisionPlan& plan, Stages& stages) {
   constexpr int64_t kFeeds = 4;
-  const std::vector<calib::InputSpec> inputs = model_inputs(read.source.loaded);
   std::vector<exec::Feed> feeds;
   if (options.data.empty()) {
-    feeds.push_back(random_feed(inputs, 1));
+    feeds.push_back(random_feed(model_inputs(read.source.loaded), 1));
   } else {
-    const DataSource data = open_source(options.data, {inputs, config.inputs, {}}, stages);
+    const DataSource data = open_source(options.data, {read.source.loaded, config.inputs, {}}, stages);
     for (const int64_t sample : calibration_samples(data, kFeeds)) feeds.push_back(data.reader->read(sample));
   }
   MeasuredSpeed speed =

@@ -47,8 +47,8 @@ Results run_all(const exec::Program& program, const DataSource& data, const Opti
     Workspace workspace;
     for (int64_t i = worker; i < reader.size(); i += workers) {
       check_interruption();
-      results[static_cast<size_t>(i)] =
-          in_context(fmt::format("feed {}", i), [&] { return program.run(state.complete(reader.read(i)), workspace); });
+      results[static_cast<size_t>(i)] = in_context(
+          fmt::format("feed {}", i), [&] { return program.run(state.complete(reader.read_stateless(i)), workspace); });
       state.update(results[static_cast<size_t>(i)]);
       if (worker == 0) progress("run", done = i, reader.size());
     }
@@ -58,12 +58,12 @@ Results run_all(const exec::Program& program, const DataSource& data, const Opti
 
 /// A model without inputs needs no data: it runs once.
 DataSource open_data_of(const Options& options, const DataUse& use, Stages& stages) {
-  if (options.data.empty() && use.inputs.empty()) {
+  const auto inputs = static_cast<int64_t>(model_inputs(use.model).size());
+  if (options.data.empty() && inputs == 0) {
     return {.path = "", .reader = calib::nothing_to_read(), .sha256 = "", .state = {}};
   }
   if (options.data.empty())
-    throw Error(ErrorKind::kUsage, "option --data is missing: the model has {}",
-                report::plural(static_cast<int64_t>(use.inputs.size()), "input"));
+    throw Error(ErrorKind::kUsage, "option --data is missing: the model has {}", report::plural(inputs, "input"));
   return open_source(options.data, use, stages);
 }
 
@@ -121,9 +121,8 @@ int run_run(const Arguments& arguments) {
     throw Error(ErrorKind::kModel, "'{}' has no outputs: there is nothing to write", options.model);
   }
   const Runner runner = stages.run("compile", [&] { return make_runner(source.loaded, runtime); });
-  std::vector<calib::InputSpec> inputs = model_inputs(source.loaded);
-  for (calib::InputSpec& input : inputs) input.any_number = true;  // masks of attention hold -infinity
-  const DataSource data = open_data_of(options, {inputs, config.inputs, outputs}, stages);
+  // Masks of attention hold -infinity.
+  const DataSource data = open_data_of(options, {source.loaded, config.inputs, outputs, /*any_number=*/true}, stages);
   const Results results = stages.run("run", [&] { return run_all(runner.program, data, options, stages); });
   const std::vector<std::string> written =
       write_results(results, outputs_of(source.loaded, runner.program), options.output);

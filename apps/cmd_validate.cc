@@ -53,7 +53,7 @@ report::Report validate_files(const Options& options, const Config& config) {
   const ModelSource original = open_model(options.float_model, outputs, stages);
   const ModelSource quantized = open_model(options.quantized_model, outputs, stages);
   const graph::Model with_float_io = rewrite::with_float_io(quantized.loaded);
-  const DataSource data = open_source(options.data, {model_inputs(original.loaded), config.inputs, outputs}, stages);
+  const DataSource data = open_source(options.data, {original.loaded, config.inputs, outputs}, stages);
   report::Report report;
   report.command = "validate";
   report.versions = versions();

@@ -16,7 +16,7 @@ namespace narrow::apps {
 
 struct DataSource {
   std::string path;
-  std::unique_ptr<calib::DataReader> reader;
+  std::unique_ptr<calib::DataReader> reader;  // feeds are complete: states are those of the model it was opened for
   std::string sha256;
   std::vector<exec::StateLink> state = {};  // inputs that the model's outputs feed, as the config says
 
@@ -25,9 +25,10 @@ struct DataSource {
 
 /// What a command's data must fit, and what it must not be.
 struct DataUse {
-  const std::vector<calib::InputSpec>& inputs;
+  const graph::Model& model;  // whose inputs they are, and whose outputs feed some of them
   const calib::InputConfig& config;
   const std::vector<NamedPath>& outputs;  // what the command writes
+  bool any_number = false;                // NaN and infinity too: nothing is learned from the data
 };
 
 /// Opens and hashes: the SHA-256 of a single file; of several, that of the lines that sha256sum prints for them. Throws
@@ -39,7 +40,7 @@ std::vector<int64_t> remaining_samples(int64_t size, const std::vector<int64_t>&
 
 /// The chosen feeds of a source, with their labels. The source must outlive it. Throws Error(kUsage) or Error(kData)
 /// for labels that do not fit.
-validate::Samples select_samples(const DataSource& source, std::vector<int64_t> indices,
+validate::Samples select_samples(const DataSource& source, const std::vector<int64_t>& indices,
                                  const std::string& labels_path);
 
 }  // namespace narrow::apps

@@ -156,7 +156,7 @@ class Checker {
 
 std::vector<std::string> input_warnings(const InputCheck& check) {
   const auto input = only_float_input(check.loaded, graph::GraphIndex(check.loaded.graph()));
-  if (!input || check.samples.empty() || !check.data.state.empty()) return {};
+  if (!input || check.samples.empty()) return {};
   return Checker(check, *input).run();
 }
 

@@ -118,7 +118,7 @@ Planned plan_from_ranges(const PipelineOptions& options, const graph::Model& mod
   Planned planned;
   if (data != nullptr) {
     run.samples = calibration_samples(*data, options.config.samples);
-    if (data->state.empty()) planned.seen = watch_for_recovery(model, options.config.recovery, run.samples);
+    planned.seen = watch_for_recovery(model, options.config.recovery, run.samples);
     run.watch = planned.seen.get();
     if (planned.seen) run.watched = planned.seen->values();
   }
@@ -235,8 +235,7 @@ RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Mod
   }
   const bool own_ranges = !planned.used_samples.empty();
   if (!own_ranges) {
-    planned.used_samples =
-        calib::spread_samples(data->reader->size(), record ? record->samples : options.config.samples);
+    planned.used_samples = calibration_samples(*data, record ? record->samples : options.config.samples);
   }
   const RecoveryRun run{.model = model,
                         .plan = planned.plan,
@@ -306,7 +305,7 @@ void refuse_quantized(const graph::Model& model) {
 }
 
 validate::Validation run_validation(ValidateRun run, Stages& stages) {
-  const validate::Samples samples = select_samples(run.data, std::move(run.samples), run.labels);
+  const validate::Samples samples = select_samples(run.data, run.samples, run.labels);
   validate::ValidateOptions options;
   options.workers = run.workers;
   options.progress = stages.progress();
@@ -318,9 +317,8 @@ validate::Validation run_validation(ValidateRun run, Stages& stages) {
 report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   const ModelSource source = open_model(options.model, options.outputs, stages);
   refuse_quantized(source.loaded);
-  const std::vector<calib::InputSpec> inputs = model_inputs(source.loaded);
   const auto open = [&](const std::string& path) {
-    return open_source(path, {inputs, options.config.inputs, options.outputs}, stages);
+    return open_source(path, {source.loaded, options.config.inputs, options.outputs}, stages);
   };
   const std::optional<DataSource> data = options.data.empty() ? std::nullopt : std::optional(open(options.data));
   const std::optional<DataSource> other =

@@ -39,15 +39,18 @@ struct TuneSamples {
 };
 
 /// Judges never calibrate. Half of what calibration leaves judges, the other half evaluates; where that would be too
-/// few, all that is left judges, and where that is too little, calibration takes two thirds of the data.
-TuneSamples split_samples(int64_t size, int64_t wanted) {
+/// few, all that is left judges, and where that is too little, calibration takes two thirds of the data. Where state
+/// goes from each sample to the next, the three follow each other, so that none has gaps.
+TuneSamples split_samples(const DataSource& data, int64_t wanted) {
+  const int64_t size = data.reader->size();
   int64_t count = std::min(size, wanted);
   if (size - count < kLeastJudges) count = std::max<int64_t>(std::min(size, size * 2 / 3), 1);
-  TuneSamples samples{.calibration = calib::spread_samples(size, count), .judges = {}};
+  TuneSamples samples{.calibration = calibration_samples(data, count), .judges = {}};
   const std::vector<int64_t> rest = remaining_samples(size, samples.calibration);
   const auto left = static_cast<int64_t>(rest.size());
   const int64_t judges = left >= 2 * kLeastJudges ? std::min(left / 2, kMostJudges) : left;
-  for (const int64_t index : spread_indices(left, judges)) samples.judges.push_back(rest[static_cast<size_t>(index)]);
+  const int64_t range = data.state.empty() ? left : judges;
+  for (const int64_t index : spread_indices(range, judges)) samples.judges.push_back(rest[static_cast<size_t>(index)]);
   return samples;
 }
 
@@ -74,10 +77,9 @@ class Tuner {
         stages_(stages),
         rules_(options.pipeline.config.rules),
         source_(open_model(options.pipeline.model, options.pipeline.outputs, stages)),
-        data_(open_source(
-            options.pipeline.data,
-            {model_inputs(checked(source_.loaded)), options.pipeline.config.inputs, options.pipeline.outputs}, stages)),
-        samples_(split_samples(data_.reader->size(), options.pipeline.config.samples)),
+        data_(open_source(options.pipeline.data,
+                          {checked(source_.loaded), options.pipeline.config.inputs, options.pipeline.outputs}, stages)),
+        samples_(split_samples(data_, options.pipeline.config.samples)),
         original_(normalize(source_.loaded, stages)),
         model_(original_) {}
 

@@ -65,6 +65,9 @@ class DataReader {
   /// Feed `index`, complete and checked. Thread-safe. Throws Error(kData) naming file and input: wrong shape, type,
   /// unreadable image, NaN or infinity.
   virtual exec::Feed read(int64_t index) const = 0;
+  /// The same without the inputs that an output feeds: for runs over all samples in order, which have a state of their
+  /// own.
+  virtual exec::Feed read_stateless(int64_t index) const { return read(index); }
   /// Where feed `index` comes from, for messages: "'images/cat.jpg'".
   virtual std::string source(int64_t index) const = 0;
   /// Names of the files behind it, sorted: reports show and hash them.
@@ -77,7 +80,7 @@ class DataReader {
 /// are of one kind, read in sorted order; text files (.csv, .txt, .json, .md) and hidden files beside them are left
 /// out. Sequences and optionals come from .pb, an optional's value from any array. A model without inputs is fed
 /// nothing, once for each data set. Throws Error(kData) when there is nothing usable, Error(kUsage) when `config` names
-/// an input the model lacks. Inputs that an output feeds are not read.
+/// an input the model lacks. Inputs that an output feeds are not read (see with_states).
 std::unique_ptr<DataReader> open_data(const std::filesystem::path& path, const std::vector<InputSpec>& inputs,
                                       const InputConfig& config);
 

@@ -111,14 +111,13 @@ class SampleQueue {
 };
 
 void run_sample(const exec::Program& program, const DataReader& data, int64_t index, Observer& observer,
-                exec::State& state, Workspace& workspace) {
+                Workspace& workspace) {
   check_interruption();
-  const exec::Feed feed = state.complete(in_context(fmt::format("sample {}", index), [&] { return data.read(index); }));
+  const exec::Feed feed = in_context(fmt::format("sample {}", index), [&] { return data.read(index); });
   observer.on_feed(index, feed);
   in_context(fmt::format("sample {}: {}", index, data.source(index)), [&] {
     const std::vector<Tensor> outputs = program.run(feed, workspace, {.listener = &observer});
     observer.on_outputs(outputs);
-    state.update(outputs);
   });
 }
 
@@ -156,9 +155,7 @@ void ValueStatistics::merge(const ValueStatistics& other) {
 Observations observe(const exec::Program& program, const DataReader& data, const ObserveOptions& options) {
   for (const int64_t index : options.samples) ensure(index >= 0 && index < data.size(), "a sample is one of the data");
   const auto samples = static_cast<int64_t>(options.samples.size());
-  exec::State state(program, options.state);
-  const int wanted = state.empty() ? std::max(options.workers, 1) : 1;
-  const auto workers = static_cast<int>(std::clamp<int64_t>(samples, 1, wanted));
+  const auto workers = static_cast<int>(std::clamp<int64_t>(samples, 1, std::max(options.workers, 1)));
   std::vector<Observer> observers(static_cast<size_t>(workers), Observer(options, program));
   SampleQueue queue(options);
   run_workers(workers, [&](int worker) {
@@ -166,7 +163,7 @@ Observations observe(const exec::Program& program, const DataReader& data, const
     for (int64_t position = queue.next(); position >= 0; position = queue.next()) {
       try {
         run_sample(program, data, options.samples[static_cast<size_t>(position)],
-                   observers[static_cast<size_t>(worker)], state, workspace);
+                   observers[static_cast<size_t>(worker)], workspace);
         queue.report_done();
       } catch (...) {
         queue.report_failure(position, std::current_exception());

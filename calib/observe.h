@@ -10,7 +10,6 @@
 #include "calib/data_reader.h"
 #include "calib/histogram.h"
 #include "lib/base/progress.h"
-#include "lib/exec/state.h"
 
 namespace narrow::calib {
 
@@ -44,7 +43,6 @@ struct ObserveOptions {
   std::vector<std::string> values;          // to observe
   std::vector<std::string> with_histogram;  // those of them that need one
   std::vector<int64_t> samples;             // feeds to run, by index
-  std::vector<exec::StateLink> state;       // then samples are run in order, one at a time
   int workers = 1;  // samples run side by side, each on one thread: the result is the same for any number
   Progress progress;
   RunWatch* watch = nullptr;

@@ -4,6 +4,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/suggest.h"
+#include "lib/tensor/own_copy.h"
 
 namespace narrow::exec {
 namespace {
@@ -42,7 +43,13 @@ Feed State::complete(Feed feed) const {
 }
 
 void State::update(const std::vector<Tensor>& outputs) {
-  for (Cell& cell : cells_) cell.value = outputs[cell.output];
+  for (Cell& cell : cells_) cell.value = own_copy(outputs[cell.output]);
+}
+
+int64_t State::byte_size() const {
+  int64_t total = 0;
+  for (const Cell& cell : cells_) total += static_cast<int64_t>(cell.value.byte_size());
+  return total;
 }
 
 }  // namespace narrow::exec

@@ -24,8 +24,10 @@ class State {
   bool empty() const { return cells_.empty(); }
   /// The feed with the inputs that the memory gives.
   Feed complete(Feed feed) const;
-  /// Remembers; `outputs` in the program's order.
+  /// Remembers copies; `outputs` in the program's order.
   void update(const std::vector<Tensor>& outputs);
+  /// Of what it remembers.
+  int64_t byte_size() const;
 
  private:
   struct Cell {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lib/tensor/own_copy.h"
+
 namespace narrow::recover {
 namespace {
 
@@ -35,14 +37,6 @@ Tensor quantize_value(const Tensor& real, const quant::QuantParams& params) {
   return quant::quantize(real, params);
 }
 
-/// Tensors of a workspace return to it: what is kept for long has storage of its own.
-Tensor own_copy(Tensor tensor) {
-  if (tensor.type() == DataType::kSequence || tensor.type() == DataType::kString) return tensor;
-  Tensor copy(tensor.type(), tensor.shape(), tensor.layout());
-  std::copy(tensor.bytes(), tensor.bytes() + tensor.byte_size(), copy.mutable_bytes());
-  return copy;
-}
-
 bool rounds(const quant::QuantParams* params, const Tensor& tensor) {
   return params != nullptr && tensor.type() == DataType::kFloat32;
 }
@@ -73,15 +67,14 @@ void SampleValues::add_feed(int64_t sample, const exec::Feed& feed) {
 }
 
 void SampleValues::keep_float(int64_t sample, const std::vector<std::string>& names, std::vector<Tensor> tensors) {
-  for (size_t i = 0; i < names.size(); ++i)
-    float_[static_cast<size_t>(sample)][names[i]] = own_copy(std::move(tensors[i]));
+  for (size_t i = 0; i < names.size(); ++i) float_[static_cast<size_t>(sample)][names[i]] = own_copy(tensors[i]);
 }
 
 void SampleValues::keep_quantized(int64_t sample, const std::vector<std::string>& names, std::vector<Tensor> tensors) {
   for (size_t i = 0; i < names.size(); ++i) {
     Tensor& kept = quantized_[static_cast<size_t>(sample)][names[i]];
     const quant::QuantParams* known = params(names[i]);
-    kept = rounds(known, tensors[i]) ? quantize_value(tensors[i], *known) : own_copy(std::move(tensors[i]));
+    kept = rounds(known, tensors[i]) ? quantize_value(tensors[i], *known) : own_copy(tensors[i]);
   }
 }
 

@@ -121,7 +121,11 @@ class Comparison {
 
   // A sample as if it were the first.
   exec::Feed first_feed(int64_t index) const {
-    return exec::State(float_program_, samples_.state).complete(samples_.read(index));
+    return exec::State(float_program_, samples_.state).complete(read_stateless(index));
+  }
+
+  exec::Feed read_stateless(int64_t index) const {
+    return samples_.state.empty() ? samples_.read(index) : samples_.read_stateless(index);
   }
 
   // What each model remembers of the samples before.
@@ -148,7 +152,7 @@ class Comparison {
   }
 
   SampleResult compare_sample(int64_t index, Memory& memory, Workspace& workspace) const {
-    const exec::Feed feed = samples_.read(index);
+    const exec::Feed feed = read_stateless(index);
     SampleResult result;
     std::vector<Tensor> reference;
     std::vector<Tensor> actual;

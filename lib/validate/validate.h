@@ -19,9 +19,12 @@ namespace narrow::validate {
 /// Evaluation data. `read` is called from several threads when there are several workers.
 struct Samples {
   int64_t count = 0;
-  std::function<exec::Feed(int64_t index)> read;
-  std::optional<std::vector<int64_t>> labels;  // class of each sample; `count` of them
-  std::vector<exec::StateLink> state;          // of both models; the samples then run in order, one at a time
+  std::function<exec::Feed(int64_t index)> read;  // complete; states as the float model hands them over
+  std::optional<std::vector<int64_t>> labels;     // class of each sample; `count` of them
+  std::vector<exec::StateLink> state;
+  /// Where there is state: the feed without it. The models are compared over the samples in order, one at a time, each
+  /// with a state of its own, which begins with zeros.
+  std::function<exec::Feed(int64_t index)> read_stateless;
 };
 
 struct ValidateOptions {

@@ -19,6 +19,7 @@ import peers
 from PIL import Image, ImageDraw
 
 SAMPLES = 8
+WINDOWS = 32  # of speech: enough for recovery to begin, and to hold some apart
 # Of the outputs, over the samples that calibrate, in dB: far below what each model reaches, far above a broken one.
 MIN_SQNR = {"silero_vad": 5, "text": 8, "ch_PP-OCRv4_det_infer": 8, "mobilenet_v1_0.25_224-keras": 5}
 MIN_SQNR_OTHERS = 12
@@ -46,10 +47,10 @@ def speech_windows(root):
     """64 samples of context and 512 of now, one after the other."""
     with wave.open(str(root / "audio" / "speech_16k.wav")) as file:
         sound = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
-    starts = range(20000, 20000 + 512 * SAMPLES, 512)
+    starts = range(20000, 20000 + 512 * WINDOWS, 512)
     return {
         "input": np.stack([sound[start - 64 : start + 512] for start in starts]),
-        "sr": np.full(SAMPLES, 16000, np.int64),
+        "sr": np.full(WINDOWS, 16000, np.int64),
     }
 
 

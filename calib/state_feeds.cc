@@ -43,13 +43,14 @@ class StateFeeds : public DataReader {
       program_.emplace(compile_());
       first_ = exec::State(*program_, links_);
     }
-    auto [at, state] = nearest(index);
-    while (at < index) {
+    const std::pair<int64_t, exec::State> known = nearest(index);
+    exec::State state = known.second;
+    for (int64_t at = known.first; at < index; ++at) {
       check_interruption();
       const exec::Feed feed = state.complete(reader_->read(at));
       in_context(fmt::format("the state that sample {} leaves: {}", at, reader_->source(at)),
                  [&] { state.update(program_->run(feed, workspace_)); });
-      keep(++at, state);
+      keep(at + 1, state);
     }
     return state;
   }

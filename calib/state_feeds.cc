@@ -40,8 +40,9 @@ class StateFeeds : public DataReader {
   /// What the samples before `index` leave to it.
   exec::State state_before(int64_t index) const {
     if (!program_) {
-      program_.emplace(compile_());
-      first_ = exec::State(*program_, links_);
+      exec::Program program = compile_();
+      first_ = exec::State(program, links_);
+      program_ = std::move(program);
     }
     const std::pair<int64_t, exec::State> known = nearest(index);
     exec::State state = known.second;

@@ -97,6 +97,7 @@ TEST_F(StateFeedsTest, ReadBySeveralThreads) {
 TEST_F(StateFeedsTest, RefuseOutputsTheModelDoesNotHave) {
   const auto feeds = open(reads_, 0, "total");
   EXPECT_THROW(feeds->read(0), Error);
+  EXPECT_THROW(feeds->read(0), Error) << "and again: no feed is without its state";
 }
 
 }  // namespace

@@ -147,7 +147,10 @@ graph::Model normalize(const graph::Model& loaded, Stages& stages, std::vector<p
     return uniform;
   });
   step(model, plan::Fate::kReplaced);
-  const auto constants = stages.run("fold constants", [&] { return exec::fold_constants(model); });
+  const auto constants = stages.run("fold constants", [&] {
+    model = rewrite::view_weights(model);
+    return exec::fold_constants(model);
+  });
   if (!constants.empty()) {
     model = rewrite::apply_constants(model, constants);
     io::infer_shapes(model);

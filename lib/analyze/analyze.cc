@@ -11,6 +11,7 @@
 #include "lib/graph/attributes.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/traverse.h"
+#include "lib/graph/viewed_data.h"
 
 namespace narrow::analyze {
 namespace {
@@ -94,7 +95,7 @@ class LayerBuilder {
   }
 
   bool is_finite(const std::string& initializer) const {
-    return all_finite(model_.tensor(*index_.initializer(initializer)));
+    return all_finite(model_.tensor(graph::as_stored(*index_.initializer(initializer))));
   }
 
   static std::optional<Reason> check_gemm(const onnx::NodeProto& node) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "lib/graph/attributes.h"
+#include "lib/graph/viewed_data.h"
 
 namespace narrow::analyze {
 namespace {
@@ -88,7 +89,7 @@ namespace {
 /// The same of a weight of the model, of which little is in memory at a time.
 bool is_finite(const graph::Model& model, const onnx::TensorProto& weight) {
   constexpr size_t kPiece = size_t{1} << 20;
-  const Tensor tensor = model.tensor(weight);
+  const Tensor tensor = model.tensor(graph::as_stored(weight));
   const auto values = tensor.data<float>();
   for (size_t begin = 0; begin < values.size(); begin += kPiece) {
     const auto piece = values.subspan(begin, std::min(kPiece, values.size() - begin));

@@ -9,10 +9,14 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
+#include <map>
+#include <mutex>
 #include <system_error>
 #include <utility>
 
 #include "lib/base/error.h"
+#include "lib/base/mapped_pages.h"
 
 namespace narrow {
 namespace fs = std::filesystem;
@@ -46,7 +50,41 @@ class Sha256 {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
 
+/// All there are.
+class Mappings {
+ public:
+  void add(const MappedFile& file) {
+    const std::lock_guard lock(mutex_);
+    files_[file.bytes().data()] = &file;
+  }
+  void remove(const MappedFile& file) {
+    const std::lock_guard lock(mutex_);
+    files_.erase(file.bytes().data());
+  }
+  void release(const std::byte* begin, size_t size) {
+    const std::lock_guard lock(mutex_);
+    auto found = files_.upper_bound(begin);
+    if (found == files_.begin()) return;
+    const auto& [start, file] = *--found;
+    const auto offset = static_cast<size_t>(begin - start);
+    if (offset < file->bytes().size()) file->release(offset, std::min(size, file->bytes().size() - offset));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<const std::byte*, const MappedFile*, std::less<>> files_;
+};
+
+Mappings& mappings() {
+  static Mappings& all = *new Mappings;  // files may be unmapped by destructors of other static objects
+  return all;
+}
+
 }  // namespace
+
+void release_pages(const std::byte* begin, size_t size) {
+  mappings().release(begin, size);
+}
 
 MappedFile::MappedFile(const fs::path& path) {
   // Without O_NONBLOCK a pipe that nobody writes to would be waited for; to regular files it is the same.
@@ -63,10 +101,13 @@ MappedFile::MappedFile(const fs::path& path) {
   if (!regular) throw Error(ErrorKind::kData, "can not read '{}': not a regular file", path.string());
   if (!reason.empty()) throw Error(ErrorKind::kData, "can not map '{}': {}", path.string(), reason);
   data_ = static_cast<const std::byte*>(address);
+  if (data_ != nullptr) mappings().add(*this);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  mappings().remove(*this);
+  ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 void MappedFile::release(size_t begin, size_t count) const {

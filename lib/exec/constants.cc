@@ -6,6 +6,7 @@
 #include "lib/base/error.h"
 #include "lib/exec/layout.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/viewed_data.h"
 
 namespace narrow::exec {
 namespace {
@@ -63,6 +64,13 @@ void Constants::fold(const onnx::NodeProto& node, int opset) {
   if (const onnx::TensorProto* value = external_value(node)) {
     values_[node.output(0)] = model_.tensor(*value);
     return;
+  }
+  if (const auto initializer = initializers_.find(node.input_size() == 0 ? "" : node.input(0));
+      initializer != initializers_.end()) {
+    if (auto view = graph::transposed_view(node, *initializer->second)) {
+      initializers_[node.output(0)] = &(views_[node.output(0)] = std::move(*view));
+      return;
+    }
   }
   const KernelPtr kernel = make_kernel(request_for(node, opset, *this));
   std::vector<Tensor> inputs;

@@ -6,6 +6,10 @@
 #include <optional>
 
 #include "lib/base/error.h"
+#include "lib/base/mapped_pages.h"
+#include "lib/base/scratch_file.h"
+#include "lib/graph/axis_swap.h"
+#include "lib/graph/external_keys.h"
 #include "lib/graph/widened_data.h"
 
 namespace narrow::graph {
@@ -19,14 +23,14 @@ struct Location {
   uint64_t length = 0;
   bool has_length = false;
   std::optional<DataType> stored;  // where it is not the tensor's type: see widen_external
+  std::vector<AxisSwap> swaps;     // see transpose_external
 };
 
-constexpr const char* kStoredType = "narrow_stored_type";
 constexpr const char* kStoredHalf = "float16";
 
-void set_entry(onnx::TensorProto& tensor, const std::string& key, const std::string& value) {
+void set_entry(onnx::TensorProto& tensor, std::string_view key, const std::string& value) {
   auto* entry = tensor.add_external_data();
-  entry->set_key(key);
+  entry->set_key(std::string(key));
   entry->set_value(value);
 }
 
@@ -37,6 +41,16 @@ uint64_t parse_number(const std::string& text, const std::string& tensor, const 
     throw Error(ErrorKind::kModel, "external data of '{}': {} '{}' is not a number", tensor, key, text);
   }
   return value;
+}
+
+Shape shape_of(const onnx::TensorProto& tensor) {
+  return {tensor.dims().begin(), tensor.dims().end()};
+}
+
+AxisSwap parse_swap(const std::string& text, const onnx::TensorProto& tensor) {
+  const auto swap = swap_from_text(text, static_cast<uint64_t>(element_count(shape_of(tensor))));
+  if (!swap) throw Error(ErrorKind::kModel, "external data of '{}': '{}' is no swap of axes", tensor.name(), text);
+  return *swap;
 }
 
 Location location_of(const onnx::TensorProto& initializer) {
@@ -50,7 +64,8 @@ Location location_of(const onnx::TensorProto& initializer) {
     }
     // A file that has this key means something else by it.
     const bool is_float = initializer.data_type() == onnx::TensorProto::FLOAT;
-    if (is_float && entry.key() == kStoredType && entry.value() == kStoredHalf) location.stored = DataType::kFloat16;
+    if (is_float && entry.key() == kStoredTypeKey && entry.value() == kStoredHalf) location.stored = DataType::kFloat16;
+    if (entry.key() == kSwapKey) location.swaps.push_back(parse_swap(entry.value(), initializer));
   }
   if (location.path.empty())
     throw Error(ErrorKind::kModel, "external data of '{}' has no location", initializer.name());
@@ -90,7 +105,7 @@ void set_external(onnx::TensorProto& tensor, const ExternalRange& range) {
 }
 
 void widen_external(onnx::TensorProto& tensor) {
-  set_entry(tensor, kStoredType, kStoredHalf);
+  set_entry(tensor, kStoredTypeKey, kStoredHalf);
   tensor.set_data_type(onnx::TensorProto::FLOAT);
 }
 
@@ -123,7 +138,7 @@ namespace {
 
 Tensor stored_tensor(const onnx::TensorProto& initializer, const Location& location, DataType type,
                      const std::shared_ptr<const MappedFile>& mapped) {
-  const Shape shape(initializer.dims().begin(), initializer.dims().end());
+  const Shape shape = shape_of(initializer);
   if (data_type_bits(type) == 0) {
     throw Error(ErrorKind::kModel, "external data of '{}': elements of type {} can not be stored so",
                 initializer.name(), data_type_name(type));
@@ -145,15 +160,59 @@ Tensor stored_tensor(const onnx::TensorProto& initializer, const Location& locat
   return aligned_copy(*mapped, location.offset, type, shape);
 }
 
+// Results from this size on go to a file.
+constexpr size_t kWorthAFile = size_t{1} << 24;
+
+/// Swaps the elements of a tensor in memory, or in a new file, which is `file` then.
+Tensor swapped(const Tensor& from, const AxisSwap& swap, std::shared_ptr<const MappedFile>& file) {
+  const auto width = static_cast<size_t>(data_type_bits(from.type())) / 8;
+  const std::function<void()> read = [&] { release_pages(from.bytes(), from.byte_size()); };
+  const auto scratch = from.byte_size() >= kWorthAFile ? ScratchFile::create(from.byte_size()) : nullptr;
+  if (scratch == nullptr) {
+    Tensor result(from.type(), from.shape());
+    std::byte* const to = result.mutable_bytes();
+    swap_axes(
+        from.bytes(), swap, width,
+        [&](size_t offset, auto bytes) { std::copy(bytes.begin(), bytes.end(), to + offset); }, read);
+    file = nullptr;
+    return result;
+  }
+  swap_axes(
+      from.bytes(), swap, width, [&](size_t offset, auto bytes) { scratch->write(offset, bytes); }, read);
+  file = scratch->mapped();
+  return Tensor(from.type(), from.shape(), Layout::kPlain, held(file, 0, from.byte_size()), file->bytes().data(),
+                false);
+}
+
 }  // namespace
 
 Tensor ExternalData::tensor(const onnx::TensorProto& initializer) const {
   const Location location = location_of(initializer);
   const auto type = static_cast<DataType>(initializer.data_type());
+  const DataType stored_type = location.stored.value_or(type);
   const auto mapped =
       in_context(fmt::format("external data of '{}'", initializer.name()), [&] { return file(location.path); });
-  const Tensor stored = stored_tensor(initializer, location, location.stored.value_or(type), mapped);
-  return stored.type() == type ? stored : to_float32(stored);
+  const auto as_read = [&](const Tensor& stored) { return stored.type() == type ? stored : to_float32(stored); };
+  if (location.swaps.empty()) return as_read(stored_tensor(initializer, location, stored_type, mapped));
+
+  // No location is called so: what leads out of the folder is refused.
+  std::string name = fmt::format("//{}/{}/{}", location.path, location.offset, data_type_name(stored_type));
+  for (const AxisSwap& swap : location.swaps) name += "/" + swap_text(swap);
+  const std::lock_guard lock(mutex_);
+  if (const auto made = files_.find(name); made != files_.end()) {
+    const Shape shape = shape_of(initializer);
+    return as_read(Tensor(stored_type, shape, Layout::kPlain, held(made->second, 0, made->second->bytes().size()),
+                          made->second->bytes().data(), false));
+  }
+  Tensor value = stored_tensor(initializer, location, stored_type, mapped);
+  if (data_type_bits(stored_type) % 8 != 0) {
+    throw Error(ErrorKind::kModel, "external data of '{}': elements that share bytes change places",
+                initializer.name());
+  }
+  std::shared_ptr<const MappedFile> swapped_file;
+  for (const AxisSwap& swap : location.swaps) value = swapped(value, swap, swapped_file);
+  if (swapped_file) files_.emplace(name, swapped_file);
+  return as_read(value);
 }
 
 }  // namespace narrow::graph

@@ -1,5 +1,6 @@
 #include "lib/onednn/dense32.h"
 
+#include "lib/base/mapped_pages.h"
 #include "lib/base/parallel.h"
 #include "lib/onednn/dense32_tile.h"
 #include "lib/onednn/isa.h"
@@ -83,9 +84,11 @@ Dense32::Dense32(Dense32Spec spec, const Dense32Weights& weights, const std::vec
   const auto to = packed_.weights.mutable_data<float>();
   if (padded != columns) std::fill(to.begin(), to.end(), 0.0F);
   constexpr int64_t kWorthAThread = 1 << 14;
+  constexpr int64_t kKept = 1 << 24;  // elements that a thread packs before the given ones may leave memory
   const int64_t blocks = (columns + kBlock - 1) / kBlock;
   parallel_for(blocks, kWorthAThread / std::max<int64_t>(1, depth * kBlock),
                [&, count = columns](int64_t first, int64_t last) {
+                 int64_t packed = 0;
                  for (int64_t block = first * kBlock; block < std::min(last * kBlock, count); block += kBlock) {
                    const int64_t width = std::min(kBlock, padded - block);
                    const int64_t end = std::min(width, count - block);
@@ -97,6 +100,11 @@ Dense32::Dense32(Dense32Spec spec, const Dense32Weights& weights, const std::vec
                        for (int64_t c = 0; c < end; ++c) rows[i * width + c] = weights.data[(block + c) * depth + i];
                      }
                    }
+                   packed += width * depth;
+                   if (packed < kKept) continue;
+                   release_pages(reinterpret_cast<const std::byte*>(weights.data),
+                                 static_cast<size_t>(count * depth) * sizeof(float));
+                   packed = 0;
                  }
                });
   packed_.bias = bias;

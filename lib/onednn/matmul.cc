@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 
+#include "lib/base/mapped_pages.h"
 #include "lib/base/packing_scope.h"
 #include "lib/base/parallel.h"
 #include "lib/onednn/bound_primitive.h"
@@ -135,6 +136,7 @@ void Matmul::State::make_dense() const {
     const Dense32Weights given{.data = weights_.data<float>().data(), .terms_first = !spec_.transpose_b};
     dense32_ = std::make_unique<Dense32>(own, given, transform.bias);
   }
+  release_pages(weights_.bytes(), weights_.byte_size());
 }
 
 int32_t Matmul::State::zero_point_of(DataType type_b) const {

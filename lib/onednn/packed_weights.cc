@@ -1,5 +1,6 @@
 #include "lib/onednn/packed_weights.h"
 
+#include "lib/base/mapped_pages.h"
 #include "lib/base/packing_scope.h"
 
 namespace narrow::onednn {
@@ -23,6 +24,7 @@ dnnl::memory PackedWeights::get(const dnnl::memory::desc& wanted) const {
     dnnl::memory plain = plain_;
     const PackingScope threads(wanted.get_size());
     dnnl::reorder(plain, packed).execute(thread_stream(), plain, packed);
+    release_pages(weights_.bytes(), weights_.byte_size());
     return packed_.emplace_back(std::move(packed));
   });
 }

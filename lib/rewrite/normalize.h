@@ -23,6 +23,10 @@ graph::Model prepare(const graph::Model& loaded);
 /// adds are named, and their constants are initializers.
 graph::Model with_opset(const graph::Model& prepared, int opset);
 
+/// Large weights in files that are transposed, reshaped or passed on become initializers that lie where they lay, read
+/// in another order (graph/viewed_data.h): folding would copy each into memory.
+graph::Model view_weights(const graph::Model& model);
+
 /// Values known to be constant (exec::fold_constants) become initializers; the nodes that made them go. Copies of one
 /// tensor in several bodies become one initializer of the main graph, which all bodies see.
 graph::Model apply_constants(const graph::Model& model, const std::map<std::string, Tensor>& constants);

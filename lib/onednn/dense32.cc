@@ -84,7 +84,7 @@ Dense32::Dense32(Dense32Spec spec, const Dense32Weights& weights, const std::vec
   const auto to = packed_.weights.mutable_data<float>();
   if (padded != columns) std::fill(to.begin(), to.end(), 0.0F);
   constexpr int64_t kWorthAThread = 1 << 14;
-  constexpr int64_t kKept = 1 << 24;  // elements that a thread packs before the given ones may leave memory
+  constexpr int64_t kKept = 1 << 22;  // elements that a thread packs before the given ones may leave memory
   const int64_t blocks = (columns + kBlock - 1) / kBlock;
   parallel_for(blocks, kWorthAThread / std::max<int64_t>(1, depth * kBlock),
                [&, count = columns](int64_t first, int64_t last) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "lib/base/mapped_pages.h"
 #include "lib/graph/schemas.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/metrics.h"
@@ -71,6 +72,7 @@ bool survives(const Tensor& constant, DataType type) {
     const Tensor piece = piece_of(constant, begin, std::min(kPiece, constant.size() - begin));
     const Tensor there = convert_elements(piece, type, workspace);
     error.add(piece.data<float>(), convert_elements(there, DataType::kFloat32, workspace).data<float>());
+    if (constant.size() > kPiece) release_pages(constant.bytes(), constant.byte_size());
   }
   return error.sqnr_db() >= kLeastSqnrDb;
 }

@@ -7,7 +7,10 @@
 #include <span>
 #include <vector>
 
+#include "lib/base/error.h"
+#include "lib/base/mapped_pages.h"
 #include "lib/base/parallel.h"
+#include "lib/quant/page_release.h"
 #include "lib/quant/sum_places.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/small_float.h"
@@ -193,23 +196,25 @@ double follow_bias(std::span<const float> weights, float bias, float rounded) {
 
 Tensor round_for_usual_inputs(const Tensor& real, DataType type, const SumAxes& sum_axes, const Tensor& bias) {
   Workspace workspace;
-  const auto nearest = [&](const Tensor& tensor) {
-    return convert_elements(convert_elements(tensor, type, workspace), DataType::kFloat32, workspace);
-  };
-  Tensor result = nearest(real);
-  if (real.size() == 0 || sum_axes.empty()) return result;
+  if (real.size() == 0 || sum_axes.empty()) return convert_elements(real, type, workspace);
   const SumPlaces order = sum_places(real.shape(), sum_axes, ElementGroups(real.shape(), {}), 1).back();
   const std::vector<int64_t> kernel = kernel_shape(real.shape(), sum_axes);
   const bool biased = bias.defined() && bias.size() == static_cast<int64_t>(order.sums());
-  const Tensor rounded_bias = biased ? nearest(bias) : Tensor();
+  const Tensor rounded_bias = biased ? to_float32(convert_elements(bias, type, workspace)) : Tensor();
   const auto weights = real.data<float>();
-  const auto values = result.mutable_data<float>();
   const size_t elements = order.terms();
+  ensure(order.sums() * elements == weights.size(), "each element is a term of one sum");
+  // No copy of a large weight beside its halves, of which each is written once.
+  Tensor result(type, real.shape());
+  auto* const halves = reinterpret_cast<uint16_t*>(result.mutable_bytes());
+  const Release release = [&] { release_pages(real.bytes(), real.byte_size()); };
   const auto grain = std::max<int64_t>(1, kElementsPerTask / static_cast<int64_t>(elements));
   parallel_for(static_cast<int64_t>(order.sums()), grain, [&](int64_t begin, int64_t end) {
     OutputRounder rounder(type, kernel);
+    PageRelease pages(release);
     std::vector<float> own(elements);
     std::vector<float> rounded(elements);
+    std::vector<uint16_t> codes(elements);
     for (auto output = static_cast<size_t>(begin); output < static_cast<size_t>(end); ++output) {
       const int64_t start = order.starts[output];
       for (size_t i = 0; i < elements; ++i) own[i] = weights[static_cast<size_t>(start + order.offsets[i])];
@@ -218,7 +223,9 @@ Tensor round_for_usual_inputs(const Tensor& real, DataType type, const SumAxes& 
         for (float& weight : own) weight = static_cast<float>(weight * factor);
       }
       rounder.round(own, rounded);
-      for (size_t i = 0; i < elements; ++i) values[static_cast<size_t>(start + order.offsets[i])] = rounded[i];
+      encode_floats(type, rounded, reinterpret_cast<std::byte*>(codes.data()));
+      for (size_t i = 0; i < elements; ++i) halves[static_cast<size_t>(start + order.offsets[i])] = codes[i];
+      pages.passed(elements);
     }
   });
   return result;

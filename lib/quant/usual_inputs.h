@@ -11,7 +11,7 @@
 
 namespace narrow::quant {
 
-/// The tensor (float32, plain layout) in numbers of `type`, float16 or bfloat16. `sum_axes` as of keep_sums: the axes
+/// The tensor (float32, plain layout) as one of `type`, float16 or bfloat16. `sum_axes` as of keep_sums: the axes
 /// of a kernel, then all those that an output sums over; empty: each element to the nearest.
 ///
 /// `bias`: what is added to each output, undefined or one number for each; it will be rounded to the nearest. Where

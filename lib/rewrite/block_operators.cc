@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/base/mapped_pages.h"
 #include "lib/graph/attributes.h"
 #include "lib/plan/block_operators.h"
 #include "lib/rewrite/microsoft.h"
@@ -110,7 +111,10 @@ const BlockWriter::Packed& BlockWriter::packed(onnx::GraphProto& graph, const pl
   const NbitsLayout layout(weight.params, made.rows, made.columns, transposed);
   editor_.edit(graph);
   const std::string& name = weight.initializer;
-  made.codes = editor_.add_initializer(name + "_quantized", layout.codes(quant::quantize(real, weight.params)));
+  const quant::Release release = [&] { release_pages(real.bytes(), real.byte_size()); };
+  const Tensor codes = quant::quantize(real, weight.params, release);
+  release();
+  made.codes = editor_.add_initializer(name + "_quantized", layout.codes(codes));
   made.scales = editor_.add_initializer(name + "_scale", layout.scales(weight.params.scales));
   const Tensor zero_points = layout.zero_points(weight.params.zero_points);
   if (zero_points.defined()) made.zero_points = editor_.add_initializer(name + "_zero_point", zero_points);

@@ -97,15 +97,12 @@ class HalfWriter {
     if (!name.empty()) return name;
     editor_.edit(*homes_.at(value));
     if (const onnx::TensorProto* initializer = index_.initializer(value)) {
-      Workspace workspace;
       const Tensor real = original_.tensor(*initializer);
       const Tensor added = bias.empty() ? Tensor() : original_.tensor(*index_.initializer(bias));
       const Tensor half =
-          sum_axes.empty()
-              ? nearest_halves(real, type)
-              : convert_elements(quant::round_for_usual_inputs(real, type, sum_axes, added), type, workspace);
-      name = editor_.add_initializer(value + "_" + std::string(data_type_name(type)), half);
+          sum_axes.empty() ? nearest_halves(real, type) : quant::round_for_usual_inputs(real, type, sum_axes, added);
       original_.release_weights();
+      name = editor_.add_initializer(value + "_" + std::string(data_type_name(type)), half);
       return name;
     }
     name = half_name(value, type);

@@ -11,6 +11,13 @@
 namespace narrow::quant {
 namespace {
 
+/// The numbers that the halves stand for.
+Tensor rounded(const Tensor& real, DataType type, const SumAxes& sum_axes, const Tensor& bias) {
+  const Tensor halves = round_for_usual_inputs(real, type, sum_axes, bias);
+  EXPECT_EQ(halves.type(), type);
+  return to_float32(halves);
+}
+
 using testing::ElementsAreArray;
 
 Tensor normal(const Shape& shape) {
@@ -58,7 +65,7 @@ class UsualInputs : public testing::TestWithParam<DataType> {};
 
 TEST_P(UsualInputs, ErrorsCancelWhereInputsAreAlike) {
   const Tensor weights = normal({32, 4, 3, 3});
-  const Tensor kept = round_for_usual_inputs(weights, GetParam(), {{2, 3}, {1, 2, 3}}, Tensor());
+  const Tensor kept = rounded(weights, GetParam(), {{2, 3}, {1, 2, 3}}, Tensor());
   const OutputErrors own = output_errors(weights, kept, 36);
   const OutputErrors plain = output_errors(weights, nearest(weights, GetParam()), 36);
   EXPECT_LT(own.level, plain.level / 100);
@@ -69,20 +76,20 @@ TEST_P(UsualInputs, ErrorsCancelWhereInputsAreAlike) {
 
 TEST_P(UsualInputs, DepthwiseKernelsAreSumsOfTheirOwn) {
   const Tensor weights = normal({64, 1, 3, 3});
-  const Tensor kept = round_for_usual_inputs(weights, GetParam(), {{2, 3}, {1, 2, 3}}, Tensor());
+  const Tensor kept = rounded(weights, GetParam(), {{2, 3}, {1, 2, 3}}, Tensor());
   EXPECT_LT(output_errors(weights, kept, 9).level, output_errors(weights, nearest(weights, GetParam()), 9).level / 30);
 }
 
 TEST_P(UsualInputs, MatricesHaveOutputsOnEitherAxis) {
   const Tensor weights = normal({16, 48});
-  const Tensor rows = round_for_usual_inputs(weights, GetParam(), {{1}}, Tensor());
+  const Tensor rows = rounded(weights, GetParam(), {{1}}, Tensor());
   EXPECT_LT(output_errors(weights, rows, 48).level,
             output_errors(weights, nearest(weights, GetParam()), 48).level / 100);
   Tensor turned(DataType::kFloat32, {48, 16});
   for (size_t i = 0; i < 16; ++i) {
     for (size_t j = 0; j < 48; ++j) turned.mutable_data<float>()[j * 16 + i] = weights.data<float>()[i * 48 + j];
   }
-  const Tensor columns = round_for_usual_inputs(turned, GetParam(), {{0}}, Tensor());
+  const Tensor columns = rounded(turned, GetParam(), {{0}}, Tensor());
   for (size_t i = 0; i < 16; ++i) {
     for (size_t j = 0; j < 48; ++j) EXPECT_EQ(columns.data<float>()[j * 16 + i], rows.data<float>()[i * 48 + j]);
   }
@@ -90,7 +97,7 @@ TEST_P(UsualInputs, MatricesHaveOutputsOnEitherAxis) {
 
 TEST_P(UsualInputs, WithoutSumsEachGoesToTheNearest) {
   const Tensor weights = normal({5, 7});
-  EXPECT_THAT(round_for_usual_inputs(weights, GetParam(), {}, Tensor()).data<float>(),
+  EXPECT_THAT(rounded(weights, GetParam(), {}, Tensor()).data<float>(),
               ElementsAreArray(nearest(weights, GetParam()).data<float>()));
 }
 
@@ -107,8 +114,8 @@ TEST_P(UsualInputs, WeightsFollowABiasThatTheyCancel) {
     return total;
   };
   const double real = sum(weights);
-  const double alone = sum(round_for_usual_inputs(weights, GetParam(), {{1}}, Tensor())) - real;
-  const double with = sum(round_for_usual_inputs(weights, GetParam(), {{1}}, bias)) - real;
+  const double alone = sum(rounded(weights, GetParam(), {{1}}, Tensor())) - real;
+  const double with = sum(rounded(weights, GetParam(), {{1}}, bias)) - real;
   EXPECT_GT(std::abs(moved + alone), std::abs(moved) * 0.8);
   EXPECT_LT(std::abs(moved + with), std::abs(moved) * 0.35);
 }

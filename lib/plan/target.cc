@@ -68,7 +68,8 @@ const std::array kTargets{
               .integer_ops = kOpenvinoOps,
               .symmetric_weights = true,
               .whole_blocks = true,
-              .dynamic = false},
+              .dynamic = false,
+              .misreads_narrow_columns = true},
     TargetRow{.target = Target::kTensorrt,
               .name = "tensorrt",
               .weights = kTensorrtTypes,
@@ -266,6 +267,10 @@ quant::Grouping adapted(const TargetRow& target, const analyze::Layer& layer, co
                         const quant::Grouping& asked, const LayerScheme& scheme) {
   if (target.whole_blocks && asked.block > 0) {
     return {.axis = asked.axis, .block = whole_block(weight[static_cast<size_t>(*asked.axis)], asked.block)};
+  }
+  const bool narrow = quant::row(scheme.weights).bits < 8;
+  if (target.misreads_narrow_columns && narrow && layer.op_type == "Gather" && asked.axis && asked.block == 0) {
+    return {.axis = layer.stored_weight->block_axis, .block = 0};
   }
   const bool misread = target.misreads_two_bit_products && quant::row(scheme.weights).bits == 2 &&
                        layer.op_type == "MatMul" && scheme.operators == Operators::kStandard;

@@ -53,6 +53,9 @@ struct TargetRow {
   bool microsoft = false;        // knows the operators of com.microsoft
   /// Products with 2-bit weights behind DequantizeLinear, in blocks of a power of two, are read wrongly.
   bool misreads_two_bit_products = false;
+  /// Tables of fewer than 8 bits that Gather reads, with a scale for each column, are read wrongly; for each row
+  /// rightly.
+  bool misreads_narrow_columns = false;
 };
 
 std::span<const TargetRow> targets();

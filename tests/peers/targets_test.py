@@ -209,6 +209,14 @@ class BlockOperatorsTest(unittest.TestCase):
                     narrow_cli.run_narrow("run", path, "--data", self.data, "-o", result, "--quiet")
                     np.testing.assert_allclose(np.load(result)["y"], standard, rtol=1e-4, atol=1e-4)
 
+    def test_openvino_reads_narrow_tables(self):
+        """With a scale for each column it reads beyond them."""
+        for kind in ("int4", "uint4", "int8"):
+            with self.subTest(weights=kind):
+                path = self.convert(f"weights={kind}", "target=openvino")
+                expected = run(path, [{"ids": self.ids}], "off")[0]
+                np.testing.assert_allclose(peers.run_openvino(path, self.ids), expected, rtol=1e-3, atol=1e-3)
+
     def test_the_opset_is_not_raised_for_codes_in_bytes(self):
         self.assertEqual(onnx.load(self.convert("weights=int8", "weights.block=16", "weights.operators=com.microsoft",
                                                 "rules=[{\"match\": {\"op\": \"Gather\"}, \"keep\": \"float32\"}]")

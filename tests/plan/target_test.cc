@@ -116,6 +116,18 @@ TEST(TargetTest, BlocksDivideTheAxisWhereTheyMust) {
   EXPECT_EQ(adapted(row(Target::kOnnxruntime), layer, {24, 8}, asked, scheme).block, 16);
 }
 
+TEST(TargetTest, TablesThatAreMisreadHaveAScaleForEachRow) {
+  analyze::Layer table = layer_of("Gather", true);
+  table.stored_weight->block_axis = 0;
+  const quant::Grouping columns{.axis = 1, .block = 0};
+  const LayerScheme four{.mode = Mode::kWeightOnly, .weights = QuantType::kInt4};
+  EXPECT_EQ(adapted(row(Target::kOpenvino), table, {24, 8}, columns, four).axis, 0);
+  EXPECT_EQ(adapted(row(Target::kOnnxruntime), table, {24, 8}, columns, four).axis, 1);
+  EXPECT_EQ(adapted(row(Target::kOpenvino), layer_of("MatMul", true), {24, 8}, columns, four).axis, 1);
+  const LayerScheme eight{.mode = Mode::kWeightOnly, .weights = QuantType::kInt8};
+  EXPECT_EQ(adapted(row(Target::kOpenvino), table, {24, 8}, columns, eight).axis, 1);
+}
+
 TEST(TargetTest, OperatorsOfMicrosoftAreForThoseWhoKnowThem) {
   LayerScheme scheme{.mode = Mode::kWeightOnly, .weights = QuantType::kInt4, .operators = Operators::kMicrosoft};
   EXPECT_THAT(adapt(row(Target::kOnnxruntime), layer_of("MatMul", true), scheme), IsEmpty());

@@ -61,11 +61,16 @@ bool wants_json(const narrow::apps::Arguments& arguments) {
 
 /// Names of the user's files may hold anything; an error is one line, and tells a terminal nothing else.
 std::string on_one_line(std::string_view message) {
+  constexpr unsigned char kControl = 0xC2;  // and then 0x80 to 0x9F are UTF-8's controls beyond ASCII
   std::string line;
-  for (const char c : message) {
-    const auto code = static_cast<unsigned char>(c);
-    if (code >= ' ' && code != 0x7F) {
-      line += c;
+  for (size_t i = 0; i < message.size(); ++i) {
+    const auto code = static_cast<unsigned char>(message[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < message.size() ? message[i + 1] : '\0');
+    if (code == kControl && next >= 0x80 && next < 0xA0) {
+      line += fmt::format("\\x{:02x}\\x{:02x}", code, next);
+      ++i;
+    } else if (code >= ' ' && code != 0x7F) {
+      line += message[i];
     } else {
       line += fmt::format("\\x{:02x}", code);
     }

@@ -1,6 +1,7 @@
 #include "lib/base/scratch_file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/magic.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -25,6 +26,16 @@ bool lies_in_memory(int descriptor) {
   return info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC;
 }
 
+/// A new file without a name, or -1.
+int open_unnamed(const fs::path& folder) {
+  const int unnamed = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (unnamed >= 0) return unnamed;
+  std::string path = (folder / "narrow.XXXXXX").string();  // file systems that have no O_TMPFILE
+  const int named = ::mkostemp(path.data(), O_CLOEXEC);
+  if (named >= 0) ::unlink(path.c_str());
+  return named;
+}
+
 /// Where the user wants temporary files, then where large ones are at home.
 std::array<fs::path, 2> folders() {
   std::error_code failed;
@@ -43,35 +54,32 @@ ScratchFile::~ScratchFile() {
 std::unique_ptr<ScratchFile> ScratchFile::create(size_t size) {
   for (const fs::path& folder : folders()) {
     if (folder.empty()) continue;
-    std::string path = (folder / "narrow.XXXXXX").string();
-    const int descriptor = ::mkostemp(path.data(), O_CLOEXEC);
+    const int descriptor = open_unnamed(folder);
     if (descriptor < 0) continue;
     std::shared_ptr<const MappedFile> mapped;
     // The room is taken now: a full disk would otherwise show when a page is read, as a signal.
     if (!lies_in_memory(descriptor) && ::posix_fallocate(descriptor, 0, static_cast<off_t>(size)) == 0) {
       try {
-        mapped = std::make_shared<const MappedFile>(path);
+        mapped = std::make_shared<const MappedFile>(fmt::format("/proc/self/fd/{}", descriptor));
       } catch (const Error&) {
         // The next folder may do.
       }
     }
-    ::unlink(path.c_str());
     if (mapped) return std::unique_ptr<ScratchFile>(new ScratchFile(descriptor, std::move(mapped)));
     ::close(descriptor);
   }
   return nullptr;
 }
 
-void ScratchFile::write(size_t offset, std::span<const std::byte> bytes) {
+bool ScratchFile::write(size_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      throw Error(ErrorKind::kData, "can not write a temporary file: {}", std::generic_category().message(errno));
-    }
+    if (written < 0) return false;
     offset += static_cast<size_t>(written);
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
+  return true;
 }
 
 }  // namespace narrow

@@ -19,8 +19,8 @@ class ScratchFile {
   ScratchFile(const ScratchFile&) = delete;
   ScratchFile& operator=(const ScratchFile&) = delete;
 
-  /// Throws Error(kData) with the system's reason.
-  void write(size_t offset, std::span<const std::byte> bytes);
+  /// False where the disk does not take it.
+  [[nodiscard]] bool write(size_t offset, std::span<const std::byte> bytes);
   /// What was written, which may be asked for before it is.
   std::shared_ptr<const MappedFile> mapped() const { return mapped_; }
 

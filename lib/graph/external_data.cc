@@ -7,6 +7,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/mapped_pages.h"
+#include "lib/base/progress.h"
 #include "lib/base/scratch_file.h"
 #include "lib/graph/axis_swap.h"
 #include "lib/graph/external_keys.h"
@@ -62,7 +63,6 @@ Location location_of(const onnx::TensorProto& initializer) {
       location.length = parse_number(entry.value(), initializer.name(), "length");
       location.has_length = true;
     }
-    // A file that has this key means something else by it.
     const bool is_float = initializer.data_type() == onnx::TensorProto::FLOAT;
     if (is_float && entry.key() == kStoredTypeKey && entry.value() == kStoredHalf) location.stored = DataType::kFloat16;
     if (entry.key() == kSwapKey) location.swaps.push_back(parse_swap(entry.value(), initializer));
@@ -166,22 +166,29 @@ constexpr size_t kWorthAFile = size_t{1} << 24;
 /// Swaps the elements of a tensor in memory, or in a new file, which is `file` then.
 Tensor swapped(const Tensor& from, const AxisSwap& swap, std::shared_ptr<const MappedFile>& file) {
   const auto width = static_cast<size_t>(data_type_bits(from.type())) / 8;
-  const std::function<void()> read = [&] { release_pages(from.bytes(), from.byte_size()); };
+  const std::function<void()> read = [&] {
+    check_interruption();
+    release_pages(from.bytes(), from.byte_size());
+  };
   const auto scratch = from.byte_size() >= kWorthAFile ? ScratchFile::create(from.byte_size()) : nullptr;
-  if (scratch == nullptr) {
-    Tensor result(from.type(), from.shape());
-    std::byte* const to = result.mutable_bytes();
+  bool written = scratch != nullptr;
+  if (scratch != nullptr) {
     swap_axes(
         from.bytes(), swap, width,
-        [&](size_t offset, auto bytes) { std::copy(bytes.begin(), bytes.end(), to + offset); }, read);
-    file = nullptr;
-    return result;
+        [&](size_t offset, auto bytes) { written = written && scratch->write(offset, bytes); }, read);
   }
+  if (written) {
+    file = scratch->mapped();
+    return Tensor(from.type(), from.shape(), Layout::kPlain, held(file, 0, from.byte_size()), file->bytes().data(),
+                  false);
+  }
+  Tensor result(from.type(), from.shape());
+  std::byte* const to = result.mutable_bytes();
   swap_axes(
-      from.bytes(), swap, width, [&](size_t offset, auto bytes) { scratch->write(offset, bytes); }, read);
-  file = scratch->mapped();
-  return Tensor(from.type(), from.shape(), Layout::kPlain, held(file, 0, from.byte_size()), file->bytes().data(),
-                false);
+      from.bytes(), swap, width, [&](size_t offset, auto bytes) { std::copy(bytes.begin(), bytes.end(), to + offset); },
+      read);
+  file = nullptr;
+  return result;
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 namespace narrow::graph {
 
+/// What our keys begin with.
+inline constexpr std::string_view kOwnKeys = "narrow_";
 /// The type of the elements as they lie in the file, where the tensor has another.
 inline constexpr std::string_view kStoredTypeKey = "narrow_stored_type";
 /// A swap of axes between the file and the tensor (axis_swap.h); several are done in their order.

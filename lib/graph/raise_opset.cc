@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/base/error.h"
+#include "lib/graph/edit.h"
 #include "lib/graph/model.h"
 #include "lib/graph/old_meaning.h"
 #include "lib/graph/onnx_api.h"
@@ -136,10 +137,12 @@ void keep_notes(const onnx::GraphProto& before, onnx::GraphProto& after) {
 
 }  // namespace
 
-onnx::ModelProto raise_opset(const onnx::ModelProto& model, int opset) {
+onnx::ModelProto raise_opset(const onnx::ModelProto& original, int opset) {
   int64_t current = 0;
+  onnx::ModelProto model = original;
+  if (opset_of(model, current) == nullptr || current >= opset) return model;
+  make_names_unique(*model.mutable_graph());  // what is kept is found by names
   onnx::ModelProto result = model;
-  if (opset_of(result, current) == nullptr || current >= opset) return result;
   onnx::ModelProto converted = convert(lighten(model), opset);
   keep_names(model.graph(), *converted.mutable_graph());
   keep_notes(model.graph(), *converted.mutable_graph());

@@ -6,6 +6,7 @@
 #include "lib/base/error.h"
 #include "lib/base/file.h"
 #include "lib/graph/edit.h"
+#include "lib/graph/external_keys.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/schemas.h"
 #include "lib/graph/traverse.h"
@@ -208,6 +209,15 @@ void check(graph::Model& model, const std::filesystem::path& folder, const graph
   }
 }
 
+/// Keys of external data that only we write, and only in memory: a file that has them means something else.
+void forget_own_keys(onnx::GraphProto& graph) {
+  graph::for_each_tensor(graph, [](onnx::TensorProto& tensor) {
+    auto& entries = *tensor.mutable_external_data();
+    const auto ours = [](const auto& entry) { return entry.key().starts_with(graph::kOwnKeys); };
+    entries.erase(std::remove_if(entries.begin(), entries.end(), ours), entries.end());
+  });
+}
+
 /// What check() lets pass, in the form that everything else knows.
 void put_right(graph::Model& model) {
   if (model.opset() != 0 && model.opset() < kOldestOpset) raise_old_opset(model);
@@ -229,6 +239,7 @@ graph::Model load_model(const std::filesystem::path& path) {
     const std::string own_name = path.filename().string();
     external->adopt(own_name, std::move(file));
     open_graph(light.proto);
+    forget_own_keys(*light.proto.mutable_graph());
     graph::Model checked(with_placeholders(light));
     check(checked, path.parent_path(), *external);
     attach_payloads(light.proto, light.payloads, own_name);

@@ -91,7 +91,8 @@ class Equalizer {
       const double range = *std::max_element(statistics->maxima.begin(), statistics->maxima.end());
       for_each_class(value, [&](Class& entry, size_t channel) {
         const double own = reach(entry, *statistics, channel);
-        if (own > 0) entry.most = std::min(entry.most, range / own);
+        // What never came out of 0 may on other data.
+        entry.most = std::min(entry.most, own > 0 ? range / own : 1);
       });
     }
     for (const ChannelClasses::Bound& bound : classes_.bounds()) {

@@ -75,14 +75,14 @@ TEST_F(BadInput, DataFolderEmpty) {
 
 TEST_F(BadInput, NamesWithControlCharactersAreSpelled) {
   graph::Model model = graph_from_text("g (float[1] x, float[1] z) => (float[1] y) { y = Add (x, z) }");
-  const std::string name = "a\n\x1B[31m";
+  const std::string name = "a\n\x1B[31m\xC2\x9B";  // the last: a control beyond ASCII
   model.mutable_graph().mutable_input(0)->set_name(name);
   model.mutable_graph().mutable_node(0)->set_input(0, name);
   const std::string file = folder_.write("model.onnx", model.proto().SerializeAsString());
   folder_.write("data/z.npy", npy("<f4", "1, 1", std::string(4, '\0')));
   const Outcome run =
       run_narrow("run " + file + " --data " + folder_.path("data") + " --quiet -o " + folder_.path("y.npz"));
-  expect_error(run, 5, HasSubstr("input 'a\\x0a\\x1b[31m'"));
+  expect_error(run, 5, HasSubstr("input 'a\\x0a\\x1b[31m\\xc2\\x9b'"));
 }
 
 TEST_F(BadInput, DataOfTheWrongShape) {

@@ -16,8 +16,8 @@ TEST(ScratchFile, HoldsWhatIsWritten) {
   if (scratch == nullptr) GTEST_SKIP() << "no temporary folder on a disk";
   const auto mapped = scratch->mapped();
   const std::array<std::byte, 3> bytes{std::byte{1}, std::byte{2}, std::byte{3}};
-  scratch->write(0, bytes);
-  scratch->write(kSize - bytes.size(), bytes);
+  ASSERT_TRUE(scratch->write(0, bytes));
+  ASSERT_TRUE(scratch->write(kSize - bytes.size(), bytes));
   scratch.reset();  // the mapping lives on
   ASSERT_EQ(mapped->bytes().size(), kSize);
   for (int i = 0; i < 2; ++i) {

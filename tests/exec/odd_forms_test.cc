@@ -125,6 +125,15 @@ TEST(OddForms, RaisedModelsComputeWhatTheyDid) {
        "    k = Upsample <mode = \"nearest\"> (u, t) l = Upsample <mode = \"linear\"> (k, t) p = Add (l, l) },"
        "    else_branch = b () => (float[A,B,C,D] q) { m = Upsample <mode = \"linear\"> (u, t) q = Neg (m) }>"
        "  w = Upsample <mode = \"nearest\"> (v, t) y = Abs (w) }"},
+      // Branches may use the same names.
+      {10,
+       "<bool c = {0}> {"
+       "  v = If (c) <then_branch = a () => (float[A,B,C,D] p) {"
+       "    t = Constant <value = float[4] {1, 1, 0.45, 0.45}> () k = Resize <mode = \"nearest\"> (x, t) p = Add (k, "
+       "k) },"
+       "    else_branch = b () => (float[A,B,C,D] p) {"
+       "    t = Constant <value = float[4] {1, 1, 1.8, 1.8}> () k = Resize <mode = \"nearest\"> (x, t) p = Neg (k) }>"
+       "  y = Abs (v) }"},
       {10, "<float[4] s = {1, 1, 1.5, 2.4}> { y = Resize <mode = \"linear\"> (x, s) }"},
       {10, "<float[4] s = {1, 1, 0.6, 0.7}> { y = Resize <mode = \"nearest\"> (x, s) }"},
       {11, "{ y = Hardmax <axis = 1> (x) }"},

@@ -374,6 +374,26 @@ TEST(LoadTest, ExternalDataMayBeALink) {
   EXPECT_EQ(model.tensor(model.graph().initializer(0)).data<float>()[2], 6);
 }
 
+// In memory they would say that the file holds halves, and in another order.
+TEST(LoadTest, OurOwnKeysOfExternalDataMeanNothingInFiles) {
+  const test::TempFolder folder;
+  onnx::ModelProto proto = small_model();
+  onnx::TensorProto& tensor = *proto.mutable_graph()->mutable_initializer(0);
+  tensor.clear_float_data();
+  tensor.clear_raw_data();
+  graph::set_external(tensor, {.location = "weights.bin", .offset = 0, .length = 12});
+  for (const auto& [key, value] : {std::pair("narrow_stored_type", "float16"), std::pair("narrow_swap", "1,700,2,1")}) {
+    auto* entry = tensor.add_external_data();
+    entry->set_key(key);
+    entry->set_value(value);
+  }
+  const float values[] = {4, 5, 6};
+  write_file(folder / "m.onnx", proto.SerializeAsString());
+  write_file(folder / "weights.bin", std::string_view(reinterpret_cast<const char*>(values), sizeof values));
+  const graph::Model model = io::load_model(folder / "m.onnx");
+  EXPECT_EQ(model.tensor(model.graph().initializer(0)).data<float>()[2], 6);
+}
+
 // PaddlePaddle's exporter: an If branch declares a scalar where its Cast makes one element.
 TEST(LoadTest, DeclarationsInsideThatOperatorsContradictGiveWay) {
   graph::Model model = test::graph_from_text(R"(g (float[3] x, bool c) => (float[] y) {

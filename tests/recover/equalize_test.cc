@@ -111,6 +111,9 @@ TEST(Equalize, ChannelsKeepRoomForWhatFewSamplesDoNotShow) {
   seen["c"].spreads = {1, 0.25};
   // 4 / (1 + ln(4) * sqrt(6) / pi * 0.25)
   EXPECT_NEAR(equalize(model, seen, {.weight_noise = 0}).largest, 3.149, 1e-3);
+  // What these samples never show may be anything.
+  seen = channels({{"a", {4, 0}}, {"c", {4, 0}}});
+  EXPECT_EQ(equalize(model, seen, {.weight_noise = 0}).channels, 0);
   // One that would reach the other's range anyway stays.
   seen = channels({{"a", {4, 3}}, {"c", {4, 3}}});
   seen["c"].spreads = {0, 1};

@@ -139,7 +139,7 @@ class OldMeaning {
         return editor_.add_initializer(output + suffix, values);
       }
       const std::string one = editor_.add_initializer(output + suffix + "_limit", Tensor::scalar(1.0F));
-      const std::string name = editor_.unique_name(output + suffix);
+      std::string name = editor_.unique_name(output + suffix);
       editor_.add_node(op_type, name + "_" + op_type, {scale, one}, {name});
       return name;
     };
@@ -165,7 +165,7 @@ class OldMeaning {
     edit(graph);
     const DataType type =
         from < kBoolMask ? GraphIndex(before_, Depth::kBodies).type(original.input(0)).type : DataType::kBool;
-    const std::string mask = original.output(1);
+    const std::string& mask = original.output(1);
     const std::string shape = editor_.unique_name(mask + "_shape");
     editor_.add_node("Shape", shape + "_Shape", {node.input(0)}, {shape});
     onnx::NodeProto& zeros = editor_.add_node("ConstantOfShape", mask + "_ConstantOfShape", {shape}, {mask});

@@ -195,7 +195,7 @@ void flatten_batch_normalization(graph::Model& model) {
       editor.edit(graph);
       const std::string output = node.output(0);
       const auto make = [&](const char* op_type, const std::string& wanted, const std::vector<std::string>& inputs) {
-        const std::string name = editor.unique_name(wanted);
+        std::string name = editor.unique_name(wanted);
         editor.add_node(op_type, name + "_" + op_type, inputs, {name});
         return name;
       };

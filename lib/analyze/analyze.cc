@@ -10,6 +10,7 @@
 #include "lib/base/error.h"
 #include "lib/graph/attributes.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/tensor_shape.h"
 #include "lib/graph/traverse.h"
 #include "lib/graph/viewed_data.h"
 
@@ -85,7 +86,7 @@ class LayerBuilder {
     if (checked) layer.weight->sum_axes = layer.stored_weight->sum_axes;
     if (!checked && !is_finite(weight))
       return Reason{ReasonCode::kDegenerateRange, "'" + weight + "' has NaN or infinity"};
-    layer.weight_elements = element_count(Shape(initializer->dims().begin(), initializer->dims().end()));
+    layer.weight_elements = element_count(graph::shape_of(*initializer));
     if (layer.weight_elements == 0) return Reason{ReasonCode::kDegenerateRange, "'" + weight + "' has no elements"};
     if (auto reason = check_gemm(node)) return reason;
     if (row.bias_input < 0 || node.input_size() <= row.bias_input || node.input(row.bias_input).empty()) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "lib/graph/attributes.h"
+#include "lib/graph/tensor_shape.h"
 #include "lib/graph/viewed_data.h"
 
 namespace narrow::analyze {
@@ -109,7 +110,7 @@ std::vector<ConstantSlot> find_stored_weights(const graph::Model& model, const g
     if (row.op_type != node.op_type() || node.input_size() <= row.input) continue;
     const onnx::TensorProto* initializer = index.initializer(node.input(row.input));
     if (initializer == nullptr || static_cast<DataType>(initializer->data_type()) != DataType::kFloat32) continue;
-    const Shape shape(initializer->dims().begin(), initializer->dims().end());
+    const Shape shape = graph::shape_of(*initializer);
     if (shape.size() < 2 || element_count(shape) == 0 || !is_finite(model, *initializer)) continue;
     Axes axes = row.axes(node, initializer->dims_size());
     slots.push_back({row.input, node.input(row.input), axes.channel, axes.block, std::move(axes.sums)});

@@ -11,6 +11,7 @@
 #include "lib/base/scratch_file.h"
 #include "lib/graph/axis_swap.h"
 #include "lib/graph/external_keys.h"
+#include "lib/graph/tensor_shape.h"
 #include "lib/graph/widened_data.h"
 
 namespace narrow::graph {
@@ -42,10 +43,6 @@ uint64_t parse_number(const std::string& text, const std::string& tensor, const 
     throw Error(ErrorKind::kModel, "external data of '{}': {} '{}' is not a number", tensor, key, text);
   }
   return value;
-}
-
-Shape shape_of(const onnx::TensorProto& tensor) {
-  return {tensor.dims().begin(), tensor.dims().end()};
 }
 
 AxisSwap parse_swap(const std::string& text, const onnx::TensorProto& tensor) {

@@ -1,4 +1,5 @@
 #include "lib/graph/graph_index.h"
+#include "lib/graph/tensor_shape.h"
 
 #include <algorithm>
 #include <unordered_set>
@@ -123,8 +124,7 @@ ValueType GraphIndex::type(std::string_view value) const {
   const Entry* entry = find(value);
   if (entry == nullptr) return {};
   if (entry->initializer != nullptr) {
-    return {static_cast<DataType>(entry->initializer->data_type()),
-            Shape(entry->initializer->dims().begin(), entry->initializer->dims().end())};
+    return {static_cast<DataType>(entry->initializer->data_type()), shape_of(*entry->initializer)};
   }
   return entry->info == nullptr ? ValueType{} : value_type(entry->info->type());
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "lib/base/error.h"
+#include "lib/graph/tensor_shape.h"
 #include "lib/graph/traverse.h"
 
 namespace narrow::graph {
@@ -68,7 +69,7 @@ void Model::release_weights() const {
 
 Tensor embedded_tensor(const onnx::TensorProto& proto) {
   const auto type = static_cast<DataType>(proto.data_type());
-  Shape shape(proto.dims().begin(), proto.dims().end());
+  Shape shape = shape_of(proto);
   if (type == DataType::kString) {
     if (proto.string_data_size() != element_count(shape)) fail_size(proto);
     return Tensor::of_strings(std::move(shape), {proto.string_data().begin(), proto.string_data().end()});

@@ -10,15 +10,9 @@
 #include "lib/graph/external_data.h"
 #include "lib/graph/external_keys.h"
 #include "lib/graph/model.h"
+#include "lib/graph/tensor_shape.h"
 
 namespace narrow::graph {
-namespace {
-
-Shape shape_of(const onnx::TensorProto& tensor) {
-  return {tensor.dims().begin(), tensor.dims().end()};
-}
-
-}  // namespace
 
 bool can_be_viewed(const onnx::TensorProto& tensor) {
   constexpr size_t kLarge = size_t{1} << 20;  // what is smaller is as well copied

@@ -7,6 +7,7 @@
 
 #include "lib/base/error.h"
 #include "lib/graph/external_data.h"
+#include "lib/graph/tensor_shape.h"
 
 namespace narrow::io {
 namespace {
@@ -200,7 +201,7 @@ onnx::ModelProto with_placeholders(const LightModel& light) {
 void attach_payloads(onnx::ModelProto& proto, const std::vector<Payload>& payloads, const std::string& location) {
   for (const Payload& payload : payloads) {
     onnx::TensorProto& tensor = *proto.mutable_graph()->mutable_initializer(payload.initializer);
-    const Shape shape(tensor.dims().begin(), tensor.dims().end());
+    const Shape shape = graph::shape_of(tensor);
     const size_t needed = storage_bytes(static_cast<DataType>(tensor.data_type()), element_count(shape));
     if (needed != payload.length) {
       throw Error(ErrorKind::kModel, "tensor '{}' has {} bytes, its shape and type need {}", tensor.name(),

@@ -3,6 +3,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/file.h"
+#include "lib/graph/tensor_shape.h"
 #include "lib/graph/traverse.h"
 #include "lib/io/load.h"
 #include "lib/io/model_stream.h"
@@ -15,7 +16,7 @@ bool is_external(const onnx::TensorProto& tensor) {
 }
 
 uint64_t byte_size(const onnx::TensorProto& tensor) {
-  const Shape shape(tensor.dims().begin(), tensor.dims().end());
+  const Shape shape = graph::shape_of(tensor);
   return storage_bytes(static_cast<DataType>(tensor.data_type()), element_count(shape));
 }
 

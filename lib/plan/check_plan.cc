@@ -7,6 +7,7 @@
 #include "lib/base/error.h"
 #include "lib/base/suggest.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/tensor_shape.h"
 #include "lib/graph/traverse.h"
 #include "lib/plan/block_operators.h"
 #include "lib/plan/clamp.h"
@@ -106,7 +107,7 @@ class Checker {
     if (!there || constant == nullptr) {
       fail(layer, fmt::format("input {} is not the initializer '{}'", input, initializer));
     }
-    return Shape(constant->dims().begin(), constant->dims().end());
+    return graph::shape_of(*constant);
   }
 
   static bool has_axis(const Shape& shape, int64_t axis) {

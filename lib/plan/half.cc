@@ -77,15 +77,15 @@ bool survives(const Tensor& constant, DataType type) {
   return error.sqnr_db() >= kLeastSqnrDb;
 }
 
-/// An input that has to have the type of another, and whose type nobody tells; "" if there is none.
-std::string untyped_beside(const graph::GraphIndex& index, const onnx::NodeProto& node, const onnx::OpSchema& schema,
-                           const std::set<std::string>& variables) {
+/// An input has to have the type of another, and nobody tells which it has.
+bool has_untyped_beside(const graph::GraphIndex& index, const onnx::NodeProto& node, const onnx::OpSchema& schema,
+                        const std::set<std::string>& variables) {
   for (int i = 0; i < node.input_size(); ++i) {
     const auto* formal = parameter(schema.inputs(), i);
     const bool tied = formal != nullptr && !node.input(i).empty() && variables.contains(formal->GetTypeStr());
-    if (tied && index.type(node.input(i)).type == DataType::kUndefined) return node.input(i);
+    if (tied && index.type(node.input(i)).type == DataType::kUndefined) return true;
   }
-  return {};
+  return false;
 }
 
 }  // namespace
@@ -103,7 +103,7 @@ HalfSlots half_slots(const graph::GraphIndex& index, const onnx::NodeProto& node
     slots.inputs.push_back(i);
     variables.insert(formal->GetTypeStr());
   }
-  if (!untyped_beside(index, node, *schema, variables).empty()) return {};
+  if (has_untyped_beside(index, node, *schema, variables)) return {};
   for (int i = 0; i < node.output_size(); ++i) {
     const auto* formal = parameter(schema->outputs(), i);
     const bool tied = formal != nullptr && variables.contains(formal->GetTypeStr());

@@ -355,14 +355,20 @@ TEST(LoadTest, AnUnknownElementTypeIsToldWithTheTensor) {
   EXPECT_EQ(failure.text, "tensor 'b' has unknown element type 99");
 }
 
-// As caches of downloads lay files: model and data are links to blobs elsewhere.
-TEST(LoadTest, ExternalDataMayBeALink) {
-  const test::TempFolder folder;
+/// Its weight of three floats lies in weights.bin.
+onnx::ModelProto model_with_external_weight() {
   onnx::ModelProto proto = small_model();
   onnx::TensorProto& tensor = *proto.mutable_graph()->mutable_initializer(0);
   tensor.clear_float_data();
   tensor.clear_raw_data();
   graph::set_external(tensor, {.location = "weights.bin", .offset = 0, .length = 12});
+  return proto;
+}
+
+// As caches of downloads lay files: model and data are links to blobs elsewhere.
+TEST(LoadTest, ExternalDataMayBeALink) {
+  const test::TempFolder folder;
+  onnx::ModelProto proto = model_with_external_weight();
   std::filesystem::create_directory(folder / "blobs");
   std::filesystem::create_directory(folder / "snapshot");
   const float values[] = {4, 5, 6};
@@ -377,13 +383,9 @@ TEST(LoadTest, ExternalDataMayBeALink) {
 // In memory they would say that the file holds halves, and in another order.
 TEST(LoadTest, OurOwnKeysOfExternalDataMeanNothingInFiles) {
   const test::TempFolder folder;
-  onnx::ModelProto proto = small_model();
-  onnx::TensorProto& tensor = *proto.mutable_graph()->mutable_initializer(0);
-  tensor.clear_float_data();
-  tensor.clear_raw_data();
-  graph::set_external(tensor, {.location = "weights.bin", .offset = 0, .length = 12});
+  onnx::ModelProto proto = model_with_external_weight();
   for (const auto& [key, value] : {std::pair("narrow_stored_type", "float16"), std::pair("narrow_swap", "1,700,2,1")}) {
-    auto* entry = tensor.add_external_data();
+    auto* entry = proto.mutable_graph()->mutable_initializer(0)->add_external_data();
     entry->set_key(key);
     entry->set_value(value);
   }

@@ -358,6 +358,7 @@ std::unique_ptr<onnx::OpSchema> schema_of(const Row& row) {
   const auto infer = [&row](Context& context) {
     try {
       if (row.infer != nullptr) return row.infer(context);
+      if (int_of(context, "channels_last", 0) != 0) return set_type(context, 0, 0);  // other axes than ONNX's
       graph::schemas().GetSchema(row.like, row.version, "")->GetTypeAndShapeInferenceFunction()(context);
     } catch (const onnx::InferenceError&) {
     }

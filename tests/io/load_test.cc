@@ -60,6 +60,16 @@ TEST(LoadTest, ResultsOfMicrosoftsOperatorsHaveTypesAndShapes) {
   EXPECT_EQ(type_in(fused, "m").shape, (Shape{-1, 4, 4}));
 }
 
+TEST(LoadTest, ResultsWithChannelsLastHaveNoShapeOfChannelsFirst) {
+  const std::string pooled = R"(<ir_version: 8, opset_import: ["": 17, "com.microsoft": 1]>
+    agraph (uint8[N,8,8,3] x) => (uint8[N,1,1,3] y)
+      <float s = {0.1}, uint8 z = {0}> {
+      p = com.microsoft.QLinearGlobalAveragePool <channels_last: int = 1> (x, s, z, s, z)
+      y = Identity (p) })";
+  EXPECT_EQ(type_in(pooled, "p").type, DataType::kUint8);
+  EXPECT_EQ(type_in(pooled, "p").shape, std::nullopt);
+}
+
 TEST(LoadTest, AFunctionOfTheModelIsWhatItsBodyMakes) {
   const std::string own = R"(<ir_version: 8, opset_import: ["": 17, "com.microsoft": 1]>
     agraph (float[2,3] x) => (int64[2] y) {

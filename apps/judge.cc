@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <iterator>
+#include <numeric>
 
+#include "lib/base/error.h"
 #include "lib/exec/float_program.h"
 #include "lib/recover/ordered_samples.h"
 #include "lib/runtime/lower.h"
@@ -75,21 +79,37 @@ Judge::Judge(std::vector<std::vector<Tensor>> outputs, const calib::DataReader& 
              int workers)
     : data_(data), samples_(std::move(samples)), workers_(workers), outputs_(std::move(outputs)) {}
 
-double Judge::sqnr_db(const graph::Model& quantized) const {
+std::vector<double> Judge::sqnr_db(const graph::Model& quantized) const {
   const auto actual = run_all(runtime::lower(quantized).program, data_, samples_, workers_);
-  double sum = 0;
-  int64_t count = 0;
+  std::vector<double> shown;
   for (size_t i = 0; i < outputs_.size(); ++i) {
+    std::vector<double> outputs;
     for (size_t k = 0; k < outputs_[i].size(); ++k) {
       if (!comparable(outputs_[i][k], actual[i][k])) continue;
       ErrorStatistics error;
       error.add(scores_of(outputs_[i][k]), scores_of(actual[i][k]));
       const double db = error.sqnr_db();
-      sum += std::isnan(db) ? -kMostDb : std::clamp(db, -kMostDb, kMostDb);
-      ++count;
+      outputs.push_back(std::isnan(db) ? -kMostDb : std::clamp(db, -kMostDb, kMostDb));
     }
+    shown.push_back(outputs.empty() ? kMostDb : mean_of(outputs));
   }
-  return count == 0 ? kMostDb : sum / static_cast<double>(count);
+  return shown;
+}
+
+double mean_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+Lead lead_of(const std::vector<double>& values, const std::vector<double>& others) {
+  ensure(values.size() == others.size() && !values.empty(), "figures of the same samples");
+  const auto count = static_cast<double>(values.size());
+  std::vector<double> differences;
+  std::transform(values.begin(), values.end(), others.begin(), std::back_inserter(differences), std::minus<>());
+  Lead lead{.mean = mean_of(differences), .error = 0};
+  double squares = 0;
+  for (const double difference : differences) squares += (difference - lead.mean) * (difference - lead.mean);
+  if (values.size() > 1) lead.error = std::sqrt(squares / (count - 1) / count);
+  return lead;
 }
 
 }  // namespace narrow::apps

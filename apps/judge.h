@@ -18,9 +18,9 @@ class Judge {
   Judge(std::vector<std::vector<Tensor>> outputs, const calib::DataReader& data, std::vector<int64_t> samples,
         int workers);
 
-  /// SQNR in dB of the outputs that are real numbers on integer kernels, of probabilities that of their logarithms: the
-  /// mean of samples and outputs, so that no single sample decides. 100 where there is nothing to compare.
-  double sqnr_db(const graph::Model& quantized) const;
+  /// SQNR in dB of the outputs that are real numbers on integer kernels, of probabilities that of their logarithms, by
+  /// sample, the mean of its outputs. 100 where there is nothing to compare.
+  std::vector<double> sqnr_db(const graph::Model& quantized) const;
 
  private:
   const calib::DataReader& data_;
@@ -28,5 +28,15 @@ class Judge {
   int workers_;
   std::vector<std::vector<Tensor>> outputs_;  // by sample
 };
+
+/// By how much samples' figures lead on others of the same samples.
+struct Lead {
+  double mean = 0;
+  double error = 0;  // its standard error
+};
+
+double mean_of(const std::vector<double>& values);
+/// Throws where the lengths differ.
+Lead lead_of(const std::vector<double>& values, const std::vector<double>& others);
 
 }  // namespace narrow::apps

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <limits>
 #include <utility>
 
 #include "apps/judge.h"
@@ -18,12 +16,13 @@
 namespace narrow::apps {
 namespace {
 
-constexpr int64_t kHeldShare = 4;  // one sample of so many judges
-constexpr std::array kWeightNoises{1.0, 1000.0};
-constexpr size_t kLeastToHold = 24;        // fewer samples judge what they chose
-constexpr size_t kLeastSamples = 16;       // fewer tell too little about a layer's inputs
-constexpr int64_t kTrialShare = 5;         // trials round with one sample of so many
-constexpr size_t kTrialJudges = 48;        // trials differ by less than a few samples can tell
+constexpr int64_t kHeldSecond = 0;    // of each kHeldShare samples, where those held first put nothing above plain
+constexpr double kSumsToo = 1;        // weight noise with which equalization scales what convolutions and products sum,
+constexpr double kNoSums = 1000;      // and with which only what depthwise convolutions read
+constexpr size_t kLeastToHold = 24;   // fewer samples judge what they chose
+constexpr size_t kLeastSamples = 16;  // fewer tell too little about a layer's inputs
+constexpr int64_t kTrialShare = 5;    // trials round with one sample of so many
+constexpr size_t kTrialJudges = 48;   // trials differ by less than a few samples can tell
 constexpr double kLeastGainOfNodes = 0.3;  // dB, that nodes in front of a model must bring
 constexpr double kOverfitRatio = 1.25;     // of the error on samples that did not choose to that of nearest rounding
 
@@ -32,10 +31,10 @@ struct Split {
   std::vector<int64_t> held;
 };
 
-Split split_samples(const std::vector<int64_t>& samples) {
+Split split_samples(const std::vector<int64_t>& samples, int64_t held_of_each) {
   Split split;
   for (size_t i = 0; i < samples.size(); ++i) {
-    const bool held = samples.size() >= kLeastToHold && i % kHeldShare == kHeldShare / 2;
+    const bool held = samples.size() >= kLeastToHold && static_cast<int64_t>(i) % plan::kHeldShare == held_of_each;
     (held ? split.held : split.fit).push_back(samples[i]);
   }
   return split;
@@ -68,26 +67,46 @@ std::vector<int64_t> trial_judges(const Split& split) {
   return judges.empty() ? split.fit : judges;
 }
 
+/// The calibration samples in two parts, and what stands on either.
+struct Fold {
+  Fold(const RecoveryRun& run, Stages& stages, int64_t held_of_each)
+      : held(held_of_each), split(split_samples(run.samples, held_of_each)), steps(run, stages, split.fit) {}
+
+  const std::vector<int64_t>& judges() const { return split.held.empty() ? split.fit : split.held; }
+
+  int64_t held;
+  Split split;
+  StepRunner steps;
+  std::optional<Judge> judge;
+  std::vector<double> plain;  // what the judges say of nearest rounding, dB by sample,
+  std::vector<double> taken;  // and of what is taken so far
+};
+
 class Recovery {
  public:
   Recovery(const RecoveryRun& run, Stages& stages)
-      : run_(run), stages_(stages), split_(split_samples(run.samples)), steps_(run, stages, split_.fit) {}
+      : run_(run),
+        stages_(stages),
+        fold_(run, stages, run.plan.recovery ? run.plan.recovery->held : plan::kHeldFirst) {}
 
   RecoveryOutcome automatic() {
-    keep(steps_.plain(), Take::kIfBetter);
+    keep(fold_, fold_.steps.plain(), Take::kIfBetter);
     const plan::RecoverySteps first = choose_smoothing();
-    const size_t before = facts_.chosen;
-    // A trial on few samples may be wrong.
-    for (const plan::RecoverySteps& steps : choose_steps(first)) {
-      try_steps(steps);
-      if (facts_.chosen != before) break;
+    const auto steps = choose_steps(first);
+    if (!steps) return finish();
+    if (!try_steps(fold_, *steps) && !fold_.split.held.empty()) {
+      // A quarter of the samples is wrong about steps like these once in a dozen times: another quarter is asked too.
+      second_.emplace(run_, stages_, kHeldSecond);
+      try_steps(*second_, *steps);
     }
+    // Rounding alone changes the least.
+    if (taken_->steps == first && *steps != rounded(first)) try_steps(fold_, rounded(first));
     return finish();
   }
 
   RecoveryOutcome explicit_steps() {
-    keep(steps_.plain(), Take::kIfBetter);
-    auto candidate = make(run_.config.recovery.steps, {.samples = split_.fit, .idle = Idle::kLeftOut});
+    keep(fold_, fold_.steps.plain(), Take::kIfBetter);
+    auto candidate = make(fold_, run_.config.recovery.steps, {.samples = fold_.split.fit, .idle = Idle::kLeftOut});
     if (!candidate || candidate->steps.empty()) {
       warnings_.push_back("recovery: its steps change nothing in this model");
       return finish();
@@ -96,7 +115,7 @@ class Recovery {
       warnings_.push_back(fmt::format("recovery: of the config's steps only '{}' found something to do",
                                       plan::recovery_text(candidate->steps)));
     }
-    keep(std::move(*candidate), Take::kAlways);
+    keep(fold_, std::move(*candidate), Take::kAlways);
     const auto& trials = facts_.trials;
     if (trials[1].sqnr_db < trials[0].sqnr_db) {
       warnings_.push_back(
@@ -107,7 +126,7 @@ class Recovery {
   }
 
   RecoveryOutcome repeat() {
-    auto candidate = make(run_.plan.recovery->steps, {.samples = split_.fit, .numbers_given = true});
+    auto candidate = make(fold_, run_.plan.recovery->steps, {.samples = fold_.split.fit, .numbers_given = true});
     ensure(candidate.has_value(), "recorded steps apply");
     return {.model = std::move(candidate->model),
             .applied = std::move(candidate->applied),
@@ -129,53 +148,81 @@ class Recovery {
   /// Smoothing with what its search finds, where nearest rounding gains from it; else no step.
   plan::RecoverySteps choose_smoothing() {
     const plan::RecoverySteps steps{{.method = plan::RecoveryMethod::kSmooth}};
-    if (!run_.own_ranges || recover::smoothable(run_.model, run_.plan).empty() || time_is_over(steps)) return {};
-    auto candidate = make(steps, {.samples = split_.fit});
-    if (!candidate) return {};
-    plan::RecoverySteps found = candidate->steps;
-    keep(std::move(*candidate), Take::kIfBetter);
-    return facts_.chosen == facts_.trials.size() - 1 ? found : plan::RecoverySteps{};
+    if (!run_.own_ranges || recover::smoothable(run_.model, run_.plan).empty()) return {};
+    try_steps(fold_, steps);
+    return taken_->steps;
   }
 
-  void try_steps(const plan::RecoverySteps& steps) {
-    if (time_is_over(steps)) return;
-    auto candidate = make(steps, {.samples = split_.fit});
-    if (candidate) keep(std::move(*candidate), Take::kIfBetter);
+  /// Whether it is taken.
+  bool try_steps(Fold& fold, const plan::RecoverySteps& steps) {
+    if (time_is_over(steps)) return false;
+    auto candidate = make(fold, steps, {.samples = fold.split.fit});
+    return candidate && keep(fold, std::move(*candidate), Take::kIfBetter);
   }
 
-  struct Best {
-    std::optional<plan::RecoverySteps> steps = {};
-    double sqnr_db = -std::numeric_limits<double>::infinity();
+  /// Which steps to do behind `first`. Those that gain as a rule are among them unless a trial without does better by
+  /// more than what so few samples leave open: what is seen of one model's samples is less sure than the rule. nullopt
+  /// where time was over before the first trial.
+  std::optional<plan::RecoverySteps> choose_steps(const plan::RecoverySteps& first) {
+    plan::RecoverySteps steps = rounded(first);
+    if (!run_.own_ranges) return steps;
+    const bool aligns = fold_.steps.has_grids();
+    const bool equalizes = !run_.plan.values.empty() && fold_.steps.changes(equalization(kSumsToo));
+    if (!aligns && !equalizes && !fold_.steps.lies_on_ties()) return steps;
+
+    if (equalizes) steps = with(steps, equalization(kSumsToo));
+    std::optional<Trial> best;
+    if (aligns) best = run_trial(with(steps, {.method = plan::RecoveryMethod::kAlign}));
+    if (!best) best = run_trial(steps);
+    if (!best) return std::nullopt;
+    if (equalizes) doubt_equalization(*best);
+    if (has(*best, plan::RecoveryMethod::kAlign)) doubt_alignment(*best);
+    if (!has(*best, plan::RecoveryMethod::kAlign) && fold_.steps.lies_on_ties()) {
+      const auto wider = run_trial(with(best->steps, {.method = plan::RecoveryMethod::kRanges}));
+      if (wider && !leads(*best, *wider)) best = wider;
+    }
+    return best->steps;
+  }
+
+  struct Trial {
+    plan::RecoverySteps steps;
+    std::vector<double> sqnr_db;  // by sample
   };
 
-  /// What to do behind `first`: what does best with a part of the samples, then the second best, then rounding alone,
-  /// which changes the least. Empty where time was over before the first trial.
-  std::vector<plan::RecoverySteps> choose_steps(const plan::RecoverySteps& first) {
-    plan::RecoverySteps alone = first;
-    alone.push_back({.method = plan::RecoveryMethod::kRound});
-    std::vector<plan::RecoverySteps> tries{alone};
-    if (run_.own_ranges && !run_.plan.values.empty()) {  // rounded activations are what equalization is for
-      for (const double weight_noise : kWeightNoises) {
-        const plan::RecoveryStep step{.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise};
-        if (steps_.changes(step)) tries.push_back(with(alone, step));
-      }
-    }
-    const bool has_grids = run_.own_ranges && steps_.has_grids();
-    const bool has_ties = run_.own_ranges && steps_.lies_on_ties();
-    if (tries.size() == 1 && !has_ties && !has_grids) return tries;
-    Ranking ranking;
-    for (const plan::RecoverySteps& steps : tries) run_trial(steps, ranking);
-    if (!ranking.best.steps) return {};
-    const plan::RecoverySteps inner = *ranking.best.steps;
-    if (has_grids) run_trial(with(inner, {.method = plan::RecoveryMethod::kAlign}), ranking, kLeastGainOfNodes);
-    if (has_ties && ranking.best.steps == inner) {
-      run_trial(with(inner, {.method = plan::RecoveryMethod::kRanges}), ranking);
-    }
-    std::vector<plan::RecoverySteps> order;
-    for (const auto& steps : {ranking.best.steps, ranking.second.steps, std::optional(alone)}) {
-      if (steps && std::find(order.begin(), order.end(), *steps) == order.end()) order.push_back(*steps);
-    }
-    return order;
+  static bool has(const Trial& trial, plan::RecoveryMethod method) {
+    return std::any_of(trial.steps.begin(), trial.steps.end(),
+                       [&](const plan::RecoveryStep& step) { return step.method == method; });
+  }
+
+  /// By more than chance.
+  static bool leads(const Trial& trial, const Trial& other) {
+    const Lead lead = lead_of(trial.sqnr_db, other.sqnr_db);
+    return lead.mean > lead.error;
+  }
+
+  void doubt_equalization(Trial& best) {
+    const auto unscaled = run_trial(without(best.steps, plan::RecoveryMethod::kEqualize));
+    if (!unscaled || !leads(*unscaled, best)) return;
+    best = *unscaled;
+    if (!fold_.steps.changes(equalization(kNoSums))) return;
+    const auto scaled = run_trial(with(best.steps, equalization(kNoSums)));
+    if (scaled && mean_of(scaled->sqnr_db) > mean_of(best.sqnr_db)) best = *scaled;
+  }
+
+  /// It adds nodes to the model, so it must bring something.
+  void doubt_alignment(Trial& best) {
+    const auto unaligned = run_trial(without(best.steps, plan::RecoveryMethod::kAlign));
+    if (!unaligned) return;
+    const Lead lead = lead_of(best.sqnr_db, unaligned->sqnr_db);
+    if (lead.mean + lead.error < kLeastGainOfNodes) best = *unaligned;
+  }
+
+  static plan::RecoveryStep equalization(double weight_noise) {
+    return {.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise};
+  }
+
+  static plan::RecoverySteps rounded(const plan::RecoverySteps& steps) {
+    return with(steps, {.method = plan::RecoveryMethod::kRound});
   }
 
   /// `step` where it belongs among `steps`.
@@ -187,48 +234,63 @@ class Recovery {
     return steps;
   }
 
-  struct Ranking {
-    Best best;
-    Best second;
-  };
-
-  /// `least_gain`: dB on the best so far that it must bring to go before it.
-  void run_trial(const plan::RecoverySteps& steps, Ranking& ranking, double least_gain = 0) {
-    if (time_is_over(steps)) return;
-    const StepOptions few{.samples = part_of(split_.fit), .trial = true};
-    auto candidate = make(steps, few);
-    if (!candidate) return;
-    const double sqnr = measure(*candidate, trial_judge_, trial_judges(split_));
-    remember(*candidate, sqnr, fmt::format(" (trial on {} samples)", few.samples.size()));
-    const Best found{.steps = steps, .sqnr_db = sqnr};
-    if (sqnr > ranking.best.sqnr_db + least_gain) {
-      ranking.second = std::exchange(ranking.best, found);
-    } else if (sqnr > ranking.second.sqnr_db) {
-      ranking.second = found;
-    }
+  static plan::RecoverySteps without(plan::RecoverySteps steps, plan::RecoveryMethod method) {
+    std::erase_if(steps, [&](const plan::RecoveryStep& step) { return step.method == method; });
+    return steps;
   }
 
-  std::optional<Candidate> make(const plan::RecoverySteps& steps, const StepOptions& options) {
+  /// Rounds by a part of the samples. nullopt where time is over or a step has nothing to do.
+  std::optional<Trial> run_trial(const plan::RecoverySteps& steps) {
+    if (time_is_over(steps)) return std::nullopt;
+    const StepOptions few{.samples = part_of(fold_.split.fit), .trial = true};
+    const auto candidate = make(fold_, steps, few);
+    if (!candidate) return std::nullopt;
+    const double seconds = trial_.seconds();
+    const std::vector<int64_t> judges = trial_judges(fold_.split);
+    if (trial_plain_.empty()) trial_plain_ = measure(fold_.steps.plain(), trial_judge_, judges);
+    Trial trial{.steps = steps, .sqnr_db = measure(*candidate, trial_judge_, judges)};
+    remember(candidate->steps, trial.sqnr_db, trial_plain_, seconds,
+             fmt::format(" (trial on {} samples)", few.samples.size()));
+    return trial;
+  }
+
+  std::optional<Candidate> make(Fold& fold, const plan::RecoverySteps& steps, const StepOptions& options) {
     trial_.restart();
-    return steps_.make(steps, options);
+    return fold.steps.make(steps, options);
   }
 
-  void keep(Candidate candidate, Take take) {
-    const double sqnr = measure(candidate, judge_, split_.held.empty() ? split_.fit : split_.held);
-    remember(candidate, sqnr, "");
-    const bool first = !taken_;
-    if (!first && take == Take::kIfBetter && !(sqnr > facts_.trials[facts_.chosen].sqnr_db)) return;
+  /// Whether it is taken.
+  bool keep(Fold& fold, Candidate candidate, Take take) {
+    const double seconds = trial_.seconds();
+    if (fold.plain.empty()) fold.plain = measure(fold.steps.plain(), fold.judge, fold.judges());
+    if (taken_ && fold.taken.empty()) {
+      fold.taken = taken_->steps.empty() ? fold.plain : measure(*taken_, fold.judge, fold.judges());
+    }
+    const std::vector<double> sqnr_db =
+        candidate.steps.empty() ? fold.plain : measure(candidate, fold.judge, fold.judges());
+    remember(candidate.steps, sqnr_db, fold.plain, seconds,
+             fold.held == fold_.held ? "" : fmt::format(" ({} others held)", fold.judges().size()));
+    if (taken_ && take == Take::kIfBetter && !(mean_of(sqnr_db) > mean_of(fold.taken))) return false;
     facts_.chosen = facts_.trials.size() - 1;
+    fold.taken = sqnr_db;
     taken_ = std::move(candidate);
+    taken_fold_ = &fold;
+    return true;
   }
 
-  void remember(const Candidate& candidate, double sqnr, const std::string& note) {
-    facts_.trials.push_back(
-        {.steps = plan::recovery_text(candidate.steps) + note, .sqnr_db = sqnr, .seconds = trial_.seconds()});
-    spdlog::debug("recovery: {}: {:.2f} dB", facts_.trials.back().steps, sqnr);
+  void remember(const plan::RecoverySteps& steps, const std::vector<double>& sqnr_db, const std::vector<double>& plain,
+                double seconds, const std::string& note) {
+    const Lead gain = lead_of(sqnr_db, plain);
+    facts_.trials.push_back({.steps = plan::recovery_text(steps) + note,
+                             .sqnr_db = mean_of(sqnr_db),
+                             .gain_db = gain.mean,
+                             .gain_error_db = gain.error,
+                             .seconds = seconds});
+    spdlog::debug("recovery: {}: {:.2f} dB", facts_.trials.back().steps, facts_.trials.back().sqnr_db);
   }
 
-  double measure(const Candidate& candidate, std::optional<Judge>& judge, const std::vector<int64_t>& samples) {
+  std::vector<double> measure(const Candidate& candidate, std::optional<Judge>& judge,
+                              const std::vector<int64_t>& samples) {
     const graph::Model quantized = quantized_model(candidate.model, candidate.applied);
     return stages_.run("judge", [&] {
       auto outputs = run_.seen == nullptr ? std::nullopt : run_.seen->outputs(samples);
@@ -258,7 +320,7 @@ class Recovery {
     Candidate* const chosen = &*taken_;
     warn_of_overfitting(*chosen);
     facts_.samples = chosen->samples;
-    facts_.held_samples = static_cast<int64_t>(split_.held.size());
+    facts_.held_samples = static_cast<int64_t>(taken_fold_->split.held.size());
     for (const recover::LayerOutcome& layer : chosen->layers) {
       facts_.layers.push_back({.node = layer.node,
                                .nearest_error = layer.nearest_error,
@@ -268,7 +330,8 @@ class Recovery {
     if (!chosen->steps.empty()) {
       chosen->written.recovery = plan::RecoveryRecord{.steps = chosen->steps,
                                                       .data_sha256 = run_.data.sha256,
-                                                      .samples = static_cast<int64_t>(run_.samples.size())};
+                                                      .samples = static_cast<int64_t>(run_.samples.size()),
+                                                      .held = taken_fold_->held};
     }
     return {.model = std::move(chosen->model),
             .applied = std::move(chosen->applied),
@@ -279,15 +342,16 @@ class Recovery {
 
   const RecoveryRun& run_;
   Stages& stages_;
-  Split split_;
-  StepRunner steps_;
+  Fold fold_;
+  std::optional<Fold> second_;
   Stopwatch watch_;
   Stopwatch trial_;
   report::RecoveryFacts facts_;
   std::vector<std::string> warnings_;
-  std::optional<Judge> judge_;
   std::optional<Judge> trial_judge_;
+  std::vector<double> trial_plain_;  // what it says of nearest rounding
   std::optional<Candidate> taken_;
+  const Fold* taken_fold_ = nullptr;
 };
 
 bool quantizes_weights(const plan::PrecisionPlan& plan) {
@@ -300,7 +364,7 @@ bool quantizes_weights(const plan::PrecisionPlan& plan) {
 std::unique_ptr<FloatRuns> watch_for_recovery(const graph::Model& model, const RecoveryConfig& config,
                                               const std::vector<int64_t>& samples) {
   if ((!config.automatic && config.steps.empty()) || samples.size() < kLeastSamples) return nullptr;
-  return std::make_unique<FloatRuns>(model, trial_judges(split_samples(samples)));
+  return std::make_unique<FloatRuns>(model, trial_judges(split_samples(samples, plan::kHeldFirst)));
 }
 
 RecoveryOutcome recover(const RecoveryRun& run, Stages& stages) {

@@ -20,23 +20,34 @@ Candidate StepRunner::plain() const {
 }
 
 std::optional<Candidate> StepRunner::make(const plan::RecoverySteps& steps, const StepOptions& options) {
+  const auto round = std::find_if(steps.begin(), steps.end(), [](const plan::RecoveryStep& step) {
+    return step.method == plan::RecoveryMethod::kRound;
+  });
+  const plan::RecoverySteps before(steps.begin(), round);
   Work work{.candidate = plain(), .aligned = {}};
-  plan::RecoverySteps done;
+  const bool known = first_ && first_->steps == before && !options.numbers_given;
+  if (known) work = first_->work;
+  if (!known && !run_steps(before, work, options)) return std::nullopt;
+  if (options.trial && !first_) first_ = Made{.steps = before, .work = work};
+  if (!run_steps({round, steps.end()}, work, options)) return std::nullopt;
+  return std::move(work.candidate);
+}
+
+/// False where one of the steps has nothing to do and may not be left out.
+bool StepRunner::run_steps(const plan::RecoverySteps& steps, Work& work, const StepOptions& options) {
   for (plan::RecoveryStep step : steps) {
     // A step that does nothing may have left a range or a name behind: it is done on a copy where it may be left out.
     std::optional<Work> before;
     if (options.idle == Idle::kLeftOut) before = work;
     if (run_step(step, work, options)) {
-      done.push_back(std::move(step));
+      work.candidate.steps.push_back(std::move(step));
     } else if (before) {
       work = std::move(*before);
     } else {
-      return std::nullopt;
+      return false;
     }
   }
-  if (!settle(work, options)) return std::nullopt;
-  work.candidate.steps = std::move(done);
-  return std::move(work.candidate);
+  return settle(work, options);
 }
 
 bool StepRunner::run_step(plan::RecoveryStep& step, Work& work, const StepOptions& options) {
@@ -60,7 +71,7 @@ bool StepRunner::run_step(plan::RecoveryStep& step, Work& work, const StepOption
 /// grids.
 bool StepRunner::settle(Work& work, const StepOptions& options) {
   if (!work.stale || options.numbers_given) return true;
-  work.candidate.written = new_plan(work, options.trial ? options.samples : run_.samples);
+  work.candidate.written = new_plan(work);
   work.candidate.applied = work.candidate.written;
   work.stale = false;
   return recover::on_grids(work.candidate.written, work.aligned, run_.plan);
@@ -122,7 +133,7 @@ bool StepRunner::round(Candidate& candidate, const StepOptions& options) {
   });
 }
 
-plan::PrecisionPlan StepRunner::new_plan(const Work& work, const std::vector<int64_t>& samples) {
+plan::PrecisionPlan StepRunner::new_plan(const Work& work) {
   const graph::Model& model = work.candidate.model;
   const analyze::Analysis analysis = analyze::analyze(model);
   const plan::Rules rules = recover::rules_behind(model, work.aligned, run_.config.rules);
@@ -130,7 +141,7 @@ plan::PrecisionPlan StepRunner::new_plan(const Work& work, const std::vector<int
   const calib::CalibrationTable table = calibrate({.model = model,
                                                    .needs = needs,
                                                    .data = &run_.data,
-                                                   .samples = samples,
+                                                   .samples = run_.samples,
                                                    .model_sha256 = run_.plan.model_sha256,
                                                    .workers = run_.workers},
                                                   stages_);
@@ -177,8 +188,11 @@ recover::EqualizeOptions StepRunner::equalize_options(const plan::RecoveryStep& 
 }
 
 bool StepRunner::lies_on_ties() {
-  Candidate candidate = plain();
-  return ranges(candidate);
+  if (!on_ties_) {
+    Candidate candidate = plain();
+    on_ties_ = ranges(candidate);
+  }
+  return *on_ties_;
 }
 
 bool StepRunner::changes(const plan::RecoveryStep& equalization) {

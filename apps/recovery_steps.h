@@ -62,6 +62,13 @@ class StepRunner {
     bool stale = false;  // its ranges and scales are those of the model before a step
   };
 
+  /// What the steps of the first trial that come before rounding make: as a rule the last candidate has the same.
+  struct Made {
+    plan::RecoverySteps steps;
+    Work work;
+  };
+
+  bool run_steps(const plan::RecoverySteps& steps, Work& work, const StepOptions& options);
   recover::Samples feeds(const std::vector<int64_t>& samples) const;
   const recover::ValueChannels& channels();
   const std::vector<plan::AlignedInput>& grids();
@@ -73,13 +80,15 @@ class StepRunner {
   bool ranges(Candidate& candidate);
   bool round(Candidate& candidate, const StepOptions& options);
   bool settle(Work& work, const StepOptions& options);
-  plan::PrecisionPlan new_plan(const Work& work, const std::vector<int64_t>& samples);
+  plan::PrecisionPlan new_plan(const Work& work);
 
   const RecoveryRun& run_;
   Stages& stages_;
   std::vector<int64_t> fit_;
   std::optional<recover::ValueChannels> channels_;
   std::optional<std::vector<plan::AlignedInput>> grids_;
+  std::optional<bool> on_ties_;
+  std::optional<Made> first_;
   std::vector<int64_t> equalized_;  // numbers of channels that equalizations scaled
 };
 

@@ -186,7 +186,9 @@ RecoverySteps read_recovery_steps(JsonObject& object, const std::string& key) {
 }
 
 Json to_json(const RecoveryRecord& record) {
-  return {{"steps", to_json(record.steps)}, {"data_sha256", record.data_sha256}, {"samples", record.samples}};
+  Json json{{"steps", to_json(record.steps)}, {"data_sha256", record.data_sha256}, {"samples", record.samples}};
+  if (record.held != kHeldFirst) json["held"] = record.held;
+  return json;
 }
 
 RecoveryRecord read_recovery_record(JsonObject object) {
@@ -195,6 +197,8 @@ RecoveryRecord read_recovery_record(JsonObject object) {
   record.data_sha256 = object.get<std::string>("data_sha256");
   record.samples = object.get<int64_t>("samples");
   if (record.samples < 1) object.fail("samples", "must be at least 1");
+  if (object.has("held")) record.held = object.get<int64_t>("held");
+  if (record.held < 0 || record.held >= kHeldShare) object.fail("held", "must be 0 to 3");
   object.finish();
   return record;
 }

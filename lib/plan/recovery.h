@@ -69,11 +69,15 @@ Json to_json(const RecoverySteps& steps);
 /// Error(kUsage) with the path of what is wrong; a method stands at most once, "smooth" first, "round" last.
 RecoverySteps read_recovery_steps(JsonObject& object, const std::string& key);
 
+inline constexpr int64_t kHeldShare = 4;  // one sample of so many judges
+inline constexpr int64_t kHeldFirst = kHeldShare / 2;
+
 /// Steps as they were run; empty steps: none were.
 struct RecoveryRecord {
   RecoverySteps steps;
-  std::string data_sha256;  // of the calibration data
-  int64_t samples = 0;      // of it, spread evenly; see calib::spread_samples
+  std::string data_sha256;    // of the calibration data
+  int64_t samples = 0;        // of it, spread evenly; see calib::spread_samples
+  int64_t held = kHeldFirst;  // of each kHeldShare samples this one judged, the others chose
 };
 
 Json to_json(const RecoveryRecord& record);

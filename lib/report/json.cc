@@ -42,8 +42,11 @@ Json to_json(const RecoveryFacts& recovery) {
             {"held_samples", recovery.held_samples}};
   json["trials"] = Json::array();
   for (const RecoveryTrial& trial : recovery.trials) {
-    json["trials"].push_back(
-        {{"steps", trial.steps}, {"sqnr_db", json_number(trial.sqnr_db)}, {"seconds", trial.seconds}});
+    json["trials"].push_back({{"steps", trial.steps},
+                              {"sqnr_db", json_number(trial.sqnr_db)},
+                              {"gain_db", json_number(trial.gain_db)},
+                              {"gain_error_db", json_number(trial.gain_error_db)},
+                              {"seconds", trial.seconds}});
   }
   json["layers"] = Json::array();
   for (const RecoveryFacts::Layer& layer : recovery.layers) {

@@ -47,8 +47,10 @@ struct CalibrationFacts {
 
 /// What recovery tried and what it took.
 struct RecoveryTrial {
-  std::string steps;   // "plain", "equalize 0.5, round"
-  double sqnr_db = 0;  // of the outputs, over samples that chose no weights; their mean where there are several outputs
+  std::string steps;         // "plain", "equalize 0.5, round"
+  double sqnr_db = 0;        // of the outputs, over samples that chose no weights; the mean of samples and outputs
+  double gain_db = 0;        // on plain, over the same samples,
+  double gain_error_db = 0;  // and its standard error
   double seconds = 0;
 };
 

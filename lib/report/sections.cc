@@ -257,7 +257,7 @@ Section recovery_section(const RecoveryFacts& recovery) {
   for (size_t i = 0; i < recovery.trials.size(); ++i) {
     const RecoveryTrial& trial = recovery.trials[i];
     table.rows.push_back({trial.steps, number_text(trial.sqnr_db, 2),
-                          fmt::format("{:+.2f}", trial.sqnr_db - recovery.trials.front().sqnr_db),
+                          i == 0 ? "" : fmt::format("{:+.2f} +- {:.2f}", trial.gain_db, trial.gain_error_db),
                           fmt::format("{:.1f}", trial.seconds), i == recovery.chosen ? "taken" : ""});
   }
   const bool held = recovery.held_samples > 0;

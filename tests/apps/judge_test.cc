@@ -1,11 +1,16 @@
 #include "apps/judge.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 #include "tests/support/model_text.h"
 
 namespace narrow::apps {
 namespace {
+
+using testing::DoubleNear;
 
 /// Sample 0 is 1, sample 1 is 100.
 class TwoSamples : public calib::DataReader {
@@ -23,17 +28,25 @@ graph::Model adding(const std::string& number) {
   return test::graph_from_text("g (float[1,1] x) => (float[1,1] y) <float c = {" + number + "}> { y = Add (x, c) }");
 }
 
-// An error of 0.1 is 20 dB below 1 and 60 dB below 100. Of all energy together it would be 57 dB.
-TEST(Judge, TakesTheMeanOfTheSamples) {
+// An error of 0.1 is 20 dB below 1 and 60 dB below 100.
+TEST(Judge, JudgesEachSample) {
   const TwoSamples data;
   const Judge judge(adding("0"), data, {0, 1}, 2);
-  EXPECT_NEAR(judge.sqnr_db(adding("0.1")), 40, 0.01);
+  EXPECT_THAT(judge.sqnr_db(adding("0.1")), testing::ElementsAre(DoubleNear(20, 0.01), DoubleNear(60, 0.01)));
 }
 
 TEST(Judge, OutputsThatAreKnownAreNotComputedAgain) {
   const TwoSamples data;
   const Judge judge({{Tensor::of<float>({1, 1}, {1.0F})}, {Tensor::of<float>({1, 1}, {100.0F})}}, data, {0, 1}, 1);
-  EXPECT_NEAR(judge.sqnr_db(adding("0.1")), 40, 0.01);
+  EXPECT_THAT(judge.sqnr_db(adding("0.1")), testing::ElementsAre(DoubleNear(20, 0.01), DoubleNear(60, 0.01)));
+}
+
+// Differences 1, 3 and 5: mean 3, deviation 2, and of the mean 2 / sqrt(3).
+TEST(Judge, ALeadHasTheStandardErrorOfItsMean) {
+  const Lead lead = lead_of({11, 13, 20}, {10, 10, 15});
+  EXPECT_NEAR(lead.mean, 3, 1e-12);
+  EXPECT_NEAR(lead.error, 2 / std::sqrt(3.0), 1e-12);
+  EXPECT_EQ(lead_of({7}, {5}).error, 0);
 }
 
 }  // namespace

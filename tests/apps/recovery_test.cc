@@ -120,6 +120,41 @@ TEST(Recovery, ImagesAreAlignedByThemselvesAndByThePlan) {
   EXPECT_EQ(run.plan["recovery"]["steps"][0]["inputs"][0]["value"], "odd*[name]?");
 }
 
+/// 32 samples of a product's 64 inputs: each is one number, of either sign, but in every fourth sample of one sign, and
+/// a little more.
+std::string two_kinds_of_rows() {
+  std::string elements;
+  for (int row = 0; row < 32; ++row) {
+    for (int i = 0; i < 64; ++i) {
+      const auto own = std::cos(static_cast<float>((row * 64 + i) * (row * 64 + i)));
+      const float sign = row % 4 != 2 && i % 2 == 1 ? -1.0F : 1.0F;
+      const float x = sign * (1 + 0.3F * std::sin(static_cast<float>(row))) + 0.02F * own;
+      elements.append(reinterpret_cast<const char*>(&x), sizeof(x));
+    }
+  }
+  return npy("<f4", "32, 64", elements);
+}
+
+// The third of each four samples judges first. Where those alone are of another kind, integers that fit the rest do
+// worse on them than nearest rounding; where the first of each four judges, both kinds have been fitted.
+TEST(Recovery, WhereAQuarterOfTheSamplesSaysNoAnotherIsAsked) {
+  const TemporaryFolder folder;
+  std::string weights;
+  for (int i = 0; i < 64 * 4; ++i) weights += (i == 0 ? "" : ", ") + std::to_string(std::sin(i * i));
+  io::save_model(
+      graph_from_text("g (float[N,64] x) => (float[N,4] y) <float[64,4] w = {" + weights + "}> { y = MatMul (x, w) }"),
+      folder.path("m.onnx"));
+  folder.write("x.npy", two_kinds_of_rows());
+  const Repeated run = quantize_and_repeat(folder);
+  for (const Json& trial : run.recovery["trials"]) {
+    if (trial["steps"] == "round") {
+      EXPECT_LT(trial["gain_db"], 0);
+    }
+  }
+  EXPECT_EQ(run.recovery["chosen"], "round (8 others held)");
+  EXPECT_EQ(run.plan["recovery"]["held"], 0);
+}
+
 TEST(Recovery, StepsThatFindNothingToDoDoNotStopTheOthers) {
   const TemporaryFolder folder;
   write_wide_channels(folder);  // no image

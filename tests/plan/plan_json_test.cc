@@ -116,6 +116,18 @@ TEST(PlanJsonTest, GridsOfAlignedInputsAreReadBack) {
   EXPECT_THROW(plan_from_json(damaged), Error);
 }
 
+TEST(PlanJsonTest, TheQuarterOfTheSamplesThatJudgedIsReadBack) {
+  PrecisionPlan plan{.model_sha256 = "abc"};
+  plan.recovery =
+      RecoveryRecord{.steps = {{.method = RecoveryMethod::kRound}}, .data_sha256 = "d", .samples = 9, .held = 0};
+  Json json = to_json(plan);
+  EXPECT_EQ(plan_from_json(json).recovery->held, 0);
+  json["recovery"]["held"] = 4;
+  EXPECT_THROW(plan_from_json(json), Error);
+  json["recovery"].erase("held");
+  EXPECT_EQ(plan_from_json(json).recovery->held, 2);
+}
+
 TEST(PlanJsonTest, DamagedCodebooksAreNamedByTheirPath) {
   const auto failure = [](const char* key, const Json& value) {
     Json json = to_json(coded_plan());

@@ -163,6 +163,12 @@ onnx::NodeProto& GraphEditor::add_node(std::string_view op_type, const std::stri
   return node;
 }
 
+onnx::NodeProto& GraphEditor::add_value(const std::string& op_type, const std::string& wanted,
+                                        const std::vector<std::string>& inputs) {
+  const std::string name = unique_name(wanted);
+  return add_node(op_type, name + "_" + op_type, inputs, {name});
+}
+
 std::string GraphEditor::add_initializer(const std::string& wanted, const Tensor& tensor) {
   std::string name = unique_name(wanted);
   *graph_->add_initializer() = tensor_proto(name, tensor);

@@ -28,6 +28,9 @@ class GraphEditor {
 
   onnx::NodeProto& add_node(std::string_view op_type, const std::string& name, const std::vector<std::string>& inputs,
                             const std::vector<std::string>& outputs, std::string_view domain = "");
+  /// A node of one output, `wanted` made unique, of which the node has its name.
+  onnx::NodeProto& add_value(const std::string& op_type, const std::string& wanted,
+                             const std::vector<std::string>& inputs);
   /// The name it got: `wanted` made unique.
   std::string add_initializer(const std::string& wanted, const Tensor& tensor);
   /// Into the graph that has the initializer `neighbour`.

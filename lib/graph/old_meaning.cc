@@ -1,6 +1,7 @@
 #include "lib/graph/old_meaning.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -139,9 +140,7 @@ class OldMeaning {
         return editor_.add_initializer(output + suffix, values);
       }
       const std::string one = editor_.add_initializer(output + suffix + "_limit", Tensor::scalar(1.0F));
-      std::string name = editor_.unique_name(output + suffix);
-      editor_.add_node(op_type, name + "_" + op_type, {scale, one}, {name});
-      return name;
+      return editor_.add_value(op_type, output + suffix, {scale, one}).output(0);
     };
     const std::string growing = limited("Max", "_growing");
     const std::string shrinking = limited("Min", "_shrinking");
@@ -163,11 +162,9 @@ class OldMeaning {
   // After:   y = Dropout (x);  m = ConstantOfShape <value = 0> (Shape (x))
   void mask(onnx::GraphProto& graph, onnx::NodeProto& node, const onnx::NodeProto& original, int from) {
     edit(graph);
-    const DataType type =
-        from < kBoolMask ? GraphIndex(before_, Depth::kBodies).type(original.input(0)).type : DataType::kBool;
+    const DataType type = from < kBoolMask ? type_before(original.input(0)).type : DataType::kBool;
     const std::string& mask = original.output(1);
-    const std::string shape = editor_.unique_name(mask + "_shape");
-    editor_.add_node("Shape", shape + "_Shape", {node.input(0)}, {shape});
+    const std::string shape = editor_.add_value("Shape", mask + "_shape", {node.input(0)}).output(0);
     onnx::NodeProto& zeros = editor_.add_node("ConstantOfShape", mask + "_ConstantOfShape", {shape}, {mask});
     onnx::AttributeProto& value = *zeros.add_attribute();
     value.set_name("value");
@@ -186,16 +183,13 @@ class OldMeaning {
   void hardmax(onnx::GraphProto& graph, onnx::NodeProto& node) {
     edit(graph);
     const int64_t axis = int_attribute(node, "axis", 1);
-    const std::string input = node.input(0);
     const std::string output = node.output(0);
-    const auto made = [&](const char* suffix) { return editor_.unique_name(output + suffix); };
-    const std::string shape = made("_shape");
-    const std::string flat = made("_flat");
-    const std::string hard = made("_hard");
-    editor_.add_node("Shape", shape + "_Shape", {input}, {shape});
-    set_int_attribute(editor_.add_node("Flatten", flat + "_Flatten", {input}, {flat}), "axis", axis);
+    const std::string shape = editor_.add_value("Shape", output + "_shape", {node.input(0)}).output(0);
+    onnx::NodeProto& flat = editor_.add_value("Flatten", output + "_flat", {node.input(0)});
+    set_int_attribute(flat, "axis", axis);
+    const std::string hard = editor_.unique_name(output + "_hard");
     editor_.add_node("Reshape", output + "_Reshape", {hard, shape}, {output});
-    node.set_input(0, flat);
+    node.set_input(0, flat.output(0));
     node.set_output(0, hard);
     set_int_attribute(node, "axis", -1);
   }
@@ -212,36 +206,39 @@ class OldMeaning {
     const auto list = [&](const std::string& name, const std::vector<int64_t>& values) {
       return editor_.add_initializer(output + name, Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
     };
-    const auto make = [&](const char* op_type, const std::string& wanted, const std::vector<std::string>& inputs) {
-      const std::string name = editor_.unique_name(wanted);
-      return &editor_.add_node(op_type, name + "_" + op_type, inputs, {name});
-    };
     const int64_t groups = int_attribute(node, "num_groups", 1);
-    const auto shape = GraphIndex(before_, Depth::kBodies).type(original.input(0)).shape;
+    const auto shape = type_before(original.input(0)).shape;
     std::string copies;
     if (shape && shape->size() > 1 && shape->at(1) >= 0 && groups > 0) {
       copies = list("_copies", {1, shape->at(1) / groups});
     } else {
-      onnx::NodeProto* channels = make("Shape", output + "_channels", {node.input(0)});
-      set_int_attribute(*channels, "start", 1);
-      set_int_attribute(*channels, "end", 2);
+      onnx::NodeProto& channels = editor_.add_value("Shape", output + "_channels", {node.input(0)});
+      set_int_attribute(channels, "start", 1);
+      set_int_attribute(channels, "end", 2);
       const std::string share =
-          make("Div", output + "_share", {channels->output(0), list("_groups", {groups})})->output(0);
-      onnx::NodeProto* joined = make("Concat", output + "_copies", {list("_one", {1}), share});
-      set_int_attribute(*joined, "axis", 0);
-      copies = joined->output(0);
+          editor_.add_value("Div", output + "_share", {channels.output(0), list("_groups", {groups})}).output(0);
+      onnx::NodeProto& joined = editor_.add_value("Concat", output + "_copies", {list("_one", {1}), share});
+      set_int_attribute(joined, "axis", 0);
+      copies = joined.output(0);
     }
     const std::string column = list("_column", {-1, 1});
     const std::string row = list("_row", {-1});
     for (const int input : {1, 2}) {
       const std::string name = node.input(input);
-      const std::string standing = make("Reshape", name + "_standing", {name, column})->output(0);
-      const std::string repeated = make("Expand", name + "_repeated", {standing, copies})->output(0);
-      node.set_input(input, make("Reshape", name + "_by_channel", {repeated, row})->output(0));
+      const std::string standing = editor_.add_value("Reshape", name + "_standing", {name, column}).output(0);
+      const std::string repeated = editor_.add_value("Expand", name + "_repeated", {standing, copies}).output(0);
+      node.set_input(input, editor_.add_value("Reshape", name + "_by_channel", {repeated, row}).output(0));
     }
   }
 
+  /// Of the few values that are asked for: no index where none is.
+  ValueType type_before(const std::string& value) {
+    if (!index_before_) index_before_.emplace(before_, Depth::kBodies);
+    return index_before_->type(value);
+  }
+
   const onnx::GraphProto& before_;
+  std::optional<GraphIndex> index_before_;
   std::unordered_map<std::string, const onnx::TensorProto*> constants_;
   std::unordered_map<std::string, const onnx::NodeProto*> originals_;
   Model& after_;

@@ -114,11 +114,10 @@ class OldForms {
     std::vector<int64_t> axes;
     for (int64_t i = 0; i < behind; ++i) axes.push_back(rank(1) + i);
     const std::string from = node.input(1);
-    const std::string to = editor_.unique_name(from + "_along_axis");
     editor_.edit(graph);
-    onnx::NodeProto& unsqueeze = editor_.add_node("Unsqueeze", to + "_Unsqueeze", {from}, {to});
+    onnx::NodeProto& unsqueeze = editor_.add_value("Unsqueeze", from + "_along_axis", {from});
     graph::set_ints_attribute(unsqueeze, "axes", axes);
-    graph.mutable_node(number)->set_input(1, to);
+    graph.mutable_node(number)->set_input(1, unsqueeze.output(0));
   }
 
   static void rename_attribute(onnx::NodeProto& node, std::string_view from, std::string_view to) {
@@ -195,9 +194,7 @@ void flatten_batch_normalization(graph::Model& model) {
       editor.edit(graph);
       const std::string output = node.output(0);
       const auto make = [&](const char* op_type, const std::string& wanted, const std::vector<std::string>& inputs) {
-        std::string name = editor.unique_name(wanted);
-        editor.add_node(op_type, name + "_" + op_type, inputs, {name});
-        return name;
+        return editor.add_value(op_type, wanted, inputs).output(0);
       };
       const std::string line = editor.add_initializer(output + "_line", Tensor::of<int64_t>({1}, {-1}));
       const std::string shape = make("Shape", output + "_shape", {node.input(0)});

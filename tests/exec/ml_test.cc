@@ -61,6 +61,15 @@ TEST(TreeEnsemble, MissingValuesFollowTheirBranch) {
   EXPECT_THAT(run(1), ElementsAre(1, 2, 1));
 }
 
+// Keys behind a repeated one keep their place.
+TEST(LabelEncoder, TheFirstOfEqualKeysCounts) {
+  const auto y = run_domain("ai.onnx.ml", 3,
+                            R"(g (string[3] x) => (int64[3] y) { y = ai.onnx.ml.LabelEncoder <
+      keys_strings = ["a", "a", "b"], values_int64s = [1, 2, 3]> (x) })",
+                            {{"x", Tensor::of_strings({3}, {"b", "a", "z"})}});
+  EXPECT_THAT(values_of<int64_t>(y[0]), ElementsAre(3, 1, -1));
+}
+
 // Expected values: onnxruntime 1.31.1.
 TEST(Normalizer, TheLargestMayBeNegative) {
   const auto y = run_domain("ai.onnx.ml", 1,

@@ -35,6 +35,8 @@ def region_cases():
     x = numbers(2, 3, 10, 9)
     rois = np.array([[0, 0, 0, 5, 5], [1, 1.5, 2, 9, 8.5], [0, 3, 3, 3.1, 3.2], [1, 4, 4, 30, 30]], np.float32)
     yield case("max_roi_pool", "MaxRoiPool", [x, rois], opset=20, pooled_shape=[3, 2], spatial_scale=0.75)
+    yield case("max_roi_pool_half", "MaxRoiPool", [x, np.array([[0, 5, 5, 9, 15]], np.float32)], opset=20,
+               pooled_shape=[3, 2], spatial_scale=0.7)
 
 
 def einsum_cases():

@@ -22,6 +22,13 @@ def encoder_cases():
                   cats_int64s=[5, 6])
     yield ml_case("one_hot", "OneHotEncoder", [np.array([[3, 1, 8]])], opset=1, cats_int64s=[1, 2, 3])
     yield ml_case("one_hot_words", "OneHotEncoder", [words], opset=1, cats_strings=["b", "c"])
+    # Equal keys.
+    equal = {"cats_strings": ["a", "b", "a", "c"]}
+    yield ml_case("label_equal", "LabelEncoder", [words], keys_strings=["a", "a", "b"], values_int64s=[1, 2, 3])
+    yield ml_case("label_1_equal", "LabelEncoder", [words], opset=1, classes_strings=["a", "b", "a", "c"])
+    yield ml_case("mapper_equal", "CategoryMapper", [words], opset=1, cats_int64s=[5, 6, 7, 8], **equal)
+    yield ml_case("one_hot_equal", "OneHotEncoder", [words], opset=1, **equal)
+    yield ml_case("one_hot_equal_numbers", "OneHotEncoder", [np.array([3, 1])], opset=1, cats_int64s=[3, 3, 1])
     x = numbers(3, 4)
     yield ml_case("extract", "ArrayFeatureExtractor", [x, np.array([[2, 0, 2]])], opset=1)
     yield ml_case("extract_row", "ArrayFeatureExtractor", [x[0], np.array([1])], opset=1)

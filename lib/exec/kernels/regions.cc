@@ -1,5 +1,6 @@
 // MaxRoiPool, and CropAndResize of com.microsoft: parts of images brought to one size.
 #include <cmath>
+#include <type_traits>
 
 #include "lib/exec/kernels/contrib/families.h"
 #include "lib/exec/kernels/families.h"
@@ -14,15 +15,17 @@ struct BinRange {
   int64_t end = 0;
 };
 
-// Regions are rounded to whole pixels, both ends included; bins round outwards and are cut at the image's border.
-BinRange bin_range(double low, double high, double scale, int64_t bin, int64_t bins, int64_t size) {
-  const double start = std::round(low * scale);
-  const double length = std::max(std::round(high * scale) - start + 1, 1.0);
-  const double width = length / static_cast<double>(bins);
-  const auto cut = [&](double place) {
-    return static_cast<int64_t>(std::clamp(place + start, 0.0, static_cast<double>(size)));
+// Regions are rounded to whole pixels, both ends included; bins round outwards and are cut at the image's border. In
+// the numbers' own precision: 5 * 0.7 is 3.5 in float32, and 3.4999999 in float64.
+template <class Real>
+BinRange bin_range(Real low, Real high, Real scale, int64_t bin, int64_t bins, int64_t size) {
+  const Real start = std::round(low * scale);
+  const Real length = std::max(std::round(high * scale) - start + 1, Real{1});
+  const Real width = length / static_cast<Real>(bins);
+  const auto cut = [&](Real place) {
+    return static_cast<int64_t>(std::clamp(place + start, Real{0}, static_cast<Real>(size)));
   };
-  return {cut(std::floor(static_cast<double>(bin) * width)), cut(std::ceil(static_cast<double>(bin + 1) * width))};
+  return {cut(std::floor(static_cast<Real>(bin) * width)), cut(std::ceil(static_cast<Real>(bin + 1) * width))};
 }
 
 template <class T>
@@ -37,12 +40,12 @@ T largest(const T* plane, int64_t width, BinRange rows, BinRange columns) {
 
 // A region of one plane [s[2], s[3]] in pooled[0] x pooled[1] bins; roi: image, x1, y1, x2, y2.
 template <class T>
-void pool_region(const T* plane, const Shape& s, const T* roi, double scale, const std::vector<int64_t>& pooled,
-                 T* to) {
-  const auto corner = [&](int i) { return static_cast<double>(roi[i]); };
+void pool_region(const T* plane, const Shape& s, const T* roi, float scale, const std::vector<int64_t>& pooled, T* to) {
+  using Real = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  const auto corner = [&](int i) { return static_cast<Real>(roi[i]); };
   for (int64_t i = 0; i < pooled[0] * pooled[1]; ++i) {
-    const BinRange rows = bin_range(corner(2), corner(4), scale, i / pooled[1], pooled[0], s[2]);
-    const BinRange columns = bin_range(corner(1), corner(3), scale, i % pooled[1], pooled[1], s[3]);
+    const BinRange rows = bin_range(corner(2), corner(4), static_cast<Real>(scale), i / pooled[1], pooled[0], s[2]);
+    const BinRange columns = bin_range(corner(1), corner(3), static_cast<Real>(scale), i % pooled[1], pooled[1], s[3]);
     to[i] = largest(plane, s[3], rows, columns);
   }
 }
@@ -103,7 +106,7 @@ void check_regions(const Tensor& x, const Tensor& rois, int64_t columns) {
 // rois [R, 5]: image, x1, y1, x2, y2.
 KernelPtr make_max_roi_pool(const KernelRequest& request) {
   const std::vector<int64_t> pooled = graph::ints_attribute(*request.node, "pooled_shape");
-  const auto scale = static_cast<double>(graph::float_attribute(*request.node, "spatial_scale", 1.0F));
+  const float scale = graph::float_attribute(*request.node, "spatial_scale", 1.0F);
   if (pooled.size() != 2 || pooled[0] < 1 || pooled[1] < 1) refuse(request, "pooled_shape is missing");
   return kernel_of(
       [=, operand = Operand(request, 1)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {

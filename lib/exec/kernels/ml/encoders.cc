@@ -22,17 +22,26 @@ uint64_t key_bits(T value) {
   }
 }
 
-// Where a value stands in a list; the first of equals.
+// The standard does not say which of equal keys counts; onnxruntime has the first in LabelEncoder of version 2 on, else
+// the last.
+enum class Equals { kFirst, kLast };
+
+// Where a value stands in a list.
 class Vocabulary {
  public:
-  explicit Vocabulary(const Tensor& keys) : type_(keys.type()), size_(keys.size()) {
+  Vocabulary(const Tensor& keys, Equals equals) : type_(keys.type()), size_(keys.size()) {
+    int64_t index = 0;
+    const auto add = [&](auto& map, const auto& key) {
+      const auto [place, is_new] = map.emplace(key, index);
+      if (!is_new && equals == Equals::kLast) place->second = index;
+      ++index;
+    };
     if (type_ == DataType::kString) {
-      for (const std::string& key : keys.strings()) strings_.emplace(key, static_cast<int64_t>(strings_.size()));
+      for (const std::string& key : keys.strings()) add(strings_, key);
       return;
     }
     dispatch_type(FixedTypes(), type_, [&]<class T>() {
-      int64_t index = 0;
-      for (const T key : keys.data<T>()) numbers_.emplace(key_bits(key), index++);
+      for (const T key : keys.data<T>()) add(numbers_, key_bits(key));
     });
   }
 
@@ -118,11 +127,11 @@ Tensor with_default(const Tensor& values, const Tensor& otherwise) {
 KernelPtr lookup(const KernelRequest& request, const Tensor& keys, const Tensor& values) {
   if (!keys.defined() || !values.defined() || keys.size() != values.size()) refuse(request, "keys and values differ");
   const Tensor all = with_default(values, default_value(*request.node, values.type()));
-  return kernel_of(
-      [vocabulary = Vocabulary(keys), all](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-        const Tensor& x = required(inputs, 0);
-        outputs[0] = gather_blocks(all, x.shape(), vocabulary.find(x, workspace), /*inner=*/1, workspace);
-      });
+  return kernel_of([vocabulary = Vocabulary(keys, Equals::kFirst), all](
+                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+    const Tensor& x = required(inputs, 0);
+    outputs[0] = gather_blocks(all, x.shape(), vocabulary.find(x, workspace), /*inner=*/1, workspace);
+  });
 }
 
 // Strings to their numbers or back, whichever the input is.
@@ -133,13 +142,14 @@ KernelPtr two_way_lookup(const KernelRequest& request, const std::vector<std::st
   if (strings.size() != integers.size()) refuse(request, "lists of different length");
   const Tensor to_strings = with_default(strings, default_value(*request.node, DataType::kString));
   const Tensor to_integers = with_default(integers, default_value(*request.node, DataType::kInt64));
-  return kernel_of([=, of_strings = Vocabulary(strings), of_integers = Vocabulary(integers)](
-                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
-    const Tensor& x = required(inputs, 0);
-    const bool forward = x.type() == DataType::kString;
-    outputs[0] = gather_blocks(forward ? to_integers : to_strings, x.shape(),
-                               (forward ? of_strings : of_integers).find(x, workspace), /*inner=*/1, workspace);
-  });
+  return kernel_of(
+      [=, of_strings = Vocabulary(strings, Equals::kLast), of_integers = Vocabulary(integers, Equals::kLast)](
+          std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
+        const Tensor& x = required(inputs, 0);
+        const bool forward = x.type() == DataType::kString;
+        outputs[0] = gather_blocks(forward ? to_integers : to_strings, x.shape(),
+                                   (forward ? of_strings : of_integers).find(x, workspace), /*inner=*/1, workspace);
+      });
 }
 
 }  // namespace
@@ -163,8 +173,8 @@ KernelPtr make_one_hot_encoder(const KernelRequest& request) {
   const Tensor keys = list_attribute(*request.node, "cats");
   if (!keys.defined()) refuse(request, "it has no categories");
   const bool zeros = graph::int_attribute(*request.node, "zeros", 1) != 0;
-  return kernel_of([vocabulary = Vocabulary(keys), zeros](std::span<Tensor> inputs, std::span<Tensor> outputs,
-                                                          Workspace& workspace) {
+  return kernel_of([vocabulary = Vocabulary(keys, Equals::kLast), zeros](
+                       std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
     const Tensor& x = required(inputs, 0);
     const std::vector<int64_t> found = vocabulary.find(x, workspace);
     Shape shape = x.shape();

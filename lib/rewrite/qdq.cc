@@ -17,6 +17,7 @@
 #include "lib/rewrite/block_operators.h"
 #include "lib/rewrite/constant_writer.h"
 #include "lib/rewrite/dynamic.h"
+#include "lib/rewrite/float_layers.h"
 #include "lib/rewrite/half.h"
 #include "lib/rewrite/microsoft.h"
 #include "lib/rewrite/normalize.h"
@@ -298,6 +299,7 @@ graph::Model rewrite_to_qdq(const graph::Model& model, const plan::PrecisionPlan
   if (only_halves(plan)) return original;  // a copy would hold all weights once more
   graph::Model result = original;
   QdqWriter(original, result, plan).write();
+  if (!plan.form.pair_per_reader) keep_float_layers(result);  // those want one scale in front of each layer
   return result;
 }
 

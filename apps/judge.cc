@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <iterator>
-#include <numeric>
+#include <limits>
 
 #include "lib/base/error.h"
 #include "lib/exec/float_program.h"
@@ -91,24 +89,35 @@ std::vector<double> Judge::sqnr_db(const graph::Model& quantized) const {
       const double db = error.sqnr_db();
       outputs.push_back(std::isnan(db) ? -kMostDb : std::clamp(db, -kMostDb, kMostDb));
     }
-    shown.push_back(outputs.empty() ? kMostDb : mean_of(outputs));
+    shown.push_back(outputs.empty() ? std::numeric_limits<double>::quiet_NaN() : mean_of(outputs));
   }
   return shown;
 }
 
 double mean_of(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  double sum = 0;
+  int64_t count = 0;
+  for (const double value : values) {
+    if (std::isnan(value)) continue;
+    sum += value;
+    ++count;
+  }
+  return count == 0 ? kMostDb : sum / static_cast<double>(count);
 }
 
 Lead lead_of(const std::vector<double>& values, const std::vector<double>& others) {
-  ensure(values.size() == others.size() && !values.empty(), "figures of the same samples");
-  const auto count = static_cast<double>(values.size());
+  ensure(values.size() == others.size(), "figures of the same samples");
   std::vector<double> differences;
-  std::transform(values.begin(), values.end(), others.begin(), std::back_inserter(differences), std::minus<>());
-  Lead lead{.mean = mean_of(differences), .error = 0};
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double difference = values[i] - others[i];
+    if (!std::isnan(difference)) differences.push_back(difference);
+  }
+  if (differences.empty()) return {};
+  Lead lead{.mean = mean_of(differences), .error = std::numeric_limits<double>::infinity()};
+  const auto count = static_cast<double>(differences.size());
   double squares = 0;
   for (const double difference : differences) squares += (difference - lead.mean) * (difference - lead.mean);
-  if (values.size() > 1) lead.error = std::sqrt(squares / (count - 1) / count);
+  if (differences.size() > 1) lead.error = std::sqrt(squares / (count - 1) / count);
   return lead;
 }
 

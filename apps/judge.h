@@ -19,7 +19,7 @@ class Judge {
         int workers);
 
   /// SQNR in dB of the outputs that are real numbers on integer kernels, of probabilities that of their logarithms, by
-  /// sample, the mean of its outputs. 100 where there is nothing to compare.
+  /// sample, the mean of its outputs; NaN where nothing of a sample can be compared.
   std::vector<double> sqnr_db(const graph::Model& quantized) const;
 
  private:
@@ -32,11 +32,12 @@ class Judge {
 /// By how much samples' figures lead on others of the same samples.
 struct Lead {
   double mean = 0;
-  double error = 0;  // its standard error
+  double error = 0;  // its standard error; infinite of one sample
 };
 
+/// Of those that are numbers; 100 where none is.
 double mean_of(const std::vector<double>& values);
-/// Throws where the lengths differ.
+/// Of samples that have both; no lead where none has.
 Lead lead_of(const std::vector<double>& values, const std::vector<double>& others);
 
 }  // namespace narrow::apps

@@ -244,6 +244,7 @@ RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Mod
                         .samples = planned.used_samples,
                         .seen = own_ranges ? planned.seen.get() : nullptr,
                         .own_ranges = own_ranges,
+                        .held = record ? record->held : plan::kHeldFirst,
                         .workers = options.workers};
   if (record) return in_context(options.plan, [&] { return repeat_recovery(run, stages); });
   return recover(run, stages);

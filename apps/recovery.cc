@@ -51,8 +51,10 @@ std::vector<int64_t> part_of(const std::vector<int64_t>& samples) {
   return part;
 }
 
-/// Samples that trials do not round with: those held apart, and others that only the last rounding takes.
+/// Samples that trials do not round with: those held apart, and others that only the last rounding takes. Where there
+/// are too few to hold some apart, all.
 std::vector<int64_t> trial_judges(const Split& split) {
+  if (split.held.empty()) return split.fit;
   const std::vector<int64_t> part = part_of(split.fit);
   std::vector<int64_t> others;
   for (const int64_t sample : split.fit) {
@@ -64,7 +66,7 @@ std::vector<int64_t> trial_judges(const Split& split) {
        spread_indices(static_cast<int64_t>(others.size()), static_cast<int64_t>(std::min(wanted, others.size())))) {
     judges.push_back(others[static_cast<size_t>(index)]);
   }
-  return judges.empty() ? split.fit : judges;
+  return judges;
 }
 
 /// The calibration samples in two parts, and what stands on either.
@@ -84,23 +86,19 @@ struct Fold {
 
 class Recovery {
  public:
-  Recovery(const RecoveryRun& run, Stages& stages)
-      : run_(run),
-        stages_(stages),
-        fold_(run, stages, run.plan.recovery ? run.plan.recovery->held : plan::kHeldFirst) {}
+  Recovery(const RecoveryRun& run, Stages& stages) : run_(run), stages_(stages), fold_(run, stages, run.held) {}
 
   RecoveryOutcome automatic() {
     keep(fold_, fold_.steps.plain(), Take::kIfBetter);
     const plan::RecoverySteps first = choose_smoothing();
-    const auto steps = choose_steps(first);
-    if (!steps) return finish();
-    if (!try_steps(fold_, *steps) && !fold_.split.held.empty()) {
+    const plan::RecoverySteps steps = choose_steps(first);
+    if (!try_steps(fold_, steps) && !fold_.split.held.empty()) {
       // A quarter of the samples is wrong about steps like these once in a dozen times: another quarter is asked too.
       second_.emplace(run_, stages_, kHeldSecond);
-      try_steps(*second_, *steps);
+      try_steps(*second_, steps);
     }
     // Rounding alone changes the least.
-    if (taken_->steps == first && *steps != rounded(first)) try_steps(fold_, rounded(first));
+    if (taken_->steps == first && steps != rounded(first)) try_steps(fold_, rounded(first));
     return finish();
   }
 
@@ -140,8 +138,11 @@ class Recovery {
 
   bool time_is_over(const plan::RecoverySteps& steps) {
     if (!run_.config.recovery.seconds || watch_.seconds() <= *run_.config.recovery.seconds) return false;
-    warnings_.push_back(
-        fmt::format("recovery: '{}' was not tried: recovery_seconds were over", plan::recovery_text(steps)));
+    if (!std::exchange(is_late_, true)) {
+      warnings_.push_back(
+          fmt::format("recovery: '{}' and what would have followed was not tried: recovery_seconds were over",
+                      plan::recovery_text(steps)));
+    }
     return true;
   }
 
@@ -161,9 +162,8 @@ class Recovery {
   }
 
   /// Which steps to do behind `first`. Those that gain as a rule are among them unless a trial without does better by
-  /// more than what so few samples leave open: what is seen of one model's samples is less sure than the rule. nullopt
-  /// where time was over before the first trial.
-  std::optional<plan::RecoverySteps> choose_steps(const plan::RecoverySteps& first) {
+  /// more than what so few samples leave open: what is seen of one model's samples is less sure than the rule.
+  plan::RecoverySteps choose_steps(const plan::RecoverySteps& first) {
     plan::RecoverySteps steps = rounded(first);
     if (!run_.own_ranges) return steps;
     const bool aligns = fold_.steps.has_grids();
@@ -174,7 +174,7 @@ class Recovery {
     std::optional<Trial> best;
     if (aligns) best = run_trial(with(steps, {.method = plan::RecoveryMethod::kAlign}));
     if (!best) best = run_trial(steps);
-    if (!best) return std::nullopt;
+    if (!best) return rounded(first);
     if (equalizes) doubt_equalization(*best);
     if (has(*best, plan::RecoveryMethod::kAlign)) doubt_alignment(*best);
     if (!has(*best, plan::RecoveryMethod::kAlign) && fold_.steps.lies_on_ties()) {
@@ -206,7 +206,7 @@ class Recovery {
     best = *unscaled;
     if (!fold_.steps.changes(equalization(kNoSums))) return;
     const auto scaled = run_trial(with(best.steps, equalization(kNoSums)));
-    if (scaled && mean_of(scaled->sqnr_db) > mean_of(best.sqnr_db)) best = *scaled;
+    if (scaled && lead_of(scaled->sqnr_db, best.sqnr_db).mean > 0) best = *scaled;
   }
 
   /// It adds nodes to the model, so it must bring something.
@@ -270,7 +270,7 @@ class Recovery {
         candidate.steps.empty() ? fold.plain : measure(candidate, fold.judge, fold.judges());
     remember(candidate.steps, sqnr_db, fold.plain, seconds,
              fold.held == fold_.held ? "" : fmt::format(" ({} others held)", fold.judges().size()));
-    if (taken_ && take == Take::kIfBetter && !(mean_of(sqnr_db) > mean_of(fold.taken))) return false;
+    if (taken_ && take == Take::kIfBetter && !(lead_of(sqnr_db, fold.taken).mean > 0)) return false;
     facts_.chosen = facts_.trials.size() - 1;
     fold.taken = sqnr_db;
     taken_ = std::move(candidate);
@@ -350,6 +350,7 @@ class Recovery {
   std::vector<std::string> warnings_;
   std::optional<Judge> trial_judge_;
   std::vector<double> trial_plain_;  // what it says of nearest rounding
+  bool is_late_ = false;
   std::optional<Candidate> taken_;
   const Fold* taken_fold_ = nullptr;
 };

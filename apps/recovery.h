@@ -24,6 +24,7 @@ struct RecoveryRun {
   std::vector<int64_t> samples;     // calibration's
   const FloatRuns* seen = nullptr;  // what calibration saw of these samples; else recovery runs the float model itself
   bool own_ranges = true;           // ranges come from these samples; else from a table, and stay as they are
+  int64_t held = plan::kHeldFirst;  // the quarter of the samples that judges first
   int workers = 1;
 };
 

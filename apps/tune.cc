@@ -130,12 +130,14 @@ class Tuner {
       const tune::Trail before = read_trail(options_.trail);
       trail_.nodes = before.nodes;
       trail_.recovery = before.recovery;
+      trail_.held = before.held;
       trail_.sensitivity = before.sensitivity;
       trail_.trials = before.trials;
     } else if (!options_.sensitivity.empty()) {
       const tune::Trail before = read_trail(options_.sensitivity);
       trail_.nodes = before.nodes;
       trail_.recovery = before.recovery;
+      trail_.held = before.held;
       trail_.sensitivity = before.sensitivity;
     }
   }
@@ -161,6 +163,7 @@ class Tuner {
             .data = data_,
             .samples = samples_.calibration,
             .own_ranges = true,
+            .held = trail_.held,
             .workers = workers()};
   }
 
@@ -177,6 +180,7 @@ class Tuner {
     if (!trail_.recovery) {
       const RecoveryOutcome outcome = recover(recovery_run(original_, plan, options_.pipeline.config), stages_);
       trail_.recovery = outcome.written.recovery ? outcome.written.recovery->steps : plan::RecoverySteps{};
+      if (outcome.written.recovery) trail_.held = outcome.written.recovery->held;
       warnings_.insert(warnings_.end(), outcome.warnings.begin(), outcome.warnings.end());
       save_trail();
     }
@@ -213,7 +217,10 @@ class Tuner {
   }
 
   plan::RecoveryRecord record(const plan::RecoverySteps& steps) const {
-    return {.steps = steps, .data_sha256 = data_.sha256, .samples = static_cast<int64_t>(samples_.calibration.size())};
+    return {.steps = steps,
+            .data_sha256 = data_.sha256,
+            .samples = static_cast<int64_t>(samples_.calibration.size()),
+            .held = trail_.held};
   }
 
   tune::Space make_space() {

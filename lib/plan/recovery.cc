@@ -191,14 +191,19 @@ Json to_json(const RecoveryRecord& record) {
   return json;
 }
 
+int64_t read_held(JsonObject& object) {
+  const auto held = object.get_or<int64_t>("held", kHeldFirst);
+  if (held < 0 || held >= kHeldShare) object.fail("held", fmt::format("must be from 0 to {}", kHeldShare - 1));
+  return held;
+}
+
 RecoveryRecord read_recovery_record(JsonObject object) {
   RecoveryRecord record;
   record.steps = read_recovery_steps(object, "steps");
   record.data_sha256 = object.get<std::string>("data_sha256");
   record.samples = object.get<int64_t>("samples");
   if (record.samples < 1) object.fail("samples", "must be at least 1");
-  if (object.has("held")) record.held = object.get<int64_t>("held");
-  if (record.held < 0 || record.held >= kHeldShare) object.fail("held", "must be 0 to 3");
+  record.held = read_held(object);
   object.finish();
   return record;
 }

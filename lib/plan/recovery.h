@@ -80,6 +80,9 @@ struct RecoveryRecord {
   int64_t held = kHeldFirst;  // of each kHeldShare samples this one judged, the others chose
 };
 
+/// "held" of an object that may have it.
+int64_t read_held(JsonObject& object);
+
 Json to_json(const RecoveryRecord& record);
 RecoveryRecord read_recovery_record(JsonObject object);
 

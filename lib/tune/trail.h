@@ -19,6 +19,7 @@ struct Trail {
   Json options = Json::object();                // what else the numbers depend on
   std::vector<std::string> nodes;               // the items, in the order of Trial::choices
   std::optional<plan::RecoverySteps> recovery;  // absent: not chosen yet
+  int64_t held = plan::kHeldFirst;              // the quarter of the calibration samples that judged these steps
   Sensitivity sensitivity;
   std::vector<Trial> trials;
 };

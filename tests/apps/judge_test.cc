@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "tests/support/model_text.h"
 
@@ -46,7 +47,14 @@ TEST(Judge, ALeadHasTheStandardErrorOfItsMean) {
   const Lead lead = lead_of({11, 13, 20}, {10, 10, 15});
   EXPECT_NEAR(lead.mean, 3, 1e-12);
   EXPECT_NEAR(lead.error, 2 / std::sqrt(3.0), 1e-12);
-  EXPECT_EQ(lead_of({7}, {5}).error, 0);
+  EXPECT_TRUE(std::isinf(lead_of({7}, {5}).error));
+}
+
+TEST(Judge, SamplesOfWhichNothingCanBeComparedAreLeftOut) {
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(mean_of({10, none, 20}), 15);
+  EXPECT_EQ(lead_of({10, none, 20, 30}, {9, 5, none, 27}).mean, 2);
+  EXPECT_EQ(lead_of({none}, {1}).mean, 0);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ namespace {
 
 // The converter copies every tensor several times and looks only into small ones (shapes, axes, scales).
 constexpr size_t kLargestCopied = 4096;
+constexpr int64_t kBatchedScan = 8;
 
 size_t stored_bytes(const onnx::TensorProto& tensor) {
   return tensor.raw_data().size() + static_cast<size_t>(tensor.float_data_size()) * sizeof(float);
@@ -135,12 +136,22 @@ void keep_notes(const onnx::GraphProto& before, onnx::GraphProto& after) {
   });
 }
 
+/// The converter does not know that Scan had a batch in opset 8, in its states and in what it reads.
+void refuse_batched_scans(const onnx::GraphProto& graph) {
+  for_each_node(graph, [](const onnx::NodeProto& node) {
+    if (node.op_type() != "Scan" || !canonical_domain(node.domain()).empty()) return;
+    throw Error(ErrorKind::kUnsupported, "node '{}' (Scan): Scan of opset 8 has no form in later opsets",
+                node_label(node));
+  });
+}
+
 }  // namespace
 
 onnx::ModelProto raise_opset(const onnx::ModelProto& original, int opset) {
   int64_t current = 0;
   onnx::ModelProto model = original;
   if (opset_of(model, current) == nullptr || current >= opset) return model;
+  if (current == kBatchedScan) refuse_batched_scans(model.graph());
   make_names_unique(*model.mutable_graph());  // what is kept is found by names
   onnx::ModelProto result = model;
   onnx::ModelProto converted = convert(lighten(model), opset);

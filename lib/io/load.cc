@@ -185,6 +185,7 @@ void infer_without_outputs(graph::Model& model, const std::string& why) {
 /// What must hold before anything looks into the graph; what follows finds its nodes sorted.
 void open_graph(onnx::ModelProto& proto) {
   check_header(proto);
+  spell_own_domain(proto);
   graph::sort_topologically(*proto.mutable_graph());
 }
 

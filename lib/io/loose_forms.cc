@@ -122,6 +122,32 @@ StandInTypes::~StandInTypes() {
   for (onnx::ValueInfoProto* value : untyped_) value->clear_type();
 }
 
+void spell_own_domain(onnx::ModelProto& proto) {
+  const auto spell = [](onnx::NodeProto& node) {
+    if (graph::canonical_domain(node.domain()).empty()) node.clear_domain();
+  };
+  const auto merge = [](auto& imports) {
+    for (int i = imports.size() - 1; i > 0; --i) {
+      const bool again = std::any_of(imports.begin(), imports.begin() + i, [&](const onnx::OperatorSetIdProto& first) {
+        return graph::canonical_domain(first.domain()) == graph::canonical_domain(imports[i].domain()) &&
+               first.version() == imports[i].version();
+      });
+      if (again) imports.DeleteSubrange(i, 1);
+    }
+  };
+  graph::for_each_mutable_node(*proto.mutable_graph(), spell);
+  merge(*proto.mutable_opset_import());
+  for (onnx::FunctionProto& function : *proto.mutable_functions()) {
+    for (onnx::NodeProto& node : *function.mutable_node()) {
+      spell(node);
+      for (onnx::AttributeProto& attribute : *node.mutable_attribute()) {
+        if (attribute.has_g()) graph::for_each_mutable_node(*attribute.mutable_g(), spell);
+      }
+    }
+    merge(*function.mutable_opset_import());
+  }
+}
+
 void densify(graph::Model& model) {
   densify_graph(model, model.mutable_graph());
 }

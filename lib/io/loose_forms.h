@@ -40,6 +40,10 @@ class InitializersNeedNotBeInputs {
   int64_t version_;
 };
 
+/// Nodes that spell ONNX's own domain "ai.onnx" have it empty, functions and subgraphs included, and a second import of
+/// it of the same version goes: ONNX's checker and inference take the two for different domains.
+void spell_own_domain(onnx::ModelProto& proto);
+
 /// Sparse initializers and Constant nodes become dense ones, subgraphs included. The model has passed the checker.
 /// Throws Error(kUnsupported) naming a tensor that would take more than kLargestDense bytes, or whose elements are
 /// strings or smaller than a byte.

@@ -15,6 +15,7 @@
 #include "lib/graph/traverse.h"
 #include "lib/io/light_parse.h"
 #include "lib/io/loose_forms.h"
+#include "lib/io/old_shapes.h"
 
 namespace narrow::io {
 namespace {
@@ -160,10 +161,11 @@ class OldForms {
 
 void raise_old_opset(graph::Model& model) {
   onnx::ModelProto& proto = model.mutable_proto();
-  // Not strictly: many operators have no inference at these opsets.
+  // Not strictly: what no inference knows may still be converted.
   {
     const InitializersNeedNotBeInputs lifted(proto);
-    onnx::shape_inference::InferShapes(proto, &graph::schemas());
+    const OldShapes shapes;
+    onnx::shape_inference::InferShapes(proto, &shapes);
   }
   OldForms(model).bring_all(*proto.mutable_graph());
   proto.set_ir_version(std::max<int64_t>(proto.ir_version(), 3));

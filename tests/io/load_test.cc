@@ -8,6 +8,7 @@
 #include "lib/base/file.h"
 #include "lib/graph/external_data.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/raise_opset.h"
 #include "tests/support/model_text.h"
 #include "tests/support/temp_folder.h"
 
@@ -159,6 +160,41 @@ TEST(LoadTest, OldOpsetsAreRaised) {
   EXPECT_EQ(graph::ints_attribute(model.graph().node(0), "axes"), (std::vector<int64_t>{1, 2}));
   EXPECT_EQ(model.graph().node(1).attribute_size(), 0);
   EXPECT_EQ(model.graph().node(2).attribute_size(), 0);
+}
+
+// At opset 3 ONNX infers nothing of Relu, Add and Reshape, and Gemm's converter wants to know what it reads.
+TEST(LoadTest, ShapesAreKnownBehindOperatorsThatHadNoInference) {
+  const graph::Model model = io::check_model(
+      old_model("agraph (float[2,3,4,5] x, float[3] b, float[60,7] w, float[7] c) => (float[2,7] y) {"
+                " r = Relu (x)  t = Add <broadcast = 1, axis = 1> (r, b)  p = Greater <broadcast = 1, axis = 1> (t, b)"
+                " f = Reshape <shape = [0, -1]> (t)  y = Gemm <broadcast = 1> (f, w, c) }",
+                3));
+  const graph::GraphIndex index(model.graph());
+  EXPECT_EQ(index.type("t").shape, (Shape{2, 3, 4, 5}));
+  EXPECT_EQ(index.type("p").type, DataType::kBool);
+  EXPECT_EQ(index.type("f").shape, (Shape{2, 60}));
+}
+
+TEST(LoadTest, OnnxsDomainMayBeSpelled) {
+  onnx::ModelProto proto = small_model();
+  for (onnx::NodeProto& node : *proto.mutable_graph()->mutable_node()) node.set_domain("ai.onnx");
+  onnx::OperatorSetIdProto& import = *proto.add_opset_import();
+  import.set_domain("ai.onnx");
+  import.set_version(proto.opset_import(0).version());
+  const graph::Model model = io::check_model(proto);
+  EXPECT_EQ(model.graph().node(0).domain(), "");
+  EXPECT_EQ(model.proto().opset_import_size(), 1);
+}
+
+TEST(LoadTest, ScansWithABatchAreNotRaised) {
+  const auto scan = old_model(R"(g (float[B,3] s, float[B,T,3] x) => (float[B,3] f, float[B,T,3] y) {
+      [loop] f, y = Scan <num_scan_inputs: int = 1,
+        body: graph = b (float[3] s, float[3] a) => (float[3] t, float[3] o) { t = Add (s, a)  o = Identity (t) }>
+        ("", s, x) })",
+                              8);
+  const Failure failure = failure_of([&] { graph::raise_opset(scan, 13); });
+  EXPECT_EQ(failure.kind, ErrorKind::kUnsupported);
+  EXPECT_EQ(failure.text, "node 'loop' (Scan): Scan of opset 8 has no form in later opsets");
 }
 
 TEST(LoadTest, SlopesByChannelBroadcast) {

@@ -5,6 +5,8 @@
 #include "apps/output.h"
 #include "lib/base/error.h"
 #include "lib/base/file.h"
+#include "lib/base/log.h"
+#include "lib/report/warnings.h"
 
 namespace narrow::apps {
 
@@ -33,6 +35,10 @@ void check_report_options(const ReportOptions& options) {
 }
 
 int finish_report(report::Report& report, const ReportOptions& options, const CommonOptions& common) {
+  for (std::string& warning : report::not_finite_warnings(report)) {
+    spdlog::warn("{}", warning);
+    report.warnings.push_back(std::move(warning));
+  }
   report.gates = report::evaluate_gates(options.gates, report);
   for (const std::string& file : options.files) {
     write_file(file, report::render(report, report::report_format_of(file)));
@@ -45,9 +51,8 @@ int finish_report(report::Report& report, const ReportOptions& options, const Co
 int finish_gates(const std::vector<report::Gate>& gates, const CommonOptions& common) {
   for (const report::Gate& gate : gates) {
     if (gate.passed || common.quiet) continue;
-    const std::string got = gate.got ? fmt::format("{:.4g}", *gate.got) : "not measured";
-    print_error_text(fmt::format("narrow: gate failed: {} is {}, wanted at {} {:.6g}\n", gate.name, got,
-                                 gate.at_most ? "most" : "least", gate.wanted));
+    print_error_text(fmt::format("narrow: gate failed: {} is {}, wanted at {} {:.6g}\n", gate.name,
+                                 report::got_text(gate, 4), gate.at_most ? "most" : "least", gate.wanted));
   }
   return report::all_passed(gates) ? 0 : kGateFailed;
 }

@@ -64,8 +64,14 @@ class RangeFinder {
   void visit(const onnx::NodeProto& node) {
     const bool wide =
         is_sum(node) || (is_square(model_, index_, node) && narrowed_.contains(node.output(0))) || goes_on(node);
-    if (wide) nodes_.insert(node.name());
+    if (wide || divides_wide(node)) nodes_.insert(node.name());
     if (!brings_back(node) && (wide || without_constants_.contains(node.name()))) values_.insert(node.output(0));
+  }
+
+  /// A quotient of what may be out of range is there to bring it back, as the length of a vector does with the vector:
+  /// the dividend must not be cast before. What the quotient goes into is of ordinary size.
+  bool divides_wide(const onnx::NodeProto& node) const {
+    return node.op_type() == "Div" && values_.contains(node.input(0));
   }
 
   /// All that the node computes on is wide, or some of it and it lies between a square and its root.

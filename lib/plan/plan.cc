@@ -62,7 +62,9 @@ class Numberer {
       LayerPlan& layer = decided.layers[i];
       const analyze::Layer& facts = analysis_.layers[i];
       const LayerScheme& scheme = decided.resolved[i].scheme;
-      if (layer.decision == Decision::kWeightOnly) store_weight(facts, scheme, row(decided.target), layer);
+      if (layer.decision == Decision::kWeightOnly) {
+        store_weight(facts, scheme, row(decided.target), !plan.values.empty(), layer);
+      }
       const bool summed = facts.stored_weight && !facts.stored_weight->sum_axes.empty();
       if (half_type(layer.decision) && scheme.rounding == Rounding::kSquant && summed) {
         const analyze::ConstantSlot& slot = *facts.stored_weight;
@@ -84,12 +86,13 @@ class Numberer {
 
  private:
   void store_weight(const analyze::Layer& facts, const LayerScheme& scheme, const TargetRow& target,
-                    LayerPlan& layer) const {
+                    bool integer_activations, LayerPlan& layer) const {
     for (const analyze::ConstantSlot& slot : facts.more_stored) {
-      layer.more_weights.push_back(plan_stored_weight(facts, slot, initializer(slot.initializer), scheme, target));
+      layer.more_weights.push_back(
+          plan_stored_weight(facts, slot, initializer(slot.initializer), scheme, target, integer_activations));
     }
     const Tensor weight = initializer(facts.stored_weight->initializer);
-    layer.weight = plan_stored_weight(facts, *facts.stored_weight, weight, scheme, target);
+    layer.weight = plan_stored_weight(facts, *facts.stored_weight, weight, scheme, target, integer_activations);
     if (scheme.operators == Operators::kStandard) return;
     const onnx::NodeProto& node = *index_.node(layer.node);
     const auto refused = block_operator_refusal(index_, node, *layer.weight, weight.shape());

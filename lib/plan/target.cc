@@ -69,7 +69,7 @@ const std::array kTargets{
               .symmetric_weights = true,
               .whole_blocks = true,
               .dynamic = false,
-              .misreads_narrow_columns = true},
+              .misreads_columns = true},
     TargetRow{.target = Target::kTensorrt,
               .name = "tensorrt",
               .weights = kTensorrtTypes,
@@ -264,12 +264,13 @@ int64_t whole_block(int64_t size, int64_t block) {
 }  // namespace
 
 quant::Grouping adapted(const TargetRow& target, const analyze::Layer& layer, const Shape& weight,
-                        const quant::Grouping& asked, const LayerScheme& scheme) {
+                        const quant::Grouping& asked, const LayerScheme& scheme, bool integer_activations) {
   if (target.whole_blocks && asked.block > 0) {
     return {.axis = asked.axis, .block = whole_block(weight[static_cast<size_t>(*asked.axis)], asked.block)};
   }
-  const bool narrow = quant::row(scheme.weights).bits < 8;
-  if (target.misreads_narrow_columns && narrow && layer.op_type == "Gather" && asked.axis && asked.block == 0) {
+  const quant::QuantTypeRow& type = quant::row(scheme.weights);
+  const bool misread_columns = type.bits < 8 || (integer_activations && !type.is_float);
+  if (target.misreads_columns && misread_columns && layer.op_type == "Gather" && asked.axis && asked.block == 0) {
     return {.axis = layer.stored_weight->block_axis, .block = 0};
   }
   const bool misread = target.misreads_two_bit_products && quant::row(scheme.weights).bits == 2 &&

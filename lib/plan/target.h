@@ -53,9 +53,10 @@ struct TargetRow {
   bool microsoft = false;        // knows the operators of com.microsoft
   /// Products with 2-bit weights behind DequantizeLinear, in blocks of a power of two, are read wrongly.
   bool misreads_two_bit_products = false;
-  /// Tables of fewer than 8 bits that Gather reads, with a scale for each column, are read wrongly; for each row
-  /// rightly.
-  bool misreads_narrow_columns = false;
+  /// Tables that Gather reads with a scale for each column are read wrongly, for each row rightly: those of fewer than
+  /// 8 bits, and any integers in files with quantized activations, where scales move behind what reads the table and a
+  /// sum over an axis loses their place.
+  bool misreads_columns = false;
 };
 
 std::span<const TargetRow> targets();
@@ -74,8 +75,8 @@ bool is_dynamic_product(const analyze::Layer& layer);
 std::optional<Reason> refusal(const TargetRow& target, const analyze::Layer& layer, const LayerScheme& scheme);
 
 /// The groups of a weight that only is stored in fewer bits, as the target reads them rightly: what was asked, or other
-/// blocks of nearly the same size.
+/// blocks of nearly the same size. `integer_activations`: the file has quantized activations.
 quant::Grouping adapted(const TargetRow& target, const analyze::Layer& layer, const Shape& weight,
-                        const quant::Grouping& asked, const LayerScheme& scheme);
+                        const quant::Grouping& asked, const LayerScheme& scheme, bool integer_activations);
 
 }  // namespace narrow::plan

@@ -98,9 +98,9 @@ bool has_integer_bias(const LayerScheme& scheme, quant::QuantType input) {
 }
 
 WeightPlan plan_stored_weight(const analyze::Layer& layer, const analyze::ConstantSlot& slot, const Tensor& weight,
-                              const LayerScheme& scheme, const TargetRow& target) {
+                              const LayerScheme& scheme, const TargetRow& target, bool integer_activations) {
   const quant::Grouping asked = grouping_of(slot, weight.shape(), scheme);
-  return weight_plan(slot, weight, scheme, adapted(target, layer, weight.shape(), asked, scheme));
+  return weight_plan(slot, weight, scheme, adapted(target, layer, weight.shape(), asked, scheme, integer_activations));
 }
 
 WeightPlan plan_weight(const analyze::ConstantSlot& slot, const Tensor& weight, const Tensor& bias, float input_scale,

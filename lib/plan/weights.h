@@ -17,6 +17,6 @@ bool has_integer_bias(const LayerScheme& scheme, quant::QuantType input);
 
 /// Parameters of one weight, `slot`, of a layer that computes in float.
 WeightPlan plan_stored_weight(const analyze::Layer& layer, const analyze::ConstantSlot& slot, const Tensor& weight,
-                              const LayerScheme& scheme, const TargetRow& target);
+                              const LayerScheme& scheme, const TargetRow& target, bool integer_activations);
 
 }  // namespace narrow::plan

@@ -78,6 +78,11 @@ std::optional<std::string> limit_problem(const GateRow& row, double limit) {
   return std::nullopt;
 }
 
+std::string got_text(const Gate& gate, int digits) {
+  if (!gate.got) return "not measured";
+  return std::isnan(*gate.got) ? "not a number" : fmt::format("{:.{}g}", *gate.got, digits);
+}
+
 Json to_json(const Gate& gate) {
   return {{"name", gate.name},
           {"limit", gate.at_most ? "at_most" : "at_least"},

@@ -45,6 +45,9 @@ struct Gate {
   bool passed = false;
 };
 
+/// What was measured, as people read it: "12.34", "not a number", "not measured".
+std::string got_text(const Gate& gate, int digits);
+
 Json to_json(const Gate& gate);
 
 /// Reads the config's "gates" object. Throws Error(kUsage) with the path of what is wrong.

@@ -90,6 +90,10 @@ Json to_json(const validate::OutputComparison& output) {
   json.update(to_json(output.metrics));
   json["agreement"] = json_number(output.agreement);
   if (output.not_comparable > 0) json["not_comparable"] = output.not_comparable;
+  if (output.not_finite > 0) {
+    json["not_finite"] = output.not_finite;
+    json["elements"] = output.elements;
+  }
   if (output.accuracy) {
     json["top1_float"] = output.accuracy->top1_float;
     json["top1_quantized"] = output.accuracy->top1_quantized;

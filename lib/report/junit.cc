@@ -10,8 +10,8 @@ namespace narrow::report {
 namespace {
 
 std::string failure_text(const Gate& gate) {
-  const std::string got = gate.got ? fmt::format("{:.6g}", *gate.got) : "not measured";
-  return fmt::format("{}: {}, wanted at {} {:.6g}", gate.name, got, gate.at_most ? "most" : "least", gate.wanted);
+  return fmt::format("{}: {}, wanted at {} {:.6g}", gate.name, got_text(gate, 6), gate.at_most ? "most" : "least",
+                     gate.wanted);
 }
 
 }  // namespace

@@ -273,7 +273,7 @@ Section gates_section(const std::vector<Gate>& gates) {
   Table table{.columns = {{"gate"}, {""}, {"measured", Align::kRight}, {"wanted"}}, .rows = {}};
   for (const Gate& gate : gates) {
     const Cell verdict = gate.passed ? Cell("PASS", Mark::kGood) : Cell("FAIL", Mark::kBad);
-    table.rows.push_back({gate.name, verdict, gate.got ? fmt::format("{:.4g}", *gate.got) : "not measured",
+    table.rows.push_back({gate.name, verdict, got_text(gate, 4),
                           fmt::format("at {} {:.6g}", gate.at_most ? "most" : "least", gate.wanted)});
   }
   return {"gates", {std::move(table)}};

@@ -20,6 +20,7 @@ void ErrorStatistics::add(std::span<const float> reference, std::span<const floa
     // Equal infinities are no error, though their difference is NaN.
     if (x == y) continue;
     noise_ += error * error;
+    not_finite_ += std::isfinite(x) && !std::isfinite(y) ? 1 : 0;
     max_abs_error_ =
         std::max(max_abs_error_, std::isnan(error) ? std::numeric_limits<double>::infinity() : std::abs(error));
   }
@@ -28,6 +29,7 @@ void ErrorStatistics::add(std::span<const float> reference, std::span<const floa
 
 void ErrorStatistics::add(const ErrorStatistics& other) {
   count_ += other.count_;
+  not_finite_ += other.not_finite_;
   signal_ += other.signal_;
   actual_ += other.actual_;
   noise_ += other.noise_;

@@ -16,6 +16,8 @@ class ErrorStatistics {
   void add(const ErrorStatistics& other);
 
   int64_t count() const { return count_; }
+  /// Elements that are NaN or infinite in x^ and finite in x.
+  int64_t not_finite() const { return not_finite_; }
   /// 10*log10(sum x^2 / sum (x - x^)^2) in dB; +infinity when equal, -infinity when x is all zero and x^ is not,
   /// NaN if any element is NaN.
   double sqnr_db() const;
@@ -26,6 +28,7 @@ class ErrorStatistics {
 
  private:
   int64_t count_ = 0;
+  int64_t not_finite_ = 0;
   double signal_ = 0;
   double actual_ = 0;
   double noise_ = 0;

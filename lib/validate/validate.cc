@@ -11,6 +11,8 @@
 #include "lib/base/spread.h"
 #include "lib/base/suggest.h"
 #include "lib/exec/float_program.h"
+#include "lib/graph/attributes.h"
+#include "lib/graph/traverse.h"
 #include "lib/runtime/instruction_set.h"
 #include "lib/tensor/metrics.h"
 #include "lib/validate/compare.h"
@@ -44,6 +46,17 @@ void check_models(const exec::Program& float_program, const exec::Program& quant
 std::set<int64_t> spread(int64_t size, int64_t count) {
   const std::vector<int64_t> indices = spread_indices(size, count <= 0 ? size : count);
   return {indices.begin(), indices.end()};
+}
+
+// By its casts: 16-bit nodes stand between them, because inputs and outputs keep their types.
+std::optional<DataType> half_type_of(const graph::Model& model) {
+  std::optional<DataType> half;
+  graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
+    if (node.op_type() != "Cast") return;
+    const auto to = static_cast<DataType>(graph::int_attribute(node, "to", 0));
+    if (to == DataType::kFloat16 || (to == DataType::kBfloat16 && !half)) half = to;
+  });
+  return half;
 }
 
 // What one sample contributes.
@@ -194,6 +207,7 @@ class Comparison {
   Validation sum(const std::vector<SampleResult>& results) const {
     Validation validation{.samples = samples_.count,
                           .outputs = sum_outputs(results),
+                          .half_type = half_type_of(quantized_),
                           .layers = sum_layers(results),
                           .layer_samples = options_.compare_layers ? static_cast<int64_t>(layer_samples_.size()) : 0,
                           .coverage = lowered_.coverage,
@@ -230,6 +244,8 @@ class Comparison {
       }
       OutputComparison output{.name = float_program_.output_names()[i],
                               .metrics = metrics_of(statistics),
+                              .elements = statistics.count(),
+                              .not_finite = statistics.not_finite(),
                               .not_comparable = not_comparable,
                               .agreement = {},
                               .accuracy = {}};

@@ -58,7 +58,9 @@ struct Accuracy {
 
 struct OutputComparison {
   std::string name;
-  Metrics metrics;  // of the comparable samples; NaN when there are samples, but none is
+  Metrics metrics;         // of the comparable samples; NaN when there are samples, but none is
+  int64_t elements = 0;    // of the comparable samples
+  int64_t not_finite = 0;  // of these, NaN or infinite where the float model's are finite
   /// Samples left out because the output's size, which depends on the data, differs between the models.
   int64_t not_comparable = 0;
   /// Share of rows whose largest element along the last axis that is not of length 1 has the float model's index;
@@ -118,6 +120,7 @@ struct LayerLatency {
 struct Validation {
   int64_t samples = 0;
   std::vector<OutputComparison> outputs;  // in the model's order
+  std::optional<DataType> half_type;      // float16 or bfloat16, where the quantized model makes values of it
   std::vector<LayerComparison> layers;    // in the order they are computed
   int64_t layer_samples = 0;
   runtime::Coverage coverage;

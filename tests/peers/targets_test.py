@@ -225,6 +225,45 @@ class BlockOperatorsTest(unittest.TestCase):
                                    ).opset_import[0].version, 13)
 
 
+class TableTargetsTest(unittest.TestCase):
+    """A table, reduced over the tokens, in front of a product on integers: OpenVINO moves scales through the reduction."""
+
+    def test_openvino_reads_reduced_tables(self):
+        folder = narrow_cli.class_folder(type(self))
+        draw = np.random.default_rng(6)
+        # Features of very different sizes: a scale that lands on its neighbour is seen.
+        table = draw.standard_normal((200, 64)) * np.abs(draw.standard_normal(64))
+        weights = {"t": table.astype(np.float32), "w": draw.standard_normal((64, 32)).astype(np.float32)}
+        ids = draw.integers(0, 200, (8, 4, 12))
+        np.save(folder / "ids.npy", ids)
+        for op in ("ReduceMean", "ReduceSum"):
+            for product in ("MatMul", "Gemm"):
+                for kind, mode in (("int8", "static"), ("int16", "static"), ("int8", "weight_only")):
+                    with self.subTest(op=op, product=product, weights=kind, mode=mode):
+                        path = folder / f"{op}.{product}.onnx"
+                        axes = {"inputs": ["e", "axes"]} if op == "ReduceSum" else {"inputs": ["e"], "axes": [1]}
+                        nodes = [onnx.helper.make_node("Gather", ["t", "ids"], ["e"]),
+                                 onnx.helper.make_node(op, outputs=["m"], keepdims=0, **axes),
+                                 onnx.helper.make_node(product, ["m", "w"], ["y"])]
+                        constants = [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()]
+                        constants.append(onnx.numpy_helper.from_array(np.array([1]), "axes"))
+                        graph = onnx.helper.make_graph(
+                            nodes, "g", [onnx.helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, [4, 12])],
+                            [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [4, 32])], constants)
+                        onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8),
+                                  path)
+                        quantized = folder / f"{op}.{product}.{kind}.onnx"
+                        # The table alone is only stored, whatever the product beside it is.
+                        rules = [{"match": {"op": "Gather"}, "mode": mode, "weights": kind}]
+                        narrow_cli.run_narrow("quantize", path, "-o", quantized, "--data", folder / "ids.npy", "--set",
+                                              "target=openvino", "--set", f"rules={json.dumps(rules)}", "--no-speed", "--quiet")
+                        wanted = run(path, [{"ids": each} for each in ids])[0]
+                        compiled = peers.openvino.Core().compile_model(str(quantized), "CPU",
+                                                                       {"INFERENCE_PRECISION_HINT": "f32"})
+                        got = np.concatenate([compiled([each])[0] for each in ids])
+                        self.assertGreater(metrics.sqnr_db(got, wanted), 30)
+
+
 class GatesTargetsTest(unittest.TestCase):
     """Recurrent layers behind a product: where activations are quantized, OpenVINO takes constant gates only."""
 

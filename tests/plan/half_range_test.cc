@@ -60,5 +60,16 @@ TEST(HalfRangeTest, PowersInActivationsAndGatesDoNot) {
               ElementsAre());
 }
 
+TEST(HalfRangeTest, AVectorOutOfRangeOverItsLengthStaysFloatAndWhatFollowsDoesNot) {
+  // The weights overflow, so the product and the vector that it makes may; over its own length it is in range again.
+  const auto quotient = [](const std::string& largest) {
+    return kept(R"(g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {)" + largest + R"(, 1, 2, 3}>
+      { [product] a = MatMul (x, w)  [squares] s = ReduceSumSquare <axes = [1]> (a)  [length] l = Sqrt (s)
+        [over] d = Div (a, l)  [next] y = Mul (d, x) })");
+  };
+  EXPECT_THAT(quotient("1e5"), ElementsAre("product", "squares", "length", "over"));
+  EXPECT_THAT(quotient("1e3"), ElementsAre("squares", "length"));
+}
+
 }  // namespace
 }  // namespace narrow::plan

@@ -111,9 +111,9 @@ TEST(TargetTest, BlocksDivideTheAxisWhereTheyMust) {
   const LayerScheme scheme{.mode = Mode::kWeightOnly, .weights = QuantType::kInt4};
   const analyze::Layer layer = layer_of("MatMul", true);
   const quant::Grouping asked{.axis = 0, .block = 16};
-  EXPECT_EQ(adapted(row(Target::kOpenvino), layer, {24, 8}, asked, scheme).block, 12);
-  EXPECT_EQ(adapted(row(Target::kOpenvino), layer, {32, 8}, asked, scheme).block, 16);
-  EXPECT_EQ(adapted(row(Target::kOnnxruntime), layer, {24, 8}, asked, scheme).block, 16);
+  EXPECT_EQ(adapted(row(Target::kOpenvino), layer, {24, 8}, asked, scheme, false).block, 12);
+  EXPECT_EQ(adapted(row(Target::kOpenvino), layer, {32, 8}, asked, scheme, false).block, 16);
+  EXPECT_EQ(adapted(row(Target::kOnnxruntime), layer, {24, 8}, asked, scheme, false).block, 16);
 }
 
 TEST(TargetTest, TablesThatAreMisreadHaveAScaleForEachRow) {
@@ -121,11 +121,16 @@ TEST(TargetTest, TablesThatAreMisreadHaveAScaleForEachRow) {
   table.stored_weight->block_axis = 0;
   const quant::Grouping columns{.axis = 1, .block = 0};
   const LayerScheme four{.mode = Mode::kWeightOnly, .weights = QuantType::kInt4};
-  EXPECT_EQ(adapted(row(Target::kOpenvino), table, {24, 8}, columns, four).axis, 0);
-  EXPECT_EQ(adapted(row(Target::kOnnxruntime), table, {24, 8}, columns, four).axis, 1);
-  EXPECT_EQ(adapted(row(Target::kOpenvino), layer_of("MatMul", true), {24, 8}, columns, four).axis, 1);
+  EXPECT_EQ(adapted(row(Target::kOpenvino), table, {24, 8}, columns, four, false).axis, 0);
+  EXPECT_EQ(adapted(row(Target::kOnnxruntime), table, {24, 8}, columns, four, false).axis, 1);
+  EXPECT_EQ(adapted(row(Target::kOpenvino), layer_of("MatMul", true), {24, 8}, columns, four, false).axis, 1);
   const LayerScheme eight{.mode = Mode::kWeightOnly, .weights = QuantType::kInt8};
-  EXPECT_EQ(adapted(row(Target::kOpenvino), table, {24, 8}, columns, eight).axis, 1);
+  EXPECT_EQ(adapted(row(Target::kOpenvino), table, {24, 8}, columns, eight, false).axis, 1);
+  EXPECT_EQ(adapted(row(Target::kOpenvino), table, {24, 8}, columns, eight, true).axis, 0);
+  EXPECT_EQ(adapted(row(Target::kOpenvino), table, {24, 8}, {}, eight, true).axis, std::nullopt);
+  EXPECT_EQ(adapted(row(Target::kOnnxruntime), table, {24, 8}, columns, eight, true).axis, 1);
+  const LayerScheme floats{.mode = Mode::kWeightOnly, .weights = QuantType::kFloat8e4m3fn};
+  EXPECT_EQ(adapted(row(Target::kOpenvino), table, {24, 8}, columns, floats, true).axis, 1);
 }
 
 TEST(TargetTest, OperatorsOfMicrosoftAreForThoseWhoKnowThem) {

@@ -49,7 +49,12 @@ TEST(Gates, NanFails) {
   report.validation->outputs[1].metrics.sqnr_db = std::nan("");
   GateLimits limits;
   limits.min_sqnr_db = -1000;
-  EXPECT_FALSE(evaluate_gates(limits, report)[0].passed);
+  const Gate gate = evaluate_gates(limits, report)[0];
+  EXPECT_FALSE(gate.passed);
+  EXPECT_EQ(got_text(gate, 4), "not a number");
+  EXPECT_EQ(got_text({.got = -std::nan("")}, 4), "not a number") << "what an invalid operation makes has its sign set";
+  EXPECT_EQ(got_text({.got = 12.3456}, 4), "12.35");
+  EXPECT_EQ(got_text({}, 4), "not measured");
 }
 
 TEST(Gates, ConfigIsReadStrictly) {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "lib/base/file.h"
+#include "lib/report/warnings.h"
 #include "tests/report/sample_report.h"
 
 namespace narrow::report {
@@ -99,6 +100,23 @@ TEST(Report, NodesWithOneKindOfReasonShareALine) {
   EXPECT_NE(text.find("| Conv | 2 | 20 | a | " + no_range + " (the first: 'x') |"), std::string::npos) << text;
   EXPECT_NE(text.find("| Conv | 1 | 10 | c |"), std::string::npos);
   EXPECT_NE(text.find("| Resize | 2 | 20 | d | " + no_kernel + ": cubic |"), std::string::npos) << text;
+}
+
+TEST(Report, ResultsThatAreNotFiniteAreNamedWithWhatToDo) {
+  Report report = test::sample_report();
+  EXPECT_TRUE(not_finite_warnings(report).empty());
+  report.validation->outputs[1].not_finite = 1200;
+  report.validation->outputs[1].elements = 4096;
+  const std::string what = "output '" + report.validation->outputs[1].name +
+                           "': 1,200 of 4,096 elements are NaN or infinite where the float model's are finite";
+  const std::string keep = "keep the nodes whose values leave its range float32 (a rule with keep: \"float32\")";
+  EXPECT_EQ(not_finite_warnings(report), std::vector<std::string>{what});
+  report.validation->half_type = DataType::kFloat16;
+  EXPECT_EQ(not_finite_warnings(report),
+            std::vector<std::string>{what + ": float16 ends at 65504; " + keep + ", or take mode bfloat16"});
+  report.validation->half_type = DataType::kBfloat16;
+  EXPECT_EQ(not_finite_warnings(report), std::vector<std::string>{what + ": " + keep});
+  EXPECT_NE(to_json(report).dump().find("\"not_finite\":1200,\"elements\":4096"), std::string::npos);
 }
 
 TEST(Report, SamplesThatCouldNotBeComparedAreNamed) {

@@ -38,6 +38,16 @@ TEST(MetricsTest, NotANumberIsNeverGood) {
   EXPECT_EQ(s.max_abs_error(), std::numeric_limits<double>::infinity());
 }
 
+TEST(MetricsTest, CountsWhatIsNotFiniteWhereTheReferenceIs) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float inf = std::numeric_limits<float>::infinity();
+  ErrorStatistics s = statistics({1, 2, 3, inf, nan, 6}, {1, nan, -inf, inf, nan, 7});
+  EXPECT_EQ(s.not_finite(), 2);
+  s.add(statistics({1}, {inf}));
+  EXPECT_EQ(s.not_finite(), 3);
+  EXPECT_EQ(s.count(), 7);
+}
+
 TEST(MetricsTest, PiecesAddUpToTheWhole) {
   ErrorStatistics pieces = statistics({6}, {6});
   pieces.add(statistics({8}, {7}));

@@ -290,13 +290,51 @@ bool has_kernel(std::string_view domain, std::string_view op_type) {
   return find_kernel_row(domain, op_type) != nullptr;
 }
 
+namespace {
+
+struct RefusalRow {
+  std::string_view domain;
+  std::string_view op_type;  // empty: all others of the domain
+  std::string_view reason;
+};
+
+constexpr std::string_view kChannelsLast =
+    "channels are last in it, as onnxruntime saves optimized models for one kind of CPU: take the model as it was "
+    "before, "
+    "or save it with optimizations up to ORT_ENABLE_EXTENDED";
+
+constexpr RefusalRow kRefusals[] = {
+    {"com.microsoft", "MatMulBnb4", "4-bit floats of bitsandbytes are no type of ONNX"},
+    {"com.microsoft", "MoE", "experts that are chosen for each token are not supported"},
+    {"com.microsoft", "NhwcMaxPool", kChannelsLast},
+    {"com.microsoft", "QLinearConv", kChannelsLast},
+    {"com.microsoft", "QMoE", "experts that are chosen for each token are not supported"},
+    {"com.microsoft", "SampleOp", "onnxruntime keeps it for its own tests"},
+    {"com.microsoft", "Tokenizer", "it cuts text by regular expressions of onnxruntime's own (RE2)"},
+    {"com.microsoft.nchwc", "",
+     "its blocks of channels are onnxruntime's own for one kind of CPU: take the model as it was before, or save it "
+     "with "
+     "optimizations up to ORT_ENABLE_EXTENDED"},
+};
+
+std::string no_kernel_reason(const onnx::NodeProto& node) {
+  for (const RefusalRow& row : kRefusals) {
+    if (row.domain == node.domain() && (row.op_type.empty() || row.op_type == node.op_type())) {
+      return std::string(row.reason);
+    }
+  }
+  return node.domain().empty() ? "there is no kernel for this operator"
+                               : fmt::format("there is no kernel in domain '{}'", node.domain());
+}
+
+}  // namespace
+
 KernelPtr make_kernel(const KernelRequest& request) {
   const onnx::NodeProto& node = *request.node;
   const KernelRow* row = find_kernel_row(node.domain(), node.op_type());
   if (row == nullptr) {
     if (has_function(node, request.opset)) return make_function(request);
-    refuse(request, node.domain().empty() ? "there is no kernel for this operator"
-                                          : fmt::format("there is no kernel in domain '{}'", node.domain()));
+    refuse(request, no_kernel_reason(node));
   }
   try {
     return adapt_types(request, row->types, row->make);

@@ -130,6 +130,19 @@ TEST(FoldConstants, AWeightOfAnySizeMayBeTransposed) {
   EXPECT_TRUE(fold_constants(model, /*max_bytes=*/8).contains("t"));  // 1600 bytes, as w has
 }
 
+TEST(KernelTable, WhatOnnxruntimeSavesForOneMachineIsRefusedWithAWayOut) {
+  const graph::Model model = test::model_from_text(R"(<ir_version: 8, opset_import: ["": 17, "com.microsoft.nchwc": 1]>
+      g (float[1,16,4,4] x, float[16,16,1,1] w) => (float[1,16,4,4] y) { [blocked] y = com.microsoft.nchwc.Conv (x, w) })");
+  try {
+    compile_float(model);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
+    EXPECT_THAT(error.what(),
+                testing::AllOf(testing::HasSubstr("'blocked'"), testing::HasSubstr("ORT_ENABLE_EXTENDED")));
+  }
+}
+
 TEST(KernelTable, IsSortedAndFound) {
   const auto rows = kernel_table();
   EXPECT_TRUE(std::is_sorted(rows.begin(), rows.end(), [](const KernelRow& a, const KernelRow& b) {

@@ -7,10 +7,11 @@
 
 #include "apps/judge.h"
 #include "apps/pipeline.h"
+#include "apps/recovery_samples.h"
 #include "apps/recovery_steps.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
-#include "lib/base/spread.h"
+#include "lib/recover/align.h"
 #include "lib/recover/smooth.h"
 
 namespace narrow::apps {
@@ -19,55 +20,9 @@ namespace {
 constexpr int64_t kHeldSecond = 0;    // of each kHeldShare samples, where those held first put nothing above plain
 constexpr double kSumsToo = 1;        // weight noise with which equalization scales what convolutions and products sum,
 constexpr double kNoSums = 1000;      // and with which only what depthwise convolutions read
-constexpr size_t kLeastToHold = 24;   // fewer samples judge what they chose
 constexpr size_t kLeastSamples = 16;  // fewer tell too little about a layer's inputs
-constexpr int64_t kTrialShare = 5;    // trials round with one sample of so many
-constexpr size_t kTrialJudges = 48;   // trials differ by less than a few samples can tell
 constexpr double kLeastGainOfNodes = 0.3;  // dB, that nodes in front of a model must bring
 constexpr double kOverfitRatio = 1.25;     // of the error on samples that did not choose to that of nearest rounding
-
-struct Split {
-  std::vector<int64_t> fit;
-  std::vector<int64_t> held;
-};
-
-Split split_samples(const std::vector<int64_t>& samples, int64_t held_of_each) {
-  Split split;
-  for (size_t i = 0; i < samples.size(); ++i) {
-    const bool held = samples.size() >= kLeastToHold && static_cast<int64_t>(i) % plan::kHeldShare == held_of_each;
-    (held ? split.held : split.fit).push_back(samples[i]);
-  }
-  return split;
-}
-
-/// A few of them, and no fewer than tell something.
-std::vector<int64_t> part_of(const std::vector<int64_t>& samples) {
-  std::vector<int64_t> part;
-  for (const int64_t index :
-       spread_indices(static_cast<int64_t>(samples.size()),
-                      std::max<int64_t>(static_cast<int64_t>(samples.size()) / kTrialShare, 16))) {
-    part.push_back(samples[static_cast<size_t>(index)]);
-  }
-  return part;
-}
-
-/// Samples that trials do not round with: those held apart, and others that only the last rounding takes. Where there
-/// are too few to hold some apart, all.
-std::vector<int64_t> trial_judges(const Split& split) {
-  if (split.held.empty()) return split.fit;
-  const std::vector<int64_t> part = part_of(split.fit);
-  std::vector<int64_t> others;
-  for (const int64_t sample : split.fit) {
-    if (std::find(part.begin(), part.end(), sample) == part.end()) others.push_back(sample);
-  }
-  std::vector<int64_t> judges = split.held;
-  const size_t wanted = kTrialJudges - std::min(judges.size(), kTrialJudges);
-  for (const int64_t index :
-       spread_indices(static_cast<int64_t>(others.size()), static_cast<int64_t>(std::min(wanted, others.size())))) {
-    judges.push_back(others[static_cast<size_t>(index)]);
-  }
-  return judges;
-}
 
 /// The calibration samples in two parts, and what stands on either.
 struct Fold {
@@ -179,13 +134,14 @@ class Recovery {
     if (has(*best, plan::RecoveryMethod::kAlign)) doubt_alignment(*best);
     if (!has(*best, plan::RecoveryMethod::kAlign) && fold_.steps.lies_on_ties()) {
       const auto wider = run_trial(with(best->steps, {.method = plan::RecoveryMethod::kRanges}));
-      if (wider && !leads(*best, *wider)) best = wider;
+      if (wider && !leads(*best, *wider)) return wider->steps;
     }
     return best->steps;
   }
 
   struct Trial {
     plan::RecoverySteps steps;
+    Candidate candidate;
     std::vector<double> sqnr_db;  // by sample
   };
 
@@ -209,12 +165,22 @@ class Recovery {
     if (scaled && lead_of(scaled->sqnr_db, best.sqnr_db).mean > 0) best = *scaled;
   }
 
-  /// It adds nodes to the model, so it must bring something.
+  /// It adds nodes to the model, so it must bring something: more than the same integers have behind inputs rounded as
+  /// they are without it.
   void doubt_alignment(Trial& best) {
-    const auto unaligned = run_trial(without(best.steps, plan::RecoveryMethod::kAlign));
-    if (!unaligned) return;
-    const Lead lead = lead_of(best.sqnr_db, unaligned->sqnr_db);
-    if (lead.mean + lead.error < kLeastGainOfNodes) best = *unaligned;
+    const auto is_align = [](const plan::RecoveryStep& step) { return step.method == plan::RecoveryMethod::kAlign; };
+    const plan::RecoverySteps& done = best.candidate.steps;
+    const auto align = std::find_if(done.begin(), done.end(), is_align);
+    trial_.restart();
+    const graph::Model rounded =
+        recover::round_inputs(quantized_model(best.candidate.model, best.candidate.applied), align->inputs, run_.plan);
+    const std::vector<double> sqnr_db = measure(rounded, trial_judge_, trial_judges(fold_.split));
+    const plan::RecoverySteps unaligned = without(done, plan::RecoveryMethod::kAlign);
+    remember(unaligned, sqnr_db, trial_plain_, trial_.seconds(), " (the trial with align, its inputs rounded)");
+    const Lead lead = lead_of(best.sqnr_db, sqnr_db);
+    if (lead.mean + lead.error >= kLeastGainOfNodes) return;
+    best.steps = without(best.steps, plan::RecoveryMethod::kAlign);
+    best.sqnr_db = sqnr_db;
   }
 
   static plan::RecoveryStep equalization(double weight_noise) {
@@ -243,15 +209,15 @@ class Recovery {
   std::optional<Trial> run_trial(const plan::RecoverySteps& steps) {
     if (time_is_over(steps)) return std::nullopt;
     const StepOptions few{.samples = part_of(fold_.split.fit), .trial = true};
-    const auto candidate = make(fold_, steps, few);
+    auto candidate = make(fold_, steps, few);
     if (!candidate) return std::nullopt;
     const double seconds = trial_.seconds();
     const std::vector<int64_t> judges = trial_judges(fold_.split);
     if (trial_plain_.empty()) trial_plain_ = measure(fold_.steps.plain(), trial_judge_, judges);
-    Trial trial{.steps = steps, .sqnr_db = measure(*candidate, trial_judge_, judges)};
-    remember(candidate->steps, trial.sqnr_db, trial_plain_, seconds,
+    std::vector<double> sqnr_db = measure(*candidate, trial_judge_, judges);
+    remember(candidate->steps, sqnr_db, trial_plain_, seconds,
              fmt::format(" (trial on {} samples)", few.samples.size()));
-    return trial;
+    return Trial{.steps = steps, .candidate = std::move(*candidate), .sqnr_db = std::move(sqnr_db)};
   }
 
   std::optional<Candidate> make(Fold& fold, const plan::RecoverySteps& steps, const StepOptions& options) {
@@ -291,7 +257,11 @@ class Recovery {
 
   std::vector<double> measure(const Candidate& candidate, std::optional<Judge>& judge,
                               const std::vector<int64_t>& samples) {
-    const graph::Model quantized = quantized_model(candidate.model, candidate.applied);
+    return measure(quantized_model(candidate.model, candidate.applied), judge, samples);
+  }
+
+  std::vector<double> measure(const graph::Model& quantized, std::optional<Judge>& judge,
+                              const std::vector<int64_t>& samples) {
     return stages_.run("judge", [&] {
       auto outputs = run_.seen == nullptr ? std::nullopt : run_.seen->outputs(samples);
       if (!judge && outputs) judge.emplace(std::move(*outputs), *run_.data.reader, samples, run_.workers);

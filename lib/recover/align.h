@@ -26,6 +26,11 @@ std::vector<plan::AlignedInput> find_grids(const graph::Model& model, const plan
 /// grid. Throws Error(kUsage) for a value that no such convolution alone reads.
 graph::Model align(const graph::Model& model, const std::vector<plan::AlignedInput>& inputs);
 
+/// A quantized aligned model whose values are rounded as `before` rounds them in front of it: what its integers then
+/// lose is what aligning gains. `before` has the values.
+graph::Model round_inputs(const graph::Model& quantized, const std::vector<plan::AlignedInput>& inputs,
+                          const plan::PrecisionPlan& before);
+
 /// Whether rules pick the same layers of an aligned model as of the model before: none goes by depth or by the values
 /// that layers read, which added nodes change.
 bool keeps_rules(const plan::Rules& rules);

@@ -173,4 +173,27 @@ graph::Model align(const graph::Model& model, const std::vector<plan::AlignedInp
   return result;
 }
 
+// Before:  y = Mul (x, factors)
+// After:   y = Mul (DequantizeLinear (QuantizeLinear (x)), factors)
+graph::Model round_inputs(const graph::Model& quantized, const std::vector<plan::AlignedInput>& inputs,
+                          const plan::PrecisionPlan& before) {
+  graph::Model result = quantized;
+  graph::GraphEditor editor(result);
+  for (const plan::AlignedInput& input : inputs) {
+    const auto plan = std::find_if(before.values.begin(), before.values.end(),
+                                   [&](const plan::ValuePlan& value) { return value.value == input.value; });
+    ensure(plan != before.values.end(), "an aligned value was quantized before");
+    const std::string rounded = editor.unique_name(input.value + "_rounded");
+    editor.redirect_uses({{input.value, rounded}});
+    const std::string scale = editor.add_initializer(rounded + "_scale", Tensor::scalar(plan->params.scales[0]));
+    const std::string zero =
+        editor.add_initializer(rounded + "_zero_point", quant::quantize(Tensor::scalar(0.0F), plan->params));
+    const std::string codes =
+        editor.add_value("QuantizeLinear", rounded + "_codes", {input.value, scale, zero}).output(0);
+    editor.add_node("DequantizeLinear", rounded + "_DequantizeLinear", {codes, scale, zero}, {rounded});
+  }
+  editor.finish();
+  return result;
+}
+
 }  // namespace narrow::recover

@@ -262,6 +262,20 @@ TEST(Align, RulesByDepthOrValueAreNotKept) {
   EXPECT_FALSE(keeps_rules(rules));
 }
 
+// 0.3 and 1.3 lie at 0.6 and 2.6 steps of 0.5: 1 and 3.
+TEST(Align, InputsCanBeRoundedInFrontOfIt) {
+  const graph::Model aligned =
+      test::graph_from_text("g (float[2] x) => (float[2] y) <float[1] f = {2}> { y = Mul (x, f) }");
+  plan::PrecisionPlan before;
+  before.values.push_back(
+      {.value = "x", .params = {.type = quant::QuantType::kUint8, .scales = {0.5F}, .zero_points = {1}}});
+  graph::Model rounded = round_inputs(aligned, {{.value = "x", .factors = {2}}}, before);
+  io::infer_shapes(rounded);
+  Workspace workspace;
+  const Tensor y = exec::compile_float(rounded).run({{"x", Tensor::of<float>({2}, {0.3F, 1.3F})}}, workspace)[0];
+  EXPECT_THAT(std::vector<float>(y.data<float>().begin(), y.data<float>().end()), testing::ElementsAre(1, 3));
+}
+
 TEST(Align, RefusesAValueThatNoConvolutionReads) {
   EXPECT_THROW(align(padded(), {{.value = "y", .shifts = {1, 1, 1}}}), Error);
   EXPECT_THROW(align(padded(), {{.value = "x", .shifts = {1, 1}}}), Error);

@@ -11,6 +11,7 @@
 #include "apps/recovery_steps.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/graph/graph_index.h"
 #include "lib/recover/align.h"
 #include "lib/recover/smooth.h"
 
@@ -22,6 +23,7 @@ constexpr double kSumsToo = 1;        // weight noise with which equalization sc
 constexpr double kNoSums = 1000;      // and with which only what depthwise convolutions read
 constexpr size_t kLeastSamples = 16;  // fewer tell too little about a layer's inputs
 constexpr double kLeastGainOfNodes = 0.3;  // dB, that nodes in front of a model must bring
+constexpr double kLittleShare = 0.01;      // of the elements: nodes on those need bring nothing
 constexpr double kOverfitRatio = 1.25;     // of the error on samples that did not choose to that of nearest rounding
 
 /// The calibration samples in two parts, and what stands on either.
@@ -134,7 +136,7 @@ class Recovery {
     if (has(*best, plan::RecoveryMethod::kAlign)) doubt_alignment(*best);
     if (!has(*best, plan::RecoveryMethod::kAlign) && fold_.steps.lies_on_ties()) {
       const auto wider = run_trial(with(best->steps, {.method = plan::RecoveryMethod::kRanges}));
-      if (wider && !leads(*best, *wider)) return wider->steps;
+      if (wider && leads(*wider, *best)) return wider->steps;
     }
     return best->steps;
   }
@@ -165,22 +167,43 @@ class Recovery {
     if (scaled && lead_of(scaled->sqnr_db, best.sqnr_db).mean > 0) best = *scaled;
   }
 
-  /// It adds nodes to the model, so it must bring something: more than the same integers have behind inputs rounded as
-  /// they are without it.
+  /// Where the nodes that it adds take time it must bring something: on what the same integers have behind inputs
+  /// rounded as they are without it.
   void doubt_alignment(Trial& best) {
     const auto is_align = [](const plan::RecoveryStep& step) { return step.method == plan::RecoveryMethod::kAlign; };
     const plan::RecoverySteps& done = best.candidate.steps;
     const auto align = std::find_if(done.begin(), done.end(), is_align);
+    if (share_of_added_nodes(align->inputs) < kLittleShare) return;
     trial_.restart();
     const graph::Model rounded =
         recover::round_inputs(quantized_model(best.candidate.model, best.candidate.applied), align->inputs, run_.plan);
     const std::vector<double> sqnr_db = measure(rounded, trial_judge_, trial_judges(fold_.split));
     const plan::RecoverySteps unaligned = without(done, plan::RecoveryMethod::kAlign);
     remember(unaligned, sqnr_db, trial_plain_, trial_.seconds(), " (the trial with align, its inputs rounded)");
-    const Lead lead = lead_of(best.sqnr_db, sqnr_db);
-    if (lead.mean + lead.error >= kLeastGainOfNodes) return;
+    if (lead_of(best.sqnr_db, sqnr_db).mean >= kLeastGainOfNodes) return;
     best.steps = without(best.steps, plan::RecoveryMethod::kAlign);
     best.sqnr_db = sqnr_db;
+  }
+
+  /// What is scaled and shifted, as a share of the elements of all values on integers; 1 where a shape is not known.
+  double share_of_added_nodes(const std::vector<plan::AlignedInput>& inputs) const {
+    const graph::GraphIndex index(run_.model.graph(), graph::Depth::kBodies);
+    double all = 0;
+    double added = 0;
+    for (const plan::ValuePlan& value : run_.plan.values) {
+      const auto shape = index.type(value.value).shape;
+      if (!shape) return 1;
+      double elements = 1;
+      for (size_t axis = 0; axis < shape->size(); ++axis) {
+        if (axis > 0 && shape->at(axis) < 0) return 1;
+        elements *= static_cast<double>(std::max<int64_t>(shape->at(axis), 1));
+      }
+      all += elements;
+      const auto input =
+          std::find_if(inputs.begin(), inputs.end(), [&](const auto& other) { return other.value == value.value; });
+      if (input != inputs.end() && !(input->factors.empty() && input->shifts.empty())) added += elements;
+    }
+    return added / std::max(all, 1.0);
   }
 
   static plan::RecoveryStep equalization(double weight_noise) {

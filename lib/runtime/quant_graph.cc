@@ -86,6 +86,17 @@ void check_scales(const onnx::NodeProto& node, const quant::QuantParams& params)
   }
 }
 
+/// One scale and zero point where all channels have the same, as a float layer's own DequantizeLinear has them.
+void join_channels(quant::QuantParams& params) {
+  const auto alike = [](const auto& values) {
+    return std::all_of(values.begin(), values.end(), [&](const auto& value) { return value == values.front(); });
+  };
+  if (!params.axis || !alike(params.scales) || !alike(params.zero_points)) return;
+  params.axis.reset();
+  params.scales.resize(1);
+  params.zero_points.resize(1);
+}
+
 }  // namespace
 
 bool Quantized::per_tensor8() const {
@@ -116,8 +127,9 @@ void QuantGraph::read_node(const onnx::NodeProto& node) {
   if (is_quantize(node)) {
     if (const auto storage = storage_of(node)) storage_[node.output(0)] = *storage;
   }
-  const auto params = read_params(node);
+  auto params = read_params(node);
   if (!params) return;
+  if (constant(node.input(0)) == nullptr) join_channels(*params);
   const std::string& integer = is_quantize(node) ? node.output(0) : canonical(node.input(0));
   const auto [at, added] = linear_.try_emplace(&node, Quantized{integer, *params});
   if (is_dequantize(node)) {

@@ -151,9 +151,32 @@ class Searcher {
 
   bool fits(const Assignment& assignment) const { return price(assignment) <= goal_.value; }
 
+  /// The config's choice wherever it is among the options, else the path's first.
+  Assignment configured() const {
+    Assignment assignment = path_.front();
+    for (size_t i = 0; i < assignment.size(); ++i) {
+      const auto& options = space_.items[i].options;
+      const auto found = std::find_if(options.begin(), options.end(),
+                                      [](const Option& option) { return option.choice == Choice::kConfig; });
+      if (found != options.end()) assignment[i] = static_cast<size_t>(found - options.begin());
+    }
+    return assignment;
+  }
+
+  /// A layer that alone is faster in float may be slower among layers on integers, which have to change over for it.
+  bool fill_from_config() {
+    if (goal_.limit != Limit::kSeconds) return false;
+    const Assignment assignment = configured();
+    if (!fits(assignment)) return false;
+    trial(assignment, "as the config says");
+    const Assignment filled = more() ? filled_up(assignment) : assignment;
+    if (filled != assignment) trial(filled, "fill up");
+    return true;
+  }
+
   void fill_price() {
     if (!fits(path_.front())) {
-      try_path(0);
+      if (!fill_from_config()) try_path(0);
       return;
     }
     size_t holds = 0;

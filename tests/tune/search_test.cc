@@ -145,6 +145,31 @@ TEST(Search, FillsTheTimeThatItMayTake) {
   EXPECT_NEAR(never.trials[never.best].measurement.seconds.value(), 0.024, 1e-9);
 }
 
+// Each layer alone is faster in float32, but between layers on integers it has to change over.
+TEST(Search, WhatIsFasterAloneMayBeSlowerTogether) {
+  Row row;
+  for (Item& item : row.space.items) {
+    item.options[0].seconds = 0.004;
+    item.options[1].seconds = 0.003;
+    item.options[1].bytes = item.options[0].bytes;
+  }
+  row.space.float_seconds = 0.060;
+  SearchHooks hooks = row.hooks();
+  hooks.price = [](const std::vector<Choice>& choices) {
+    double seconds = 0;
+    for (const Choice choice : choices) seconds += choice == Choice::kFloat ? 0.010 : 0.004;
+    return seconds;
+  };
+  hooks.measure = [&](const std::vector<Choice>& choices) {
+    Measurement measurement = row.hooks().measure(choices);
+    measurement.seconds = hooks.price(choices);
+    return measurement;
+  };
+  const SearchResult result = search(row.space, row.model(), {.limit = Limit::kSeconds, .value = 0.025}, hooks, {});
+  EXPECT_TRUE(result.kept);
+  EXPECT_EQ(result.trials[result.best].choices, std::vector<Choice>(6, Choice::kConfig));
+}
+
 TEST(Search, GoesOnFromKnownTrialsToTheSameResult) {
   const Row row;
   const Goal goal{.limit = Limit::kSqnr, .value = 35};

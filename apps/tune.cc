@@ -126,20 +126,10 @@ class Tuner {
     trail_.data_sha256 = data_.sha256;
     trail_.options = to_json(options_.pipeline.config);
     trail_.options["labels"] = !options_.pipeline.labels.empty();
-    if (!options_.trail.empty() && std::filesystem::exists(options_.trail)) {
-      const tune::Trail before = read_trail(options_.trail);
-      trail_.nodes = before.nodes;
-      trail_.recovery = before.recovery;
-      trail_.held = before.held;
-      trail_.sensitivity = before.sensitivity;
-      trail_.trials = before.trials;
-    } else if (!options_.sensitivity.empty()) {
-      const tune::Trail before = read_trail(options_.sensitivity);
-      trail_.nodes = before.nodes;
-      trail_.recovery = before.recovery;
-      trail_.held = before.held;
-      trail_.sensitivity = before.sensitivity;
-    }
+    const bool goes_on = !options_.trail.empty() && std::filesystem::exists(options_.trail);
+    if (!goes_on && options_.sensitivity.empty()) return;
+    trail_ = read_trail(goes_on ? options_.trail : options_.sensitivity);
+    if (!goes_on) trail_.trials.clear();
   }
 
   tune::Trail read_trail(const std::string& path) const {

@@ -300,8 +300,7 @@ struct RefusalRow {
 
 constexpr std::string_view kChannelsLast =
     "channels are last in it, as onnxruntime saves optimized models for one kind of CPU: take the model as it was "
-    "before, "
-    "or save it with optimizations up to ORT_ENABLE_EXTENDED";
+    "before, or save it with optimizations up to ORT_ENABLE_EXTENDED";
 
 constexpr RefusalRow kRefusals[] = {
     {"com.microsoft", "MatMulBnb4", "4-bit floats of bitsandbytes are no type of ONNX"},
@@ -313,8 +312,7 @@ constexpr RefusalRow kRefusals[] = {
     {"com.microsoft", "Tokenizer", "it cuts text by regular expressions of onnxruntime's own (RE2)"},
     {"com.microsoft.nchwc", "",
      "its blocks of channels are onnxruntime's own for one kind of CPU: take the model as it was before, or save it "
-     "with "
-     "optimizations up to ORT_ENABLE_EXTENDED"},
+     "with optimizations up to ORT_ENABLE_EXTENDED"},
 };
 
 std::string no_kernel_reason(const onnx::NodeProto& node) {

@@ -11,6 +11,7 @@
 #include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/tensor_shape.h"
 #include "lib/graph/traverse.h"
 
 namespace narrow::rewrite {
@@ -58,7 +59,7 @@ class FloatLayers {
     const onnx::NodeProto* dequantize = index_.producer(node.input(0));
     if (!is_op(dequantize, "DequantizeLinear")) return false;
     const onnx::TensorProto* scale = index_.initializer(dequantize->input(1));
-    if (scale == nullptr || elements_of(*scale) != 1) return false;
+    if (scale == nullptr || element_count(graph::shape_of(*scale)) != 1) return false;
     return is_float_constant(node.input(1)) && is_quantized_behind(node.output(0));
   }
 
@@ -82,16 +83,8 @@ class FloatLayers {
     return (is_op(reader, "Relu") || is_op(reader, "Clip")) && is_quantized_behind(reader->output(0));
   }
 
-  static int64_t elements_of(const onnx::TensorProto& tensor) {
-    int64_t count = 1;
-    for (const int64_t size : tensor.dims()) count *= size;
-    return count;
-  }
-
   std::optional<Shape> shape_of(const std::string& weight) const {
-    if (const onnx::TensorProto* tensor = index_.initializer(weight)) {
-      return Shape(tensor->dims().begin(), tensor->dims().end());
-    }
+    if (const onnx::TensorProto* tensor = index_.initializer(weight)) return graph::shape_of(*tensor);
     return index_.type(weight).shape;
   }
 

@@ -115,7 +115,22 @@ TEST(Search, SaysSoWhenTheSizeCanNotBe) {
   EXPECT_EQ(result.trials[result.best].measurement.bytes, 600);
 }
 
-/// Float32 takes 10 ms for each layer, integers 4.
+/// Of a row whose layers take 10 ms in float32 among others, 4 on integers.
+SearchHooks timed(const Row& row) {
+  SearchHooks hooks = row.hooks();
+  hooks.price = [](const std::vector<Choice>& choices) {
+    double seconds = 0;
+    for (const Choice choice : choices) seconds += choice == Choice::kFloat ? 0.010 : 0.004;
+    return seconds;
+  };
+  hooks.measure = [measure = hooks.measure, price = hooks.price](const std::vector<Choice>& choices) {
+    Measurement measurement = measure(choices);
+    measurement.seconds = price(choices);
+    return measurement;
+  };
+  return hooks;
+}
+
 TEST(Search, FillsTheTimeThatItMayTake) {
   Row row;
   for (Item& item : row.space.items) {
@@ -123,17 +138,7 @@ TEST(Search, FillsTheTimeThatItMayTake) {
     item.options[1].seconds = 0.010;
   }
   row.space.float_seconds = 0.060;
-  SearchHooks hooks = row.hooks();
-  hooks.price = [](const std::vector<Choice>& choices) {
-    double seconds = 0;
-    for (const Choice choice : choices) seconds += choice == Choice::kFloat ? 0.010 : 0.004;
-    return seconds;
-  };
-  hooks.measure = [&](const std::vector<Choice>& choices) {
-    Measurement measurement = row.hooks().measure(choices);
-    measurement.seconds = hooks.price(choices);
-    return measurement;
-  };
+  const SearchHooks hooks = timed(row);
   const SearchResult result = search(row.space, row.model(), {.limit = Limit::kSeconds, .value = 0.037}, hooks, {});
   EXPECT_TRUE(result.kept);
   const Trial& best = result.trials[result.best];
@@ -154,17 +159,7 @@ TEST(Search, WhatIsFasterAloneMayBeSlowerTogether) {
     item.options[1].bytes = item.options[0].bytes;
   }
   row.space.float_seconds = 0.060;
-  SearchHooks hooks = row.hooks();
-  hooks.price = [](const std::vector<Choice>& choices) {
-    double seconds = 0;
-    for (const Choice choice : choices) seconds += choice == Choice::kFloat ? 0.010 : 0.004;
-    return seconds;
-  };
-  hooks.measure = [&](const std::vector<Choice>& choices) {
-    Measurement measurement = row.hooks().measure(choices);
-    measurement.seconds = hooks.price(choices);
-    return measurement;
-  };
+  const SearchHooks hooks = timed(row);
   const SearchResult result = search(row.space, row.model(), {.limit = Limit::kSeconds, .value = 0.025}, hooks, {});
   EXPECT_TRUE(result.kept);
   EXPECT_EQ(result.trials[result.best].choices, std::vector<Choice>(6, Choice::kConfig));

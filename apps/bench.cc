@@ -4,30 +4,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <filesystem>
 
-#include "lib/base/progress.h"
 #include "lib/report/format.h"
+#include "lib/validate/timed_runs.h"
 
 namespace narrow::apps {
 namespace {
 
-constexpr int kRounds = 10;
 constexpr int kWarmUpRuns = 3;
 constexpr size_t kProfiledSteps = 20;
 
 struct Measurement {
-  std::vector<double> latencies;  // seconds
-  Workspace workspace;
-  size_t next_feed = 0;
-  double first_seconds = 0;
+  explicit Measurement(const BenchSubject& subject) : runs(subject.runner->program, subject.feeds) {}
 
-  double run(const BenchSubject& subject, exec::StepTimer* timer = nullptr) {
-    const exec::Feed& feed = subject.feeds[next_feed++ % subject.feeds.size()];
-    const Stopwatch watch;
-    subject.runner->program.run(feed, workspace, {.timer = timer});
-    return watch.seconds();
-  }
+  validate::TimedRuns runs;
+  double first_seconds = 0;
 };
 
 class StepSums : public exec::StepTimer {
@@ -54,10 +47,10 @@ class StepSums : public exec::StepTimer {
   std::map<std::string, StepCost> costs_;
 };
 
-std::vector<StepCost> profile(const BenchSubject& subject, Measurement& measurement) {
+std::vector<StepCost> profile(validate::TimedRuns& runs) {
   constexpr int64_t kRuns = 20;
   StepSums sums;
-  for (int64_t i = 0; i < kRuns; ++i) measurement.run(subject, &sums);
+  for (int64_t i = 0; i < kRuns; ++i) runs.run(&sums);
   return sums.sorted(kRuns);
 }
 
@@ -65,12 +58,12 @@ BenchResult summarize(const BenchSubject& subject, const Measurement& measuremen
   BenchResult result;
   result.path = subject.path;
   result.runtime = runtime_name(subject.runner->runtime);
-  const double median = quantile(measurement.latencies, 0.5);
+  const double median = quantile(measurement.runs.latencies(), 0.5);
   result.samples_per_second = static_cast<double>(options.batch) / median;
   result.median_ms = 1e3 * median;
-  result.p95_ms = 1e3 * quantile(measurement.latencies, 0.95);
+  result.p95_ms = 1e3 * quantile(measurement.runs.latencies(), 0.95);
   result.first_ms = 1e3 * (subject.load_seconds + measurement.first_seconds);
-  result.runs = static_cast<int64_t>(measurement.latencies.size());
+  result.runs = static_cast<int64_t>(measurement.runs.latencies().size());
   return result;
 }
 
@@ -100,24 +93,19 @@ double quantile(std::vector<double> values, double q) {
 }
 
 std::vector<BenchResult> bench(const std::vector<BenchSubject>& subjects, const BenchOptions& options) {
-  std::vector<Measurement> measurements(subjects.size());
-  for (size_t i = 0; i < subjects.size(); ++i) {
-    measurements[i].first_seconds = measurements[i].run(subjects[i]);
-    for (int run = 1; run < kWarmUpRuns; ++run) measurements[i].run(subjects[i]);
+  std::deque<Measurement> measurements;
+  for (const BenchSubject& subject : subjects) {
+    Measurement& measurement = measurements.emplace_back(subject);
+    measurement.first_seconds = measurement.runs.run();
+    for (int run = 1; run < kWarmUpRuns; ++run) measurement.runs.run();
   }
-  for (int round = 0; round < kRounds; ++round) {
-    for (size_t i = 0; i < subjects.size(); ++i) {
-      const Stopwatch turn;
-      do {
-        check_interruption();
-        measurements[i].latencies.push_back(measurements[i].run(subjects[i]));
-      } while (turn.seconds() < options.seconds / kRounds);
-    }
+  for (int turn = 0; turn < kBenchTurns; ++turn) {
+    for (Measurement& measurement : measurements) measurement.runs.turn(options.seconds / kBenchTurns);
   }
   std::vector<BenchResult> results;
   for (size_t i = 0; i < subjects.size(); ++i) {
     results.push_back(summarize(subjects[i], measurements[i], options));
-    if (options.profile) results.back().steps = profile(subjects[i], measurements[i]);
+    if (options.profile) results.back().steps = profile(measurements[i].runs);
   }
   return results;
 }

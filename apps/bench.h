@@ -14,10 +14,13 @@
 
 namespace narrow::apps {
 
+/// Turns of each model.
+constexpr int kBenchTurns = 10;
+
 struct BenchSubject {
   std::string path;
   const Runner* runner = nullptr;
-  std::vector<exec::Feed> feeds;  // taken one after the other
+  std::vector<exec::Feed> feeds;  // one for each turn
   double load_seconds = 0;        // reading, optimizing and compiling the model
 };
 

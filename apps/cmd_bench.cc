@@ -54,10 +54,9 @@ exec::Feed join(const std::vector<exec::Feed>& parts) {
 }
 
 std::vector<exec::Feed> feeds_of(const DataSource& data, int64_t batch) {
-  constexpr int64_t kMaxFeeds = 16;
   const int64_t size = data.reader->size();
   std::vector<exec::Feed> feeds;
-  for (int64_t begin = 0; begin + batch <= size && begin / batch < kMaxFeeds; begin += batch) {
+  for (int64_t begin = 0; begin + batch <= size && begin / batch < kBenchTurns; begin += batch) {
     std::vector<exec::Feed> parts;
     for (int64_t i = begin; i < begin + batch; ++i) parts.push_back(data.reader->read(i));
     feeds.push_back(batch == 1 ? std::move(parts.front()) : join(parts));

@@ -22,14 +22,17 @@ const CommandHelp kHelp{
          "tune model.onnx -o model.mixed.onnx --data images/ --labels labels.csv --max-drop 1",
          "tune model.onnx -o model.mixed.onnx --data calib.npy --max-size 0.15 --plan-out mixed.plan.json",
          "tune model.onnx -o model.mixed.onnx --data calib.npy --max-latency 2.5 --threads 2",
+         "tune model.onnx -o model.mixed.onnx --data calib.npy --min-speedup 1.5",
          "tune model.onnx -o model.mixed.onnx --data calib.npy --min-sqnr 30 --trail tune.json --report r.html"},
     .usage =
-        "tune MODEL -o OUT.onnx --data DATA (--max-drop X | --max-size R | --max-latency MS | --min-sqnr X) [options]"};
+        "tune MODEL -o OUT.onnx --data DATA"
+        " (--max-drop X | --max-size R | --max-latency MS | --min-speedup R | --min-sqnr X) [options]"};
 
 struct Limits {
   std::optional<double> max_drop;
   std::optional<double> max_size;
   std::optional<double> max_latency;
+  std::optional<double> min_speedup;
   std::optional<double> min_sqnr;
 };
 
@@ -53,6 +56,8 @@ void add_options(CommandLine& line, Options& options) {
               {"R", "size of the file against the float model's", "limit, one of"});
   line.option("--max-latency", options.limits.max_latency,
               {"MS", "milliseconds of one run on this machine, on integer kernels", "limit, one of"});
+  line.option("--min-speedup", options.limits.min_speedup,
+              {"R", "how many times as fast as the float model, both measured in turn", "limit, one of"});
   line.option("--min-sqnr", options.limits.min_sqnr, {"DB", "SQNR of the outputs, mean over them", "limit, one of"});
   line.option("--trials", options.tune.trials, {"N", "measurements at most (16)", "search"});
   line.option("--seconds", options.tune.seconds, {"S", "begin no trial after this time", "search"});
@@ -76,11 +81,13 @@ struct LimitRow {
   tune::Limit limit;
   std::string_view flag;
   std::optional<double> Limits::*value;
+  bool speedup = false;
 };
 
 constexpr std::array kLimits{LimitRow{tune::Limit::kDrop, "--max-drop", &Limits::max_drop},
                              LimitRow{tune::Limit::kBytes, "--max-size", &Limits::max_size},
                              LimitRow{tune::Limit::kSeconds, "--max-latency", &Limits::max_latency},
+                             LimitRow{tune::Limit::kSeconds, "--min-speedup", &Limits::min_speedup, true},
                              LimitRow{tune::Limit::kSqnr, "--min-sqnr", &Limits::min_sqnr}};
 
 void take_limit(Options& options) {
@@ -95,9 +102,11 @@ void take_limit(Options& options) {
     given = &row;
     options.tune.limit = row.limit;
     options.tune.value = *value;
+    options.tune.speedup = row.speedup;
   }
   if (given == nullptr)
-    throw Error(ErrorKind::kUsage, "tune: give a limit: --max-drop, --max-size, --max-latency or --min-sqnr");
+    throw Error(ErrorKind::kUsage,
+                "tune: give a limit: --max-drop, --max-size, --max-latency, --min-speedup or --min-sqnr");
   if (options.tune.trials < 1) throw Error(ErrorKind::kUsage, "--trials: must be at least 1");
 }
 

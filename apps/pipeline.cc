@@ -311,7 +311,7 @@ validate::Validation run_validation(ValidateRun run, Stages& stages) {
   options.workers = run.workers;
   options.progress = stages.progress();
   options.check_samples = run.check_samples;
-  if (!run.speed) options.speed_repetitions = 0;
+  if (!run.speed) options.speed_turns = 0;
   return stages.run("validate", [&] { return validate::validate(run.float_model, run.quantized, samples, options); });
 }
 

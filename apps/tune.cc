@@ -309,7 +309,9 @@ class Tuner {
   tune::Goal goal() const {
     double value = options_.value;
     if (options_.limit == tune::Limit::kBytes) value *= static_cast<double>(source_.facts.file_bytes);
-    if (options_.limit == tune::Limit::kSeconds) value *= 1e-3;
+    if (options_.limit == tune::Limit::kSeconds) {
+      value = options_.speedup ? clock_->float_seconds() / value : value * 1e-3;
+    }
     return {.limit = options_.limit, .value = value};
   }
 
@@ -334,7 +336,10 @@ class Tuner {
   TuneLimit limit() const {
     const bool labelled = !options_.pipeline.labels.empty();
     const std::string scores = judge_->has_scores() ? "agreement" : "cosine similarity";
-    return {.limit = options_.limit, .value = options_.value, .lost = labelled ? "top-1" : scores};
+    return {.limit = options_.limit,
+            .value = options_.value,
+            .speedup = options_.speedup,
+            .lost = labelled ? "top-1" : scores};
   }
 
   TuneOutcome finish(const tune::Space& space, const tune::SearchResult& found) {
@@ -349,10 +354,12 @@ class Tuner {
     }
     if (!steps.empty()) plan.recovery = record(steps);
     if (!pipeline.evaluation.empty()) pipeline.labels.clear();
-    TuneOutcome outcome{.report = run_pipeline(pipeline, stages_),
-                        .kept = found.kept,
-                        .interrupted = found.interrupted,
-                        .nearest = nearest_text(limit(), best.measurement, source_.facts.file_bytes)};
+    TuneOutcome outcome{
+        .report = run_pipeline(pipeline, stages_),
+        .kept = found.kept,
+        .interrupted = found.interrupted,
+        .nearest = nearest_text(limit(), best.measurement,
+                                {.bytes = source_.facts.file_bytes, .seconds = clock_ ? clock_->float_seconds() : 0})};
     report::Report& report = outcome.report;
     report.command = "tune";
     report.recipe = recipe_text(options_.pipeline.config.rules) + fmt::format(", tuned: {}", limit_text(limit()));

@@ -16,7 +16,8 @@ struct TuneOptions {
   /// `plan` and `calibration` are not used; `labels` are of `data`, and of what it leaves for the evaluation.
   PipelineOptions pipeline;
   tune::Limit limit = tune::Limit::kDrop;
-  double value = 0;  // points, dB, milliseconds, or the ratio of the file to the float model's
+  double value = 0;      // points, dB, milliseconds, or the ratio of the file to the float model's
+  bool speedup = false;  // with Limit::kSeconds: `value` is how many times as fast as the float model
   int64_t trials = 16;
   std::optional<double> seconds;
   std::string trail;            // file to go on from and to keep up; "": none

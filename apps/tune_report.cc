@@ -44,12 +44,13 @@ std::string limit_text(const TuneLimit& limit) {
     case tune::Limit::kBytes:
       return fmt::format("file at most {:g} of the float model's", limit.value);
     case tune::Limit::kSeconds:
-      return fmt::format("one run in at most {:g} ms", limit.value);
+      return limit.speedup ? fmt::format("at least {:g} times as fast as the float model", limit.value)
+                           : fmt::format("one run in at most {:g} ms", limit.value);
   }
   return "";
 }
 
-std::string nearest_text(const TuneLimit& limit, const tune::Measurement& reached, int64_t float_bytes) {
+std::string nearest_text(const TuneLimit& limit, const tune::Measurement& reached, const FloatCosts& float_model) {
   const tune::Quality& quality = reached.quality;
   switch (limit.limit) {
     case tune::Limit::kDrop:
@@ -59,9 +60,10 @@ std::string nearest_text(const TuneLimit& limit, const tune::Measurement& reache
       return fmt::format("{:.2f} dB", quality.sqnr_db);
     case tune::Limit::kBytes:
       return fmt::format("{:.4f} of the float model's file",
-                         static_cast<double>(reached.bytes) / static_cast<double>(float_bytes));
+                         static_cast<double>(reached.bytes) / static_cast<double>(float_model.bytes));
     case tune::Limit::kSeconds:
-      return fmt::format("{:.4g} ms", 1e3 * reached.seconds.value());
+      return limit.speedup ? fmt::format("{:.3f} times", float_model.seconds / reached.seconds.value())
+                           : fmt::format("{:.4g} ms", 1e3 * reached.seconds.value());
   }
   return "";
 }

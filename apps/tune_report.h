@@ -12,14 +12,20 @@ namespace narrow::apps {
 
 struct TuneLimit {
   tune::Limit limit = tune::Limit::kDrop;
-  double value = 0;  // points, dB, milliseconds, or the ratio of the file to the float model's
-  std::string lost;  // what points count: "top-1", "agreement", "cosine similarity"
+  double value = 0;      // points, dB, milliseconds, or the ratio of the file to the float model's
+  bool speedup = false;  // with Limit::kSeconds: `value` is how many times as fast as the float model
+  std::string lost;      // what points count: "top-1", "agreement", "cosine similarity"
 };
 
 /// "at most 0.5 points of agreement lost".
 std::string limit_text(const TuneLimit& limit);
+struct FloatCosts {
+  int64_t bytes = 0;
+  double seconds = 0;  // of one run; with Limit::kSeconds
+};
+
 /// What the trial reached of it.
-std::string nearest_text(const TuneLimit& limit, const tune::Measurement& reached, int64_t float_bytes);
+std::string nearest_text(const TuneLimit& limit, const tune::Measurement& reached, const FloatCosts& float_model);
 
 struct TuneResults {
   const TuneLimit& limit;

@@ -72,7 +72,7 @@ constexpr std::array<std::string_view, 24> kIgnored{
     "weight_size_ratio",
     "source",
     "isas",
-    "repetitions",
+    "turns",
     "simulated.sqnr_db",
     "simulated.cosine",
     "simulated.max_abs_error",

@@ -124,7 +124,7 @@ Json to_json(const validate::Speed& speed) {
   return {{"float_samples_per_second", json_number(speed.float_samples_per_second)},
           {"integer_samples_per_second", json_number(speed.integer_samples_per_second)},
           {"ratio", json_number(speed.ratio)},
-          {"repetitions", speed.repetitions},
+          {"turns", speed.turns},
           {"threads", speed.threads}};
 }
 

@@ -55,8 +55,7 @@ Section speed_section(const validate::Speed& speed) {
   Table table{.columns = {{""}, {"samples/s", Align::kRight}, {"ratio", Align::kRight}}, .rows = {}};
   table.rows.push_back({"float", number_text(speed.float_samples_per_second, 1), "1.00"});
   table.rows.push_back({"integer", number_text(speed.integer_samples_per_second, 1), number_text(speed.ratio, 2)});
-  return {fmt::format("speed (median of {} in turn, {})", plural(speed.repetitions, "run"),
-                      plural(speed.threads, "thread")),
+  return {fmt::format("speed (median of {} each, {})", plural(speed.turns, "turn"), plural(speed.threads, "thread")),
           {std::move(table)}};
 }
 

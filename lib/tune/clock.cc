@@ -4,17 +4,31 @@
 #include <cmath>
 #include <map>
 
+#include "lib/base/median.h"
 #include "lib/exec/float_program.h"
 #include "lib/runtime/lower.h"
 #include "lib/validate/latency.h"
-#include "lib/validate/speed.h"
 
 namespace narrow::tune {
 namespace {
 
-constexpr double kSeconds = 0.25;  // of a measurement's float half
+constexpr int kFloatTurns = 20;
+constexpr int kLeastTurns = 8;
+constexpr int kMostTurns = 40;
+constexpr double kSureWithin = 0.004;  // standard error of a ratio, at which more turns tell nothing that matters
+constexpr double kStepSeconds = 0.25;  // for the times of steps
 constexpr int kLeastRepetitions = 5;
 constexpr int kMostRepetitions = 500;
+
+/// Standard error of the median, from the values' deviations from it: a turn that was interrupted does not count.
+double standard_error(const std::vector<double>& values, double middle) {
+  constexpr double kDeviationOfMedian = 1.4826;  // of normal values, against their median absolute deviation
+  constexpr double kErrorOfMedian = 1.2533;      // against the mean's
+  std::vector<double> deviations;
+  for (const double value : values) deviations.push_back(std::abs(value - middle));
+  return kErrorOfMedian * kDeviationOfMedian * median(std::move(deviations)) /
+         std::sqrt(static_cast<double>(values.size()));
+}
 
 /// The items that a layer computes.
 std::vector<size_t> items_in(const validate::LayerLatency& layer, const std::map<std::string, size_t>& items) {
@@ -28,27 +42,35 @@ std::vector<size_t> items_in(const validate::LayerLatency& layer, const std::map
 }  // namespace
 
 Clock::Clock(const graph::Model& float_model, std::vector<exec::Feed> feeds)
-    : program_(exec::compile_float(float_model)), feeds_(std::move(feeds)) {
-  const auto count = static_cast<double>(feeds_.size());
-  const auto measure = [&](int repetitions) {
-    return 1 / validate::measure_speed(program_, program_, feeds_, repetitions).float_samples_per_second;
-  };
-  const double rough = measure(1);
-  const double repetitions = std::ceil(kSeconds / (count * rough));
-  repetitions_ = static_cast<int>(std::clamp<double>(repetitions, kLeastRepetitions, kMostRepetitions));
-  float_seconds_ = measure(repetitions_);
+    : program_(exec::compile_float(float_model)), feeds_(std::move(feeds)), float_runs_(program_, feeds_) {
+  for (size_t i = 0; i < feeds_.size(); ++i) float_runs_.run();
+  std::vector<double> seconds;
+  for (int turn = 0; turn < kFloatTurns; ++turn) seconds.push_back(float_runs_.turn(validate::kTurnSeconds));
+  float_seconds_ = median(std::move(seconds));
 }
 
-double Clock::seconds(const graph::Model& quantized) const {
+double Clock::seconds(const graph::Model& quantized) {
   const runtime::LoweredModel lowered = runtime::lower(quantized);
-  return float_seconds_ / validate::measure_speed(program_, lowered.program, feeds_, repetitions_).ratio;
+  validate::TimedRuns runs(lowered.program, feeds_);
+  runs.run();
+  std::vector<double> ratios;
+  for (int turn = 0; turn < kMostTurns; ++turn) {
+    const double reference = float_runs_.turn(validate::kTurnSeconds);
+    ratios.push_back(runs.turn(validate::kTurnSeconds) / reference);
+    const double middle = median(ratios);
+    if (turn + 1 >= kLeastTurns && standard_error(ratios, middle) <= kSureWithin * middle) break;
+  }
+  return float_seconds_ * median(std::move(ratios));
 }
 
 void Clock::time_options(const graph::Model& quantized, Space& space) const {
   std::map<std::string, size_t> items;
   for (size_t i = 0; i < space.items.size(); ++i) items[space.items[i].node] = i;
   const runtime::LoweredModel lowered = runtime::lower(quantized);
-  const validate::StepTimes times = validate::time_steps(program_, lowered.program, feeds_, repetitions_);
+  const double repetitions = std::ceil(kStepSeconds / (static_cast<double>(feeds_.size()) * float_seconds_));
+  const validate::StepTimes times =
+      validate::time_steps(program_, lowered.program, feeds_,
+                           static_cast<int>(std::clamp<double>(repetitions, kLeastRepetitions, kMostRepetitions)));
   space.float_seconds = 0;
   for (const validate::LayerLatency& layer : validate::layer_latencies(times, lowered)) {
     const std::vector<size_t> members = items_in(layer, items);

@@ -157,14 +157,16 @@ StepTimes time_steps(const exec::Program& float_program, const exec::Program& in
   Workspace integer_workspace;
   Collector reference;
   Collector integer;
-  for (int i = 0; i < repetitions; ++i) {
-    for (const exec::Feed& feed : feeds) {
+  const auto time = [&](const exec::Program& program, const exec::Feed& feed, Workspace& workspace, Collector& times) {
+    for (int i = 0; i < repetitions; ++i) {
       check_interruption();
-      reference.begin_run();
-      float_program.run(feed, float_workspace, {.timer = &reference});
-      integer.begin_run();
-      integer_program.run(feed, integer_workspace, {.timer = &integer});
+      times.begin_run();
+      program.run(feed, workspace, {.timer = &times});
     }
+  };
+  for (const exec::Feed& feed : feeds) {
+    time(float_program, feed, float_workspace, reference);
+    time(integer_program, feed, integer_workspace, integer);
   }
   return {.reference = reference.medians(), .integer = integer.medians()};
 }

@@ -16,7 +16,8 @@ struct StepTime {
   double seconds = 0;
 };
 
-/// Median time of each step over `repetitions` runs of each feed, both programs in turn; steps that ran.
+/// Median time of each step over `repetitions` runs of each feed, one program after the other with each, so that caches
+/// hold what the running one needs; steps that ran.
 struct StepTimes {
   std::vector<StepTime> reference;
   std::vector<StepTime> integer;

@@ -1,14 +1,11 @@
 #pragma once
 
-#include <vector>
-
-#include "lib/exec/program.h"
+#include "lib/validate/timed_runs.h"
 #include "lib/validate/validate.h"
 
 namespace narrow::validate {
 
-/// Runs both programs over the feeds in turn, `repetitions` times after one untimed round of each.
-Speed measure_speed(const exec::Program& float_program, const exec::Program& integer_program,
-                    const std::vector<exec::Feed>& feeds, int repetitions);
+/// Turns alternate between both, `turns` of each, after one untimed run of each.
+Speed measure_speed(TimedRuns& float_runs, TimedRuns& integer_runs, int turns);
 
 }  // namespace narrow::validate

@@ -99,7 +99,7 @@ class Comparison {
     }
     Validation validation = sum(results);
     if (options_.check_samples > 0) validation.checks = check_kernels();
-    if (options_.speed_repetitions > 0 && samples_.count > 0) time_programs(validation);
+    if (options_.speed_turns > 0 && samples_.count > 0) time_programs(validation);
     return validation;
   }
 
@@ -271,8 +271,10 @@ class Comparison {
     for (const int64_t index : spread(samples_.count, std::max<int64_t>(options_.speed_samples, 1))) {
       feeds.push_back(first_feed(index));
     }
-    validation.speed = measure_speed(float_program_, lowered_.program, feeds, options_.speed_repetitions);
-    const StepTimes times = time_steps(float_program_, lowered_.program, feeds, options_.speed_repetitions);
+    TimedRuns float_runs(float_program_, feeds);
+    TimedRuns integer_runs(lowered_.program, feeds);
+    validation.speed = measure_speed(float_runs, integer_runs, options_.speed_turns);
+    const StepTimes times = time_steps(float_program_, lowered_.program, feeds, options_.speed_turns);
     validation.latencies = layer_latencies(times, lowered_);
   }
 

@@ -34,9 +34,9 @@ struct ValidateOptions {
   /// Samples on which each integer kernel is compared with plain loops on its own inputs, spread evenly; slow.
   int64_t check_samples = 0;
   std::string label_output;  // output that holds the class scores; "": the first that looks like scores
-  /// Timed runs of float and integer in turn; 0 leaves speed out.
-  int speed_repetitions = 5;
-  int64_t speed_samples = 8;  // feeds of each timed run
+  /// Timed turns of float and integer; 0 leaves speed out.
+  int speed_turns = 5;
+  int64_t speed_samples = 5;  // a turn runs one of them
   runtime::LowerOptions lower;
   Progress progress;
 };
@@ -93,11 +93,10 @@ struct LayerComparison {
 };
 
 struct Speed {
-  double float_samples_per_second = 0;  // medians over the repetitions
+  double float_samples_per_second = 0;  // medians over the turns
   double integer_samples_per_second = 0;
-  double ratio =
-      0;  // median over the repetitions of integer against float in the same repetition; > 1: integer is faster
-  int repetitions = 0;
+  double ratio = 0;  // median over the turns of integer against the float turn beside it; > 1: integer is faster
+  int turns = 0;
   int threads = 0;
 };
 

@@ -75,6 +75,16 @@ TEST(Tune, KeepsALatencyAndKnowsWhichItCanNot) {
   EXPECT_FALSE(none["tuning"]["kept"].get<bool>());
 }
 
+TEST(Tune, KeepsASpeedupAndKnowsWhichItCanNot) {
+  const TemporaryFolder folder;
+  const Json all = tune(folder, "a.onnx", "--min-speedup 0.00001");
+  const Json& slowest = all["tuning"]["trials"][all["tuning"]["chosen"].get<size_t>()];
+  EXPECT_EQ(slowest["integer_macs"].get<double>(), 0);  // there is time for everything in float32
+  const Json none = tune(folder, "b.onnx", "--min-speedup 60000", 1);
+  EXPECT_FALSE(none["tuning"]["kept"].get<bool>());
+  EXPECT_EQ(none["tuning"]["limit"], "at least 60000 times as fast as the float model");
+}
+
 TEST(Tune, SaysHowNearItCame) {
   const TemporaryFolder folder;
   const Outcome outcome =

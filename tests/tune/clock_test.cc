@@ -39,7 +39,7 @@ TEST(Clock, TimesBothKindsOfEachLayer) {
   [second] y = Gemm(h_dq, w)
 })");
   const std::vector<float> values{1, 2};
-  const Clock clock(model, {{{"x", Tensor::of<float>({1, 2}, std::span<const float>(values))}}});
+  Clock clock(model, {{{"x", Tensor::of<float>({1, 2}, std::span<const float>(values))}}});
   EXPECT_GT(clock.float_seconds(), 0);
   EXPECT_GT(clock.seconds(quantized), 0);
   Space space = space_of_two();

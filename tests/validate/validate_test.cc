@@ -49,7 +49,7 @@ const std::vector<std::vector<float>> kRows = {{3, 1, 2}, {1.4F, 1.3F, 0}, {2.4F
 TEST(Validate, ComparesOutputsLayersAndLabels) {
   Samples samples = samples_of(kRows);
   samples.labels = {0, 0, 2, 2};
-  const Validation result = validate(float_model(), quantized_model(), samples, {.speed_repetitions = 1});
+  const Validation result = validate(float_model(), quantized_model(), samples, {.speed_turns = 1});
   EXPECT_EQ(result.samples, 4);
   ASSERT_EQ(result.outputs.size(), 1U);
   // Signal 14 + 3.65 + 17.81 + 1.01; noise 0 + (.16 + .09) + (.16 + .09 + .16) + (.16 + .16 + .09).
@@ -76,8 +76,7 @@ TEST(Validate, ComparesOutputsLayersAndLabels) {
 }
 
 TEST(Validate, WithoutLabelsAnOutputInTheFormOfAnInputHasNoAgreement) {
-  EXPECT_FALSE(
-      validate(float_model(), quantized_model(), samples_of(kRows), {.speed_repetitions = 0}).outputs[0].agreement);
+  EXPECT_FALSE(validate(float_model(), quantized_model(), samples_of(kRows), {.speed_turns = 0}).outputs[0].agreement);
 }
 
 TEST(Validate, DoesNotDependOnTheWorkers) {
@@ -90,7 +89,7 @@ TEST(Validate, DoesNotDependOnTheWorkers) {
   samples.labels = std::vector<int64_t>(rows.size(), 1);
   const auto run = [&](int workers) {
     return validate(float_model(), quantized_model(), samples,
-                    {.workers = workers, .layer_samples = 7, .speed_repetitions = 0});
+                    {.workers = workers, .layer_samples = 7, .speed_turns = 0});
   };
   const Validation one = run(1);
   const Validation three = run(3);
@@ -106,7 +105,7 @@ TEST(Validate, WhereNoActivationIsQuantizedThereAreNoLayersToCompare) {
   const graph::Model stored = test::shaped_graph(R"(agraph (float[N,3] x) => (float[N,3] y)
 <int8[3,3] w_q = {1,0,0, 0,1,0, 0,0,1}, float one = {1.0}, int8 z = {0}>
 { [relu] r = Relu(x) w = DequantizeLinear(w_q, one, z) [fc] y = Gemm(r, w) })");
-  const Validation result = validate(float_model(), stored, samples_of(kRows), {.speed_repetitions = 0});
+  const Validation result = validate(float_model(), stored, samples_of(kRows), {.speed_turns = 0});
   EXPECT_TRUE(result.layers.empty());
   EXPECT_EQ(result.layer_samples, 0) << "each sample runs once, not as it is and again with everybody listening";
 }
@@ -130,7 +129,7 @@ TEST(Validate, LeavesOutSamplesWhoseOutputHasAnotherSize) {
   y = NonZero(x_dq)
 })");
   const auto output_of = [&](std::vector<std::vector<float>> rows) {
-    return validate(original, quantized, samples_of(std::move(rows)), {.speed_repetitions = 0}).outputs.at(0);
+    return validate(original, quantized, samples_of(std::move(rows)), {.speed_turns = 0}).outputs.at(0);
   };
   const OutputComparison some = output_of({{1, 2, 3}, {0.2F, 2, 3}});  // 0.2 rounds to 0
   EXPECT_EQ(some.not_comparable, 1);

@@ -110,14 +110,22 @@ def move_results(graph, seed):
                 continue
             at = lambda suffix, name=name: f"{name}_{suffix}"
             node.output[i] = at("exact")
-            sixteen = numpy_helper.from_array(np.float32(16))
-            random = {"low": 1 - step, "high": 1 + step, "seed": float(seed)}
+            scalar = lambda number: {"value": numpy_helper.from_array(np.float32(number))}
+            # onnxruntime has no RandomUniformLike of opset 22: the sine of a number far from 0 is as good.
             for op, reads, makes, attributes in [
-                ("Constant", [], "sixteen", {"value": sixteen}),
+                ("Constant", [], "sixteen", scalar(16)),
                 ("Mul", [at("exact"), at("sixteen")], "parts", {}),
                 ("Floor", [at("parts")], "whole", {}),
                 ("Equal", [at("parts"), at("whole")], "is_exact", {}),
-                ("RandomUniformLike", [at("exact")], "factor", random),
+                ("Constant", [], "much", scalar(1e5)),
+                ("Constant", [], "seed", scalar(seed)),
+                ("Constant", [], "one", scalar(1)),
+                ("Constant", [], "step", scalar(step)),
+                ("Mul", [at("exact"), at("much")], "far", {}),
+                ("Add", [at("far"), at("seed")], "angle", {}),
+                ("Sin", [at("angle")], "random", {}),
+                ("Mul", [at("random"), at("step")], "part", {}),
+                ("Add", [at("one"), at("part")], "factor", {}),
                 ("Mul", [at("exact"), at("factor")], "moved", {}),
             ]:
                 nodes.append(onnx.helper.make_node(op, reads, [at(makes)], **attributes))

@@ -174,6 +174,9 @@ def normalization(graph):
             raise Unfit
         return graph.add(op, [value], size=graph.pick([1, 3, 5]), alpha=0.1, beta=0.75, bias=2.0)
     if op == "LpNormalization":
+        magnitudes = np.abs(value.array[value.array != 0])
+        if np.any((magnitudes < 1e-15) | (magnitudes > 1e15)):  # squares leave float32, which narrow does not sum in
+            raise Unfit
         return graph.add(op, [value], axis=graph.integer(-1, value.array.ndim - 1), p=graph.integer(1, 2))
     if op == "PRelu":
         shape = graph.pick([(channels, *[1] * (value.array.ndim - 2)), (1,), value.shape, value.shape[-1:]])

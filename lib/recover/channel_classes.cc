@@ -32,7 +32,11 @@ bool takes_factors(const graph::GraphIndex& index, const onnx::NodeProto& node) 
     return false;
   }
   if (node.input_size() < 3 || node.input(2).empty()) return true;
-  return owns_constant(index, node.input(2)) && index.initializer(node.input(2))->dims_size() == 1;
+  // A bias of one element, which all outputs share, could not take their factors.
+  const auto& dims = index.initializer(node.input(1))->dims();
+  const int64_t outputs = conv || graph::int_attribute(node, "transB", 0) != 0 ? dims.at(0) : dims.at(1);
+  const onnx::TensorProto* bias = owns_constant(index, node.input(2)) ? index.initializer(node.input(2)) : nullptr;
+  return bias != nullptr && bias->dims_size() == 1 && bias->dims(0) == outputs;
 }
 
 ChannelClasses::ChannelClasses(const graph::Model& model) : model_(model), index_(model.graph()) {

@@ -75,6 +75,19 @@ TEST(Equalize, ChannelsOfALayerThatIsHeldStay) {
   }
 }
 
+// Whose bias all outputs share.
+TEST(Equalize, OneNumberForAllOutputsTakesNoFactors) {
+  for (const bool shared : {true, false}) {
+    const std::string bias = shared ? "float[1] b = {1}" : "float[2] b = {1, 1}";
+    graph::Model model = test::graph_from_text("g (float[1,2] x) => (float[1,2] y) <float[2,2] v = {1, 0, 0, 0.01}, " +
+                                               bias + ", float[2,2] w = {1, 0, 0, 1}> " +
+                                               "{ a = Gemm (x, v, b) c = Relu (a) y = Gemm (c, w) }");
+    io::infer_shapes(model);
+    const EqualizeResult result = equalize(model, channels({{"a", {6, 0.1}}, {"c", {6, 0.1}}}), {});
+    EXPECT_EQ(result.channels, shared ? 0 : 1) << bias;
+  }
+}
+
 TEST(Equalize, AClipThatAChannelReachesIsNotMoved) {
   const graph::Model model = clipped_model();
   // Before the clip the small channel reached 7: scaled, it would be clipped elsewhere.

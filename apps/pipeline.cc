@@ -15,6 +15,7 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/io/load.h"
+#include "lib/recover/absorb.h"
 #include "lib/recover/align.h"
 #include "lib/recover/smooth.h"
 #include "lib/report/format.h"
@@ -37,13 +38,14 @@ struct Planned {
 
 constexpr double kRangesMoveMuch = 0.25;  // median over the values, between the halves of the samples
 
-/// Against the model behind the recovery steps that add nodes.
+/// Against the model behind the recovery steps that add nodes or inputs.
 void check_against(const plan::PrecisionPlan& plan, const graph::Model& model) {
   if (!plan.recovery) return plan::check_plan(plan, model);
   graph::Model behind = model;
   for (const plan::RecoveryStep& step : plan.recovery->steps) {
     if (step.method == plan::RecoveryMethod::kSmooth) behind = recover::smooth_nodes(behind, step.values);
     if (step.method == plan::RecoveryMethod::kAlign) behind = recover::align(behind, step.inputs);
+    if (step.method == plan::RecoveryMethod::kAbsorb) behind = recover::absorb_nodes(behind);
   }
   plan::check_plan(plan, behind);
 }
@@ -149,7 +151,8 @@ void evaluate(const PipelineOptions& options, const ModelSource& source, const D
 
 bool rescales_activations(const plan::PrecisionPlan& plan) {
   const auto rescales = [](const plan::RecoveryStep& step) {
-    return step.method == plan::RecoveryMethod::kEqualize || step.method == plan::RecoveryMethod::kSmooth;
+    return step.method == plan::RecoveryMethod::kEqualize || step.method == plan::RecoveryMethod::kAbsorb ||
+           step.method == plan::RecoveryMethod::kSmooth;
   };
   return plan.recovery && std::any_of(plan.recovery->steps.begin(), plan.recovery->steps.end(), rescales);
 }
@@ -364,7 +367,7 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   }
   if (rescales_activations(recovered.written)) {
     report.notes.push_back(
-        "recovery gives inner channels other scales: activations differ from the float model's by these factors, "
+        "recovery gives inner channels other scales or offsets: activations differ from the float model's by these, "
         "outputs do not");
   }
   for (const std::string& note : written.notes) report.notes.push_back(note);

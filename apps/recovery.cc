@@ -28,10 +28,8 @@ constexpr double kOverfitRatio = 1.25;     // of the error on samples that did n
 
 /// The calibration samples in two parts, and what stands on either.
 struct Fold {
-  Fold(const RecoveryRun& run, Stages& stages, int64_t held_of_each)
-      : held(held_of_each), split(split_samples(run.samples, held_of_each)), steps(run, stages, split.fit) {}
-
-  const std::vector<int64_t>& judges() const { return split.held.empty() ? split.fit : split.held; }
+  Fold(const RecoveryRun& run, Stages& stages, const std::vector<int64_t>& samples, int64_t held_of_each)
+      : held(held_of_each), split(split_samples(samples, held_of_each)), steps(run, stages, split.fit) {}
 
   int64_t held;
   Split split;
@@ -43,15 +41,17 @@ struct Fold {
 
 class Recovery {
  public:
-  Recovery(const RecoveryRun& run, Stages& stages) : run_(run), stages_(stages), fold_(run, stages, run.held) {}
+  /// `samples`: those of the run that differ from each other.
+  Recovery(const RecoveryRun& run, Stages& stages, const std::vector<int64_t>& samples)
+      : run_(run), stages_(stages), samples_(samples), fold_(run, stages, samples, run.held) {}
 
   RecoveryOutcome automatic() {
     keep(fold_, fold_.steps.plain(), Take::kIfBetter);
     const plan::RecoverySteps first = choose_smoothing();
     const plan::RecoverySteps steps = choose_steps(first);
-    if (!try_steps(fold_, steps) && !fold_.split.held.empty()) {
+    if (!try_steps(fold_, steps)) {
       // A quarter of the samples is wrong about steps like these once in a dozen times: another quarter is asked too.
-      second_.emplace(run_, stages_, kHeldSecond);
+      second_.emplace(run_, stages_, samples_, kHeldSecond);
       try_steps(*second_, steps);
     }
     // Rounding alone changes the least.
@@ -119,18 +119,21 @@ class Recovery {
   }
 
   /// Which steps to do behind `first`. Those that gain as a rule are among them unless a trial without does better by
-  /// more than what so few samples leave open: what is seen of one model's samples is less sure than the rule.
+  /// more than what so few samples leave open: what is seen of one model's samples is less sure than the rule. What is
+  /// absorbed makes ranges narrower and changes nothing else: of that, a trial could only show chance.
   plan::RecoverySteps choose_steps(const plan::RecoverySteps& first) {
     plan::RecoverySteps steps = rounded(first);
     if (!run_.own_ranges) return steps;
     const bool aligns = fold_.steps.has_grids();
     const bool equalizes = !run_.plan.values.empty() && fold_.steps.changes(equalization(kSumsToo));
-    if (!aligns && !equalizes && !fold_.steps.lies_on_ties()) return steps;
+    const bool absorbs = !run_.plan.values.empty() && fold_.steps.absorbs();
+    if (!aligns && !equalizes && !absorbs && !fold_.steps.lies_on_ties()) return steps;
 
     if (equalizes) steps = with(steps, equalization(kSumsToo));
     std::optional<Trial> best;
-    if (aligns) best = run_trial(with(steps, {.method = plan::RecoveryMethod::kAlign}));
-    if (!best) best = run_trial(steps);
+    if (absorbs) best = first_trial(with(steps, {.method = plan::RecoveryMethod::kAbsorb}), aligns);
+    // Behind an equalization there may be nothing left to absorb.
+    if (!best) best = first_trial(steps, aligns);
     if (!best) return rounded(first);
     if (equalizes) doubt_equalization(*best);
     if (has(*best, plan::RecoveryMethod::kAlign)) doubt_alignment(*best);
@@ -156,6 +159,12 @@ class Recovery {
   static bool leads(const Trial& trial, const Trial& other) {
     const Lead lead = lead_of(trial.sqnr_db, other.sqnr_db);
     return lead.mean > lead.error;
+  }
+
+  std::optional<Trial> first_trial(const plan::RecoverySteps& steps, bool aligns) {
+    std::optional<Trial> trial;
+    if (aligns) trial = run_trial(with(steps, {.method = plan::RecoveryMethod::kAlign}));
+    return trial ? std::move(trial) : run_trial(steps);
   }
 
   void doubt_equalization(Trial& best) {
@@ -251,14 +260,14 @@ class Recovery {
   /// Whether it is taken.
   bool keep(Fold& fold, Candidate candidate, Take take) {
     const double seconds = trial_.seconds();
-    if (fold.plain.empty()) fold.plain = measure(fold.steps.plain(), fold.judge, fold.judges());
+    if (fold.plain.empty()) fold.plain = measure(fold.steps.plain(), fold.judge, fold.split.held);
     if (taken_ && fold.taken.empty()) {
-      fold.taken = taken_->steps.empty() ? fold.plain : measure(*taken_, fold.judge, fold.judges());
+      fold.taken = taken_->steps.empty() ? fold.plain : measure(*taken_, fold.judge, fold.split.held);
     }
     const std::vector<double> sqnr_db =
-        candidate.steps.empty() ? fold.plain : measure(candidate, fold.judge, fold.judges());
+        candidate.steps.empty() ? fold.plain : measure(candidate, fold.judge, fold.split.held);
     remember(candidate.steps, sqnr_db, fold.plain, seconds,
-             fold.held == fold_.held ? "" : fmt::format(" ({} others held)", fold.judges().size()));
+             fold.held == fold_.held ? "" : fmt::format(" ({} others held)", fold.split.held.size()));
     if (taken_ && take == Take::kIfBetter && !(lead_of(sqnr_db, fold.taken).mean > 0)) return false;
     facts_.chosen = facts_.trials.size() - 1;
     fold.taken = sqnr_db;
@@ -335,6 +344,7 @@ class Recovery {
 
   const RecoveryRun& run_;
   Stages& stages_;
+  const std::vector<int64_t> samples_;
   Fold fold_;
   std::optional<Fold> second_;
   Stopwatch watch_;
@@ -366,14 +376,24 @@ RecoveryOutcome recover(const RecoveryRun& run, Stages& stages) {
   const bool wanted = config.automatic || !config.steps.empty();
   RecoveryOutcome outcome{.model = run.model, .applied = run.plan, .written = run.plan, .facts = {}, .warnings = {}};
   if (!wanted || !quantizes_weights(run.plan)) return outcome;
-  if (run.samples.size() < kLeastSamples) {
+  const std::vector<int64_t> samples =
+      stages.run("samples", [&] { return distinct_samples(*run.data.reader, run.samples, run.workers); });
+  const auto repeated = static_cast<int64_t>(run.samples.size() - samples.size());
+  if (repeated > 0) {
     outcome.warnings.push_back(
-        fmt::format("recovery: {} samples are too few, it takes {}: weights are rounded to the nearest",
-                    run.samples.size(), kLeastSamples));
+        fmt::format("recovery: of {} calibration samples {} are copies of others, which tell nothing new",
+                    run.samples.size(), repeated));
+  }
+  if (samples.size() < kLeastSamples) {
+    outcome.warnings.push_back(
+        fmt::format("recovery: {} samples are too few, it takes {}: weights are rounded to the nearest", samples.size(),
+                    kLeastSamples));
     return outcome;
   }
-  Recovery recovery(run, stages);
-  return config.automatic ? recovery.automatic() : recovery.explicit_steps();
+  Recovery recovery(run, stages, samples);
+  RecoveryOutcome found = config.automatic ? recovery.automatic() : recovery.explicit_steps();
+  found.warnings.insert(found.warnings.begin(), outcome.warnings.begin(), outcome.warnings.end());
+  return found;
 }
 
 std::string without_recovery(const plan::RecoveryRecord& record) {
@@ -392,7 +412,8 @@ RecoveryOutcome repeat_recovery(const RecoveryRun& run, Stages& stages) {
                 plan::recovery_text(record.steps), record.data_sha256.substr(0, 12), run.data.sha256.substr(0, 12),
                 without_recovery(record));
   }
-  return Recovery(run, stages).repeat();
+  const std::vector<int64_t> samples = distinct_samples(*run.data.reader, run.samples, run.workers);
+  return Recovery(run, stages, samples).repeat();
 }
 
 }  // namespace narrow::apps

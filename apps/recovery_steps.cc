@@ -4,6 +4,7 @@
 
 #include "apps/calibration.h"
 #include "lib/analyze/analyze.h"
+#include "lib/recover/absorb.h"
 #include "lib/recover/align.h"
 #include "lib/recover/input_ranges.h"
 #include "lib/recover/smooth.h"
@@ -59,6 +60,8 @@ bool StepRunner::run_step(plan::RecoveryStep& step, Work& work, const StepOption
       return align(step, work) && (options.idle == Idle::kRefused || settle(work, options));
     case plan::RecoveryMethod::kEqualize:
       return equalize(step, work);
+    case plan::RecoveryMethod::kAbsorb:
+      return absorb(work);
     case plan::RecoveryMethod::kRanges:
       return settle(work, options) && (options.numbers_given || ranges(work.candidate));
     case plan::RecoveryMethod::kRound:
@@ -101,12 +104,33 @@ bool StepRunner::align(plan::RecoveryStep& step, Work& work) {
   return true;
 }
 
+recover::EqualizeResult StepRunner::equalized(const graph::Model& model, const plan::RecoveryStep& step) {
+  return recover::equalize(
+      model, channels(), {.weight_noise = step.weight_noise, .untouched = untouched(plan::RecoveryMethod::kEqualize)});
+}
+
 bool StepRunner::equalize(const plan::RecoveryStep& step, Work& work) {
-  recover::EqualizeResult result = recover::equalize(work.candidate.model, channels(), equalize_options(step));
+  recover::EqualizeResult result = equalized(work.candidate.model, step);
   if (result.channels == 0) return false;
   work.candidate.model = std::move(result.model);
   work.stale = true;
   return true;
+}
+
+/// Statistics are those of the model as it is: earlier steps scale its channels.
+bool StepRunner::absorb(Work& work) {
+  return stages_.run("absorb", [&] {
+    graph::Model& model = work.candidate.model;
+    const std::vector<std::string> values = recover::absorbable_values(model);
+    if (values.empty()) return false;
+    const recover::ValueChannels seen = recover::observe_channels(model, feeds(fit_), values, run_.workers);
+    recover::AbsorbResult result =
+        recover::absorb(model, seen, {.untouched = untouched(plan::RecoveryMethod::kAbsorb)});
+    if (result.values == 0) return false;
+    model = std::move(result.model);
+    work.stale = true;
+    return true;
+  });
 }
 
 bool StepRunner::ranges(Candidate& candidate) {
@@ -179,12 +203,13 @@ const std::vector<plan::AlignedInput>& StepRunner::grids() {
   return *grids_;
 }
 
-recover::EqualizeOptions StepRunner::equalize_options(const plan::RecoveryStep& step) const {
-  recover::EqualizeOptions options{.weight_noise = step.weight_noise, .untouched = {}};
+/// Nodes that the method may not change.
+std::set<std::string> StepRunner::untouched(plan::RecoveryMethod method) const {
+  std::set<std::string> nodes;
   for (const plan::LayerPlan& layer : run_.plan.layers) {
-    if (!plan::allows(layer, plan::RecoveryMethod::kEqualize)) options.untouched.insert(layer.node);
+    if (!plan::allows(layer, method)) nodes.insert(layer.node);
   }
-  return options;
+  return nodes;
 }
 
 bool StepRunner::lies_on_ties() {
@@ -195,8 +220,12 @@ bool StepRunner::lies_on_ties() {
   return *on_ties_;
 }
 
+bool StepRunner::absorbs() {
+  return recover::absorb(run_.model, channels(), {.untouched = untouched(plan::RecoveryMethod::kAbsorb)}).values > 0;
+}
+
 bool StepRunner::changes(const plan::RecoveryStep& equalization) {
-  const recover::EqualizeResult result = recover::equalize(run_.model, channels(), equalize_options(equalization));
+  const recover::EqualizeResult result = equalized(run_.model, equalization);
   const bool known = std::find(equalized_.begin(), equalized_.end(), result.channels) != equalized_.end();
   if (result.channels == 0 || known) return false;
   equalized_.push_back(result.channels);

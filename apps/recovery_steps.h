@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "apps/recovery.h"
@@ -51,6 +53,8 @@ class StepRunner {
   bool has_grids() { return !grids().empty(); }
   /// Whether some input's range would be widened.
   bool lies_on_ties();
+  /// Whether something can be absorbed.
+  bool absorbs();
   /// Whether an equalization scales channels, and others than those before it.
   bool changes(const plan::RecoveryStep& equalization);
 
@@ -72,11 +76,13 @@ class StepRunner {
   recover::Samples feeds(const std::vector<int64_t>& samples) const;
   const recover::ValueChannels& channels();
   const std::vector<plan::AlignedInput>& grids();
-  recover::EqualizeOptions equalize_options(const plan::RecoveryStep& step) const;
+  std::set<std::string> untouched(plan::RecoveryMethod method) const;
   bool run_step(plan::RecoveryStep& step, Work& work, const StepOptions& options);
   bool smooth(plan::RecoveryStep& step, Work& work);
   bool align(plan::RecoveryStep& step, Work& work);
+  recover::EqualizeResult equalized(const graph::Model& model, const plan::RecoveryStep& step);
   bool equalize(const plan::RecoveryStep& step, Work& work);
+  bool absorb(Work& work);
   bool ranges(Candidate& candidate);
   bool round(Candidate& candidate, const StepOptions& options);
   bool settle(Work& work, const StepOptions& options);

@@ -17,9 +17,10 @@ struct MethodRow {
   RecoveryMethod method;
   std::string_view name;
 };
-constexpr std::array kMethods{MethodRow{RecoveryMethod::kSmooth, "smooth"}, MethodRow{RecoveryMethod::kAlign, "align"},
-                              MethodRow{RecoveryMethod::kEqualize, "equalize"},
-                              MethodRow{RecoveryMethod::kRanges, "ranges"}, MethodRow{RecoveryMethod::kRound, "round"}};
+constexpr std::array kMethods{
+    MethodRow{RecoveryMethod::kSmooth, "smooth"},     MethodRow{RecoveryMethod::kAlign, "align"},
+    MethodRow{RecoveryMethod::kEqualize, "equalize"}, MethodRow{RecoveryMethod::kAbsorb, "absorb"},
+    MethodRow{RecoveryMethod::kRanges, "ranges"},     MethodRow{RecoveryMethod::kRound, "round"}};
 
 size_t place_of(RecoveryMethod method) {
   const auto found =

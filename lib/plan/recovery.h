@@ -13,6 +13,7 @@ enum class RecoveryMethod {
   kEqualize,  // activations' channels brought to one range, the weights on both sides take the factors
   kSmooth,    // channels of what products read divided by factors, which their weights take
   kAlign,     // inputs whose values lie on a grid brought onto the integers' grid, where 8 bits hold them exactly
+  kAbsorb,    // what a channel never falls below, or its middle, goes into the biases on both sides
   kRanges,    // inputs whose values lie on ties get ranges where they do not
   kRound,     // weights rounded by the layers' output error, biases corrected, layer after layer
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "lib/exec/float_program.h"
@@ -10,15 +11,24 @@
 
 namespace narrow::recover {
 struct ChannelWatch::Sums {
-  std::vector<double> maxima;
+  std::vector<double> lows;
+  std::vector<double> highs;
   std::vector<double> squares;
   double count = 0;  // elements of a channel
 
+  double maximum(size_t channel) const { return std::max(-lows[channel], highs[channel]); }
+
+  void resize(size_t channels) {
+    lows.resize(channels, std::numeric_limits<double>::infinity());
+    highs.resize(channels, -std::numeric_limits<double>::infinity());
+    squares.resize(channels, 0);
+  }
+
   void add(const Sums& other) {
-    maxima.resize(std::max(maxima.size(), other.maxima.size()), 0);
-    squares.resize(maxima.size(), 0);
-    for (size_t i = 0; i < other.maxima.size(); ++i) {
-      maxima[i] = std::max(maxima[i], other.maxima[i]);
+    resize(std::max(lows.size(), other.lows.size()));
+    for (size_t i = 0; i < other.lows.size(); ++i) {
+      lows[i] = std::min(lows[i], other.lows[i]);
+      highs[i] = std::max(highs[i], other.highs[i]);
       squares[i] += other.squares[i];
     }
     count += other.count;
@@ -26,8 +36,7 @@ struct ChannelWatch::Sums {
 
   /// `inner` neighbouring elements belong to one channel, the next ones to the next.
   void add_values(std::span<const float> values, size_t channels, size_t inner) {
-    maxima.resize(channels, 0);
-    squares.resize(channels, 0);
+    resize(channels);
     if (inner == 1) {
       add_rows(values);
     } else {
@@ -39,49 +48,68 @@ struct ChannelWatch::Sums {
 
   /// Rows of an element for each channel.
   void add_rows(std::span<const float> values) {
-    const size_t channels = maxima.size();
-    std::vector<float> most(channels, 0);
+    const size_t channels = lows.size();
+    std::vector<float> least(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(channels));
+    std::vector<float> most = least;
     for (size_t row = 0; row < values.size(); row += channels) {
       const float* const from = values.data() + row;
-      for (size_t i = 0; i < channels; ++i) most[i] = std::max(most[i], std::abs(from[i]));
+      for (size_t i = 0; i < channels; ++i) least[i] = std::min(least[i], from[i]);
+      for (size_t i = 0; i < channels; ++i) most[i] = std::max(most[i], from[i]);
       for (size_t i = 0; i < channels; ++i) squares[i] += static_cast<double>(from[i]) * from[i];
     }
-    for (size_t i = 0; i < channels; ++i) maxima[i] = std::max(maxima[i], static_cast<double>(most[i]));
+    for (size_t i = 0; i < channels; ++i) include(i, least[i], most[i]);
   }
 
   void add_run(size_t channel, std::span<const float> values) {
     constexpr size_t kParts = 8;  // sums that do not wait for each other
+    std::array<float, kParts> least{};
     std::array<float, kParts> most{};
+    least.fill(values.front());
+    most.fill(values.front());
     std::array<double, kParts> sums{};
     const size_t whole = values.size() / kParts * kParts;
     for (size_t i = 0; i < whole; i += kParts) {
       for (size_t k = 0; k < kParts; ++k) {
-        most[k] = std::max(most[k], std::abs(values[i + k]));
+        least[k] = std::min(least[k], values[i + k]);
+        most[k] = std::max(most[k], values[i + k]);
         sums[k] += static_cast<double>(values[i + k]) * values[i + k];
       }
     }
     for (size_t i = whole; i < values.size(); ++i) {
-      most[0] = std::max(most[0], std::abs(values[i]));
+      least[0] = std::min(least[0], values[i]);
+      most[0] = std::max(most[0], values[i]);
       sums[0] += static_cast<double>(values[i]) * values[i];
     }
-    for (const float part : most) maxima[channel] = std::max(maxima[channel], static_cast<double>(part));
+    for (size_t k = 0; k < kParts; ++k) include(channel, least[k], most[k]);
     for (const double part : sums) squares[channel] += part;
+  }
+
+ private:
+  void include(size_t channel, float low, float high) {
+    lows[channel] = std::min(lows[channel], static_cast<double>(low));
+    highs[channel] = std::max(highs[channel], static_cast<double>(high));
   }
 };
 
-std::vector<double> ChannelWatch::spreads_of(const std::vector<const Sums*>& samples, size_t channels) {
+namespace {
+
+/// Standard deviation of what `of` says of each sample, by channel.
+template <class Sums, class Of>
+std::vector<double> deviations(const std::vector<const Sums*>& samples, size_t channels, Of of) {
   const auto count = static_cast<double>(samples.size());
-  std::vector<double> spreads(channels, 0);
+  std::vector<double> result(channels, 0);
   for (size_t i = 0; i < channels; ++i) {
-    const auto maximum = [i](const Sums* sums) { return i < sums->maxima.size() ? sums->maxima[i] : 0; };
+    const auto value = [&](const Sums* sums) { return i < sums->lows.size() ? of(*sums, i) : 0; };
     double mean = 0;
-    for (const Sums* sums : samples) mean += maximum(sums) / count;
+    for (const Sums* sums : samples) mean += value(sums) / count;
     double power = 0;
-    for (const Sums* sums : samples) power += (maximum(sums) - mean) * (maximum(sums) - mean) / count;
-    spreads[i] = std::sqrt(power);
+    for (const Sums* sums : samples) power += (value(sums) - mean) * (value(sums) - mean) / count;
+    result[i] = std::sqrt(power);
   }
-  return spreads;
+  return result;
 }
+
+}  // namespace
 
 void ChannelWatch::on_value(int64_t sample, const std::string& value, const Tensor& tensor) {
   if (!values_.contains(value) || tensor.type() != DataType::kFloat32 || tensor.rank() < 2 || tensor.size() == 0)
@@ -110,9 +138,14 @@ ValueChannels ChannelWatch::result(const std::vector<int64_t>& samples) const {
     for (const Sums* part : parts) sums.add(*part);
     if (sums.count == 0) continue;
     for (double& square : sums.squares) square /= sums.count;
-    std::vector<double> spreads = spreads_of(parts, sums.maxima.size());
-    result[value] = {
-        .maxima = std::move(sums.maxima), .spreads = std::move(spreads), .squares = std::move(sums.squares)};
+    ChannelStatistics& statistics = result[value];
+    const size_t channels = sums.lows.size();
+    for (size_t i = 0; i < channels; ++i) statistics.maxima.push_back(sums.maximum(i));
+    statistics.spreads = deviations(parts, channels, [](const Sums& part, size_t i) { return part.maximum(i); });
+    statistics.unrest = deviations(parts, channels, [](const Sums& part, size_t i) { return part.lows[i]; });
+    statistics.squares = std::move(sums.squares);
+    statistics.lows = std::move(sums.lows);
+    statistics.highs = std::move(sums.highs);
   }
   return result;
 }

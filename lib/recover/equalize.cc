@@ -5,19 +5,14 @@
 #include <limits>
 #include <unordered_map>
 
-#include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
+#include "lib/recover/layer_weights.h"
 
 namespace narrow::recover {
 namespace {
 
 constexpr double kLargestFactor = 64;
 constexpr double kLevels = 255;
-
-// Other data reach further than the largest magnitude of a few samples. A channel that is not its value's widest has
-// that much room, and one scaled up to the widest would have lost it. Where samples' maxima are as Gumbel has them, the
-// largest of k times as many lies ln(k) * sqrt(6) / pi standard deviations further out: 1.08 for 4 times as many.
-constexpr double kReach = 1.08;
 
 struct Class {
   bool bounded = false;          // by a Clip, from above
@@ -77,7 +72,8 @@ class Equalizer {
     return found == seen_.end() ? nullptr : &found->second;
   }
 
-  /// Channels that a Clip bounds from above get no room: on mobilenet_v1, where all are, it cost what it gained.
+  /// A channel that is not its value's widest has room for other data, and scaled up to the widest would have lost it.
+  /// Channels that a Clip bounds from above get none: on mobilenet_v1, where all are, it cost what it gained.
   static double reach(const Class& entry, const ChannelStatistics& statistics, size_t channel) {
     return statistics.maxima[channel] + (entry.bounded ? 0 : kReach * statistics.spreads[channel]);
   }
@@ -112,8 +108,9 @@ class Equalizer {
   void add_noise(const onnx::NodeProto& node) {
     const ChannelStatistics* statistics = seen(node.input(0));
     if (statistics == nullptr) return;
-    const LayerWeights weights = layer_weights(node);
+    const LayerWeights weights(model_, index_, node);
     if (static_cast<int64_t>(statistics->maxima.size()) != weights.inputs * weights.groups) return;
+    const std::vector<double> largest = weights.largest();
     const double step = *std::max_element(statistics->maxima.begin(), statistics->maxima.end()) / kLevels;
     std::vector<double> gains(statistics->maxima.size());  // sum of squared weights that read the channel
     std::vector<double> steps(statistics->maxima.size());  // sum of their squared steps
@@ -121,7 +118,7 @@ class Equalizer {
       const double weight = weights.value(i);
       const auto input = static_cast<size_t>(weights.input(i));
       gains[input] += weight * weight;
-      const double weight_step = 2 * weights.largest[static_cast<size_t>(weights.output(i))] / kLevels;
+      const double weight_step = 2 * largest[static_cast<size_t>(weights.output(i))] / kLevels;
       steps[input] += weight_step * weight_step;
     }
     double energy = 0;
@@ -156,41 +153,6 @@ class Equalizer {
     }
   }
 
-  /// A layer's weight, by element.
-  struct LayerWeights {
-    Tensor tensor;
-    int64_t outputs = 1;
-    int64_t inputs = 1;  // of a group
-    int64_t groups = 1;
-    int64_t inner = 1;
-    bool transposed = false;      // [inputs, outputs]
-    std::vector<double> largest;  // by output
-
-    int64_t size() const { return tensor.size(); }
-    double value(int64_t i) const { return static_cast<double>(tensor.data<float>()[static_cast<size_t>(i)]); }
-    int64_t output(int64_t i) const { return transposed ? i / inner % outputs : i / inner / inputs; }
-    int64_t input(int64_t i) const {
-      const int64_t in_group = transposed ? i / inner / outputs : i / inner % inputs;
-      return in_group + output(i) / (outputs / groups) * inputs;
-    }
-  };
-
-  LayerWeights layer_weights(const onnx::NodeProto& node) const {
-    LayerWeights weights{.tensor = model_.tensor(*index_.initializer(node.input(1)))};
-    const bool conv = node.op_type() == "Conv";
-    weights.transposed = !conv && graph::int_attribute(node, "transB", 0) == 0;
-    weights.outputs = weights.tensor.shape()[weights.transposed ? 1 : 0];
-    weights.inputs = weights.tensor.shape()[weights.transposed ? 0 : 1];
-    weights.groups = conv ? graph::int_attribute(node, "group", 1) : 1;
-    weights.inner = weights.size() / (weights.outputs * weights.inputs);
-    weights.largest.assign(static_cast<size_t>(weights.outputs), 0);
-    for (int64_t i = 0; i < weights.size(); ++i) {
-      double& largest = weights.largest[static_cast<size_t>(weights.output(i))];
-      largest = std::max(largest, std::abs(weights.value(i)));
-    }
-    return weights;
-  }
-
   std::vector<double> factors(const std::string& value, int64_t channels) {
     std::vector<double> result(static_cast<size_t>(channels), 1.0);
     if (classes_.channels(value) == channels) {
@@ -200,7 +162,7 @@ class Equalizer {
   }
 
   void scale_layer(const onnx::NodeProto& node, graph::GraphEditor& editor) {
-    LayerWeights weights = layer_weights(node);
+    LayerWeights weights(model_, index_, node);
     const std::vector<double> out = factors(node.output(0), weights.outputs);
     const std::vector<double> in = factors(node.input(0), weights.inputs * weights.groups);
     const auto is_one = [](double factor) { return factor == 1; };

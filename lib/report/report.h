@@ -58,7 +58,7 @@ struct RecoveryFacts {
   std::vector<RecoveryTrial> trials;  // in the order they were made, plain first
   size_t chosen = 0;                  // index into trials
   int64_t samples = 0;                // that chose weights
-  int64_t held_samples = 0;           // that judged; 0: the same ones did
+  int64_t held_samples = 0;           // that judged
   struct Layer {
     std::string node;
     double nearest_error = 0;    // shares of the layer's output energy: with nearest rounding and the best bias,

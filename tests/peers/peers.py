@@ -23,19 +23,21 @@ def float_inputs(model):
     return [value for value in model.graph.input if value.name not in initializers]
 
 
-def make_session(path, optimized_path=None):
+def make_session(path, optimized_path=None, optimized=True):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 2
     if optimized_path:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(optimized_path)
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def run_onnxruntime(path, samples):
+def run_onnxruntime(path, samples, optimized=True):
     """First output over all samples (batch axis first), as one array."""
-    session = make_session(path)
+    session = make_session(path, optimized=optimized)
     model_input = session.get_inputs()[0]
     batch = model_input.shape[0] if isinstance(model_input.shape[0], int) else 50
     pieces = [samples[i : i + batch] for i in range(0, len(samples), batch)]

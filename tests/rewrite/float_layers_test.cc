@@ -59,6 +59,18 @@ TEST(FloatLayers, ReadOneScaleForEachChannel) {
   EXPECT_EQ(source.axis, 1);
 }
 
+TEST(FloatLayers, AConvolutionWithAWeightOfTwoBitsIsOne) {
+  for (const std::string stored : {"int2", "int8"}) {
+    const graph::Model model = kept("g (uint8[N,2,4,4] q) => (uint8[N,1,4,4] a) <float s = {0.5}, uint8 z = {3}, " +
+                                    stored + R"([1,2,1,1] v = {1, -2}> {
+      d = DequantizeLinear (q, s, z)
+      w = DequantizeLinear (v, s)
+      [layer] y = Conv (d, w)
+      a = QuantizeLinear (y, s, z) })");
+    EXPECT_THAT(source_of(model, "layer").scales, testing::SizeIs(stored == "int2" ? 2 : 1)) << stored;
+  }
+}
+
 TEST(FloatLayers, OthersReadWhatTheyRead) {
   const graph::Model model = kept(kConvolutions);
   const graph::GraphIndex index(model.graph());

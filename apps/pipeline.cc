@@ -234,7 +234,13 @@ RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Mod
                 plan::recovery_text(record->steps), without_recovery(*record));
   }
   if (data == nullptr || (from_plan && !record)) {
-    return {.model = model, .applied = planned.plan, .written = planned.plan, .facts = {}, .warnings = {}};
+    RecoveryOutcome none{.model = model, .applied = planned.plan, .written = planned.plan, .facts = {}, .warnings = {}};
+    const RecoveryConfig& wanted = options.config.recovery;
+    if (!from_plan && !wanted.automatic && !wanted.steps.empty()) {
+      none.warnings.push_back(
+          fmt::format("recovery: '{}' is not run: it takes data (--data)", plan::recovery_text(wanted.steps)));
+    }
+    return none;
   }
   const bool own_ranges = !planned.used_samples.empty();
   if (!own_ranges) {

@@ -375,7 +375,11 @@ RecoveryOutcome recover(const RecoveryRun& run, Stages& stages) {
   const RecoveryConfig& config = run.config.recovery;
   const bool wanted = config.automatic || !config.steps.empty();
   RecoveryOutcome outcome{.model = run.model, .applied = run.plan, .written = run.plan, .facts = {}, .warnings = {}};
-  if (!wanted || !quantizes_weights(run.plan)) return outcome;
+  if (!wanted) return outcome;
+  if (!quantizes_weights(run.plan)) {
+    if (!config.automatic) outcome.warnings.emplace_back("recovery: its steps do nothing: no weights become integers");
+    return outcome;
+  }
   const std::vector<int64_t> samples =
       stages.run("samples", [&] { return distinct_samples(*run.data.reader, run.samples, run.workers); });
   const auto repeated = static_cast<int64_t>(run.samples.size() - samples.size());

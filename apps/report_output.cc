@@ -35,9 +35,11 @@ void check_report_options(const ReportOptions& options) {
 }
 
 int finish_report(report::Report& report, const ReportOptions& options, const CommonOptions& common) {
-  for (std::string& warning : report::not_finite_warnings(report)) {
-    spdlog::warn("{}", warning);
-    report.warnings.push_back(std::move(warning));
+  for (const auto warnings_of : {report::not_finite_warnings, report::lost_warnings}) {
+    for (std::string& warning : warnings_of(report)) {
+      spdlog::warn("{}", warning);
+      report.warnings.push_back(std::move(warning));
+    }
   }
   report.gates = report::evaluate_gates(options.gates, report);
   for (const std::string& file : options.files) {

@@ -102,6 +102,21 @@ TEST(Report, NodesWithOneKindOfReasonShareALine) {
   EXPECT_NE(text.find("| Resize | 2 | 20 | d | " + no_kernel + ": cubic |"), std::string::npos) << text;
 }
 
+TEST(Report, OutputsInWhichLittleIsLeftAreNamed) {
+  Report report = test::sample_report();
+  EXPECT_TRUE(lost_warnings(report).empty());
+  validate::OutputComparison& output = report.validation->outputs[1];
+  output.agreement.reset();
+  output.metrics.sqnr_db = 9.9;
+  const std::string what = "output '" + output.name + "': little is left of the float model (SQNR 9.9 dB";
+  const std::string advice = "): give its layers more bits, or see narrow tune";
+  EXPECT_EQ(lost_warnings(report), std::vector<std::string>{what + advice});
+  output.agreement = 0.9;
+  EXPECT_TRUE(lost_warnings(report).empty()) << "its classes are what counts";
+  output.agreement = 0.502;
+  EXPECT_EQ(lost_warnings(report), std::vector<std::string>{what + ", agreement 50.2 %" + advice});
+}
+
 TEST(Report, ResultsThatAreNotFiniteAreNamedWithWhatToDo) {
   Report report = test::sample_report();
   EXPECT_TRUE(not_finite_warnings(report).empty());

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "lib/base/mapped_pages.h"
+#include "lib/graph/attributes.h"
 #include "lib/graph/schemas.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/metrics.h"
@@ -77,6 +79,33 @@ bool survives(const Tensor& constant, DataType type) {
   return error.sqnr_db() >= kLeastSqnrDb;
 }
 
+/// A float32 constant, and what it is called.
+struct Constant {
+  std::string name;
+  Tensor tensor;
+};
+
+/// The constant all of whose elements are all that the value holds, spread or reordered; as masks are made of the least
+/// float32.
+std::optional<Constant> spread_constant(const graph::Model& model, const graph::GraphIndex& index,
+                                        const std::string& value) {
+  static constexpr std::array<std::string_view, 9> kSpread{"Expand",  "Flatten", "Identity",  "Reshape",  "Slice",
+                                                           "Squeeze", "Tile",    "Transpose", "Unsqueeze"};
+  std::string at = value;
+  for (;;) {
+    if (const onnx::TensorProto* initializer = index.initializer(at)) return Constant{at, model.tensor(*initializer)};
+    const onnx::NodeProto* node = index.producer(at);
+    if (node == nullptr || !graph::canonical_domain(node->domain()).empty()) return std::nullopt;
+    if (node->op_type() == "ConstantOfShape") {
+      const onnx::AttributeProto* fill = graph::find_attribute(*node, "value");
+      if (fill == nullptr) return std::nullopt;
+      return Constant{at, graph::embedded_tensor(fill->t())};
+    }
+    if (std::find(kSpread.begin(), kSpread.end(), node->op_type()) == kSpread.end()) return std::nullopt;
+    at = node->input(0);
+  }
+}
+
 /// An input has to have the type of another, and nobody tells which it has.
 bool has_untyped_beside(const graph::GraphIndex& index, const onnx::NodeProto& node, const onnx::OpSchema& schema,
                         const std::set<std::string>& variables) {
@@ -131,10 +160,10 @@ std::optional<Reason> half_operator_refusal(const graph::Model& model, const gra
 std::optional<Reason> half_constant_refusal(const graph::Model& model, const graph::GraphIndex& index,
                                             const onnx::NodeProto& node, DataType type) {
   for (const int slot : half_slots(index, node, type, opset_for(model, type)).inputs) {
-    const onnx::TensorProto* initializer = index.initializer(node.input(slot));
-    if (initializer == nullptr || survives(model.tensor(*initializer), type)) continue;
+    const auto constant = spread_constant(model, index, node.input(slot));
+    if (!constant || survives(constant->tensor, type)) continue;
     return Reason{ReasonCode::kNotHalf,
-                  fmt::format("constant '{}' overflows or underflows {}", node.input(slot), data_type_name(type))};
+                  fmt::format("constant '{}' overflows or underflows {}", constant->name, data_type_name(type))};
   }
   return std::nullopt;
 }

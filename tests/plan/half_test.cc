@@ -34,6 +34,27 @@ TEST(HalfTest, ConstantsThatOverflowOrUnderflowKeepALayerFloat) {
   EXPECT_FALSE(reason(0, DataType::kBfloat16)) << "bfloat16 has the exponents of float32";
 }
 
+// Causal masks: the least float32 times 0 and 1, infinite times 0 in 16 bits.
+TEST(HalfTest, ConstantsThatAreSpreadCountToo) {
+  graph::Model model = test::model_from_text(R"(<ir_version: 8, opset_import: ["" : 13]>
+    agraph (float[N,N] x, int64[2] shape) => (float[N,N] a, float[N,N] b, float[N,N] c)
+    <float[1] least = {-3.4028235e38}, float[1] fine = {-1e4}, int64[1] axes = {0}>
+    { f = ConstantOfShape <value: tensor = float[1] {-3.4028235e38}> (shape)  a = Mul (f, x)
+      e = Expand (least, shape)  u = Unsqueeze (e, axes)  b = Mul (u, x)
+      g = Expand (fine, shape)  c = Mul (g, x) })");
+  io::infer_shapes(model);
+  const graph::GraphIndex index(model.graph());
+  for (const DataType type : {DataType::kFloat16, DataType::kBfloat16}) {
+    const auto reason = [&](int i) { return half_refusal(model, index, model.graph().node(i), type); };
+    for (const auto& [node, constant] : {std::pair{1, "'f'"}, {2, "'least'"}, {3, "'least'"}, {4, "'least'"}}) {
+      ASSERT_TRUE(reason(node)) << node;
+      EXPECT_THAT(reason(node)->text(), testing::HasSubstr(constant));
+    }
+    EXPECT_FALSE(reason(5));
+    EXPECT_FALSE(reason(6));
+  }
+}
+
 TEST(HalfTest, SlotsFollowTheSchema) {
   const Case model(R"(<ir_version: 8, opset_import: ["" : 13]>
     agraph (float[1,1,2,2] x, int64[1] i) => (float[1,1,4,4] r, double[1,1,2,2] d, float[1,1,2,2] g)

@@ -124,7 +124,9 @@ class SampleAxis {
       if (rule == nullptr || !one_output || !(this->*rule)(node)) return false;
       part.kind = Part::Kind::kSamples;
     }
-    for (const std::string& output : node.output()) parts_[output] = part;
+    for (const std::string& output : node.output()) {
+      if (!output.empty()) parts_[output] = part;
+    }
     return true;
   }
 

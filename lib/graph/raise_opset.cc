@@ -119,9 +119,11 @@ void keep_names(const onnx::GraphProto& before, onnx::GraphProto& after) {
   });
 }
 
-/// A node by what the converter leaves of it.
+/// A node by what the converter leaves of it: its name and the first output that has one.
 std::string node_key(const onnx::NodeProto& node) {
-  return node.name() + '\0' + (node.output_size() == 0 ? std::string() : node.output(0));
+  const auto named = [](const std::string& output) { return !output.empty(); };
+  const auto output = std::find_if(node.output().begin(), node.output().end(), named);
+  return node.name() + '\0' + (output == node.output().end() ? std::string() : *output);
 }
 
 /// What users and exporters say about nodes, which the converter does not know.

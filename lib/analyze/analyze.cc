@@ -203,6 +203,8 @@ Analysis analyze(const graph::Model& model) {
     Layer& layer = analysis.layers.emplace_back(builder.build(node));
     layer.reads = graph::reads_of(node);
     layer.makes.assign(node.output().begin(), node.output().end());
+    // Absent values have one name, "", and connect nothing.
+    for (auto* values : {&layer.reads, &layer.makes}) std::erase(*values, "");
     if (const auto found = owners.find(node.name()); found != owners.end()) layer.inside = found->second;
     for (const std::string& value : layer.reads) {
       if (const auto depth = depths.find(value); depth != depths.end())

@@ -124,7 +124,9 @@ class SampleAxis {
       if (rule == nullptr || !one_output || !(this->*rule)(node)) return false;
       part.kind = Part::Kind::kSamples;
     }
-    for (const std::string& output : node.output()) parts_[output] = part;
+    for (const std::string& output : node.output()) {
+      if (!output.empty()) parts_[output] = part;
+    }
     return true;
   }
 
@@ -218,9 +220,10 @@ class SampleAxis {
   static bool is_inner(int64_t axis, std::optional<int64_t> rank) { return rank && axis != 0 && axis != -*rank; }
 
   bool inner_axis(const onnx::NodeProto& node) const {
-    const bool last =
-        node.op_type() == "LayerNormalization" || node.op_type() == "Softmax" || node.op_type() == "LogSoftmax";
-    const int64_t axis = graph::int_attribute(node, "axis", !last ? 0 : context_.opset(node) < 13 ? 1 : -1);
+    const bool normalizes = node.op_type() == "LayerNormalization";
+    const bool last = normalizes || node.op_type() == "Softmax" || node.op_type() == "LogSoftmax";
+    const bool rest = !normalizes && context_.opset(node) < 13;  // all axes from this on were one
+    const int64_t axis = graph::int_attribute(node, "axis", !last ? 0 : rest ? 1 : -1);
     const bool apart = node.op_type() == "Concat"
                            ? std::all_of(node.input().begin(), node.input().end(),
                                          [&](const std::string& input) { return is_samples(input); })

@@ -11,6 +11,7 @@
 #include "lib/graph/model.h"
 #include "lib/graph/old_meaning.h"
 #include "lib/graph/onnx_api.h"
+#include "lib/graph/schemas.h"
 #include "lib/graph/traverse.h"
 
 namespace narrow::graph {
@@ -119,9 +120,11 @@ void keep_names(const onnx::GraphProto& before, onnx::GraphProto& after) {
   });
 }
 
-/// A node by what the converter leaves of it.
+/// A node by what the converter leaves of it: its name and the first output that has one.
 std::string node_key(const onnx::NodeProto& node) {
-  return node.name() + '\0' + (node.output_size() == 0 ? std::string() : node.output(0));
+  const auto named = [](const std::string& output) { return !output.empty(); };
+  const auto output = std::find_if(node.output().begin(), node.output().end(), named);
+  return node.name() + '\0' + (output == node.output().end() ? std::string() : *output);
 }
 
 /// What users and exporters say about nodes, which the converter does not know.
@@ -145,6 +148,31 @@ void refuse_batched_scans(const onnx::GraphProto& graph) {
   });
 }
 
+/// The converter refuses what ONNX has no schema of, but passes by nodes of domains that it does not know, if the model
+/// imports them.
+void hide_kept_nodes(onnx::ModelProto& model, int from, int to) {
+  for_each_mutable_node(*model.mutable_graph(), [&](onnx::NodeProto& node) {
+    if (!canonical_domain(node.domain()).empty()) return;
+    if (onnx::OpSchemaRegistry::Schema(node.op_type(), from, "") != nullptr) return;
+    if (find_schema(node, from) == nullptr) {
+      throw Error(ErrorKind::kUnsupported,
+                  "node '{}' ({}): there is no such operator in opset {}, so that it can not be brought to opset {}",
+                  node_label(node), node.op_type(), from, to);
+    }
+    node.set_domain(std::string(kKeptDomain));
+  });
+  onnx::OperatorSetIdProto& import = *model.add_opset_import();
+  import.set_domain(std::string(kKeptDomain));
+  import.set_version(1);
+}
+
+void show_kept_nodes(onnx::ModelProto& model) {
+  model.mutable_opset_import()->RemoveLast();
+  for_each_mutable_node(*model.mutable_graph(), [](onnx::NodeProto& node) {
+    if (node.domain() == kKeptDomain) node.clear_domain();
+  });
+}
+
 }  // namespace
 
 onnx::ModelProto raise_opset(const onnx::ModelProto& original, int opset) {
@@ -153,6 +181,7 @@ onnx::ModelProto raise_opset(const onnx::ModelProto& original, int opset) {
   if (opset_of(model, current) == nullptr || current >= opset) return model;
   if (current == kBatchedScan) refuse_batched_scans(model.graph());
   make_names_unique(*model.mutable_graph());  // what is kept is found by names
+  hide_kept_nodes(model, static_cast<int>(current), opset);
   onnx::ModelProto result = model;
   onnx::ModelProto converted = convert(lighten(model), opset);
   keep_names(model.graph(), *converted.mutable_graph());
@@ -172,6 +201,7 @@ onnx::ModelProto raise_opset(const onnx::ModelProto& original, int opset) {
     if (canonical_domain(import.domain()).empty()) import.set_version(opset);
   }
   keep_old_meaning(model, static_cast<int>(current), opset, result);
+  show_kept_nodes(result);
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string_view>
 #include <tuple>
+#include <utility>
 
 #include "lib/graph/model.h"
 
@@ -79,11 +80,21 @@ onnx::OpSchema simplified_layer_normalization() {
   return schema;
 }
 
+/// What onnxruntime has in ONNX's domain at any opset, and ONNX only from this one on; both mean the same. Its fusions
+/// write LayerNormalization into whatever model they find it in.
+constexpr std::array<std::pair<std::string_view, int>, 2> kEarlier{
+    {{"LayerNormalization", 17}, {"ThresholdedRelu", 10}}};
+
+int with_earlier(const std::string& name, const std::string& domain, int opset) {
+  const auto found = std::find_if(kEarlier.begin(), kEarlier.end(), [&](const auto& row) { return row.first == name; });
+  return domain.empty() && found != kEarlier.end() ? std::max(opset, found->second) : opset;
+}
+
 class SchemaTable final : public onnx::ISchemaRegistry {
  public:
   // NOLINTNEXTLINE(google-default-arguments): as the interface has it
   const onnx::OpSchema* GetSchema(const std::string& name, int newest, const std::string& domain = "") const override {
-    const Row wanted{.name = name, .tag = tag_of(domain), .version = newest};
+    const Row wanted{.name = name, .tag = tag_of(domain), .version = with_earlier(name, domain, newest)};
     const auto after = std::upper_bound(kRows.begin(), kRows.end(), wanted, before);
     if (domain.empty() && name == simplified_.Name()) return &simplified_;
     if (after == kRows.begin()) return nullptr;

@@ -7,7 +7,8 @@ namespace narrow::graph {
 
 /// What ONNX's checker and shape inference look operators up in. ONNX's own registry makes all its schemas at the first
 /// question, which takes longer than to run most models; this one has the same schemas, but makes only those that
-/// models use. Thread-safe; a schema lives as long as the program.
+/// models use. It also has what onnxruntime keeps in ONNX's domain, which its fused models hold. Thread-safe; a schema
+/// lives as long as the program.
 const onnx::ISchemaRegistry& schemas();
 
 /// The same for ONNX's checker, which refuses operators that are deprecated: these have here a schema that asks of

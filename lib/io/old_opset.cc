@@ -20,9 +20,6 @@
 namespace narrow::io {
 namespace {
 
-// The converter leaves nodes of domains that it does not know as they are, if the model imports them.
-constexpr std::string_view kKeptDomain = "narrow.kept";
-
 constexpr std::array<std::string_view, 11> kBroadcasting{"Add", "And", "Div", "Equal", "Greater", "Less",
                                                          "Mul", "Or",  "Pow", "Sub",   "Xor"};
 
@@ -150,7 +147,7 @@ class OldForms {
     graph::set_int_attribute(node, "p", static_cast<int64_t>(power));
   }
 
-  static void keep(onnx::NodeProto& node) { node.set_domain(std::string(kKeptDomain)); }
+  static void keep(onnx::NodeProto& node) { node.set_domain(std::string(graph::kKeptDomain)); }
 
   int opset_;
   graph::GraphIndex index_;
@@ -169,14 +166,7 @@ void raise_old_opset(graph::Model& model) {
   }
   OldForms(model).bring_all(*proto.mutable_graph());
   proto.set_ir_version(std::max<int64_t>(proto.ir_version(), 3));
-  onnx::OperatorSetIdProto& kept = *proto.add_opset_import();
-  kept.set_domain(std::string(kKeptDomain));
-  kept.set_version(1);
   onnx::ModelProto raised = graph::raise_opset(proto, kRaisedOpset);
-  raised.mutable_opset_import()->RemoveLast();
-  graph::for_each_mutable_node(*raised.mutable_graph(), [](onnx::NodeProto& node) {
-    if (node.domain() == kKeptDomain) node.clear_domain();
-  });
   proto.Swap(&raised);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <map>
 #include <mutex>
 
@@ -76,6 +77,7 @@ class Matmul::State {
   std::string implementation() const;
 
  private:
+  Tensor run_over_no_terms(Shape a, Shape b, DataType type_b, Workspace& workspace, const Tensor& residual) const;
   bool is_dense() const;
   void make_dense() const;
   int32_t zero_point_of(DataType type_b) const;
@@ -219,6 +221,19 @@ std::shared_ptr<const BoundPrimitive> Matmul::State::make(const MatmulShapes& sh
   });
 }
 
+// oneDNN knows no such sums. They are those over one term, 0 times 0: what comes behind the sums is as ever.
+Tensor Matmul::State::run_over_no_terms(Shape a, Shape b, DataType type_b, Workspace& workspace,
+                                        const Tensor& residual) const {
+  a[a.size() == 1 ? 0 : a.size() - (spec_.transpose_a ? 2 : 1)] = 1;
+  b[b.size() == 1 ? 0 : b.size() - (spec_.transpose_b ? 1 : 2)] = 1;
+  Tensor left(spec_.source, a);
+  Tensor right(type_b, b);
+  const int32_t zero = spec_.requantize ? spec_.requantize->source_zero_point : 0;  // of integers
+  std::memset(left.mutable_bytes(), static_cast<uint8_t>(zero), left.byte_size());
+  std::memset(right.mutable_bytes(), 0, right.byte_size());
+  return State(spec_, Tensor(), bias_).run(left, right, workspace, residual);
+}
+
 Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace, const Tensor& residual) const {
   ensure(a.type() == spec_.source, "the first operand has the type of the specification");
   ensure(b.defined() != weights_.defined(), "the second operand is given either once or at every run");
@@ -230,7 +245,7 @@ Tensor Matmul::State::run(const Tensor& a, const Tensor& b, Workspace& workspace
   MatmulShapes shapes = make_matmul_shapes(a.shape(), shape_b, {.a = spec_.transpose_a, .b = spec_.transpose_b});
   Tensor result = workspace.allocate(spec_.destination, shapes.result);
   if (result.size() == 0) return result;
-  if (shapes.a.back() == 0) throw Error(ErrorKind::kUnsupported, "matrix product over no terms");
+  if (shapes.a.back() == 0) return run_over_no_terms(a.shape(), shape_b, type_b, workspace, residual);
   const Tensor plain_a = to_layout(a, Layout::kPlain, workspace);
   if (spec_.add_residual) {
     ensure(

@@ -34,10 +34,10 @@ class Matmul {
   Matmul& operator=(const Matmul&) = delete;
   ~Matmul();
 
-  /// ONNX MatMul semantics (batch broadcasting, rank-1 operands). `b` undefined if it was given as weights. Plain
-  /// layout. Thread-safe; primitives cached per shape (bounded); float32 results do not depend on the thread count.
-  /// `residual` plain, of the result's shape; undefined without add_residual.
-  /// Throws Error(kModel) for shapes that do not fit, Error(kUnsupported) for types or sums over no terms.
+  /// ONNX MatMul semantics (batch broadcasting, rank-1 operands, sums over no terms are 0). `b` undefined if it was
+  /// given as weights. Plain layout. Thread-safe; primitives cached per shape (bounded); float32 results do not depend
+  /// on the thread count. `residual` plain, of the result's shape; undefined without add_residual. Throws Error(kModel)
+  /// for shapes that do not fit, Error(kUnsupported) for types.
   Tensor run(const Tensor& a, const Tensor& b, Workspace& workspace, const Tensor& residual = Tensor()) const;
 
   /// Of the product with the constant second operand. Throws Error(kModel) for a shape that does not fit.

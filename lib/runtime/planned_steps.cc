@@ -8,7 +8,9 @@ namespace narrow::runtime {
 std::vector<PlannedStep> sorted(std::vector<PlannedStep> steps) {
   std::unordered_map<std::string, size_t> producers;
   for (size_t i = 0; i < steps.size(); ++i) {
-    for (const std::string& output : steps[i].outputs) producers.emplace(output, i);
+    for (const std::string& output : steps[i].outputs) {
+      if (!output.empty()) producers.emplace(output, i);
+    }
   }
   std::vector<PlannedStep> result;
   std::vector<bool> placed(steps.size(), false);
@@ -30,7 +32,7 @@ std::unordered_set<std::string> mark_needed(std::vector<PlannedStep>& steps, std
     PlannedStep& step = steps[i];
     bool wanted = false;
     for (std::string& output : step.outputs) {
-      if (needed.contains(output))
+      if (!output.empty() && needed.contains(output))
         wanted = true;
       else
         output.clear();

@@ -61,6 +61,20 @@ TEST(AnalyzeTest, LayersKnowTheNodesWhoseBodiesTheyStandIn) {
   EXPECT_THAT(analysis.layer("choice")->inside, ElementsAre());
 }
 
+TEST(AnalyzeTest, AbsentValuesConnectNothing) {
+  graph::Model model = named(R"(
+agraph (float[4] x) => (int64[2] i, float[4] c) <int64[1] k = {2}, float high = {1}>
+{
+  v, i = TopK (x, k)
+  c = Clip (x, , high)
+})");
+  model.mutable_graph().mutable_node(0)->set_output(0, "");
+  const Analysis analysis = analyze(model);
+  EXPECT_EQ(analysis.layer("c")->depth, analysis.layer("v")->depth) << "neither reads what the other makes";
+  EXPECT_THAT(analysis.layer("c")->reads, ElementsAre("x", "high"));
+  EXPECT_THAT(analysis.layer("v")->makes, ElementsAre("i"));
+}
+
 TEST(AnalyzeTest, WeightsWithoutElementsStayFloat) {
   graph::Model model = named(R"(
 agraph (float[1,2] x) => (float[1,0] y) <float[2,1] w = {1, 2}> { y = MatMul (x, w) })");

@@ -68,6 +68,22 @@ TEST(OddForms, SimplifiedLayerNormalizationStandsInOnnxsDomain) {
               ElementsAre(FloatNear(3 / std::sqrt(12.5F), 1e-6F), FloatNear(8 / std::sqrt(12.5F), 1e-6F)));
 }
 
+// onnxruntime's fusions write it into models of any opset. 1 and 3 have mean 2 and deviation 1.
+TEST(OddForms, LayerNormalizationStandsInModelsOlderThanIt) {
+  const auto y =
+      run_loaded(with_opset(12, R"(g (float[1,2] x) => (float[1,2] y) <float[2] s = {1, 2}, float[2] b = {5, 6}>
+      { y = LayerNormalization <epsilon = 0.0> (x, s, b) })"),
+                 {{"x", floats({1, 2}, {1, 3})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(FloatNear(4, 1e-6F), FloatNear(8, 1e-6F)));
+}
+
+// It came with opset 10; onnxruntime has had it in ONNX's domain all along.
+TEST(OddForms, ThresholdedReluOfOldOpsets) {
+  const auto y = run_loaded(with_opset(9, "g (float[3] x) => (float[3] y) { y = ThresholdedRelu <alpha = 2.0> (x) }"),
+                            {{"x", floats({3}, {1, 2, 3})}});
+  EXPECT_THAT(values_of<float>(y[0]), ElementsAre(0, 0, 3));
+}
+
 TEST(OddForms, EmbeddingsCountNothingWithoutAMask) {
   const auto y = run_loaded(with_opset(17, R"(g (int32[2,2] i) => (float[2,2,2] y, int32[2] n)
       <float[2,2] w = {1, 3, 5, 1}, float[2,2] p = {0, 0, 0, 0}, float[2] g = {1, 1}, float[2] b = {0, 0}>

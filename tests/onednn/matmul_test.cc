@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -43,6 +44,10 @@ std::vector<Product> swept_products() {
       {{16}, {3, 16, 9}, {}, {3, 9}},
       {{3, 5, 16}, {16}, {}, {3, 5}},
       {{128, 384}, {384, 96}, {}, {128, 96}},
+      {{3, 0}, {0, 5}, {}, {3, 5}},
+      {{0, 3}, {7, 0}, {.a = true, .b = true}, {3, 7}},
+      {{2, 5, 0}, {2, 0, 9}, {}, {2, 5, 9}},
+      {{0}, {0}, {}, {}},
   };
 }
 
@@ -132,7 +137,7 @@ MatmulSpec make_spec(const Product& product, const MatmulCase& test, int64_t col
   for (int64_t n = 0; n < (test.per_column ? columns : 1); ++n) {
     requantize.weight_scales.push_back(0.0031F + 0.0007F * static_cast<float>(n % 5));
   }
-  requantize.destination_scale = static_cast<float>(0.0077 * std::sqrt(terms));
+  requantize.destination_scale = static_cast<float>(0.0077 * std::sqrt(std::max(terms, 1.0)));
   requantize.destination_zero_point = test.zero_points.result;
   spec.requantize = requantize;
   spec.weight_zero_point = test.zero_points.b;

@@ -273,6 +273,19 @@ TEST(Lower, CropAndResizeFillsInFloat) {
   EXPECT_EQ(ran.outputs[0].data<float>()[1], 7.0F);
 }
 
+TEST(Lower, AbsentOutputsAreNotWhatAbsentInputsRead) {
+  graph::Model model = qdq_model(R"(agraph (float[4] x) => (int64[2] y) <int64[1] k = {2}, float high = {4}> {
+  unread, unused = TopK(x, k)
+  [clip] c = Clip(x, , high)
+  values, y = TopK(c, k)
+})");
+  for (const int node : {0, 2}) model.mutable_graph().mutable_node(node)->set_output(0, "");
+  const LoweredModel lowered = lower(model);
+  EXPECT_EQ(lowered.program.steps().size(), 2U) << "nobody needs the first node";
+  const auto ran = run(lowered, {{"x", Tensor::of<float>({4}, {3, 1, 2, 5})}});
+  EXPECT_THAT(ran.outputs[0].data<int64_t>(), ElementsAre(3, 0));
+}
+
 TEST(Lower, AConstantOfHigherRankRaisesTheRank) {
   for (const std::string op : {"Div", "Pow"}) {
     const graph::Model model = qdq_model(R"(agraph (float[2] x) => (float[1,1,2] y)

@@ -125,6 +125,27 @@ TEST(Matmul, KnownResult) {
   }
 }
 
+TEST(Matmul, SumsOverNoTermsAreZero) {
+  for (const DataType second : {DataType::kUint8, DataType::kInt8}) {
+    MatmulGroup group;
+    group.source = DataType::kUint8;
+    group.second = second;
+    group.destination = DataType::kUint8;
+    group.weight_zero_points = {7};
+    group.requantize = {.source_scale = 0.02F,
+                        .source_zero_point = 130,
+                        .weight_scales = {0.01F},
+                        .destination_scale = 0.2F,
+                        .destination_zero_point = 128};
+    for (const KernelChoice choice : {KernelChoice::kFast, KernelChoice::kReference}) {
+      const Tensor y =
+          run(*make_matmul(group, choice), {Tensor(DataType::kUint8, {2, 3, 0}), Tensor(second, {2, 0, 5})});
+      EXPECT_EQ(y.shape(), (Shape{2, 3, 5}));
+      for (const uint8_t code : y.data<uint8_t>()) EXPECT_EQ(code, 128);
+    }
+  }
+}
+
 TEST(Matmul, TwoActivationsFastEqualsPlain) {
   std::mt19937 random(13);
   for (const DataType second : {DataType::kUint8, DataType::kInt8}) {

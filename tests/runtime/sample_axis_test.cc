@@ -101,6 +101,17 @@ TEST(SampleAxis, LargeActivationsOfConvolutionsFillTheCaches) {
   EXPECT_FALSE(fills("128,128", "m = MatMul(x, x) y = Conv(m, w)"));
 }
 
+TEST(SampleAxis, OutputsThatAreAbsentAreNoSamples) {
+  graph::Model model = test::qdq_model(R"(agraph (float[N,4] x) => (float[N,2] y) <float high = {1}> {
+  left, right = Split<axis = 1>(x)
+  y = Clip(right, , high)
+})");
+  model.mutable_graph().mutable_node(0)->set_output(0, "");
+  const QuantGraph quant(model, model.graph(), {});
+  const exec::Constants constants(model, model.graph(), {});
+  EXPECT_TRUE(exec::treats_samples_apart(sample_graph(LowerContext(quant, constants, KernelChoice::kFast))));
+}
+
 TEST(SampleAxis, WhatMixesSamples) {
   const auto with = [](std::string_view nodes) {
     return "agraph (float[N,4] x) => (float[N,4] y) <int64[1] zero = {0}, int64[2] turned = {4, -1}, float[4,4] w, "

@@ -9,10 +9,12 @@
 #include "lib/base/error.h"
 #include "lib/graph/graph_index.h"
 #include "lib/ops/op_table.h"
+#include "lib/plan/angles.h"
 #include "lib/plan/clamp.h"
 #include "lib/plan/half.h"
 #include "lib/plan/half_range.h"
 #include "lib/plan/integer_io.h"
+#include "lib/plan/mode_refusal.h"
 #include "lib/plan/spectrum.h"
 
 namespace narrow::plan {
@@ -22,10 +24,6 @@ using analyze::Layer;
 using ops::QuantRole;
 
 constexpr std::string_view kSum = "Add";
-
-bool is_byte(quant::QuantType type) {
-  return quant::row(type).bits == 8 && !quant::row(type).is_float;
-}
 
 class Decider {
  public:
@@ -49,6 +47,7 @@ class Decider {
     start_layers();
     keep_range();
     keep_spectra();
+    keep_angles();
     // Each of these can only turn layers to float, so the loop ends.
     for (bool changed = true; changed;) {
       changed = false;
@@ -82,9 +81,9 @@ class Decider {
     if (std::none_of(decided_.layers.begin(), decided_.layers.end(), is_half)) return;
     const std::set<std::string> wide = wide_nodes(model_, index_, without_half_constants_);
     for (LayerPlan& layer : decided_.layers) {
-      if (!is_half(layer) || !wide.contains(layer.node)) continue;
-      layer.decision = Decision::kFloat;
-      layer.reason = Reason{ReasonCode::kNotHalf, "squares, sums and what is computed of them leave its range"};
+      if (is_half(layer) && wide.contains(layer.node)) {
+        turn_half_float(layer, "squares, sums and what is computed of them leave its range");
+      }
     }
   }
 
@@ -94,6 +93,22 @@ class Decider {
       const bool integer = decided_.layers[i].decision == Decision::kQuantize;
       if (integer && spectra.contains(decided_.layers[i].node)) turn_float(i, "the logarithm of its power is taken");
     }
+  }
+
+  void keep_angles() {
+    const std::set<std::string> angles = angle_nodes(model_, index_);
+    for (size_t i = 0; i < decided_.layers.size(); ++i) {
+      LayerPlan& layer = decided_.layers[i];
+      if (!angles.contains(layer.node)) continue;
+      const std::string detail = "sines are taken of positions";
+      if (layer.decision == Decision::kQuantize) turn_float(i, detail);
+      if (half_type(layer.decision)) turn_half_float(layer, detail);
+    }
+  }
+
+  static void turn_half_float(LayerPlan& layer, const std::string& detail) {
+    layer.decision = Decision::kFloat;
+    layer.reason = Reason{ReasonCode::kNotHalf, detail};
   }
 
   /// What becomes of a layer that nothing speaks against. Of the dynamic ones, those that are no product have a table
@@ -111,23 +126,6 @@ class Decider {
     constexpr int64_t kLeastElements = 1024;
     const bool recurrent = ops::is_recurrent(layer.op_type);
     return (layer.op_type == "Gather" || recurrent) && layer.stored_weight && layer.parameters >= kLeastElements;
-  }
-
-  static std::optional<Reason> stored_refusal(const LayerScheme& scheme) {
-    const bool blocks = scheme.granularity == Granularity::kPerBlock;
-    if (scheme.weights != quant::QuantType::kCodebook || !blocks) return std::nullopt;
-    return Reason{ReasonCode::kTargetCanNot,
-                  "codebooks have scales for each channel, or none (per_tensor), not blocks"};
-  }
-
-  static std::optional<Reason> dynamic_refusal(const Layer& layer, const LayerScheme& scheme) {
-    const bool many_zero_points = scheme.granularity == Granularity::kPerChannel && !scheme.weights_symmetric;
-    if (layer.op_type == "Conv" && many_zero_points) {
-      return Reason{ReasonCode::kTargetCanNot, "a dynamic Conv takes one zero point: symmetric weights, or per_tensor"};
-    }
-    if (is_byte(scheme.weights) && scheme.granularity != Granularity::kPerBlock) return std::nullopt;
-    return Reason{ReasonCode::kTargetCanNot,
-                  "dynamic products have 8-bit weights, with a scale for each channel or tensor"};
   }
 
   std::optional<Reason> starting_reason(const Layer& layer, const LayerScheme& scheme) {

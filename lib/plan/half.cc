@@ -85,12 +85,12 @@ struct Constant {
   Tensor tensor;
 };
 
-/// The constant all of whose elements are all that the value holds, spread or reordered; as masks are made of the least
-/// float32.
+/// The constant whose elements are all that the value holds (and zeros), spread or reordered; as masks are made of the
+/// least float32.
 std::optional<Constant> spread_constant(const graph::Model& model, const graph::GraphIndex& index,
                                         const std::string& value) {
-  static constexpr std::array<std::string_view, 9> kSpread{"Expand",  "Flatten", "Identity",  "Reshape",  "Slice",
-                                                           "Squeeze", "Tile",    "Transpose", "Unsqueeze"};
+  static constexpr std::array<std::string_view, 10> kSpread{"Expand",  "Flatten", "Identity",  "Reshape", "Slice",
+                                                            "Squeeze", "Tile",    "Transpose", "Trilu",   "Unsqueeze"};
   std::string at = value;
   for (;;) {
     if (const onnx::TensorProto* initializer = index.initializer(at)) return Constant{at, model.tensor(*initializer)};

@@ -186,10 +186,6 @@ std::pair<onnx::GraphProto*, int> GraphEditor::find_initializer(const std::strin
   return found;
 }
 
-void GraphEditor::add_initializer_beside(const std::string& neighbour, onnx::TensorProto initializer) {
-  find_initializer(neighbour).first->add_initializer()->Swap(&initializer);
-}
-
 void GraphEditor::replace_initializer(const std::string& name, const Tensor& tensor) {
   const auto [graph, index] = find_initializer(name);
   *graph->mutable_initializer(index) = tensor_proto(name, tensor);

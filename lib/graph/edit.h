@@ -33,8 +33,6 @@ class GraphEditor {
                              const std::vector<std::string>& inputs);
   /// The name it got: `wanted` made unique.
   std::string add_initializer(const std::string& wanted, const Tensor& tensor);
-  /// Into the graph that has the initializer `neighbour`.
-  void add_initializer_beside(const std::string& neighbour, onnx::TensorProto initializer);
   /// In whichever graph it is.
   void replace_initializer(const std::string& name, const Tensor& tensor);
 

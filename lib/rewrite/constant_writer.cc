@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "lib/graph/attributes.h"
+#include "lib/graph/traverse.h"
 #include "lib/rewrite/decoder.h"
 #include "lib/tensor/packed.h"
 
@@ -37,8 +38,33 @@ bool all_zero(const std::vector<int32_t>& zero_points) {
 
 }  // namespace
 
-std::string ConstantWriter::dequantized(onnx::GraphProto& graph, const std::string& name,
-                                        const quant::QuantParams& params, Zeros zeros) {
+onnx::GraphProto& ConstantWriter::home_of(const std::string& name) {
+  if (places_.empty()) {
+    std::vector<onnx::GraphProto*> graphs;
+    graph::for_each_graph(editor_.main_graph(), [&](onnx::GraphProto& graph) { graphs.push_back(&graph); });
+    size_t number = 0;
+    graph::for_each_graph(original_.graph(), [&](const onnx::GraphProto& graph) {
+      places_[&graph].now = graphs.at(number++);
+      for (const onnx::NodeProto& node : graph.node()) {
+        graph::for_each_subgraph(node, [&](const onnx::GraphProto& body) { places_[&body].around = &graph; });
+      }
+    });
+  }
+  const auto holds = [&](const onnx::GraphProto* outer, const onnx::GraphProto* inner) {
+    while (inner != nullptr && inner != outer) inner = places_.at(inner).around;
+    return inner == outer;
+  };
+  const auto uses = index_.uses(name);
+  const onnx::GraphProto* home = index_.graph_of(*uses[0].node);
+  for (const graph::Use& use : uses) {
+    while (!holds(home, index_.graph_of(*use.node))) home = places_.at(home).around;
+  }
+  return *places_.at(home).now;
+}
+
+std::string ConstantWriter::dequantized(onnx::GraphProto& reader, const std::string& name,
+                                        const quant::QuantParams& params, Zeros zeros, Shared shared) {
+  onnx::GraphProto& graph = shared == Shared::kValue ? home_of(name) : reader;
   auto& made = made_[name];
   std::string integers;
   for (const Made& known : made) {
@@ -46,7 +72,7 @@ std::string ConstantWriter::dequantized(onnx::GraphProto& graph, const std::stri
     integers = known.integers;
     if (known.zeros == zeros && known.graph == &graph && !known.value.empty()) return known.value;
   }
-  if (integers.empty()) integers = add_integers(graph, name, params);
+  if (integers.empty()) integers = add_integers(name, params);
   std::string value;
   if (quant::needs_decoder(params.type)) {
     Decoder decoder(*this, editor_, graph, ++decoders_);
@@ -63,7 +89,7 @@ ConstantWriter::Stored ConstantWriter::stored(onnx::GraphProto& graph, const std
                                               const quant::QuantParams& params, Zeros zeros) {
   auto& made = made_[name];
   const auto known = std::find_if(made.begin(), made.end(), [&](const Made& other) { return other.params == params; });
-  std::string integers = known == made.end() ? add_integers(graph, name, params) : known->integers;
+  std::string integers = known == made.end() ? add_integers(name, params) : known->integers;
   made.push_back({&graph, params, zeros, integers, {}});
   return {.integers = std::move(integers), .parameters = add_parameters(graph, name, params, shape_of(name), zeros)};
 }
@@ -91,23 +117,10 @@ Tensor ConstantWriter::stored_codes(const std::string& name, const quant::QuantP
   return quant::needs_decoder(params.type) ? packed_codes(codes, params) : codes;
 }
 
-std::string ConstantWriter::add_integers(onnx::GraphProto& graph, const std::string& name,
-                                         const quant::QuantParams& params) {
-  // Where one graph reads them, runtimes find them there; what several read is stored where the float values were.
-  const auto uses = index_.uses(name);
-  const onnx::GraphProto* reader = index_.graph_of(*uses[0].node);
-  const bool shared = std::any_of(uses.begin(), uses.end(),
-                                  [&](const graph::Use& use) { return index_.graph_of(*use.node) != reader; });
+std::string ConstantWriter::add_integers(const std::string& name, const quant::QuantParams& params) {
   const std::string_view kind = quant::needs_decoder(params.type) ? quant::name(params.type) : "quantized";
-  std::string integers = fmt::format("{}_{}", name, kind);
-  if (shared) {
-    integers = editor_.unique_name(integers);
-    editor_.add_initializer_beside(name, graph::tensor_proto(integers, stored_codes(name, params)));
-  } else {
-    editor_.edit(graph);
-    integers = editor_.add_initializer(integers, stored_codes(name, params));
-  }
-  return integers;
+  editor_.edit(home_of(name));
+  return editor_.add_initializer(fmt::format("{}_{}", name, kind), stored_codes(name, params));
 }
 
 std::string ConstantWriter::add_codes(onnx::GraphProto& graph, const std::string& name, const Tensor& real,

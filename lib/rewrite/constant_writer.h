@@ -25,18 +25,21 @@ struct ParameterNames {
 /// float operators it is only bytes.
 enum class Zeros { kStored, kLeftOut };
 
+/// What readers in several graphs share.
+enum class Shared { kIntegers, kValue };
+
 class ConstantWriter {
  public:
   /// All must outlive this; `original` has the float constants, `index` is its index, bodies included.
   ConstantWriter(const graph::Model& original, const graph::GraphIndex& index, graph::GraphEditor& editor)
       : original_(original), index_(index), editor_(editor) {}
 
-  /// The value behind DequantizeLinear or a decoder, in `graph`, for a float initializer that a node of that graph
-  /// reads; readers in one graph that agree on the parameters share it, those in others share the integers.
-  std::string dequantized(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params,
-                          Zeros zeros);
+  /// The value behind DequantizeLinear or a decoder for a float initializer that a node of the graph `reader` reads.
+  /// Readers in one graph that agree on the parameters share it, those in others what `shared` says.
+  std::string dequantized(onnx::GraphProto& reader, const std::string& name, const quant::QuantParams& params,
+                          Zeros zeros, Shared shared = Shared::kIntegers);
 
-  /// A float initializer as integers and their parameters, both in `graph`, for a node that reads integers.
+  /// A float initializer as integers and their parameters, the latter in `graph`, for a node of it that reads integers.
   struct Stored {
     std::string integers;
     ParameterNames parameters;
@@ -70,7 +73,16 @@ class ConstantWriter {
     std::string value;  // "" where integers alone are read
   };
 
-  std::string add_integers(onnx::GraphProto& graph, const std::string& name, const quant::QuantParams& params);
+  /// A graph of the original.
+  struct Place {
+    const onnx::GraphProto* around = nullptr;  // the graph that it is a body in
+    onnx::GraphProto* now = nullptr;           // what is edited in its place
+  };
+
+  /// The innermost graph around all nodes that read the initializer, in which its integers are stored: where only one
+  /// graph reads them, runtimes find them there.
+  onnx::GraphProto& home_of(const std::string& name);
+  std::string add_integers(const std::string& name, const quant::QuantParams& params);
   /// Codes as the file has them: those that need a decoder in bytes.
   Tensor stored_codes(const std::string& name, const quant::QuantParams& params) const;
   std::string add_dequantize(onnx::GraphProto& graph, const std::string& name, const std::string& integers,
@@ -81,6 +93,7 @@ class ConstantWriter {
   graph::GraphEditor& editor_;
   std::unordered_map<std::string, std::vector<Made>> made_;
   size_t decoders_ = 0;
+  std::unordered_map<const onnx::GraphProto*, Place> places_;  // made when first asked for
   std::map<std::tuple<const onnx::GraphProto*, DataType, Shape, std::string>, std::string> parameters_;
 };
 

@@ -109,9 +109,12 @@ class QdqWriter {
     onnx::GraphProto& graph = *all_graphs_[graphs_.at(layer.node)];
     if (weight.operators == plan::Operators::kMicrosoft) return blocks_.replace(graph, layer, node);
     if (looks_up_integers(node, weight)) return look_up_integers(graph, node, layer);
-    node.set_input(weight.input, constants_.dequantized(graph, weight.initializer, weight.params, zeros_of(layer)));
+    const Zeros zeros = zeros_of(layer);
+    node.set_input(weight.input,
+                   constants_.dequantized(graph, weight.initializer, weight.params, zeros,
+                                          zeros == Zeros::kLeftOut ? shared_by(node) : Shared::kIntegers));
     for (const plan::WeightPlan& more : layer.more_weights) {
-      node.set_input(more.input, constants_.dequantized(graph, more.initializer, more.params, zeros_of(layer)));
+      node.set_input(more.input, constants_.dequantized(graph, more.initializer, more.params, zeros));
     }
     if (!layer.bias_input) return;
     const std::string bias = node.input(*layer.bias_input);
@@ -153,6 +156,13 @@ class QdqWriter {
   static Zeros zeros_of(const plan::LayerPlan& layer) {
     const bool in_float = layer.decision == plan::Decision::kWeightOnly || layer.weight->params.block > 0;
     return in_float ? Zeros::kLeftOut : Zeros::kStored;
+  }
+
+  // onnxruntime 1.31 makes MatMulNBits of a DequantizeLinear and a float product that stand in one graph, looks for the
+  // integers in that graph alone, and refuses the file where they are around it.
+  static Shared shared_by(const onnx::NodeProto& reader) {
+    const bool product = reader.op_type() == "MatMul" || reader.op_type() == "Gemm";
+    return product ? Shared::kValue : Shared::kIntegers;
   }
 
   quant::QuantParams bias_params(const quant::QuantParams& weight, const quant::QuantParams& source,

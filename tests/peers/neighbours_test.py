@@ -1,4 +1,4 @@
-"""Products among operators of com.microsoft, of which ONNX has no schemas, and beside sequences and maps."""
+"""Products among operators of com.microsoft, of which ONNX has no schemas, beside sequences and maps, and in bodies."""
 
 import json
 import unittest
@@ -59,6 +59,29 @@ def sequence_model():
     ]
     constants = [weight("w0", 16, 16, seed=0), weight("w1", 16, 16, seed=1)]
     return nodes, constants + [numpy_helper.from_array(np.array(False), "always")]
+
+
+def branches_model():
+    """Both branches and the graph around them read one weight, the branches another."""
+
+    def branch(name, kind):
+        nodes = [helper.make_node("MatMul", ["a", "w1"], [f"{name}_b"], f"{name}_second"),
+                 helper.make_node(kind, [f"{name}_b"], [f"{name}_c"], f"{name}_{kind}"),
+                 helper.make_node("MatMul", [f"{name}_c", "w0"], [f"{name}_y"], f"{name}_third")]
+        return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(f"{name}_y", TensorProto.FLOAT, None)])
+
+    nodes = [
+        helper.make_node("MatMul", ["x", "w0"], ["a"], "first"),
+        helper.make_node("ReduceSum", ["x"], ["sum"], "sum", keepdims=0),
+        helper.make_node("Greater", ["sum", "zero"], ["positive"], "positive"),
+        helper.make_node("If", ["positive"], ["y"], "if", then_branch=branch("then", "Relu"),
+                         else_branch=branch("else", "Tanh")),
+    ]
+    constants = [weight(f"w{i}", 64, 64, seed=i) for i in range(2)]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 64]) for name in "xy"]
+    graph = helper.make_graph(nodes, "branches", values[:1], values[1:],
+                              constants + [numpy_helper.from_array(np.array(0, np.float32), "zero")])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def classifier_model():
@@ -156,6 +179,26 @@ class NeighboursTest(unittest.TestCase):
         for mode, decision in [("static", "quantize"), ("float16", "float16")]:
             with self.subTest(mode=mode):
                 self.check(sequence_model(), mode, decision, ["first", "second"])
+
+
+class BranchesTest(unittest.TestCase):
+    def test_weights_that_graphs_share(self):
+        """onnxruntime loads the file with all its optimizations, and it holds each weight once."""
+        folder = narrow_cli.class_folder(type(self))
+        model = folder / "model.onnx"
+        onnx.save(branches_model(), model)
+        samples = np.random.default_rng(5).standard_normal((8, 64)).astype(np.float32)
+        # One by one: which branch is taken is up to the sample.
+        run = lambda path: np.concatenate([peers.run_onnxruntime(path, samples[i : i + 1]) for i in range(8)])
+        wanted = run(model)
+        for weights, block, least, bits in [("int8", 0, 35, 8), ("int4", 32, 13, 4)]:
+            with self.subTest(weights=weights):
+                output = folder / f"{weights}.onnx"
+                settings = ["--set", "mode=weight_only", "--set", f"weights={weights}"]
+                settings += ["--set", f"weights.block={block}"] if block else []
+                narrow_cli.run_narrow("quantize", model, "-o", output, *settings, "--no-speed", "--quiet")
+                self.assertGreater(metrics.sqnr_db(run(output), wanted), least)
+                self.assertLess(output.stat().st_size, 2 * 64 * 64 * bits / 8 + 4000)
 
 
 if __name__ == "__main__":

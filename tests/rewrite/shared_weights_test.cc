@@ -1,9 +1,12 @@
 // Weights that several layers share: stored once where the layers agree on the codes, once for each where not.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "lib/analyze/analyze.h"
 #include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/traverse.h"
 #include "lib/io/load.h"
 #include "lib/plan/plan.h"
 #include "lib/rewrite/qdq.h"
@@ -57,6 +60,53 @@ TEST(DynamicProducts, ShareTheCodesOfOneKernel) {
   expect_one_weight(R"(g (float[1,1,1,2] x) => (float[1,1,1,2] y, float[1,1,1,2] z) <float[1,1,1,1] w = {-3}> {
       [first] y = Conv (x, w) [second] z = Conv (y, w) })",
                     {{"x", Tensor::of<float>({1, 1, 1, 2}, {1, -2})}});
+}
+
+/// Nodes of the type in each graph: the main one, then the bodies.
+std::vector<int> counts_of(const graph::Model& model, std::string_view op_type) {
+  std::vector<int> counts;
+  graph::for_each_graph(model.graph(), [&](const onnx::GraphProto& graph) {
+    counts.push_back(static_cast<int>(std::count_if(graph.node().begin(), graph.node().end(),
+                                                    [&](const auto& node) { return node.op_type() == op_type; })));
+  });
+  return counts;
+}
+
+/// The inner branches read v, the outer one has the innermost graph around them. All read w.
+TEST(StoredWeights, WhatProductsOfSeveralGraphsReadIsDequantizedAroundThem) {
+  graph::Model model = test::graph_from_text(
+      R"(g (float[1,2] x, bool c) => (float[1,2] z) <float[2,2] w = {1, 2, -3, 4}, float[2,2] v = {5, -6, 7, 8}> {
+      [first] y = MatMul (x, w)
+      [outer] z = If (c) <
+        then_branch = t () => (float[1,2] a) {
+          [inner] a = If (c) <then_branch = i () => (float[1,2] p) { [second] p = MatMul (y, v) },
+                              else_branch = j () => (float[1,2] q) { [third] q = Gemm (y, v) }> },
+        else_branch = e () => (float[1,2] b) { [fourth] b = MatMul (y, w) }> })");
+  io::infer_shapes(model);
+  plan::Rules rules;
+  rules.defaults.mode = plan::Mode::kWeightOnly;
+  const graph::Model quantized =
+      rewrite::rewrite_to_qdq(model, plan::make_plan(model, analyze::analyze(model), {}, rules));
+  const std::vector<std::string> graphs{"g", "t", "i", "j", "e"};
+  std::vector<std::string> names;
+  std::vector<int> integers;
+  graph::for_each_graph(quantized.graph(), [&](const onnx::GraphProto& graph) {
+    names.push_back(graph.name());
+    integers.push_back(
+        static_cast<int>(std::count_if(graph.initializer().begin(), graph.initializer().end(), [](const auto& tensor) {
+          return tensor.data_type() == onnx::TensorProto::INT8;
+        })));
+  });
+  ASSERT_EQ(names, graphs);
+  EXPECT_EQ(integers, (std::vector<int>{1, 1, 0, 0, 0}));
+  EXPECT_EQ(counts_of(quantized, "DequantizeLinear"), (std::vector<int>{1, 1, 0, 0, 0}));
+  for (const bool taken : {true, false}) {
+    const exec::Feed feed{{"x", kRow.at("x")}, {"c", Tensor::scalar(taken)}};
+    Workspace workspace;
+    const Tensor before = exec::compile_float(model).run(feed, workspace)[0];
+    const Tensor after = exec::compile_float(quantized).run(feed, workspace)[0];
+    for (size_t k = 0; k < 2; ++k) EXPECT_NEAR(before.data<float>()[k], after.data<float>()[k], 1) << taken;
+  }
 }
 
 /// A matrix and its transpose in one: told apart, or the wrong one is multiplied.

@@ -42,6 +42,7 @@ class Decider {
     decided_.form = {.format = rules.format,
                      .microsoft = target_->microsoft,
                      .pair_per_reader = target_->pair_per_reader,
+                     .biases_apart = target_->misreads_biases,
                      .integer_io = {}};
   }
 

@@ -13,6 +13,7 @@
 #include "lib/plan/half.h"
 #include "lib/plan/half_range.h"
 #include "lib/plan/integer_io.h"
+#include "lib/plan/misread_values.h"
 #include "lib/plan/spectrum.h"
 
 namespace narrow::plan {
@@ -44,6 +45,13 @@ class Decider {
                      .pair_per_reader = target_->pair_per_reader,
                      .biases_apart = target_->misreads_biases,
                      .integer_io = {}};
+    if (!target_->misreads_expansions) return;
+    for (const std::string& value : expanded_channels(model, index_)) {
+      const auto group = analysis.group_of.find(value);
+      if (group == analysis.group_of.end()) continue;
+      const std::string why = fmt::format("{} reads '{}', an expanded constant, wrongly", target_->name, value);
+      unusable_.emplace(analysis.groups[group->second].representative, Reason{ReasonCode::kTargetCanNot, why});
+    }
   }
 
   Decided run() {
@@ -348,7 +356,7 @@ class Decider {
   const graph::Model& model_;
   graph::GraphIndex index_;
   const analyze::Analysis& analysis_;
-  const std::map<std::string, Reason>& unusable_;
+  std::map<std::string, Reason> unusable_;
   WantedIo wanted_io_;
   const TargetRow* target_ = nullptr;
   std::map<std::string, size_t> number_of_;

@@ -60,6 +60,7 @@ struct TargetRow {
   /// Of the bias of a convolution whose result has no known shape, it adds the first element to all channels, where
   /// something reads the result's shape and a QuantizeLinear follows.
   bool misreads_biases = false;
+  bool misreads_expansions = false;  // see expanded_channels
 };
 
 std::span<const TargetRow> targets();

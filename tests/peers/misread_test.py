@@ -121,5 +121,35 @@ class BiasTest(unittest.TestCase):
             self.assertEqual([len(node.input) for node in convolutions], [3, 3], target)
 
 
+class ExpandTest(unittest.TestCase):
+    def test_rotary_frequencies(self):
+        """As LLaMA computes them: a constant for each pair, expanded to the batch, times positions."""
+        folder = narrow_cli.class_folder(type(self))
+        graph = Graph(4)
+        frequencies = (1 / 100 ** (np.arange(4) / 4)).astype(np.float32).reshape(1, 4, 1)
+        shape = graph.op("Concat", graph.dimensions("x", 0, 1), np.array([4, 1]), axis=0)
+        angles = graph.op("MatMul", graph.op("Expand", frequencies, shape), graph.op("Unsqueeze", "position", np.array([1])))
+        turned = graph.op("Mul", graph.op("MatMul", "x", graph.weight(16, 4)), graph.op("Cos", graph.op("Transpose", angles, perm=[0, 2, 1])))
+        path, quantized = folder / "rope.onnx", folder / "rope.int8.onnx"
+        graph.save(path, {"x": (FLOAT, ["b", "s", 16]), "position": (FLOAT, ["b", "s"])}, turned)
+        draw = np.random.default_rng(5)
+        feeds = [{"x": draw.standard_normal((2, 7, 16)).astype(np.float32), "position": np.tile(np.arange(7, dtype=np.float32), (2, 1))}
+                 for _ in range(4)]
+        for number, feed in enumerate(feeds):
+            folder.joinpath(f"data/test_data_set_{number}").mkdir(parents=True, exist_ok=True)
+            for place, (name, value) in enumerate(feed.items()):
+                target = folder / f"data/test_data_set_{number}/input_{place}.pb"
+                target.write_bytes(onnx.numpy_helper.from_array(value, name).SerializeToString())
+        narrow_cli.run_narrow("quantize", path, "-o", quantized, "--data", folder / "data", "--set", "target=openvino",
+                              "--no-speed", "--quiet", "--plan-out", folder / "plan.json")
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        wanted = np.concatenate([session.run(None, feed)[0] for feed in feeds])
+        compiled = peers.openvino.Core().compile_model(str(quantized), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        got = np.concatenate([compiled(feed)[0] for feed in feeds])
+        self.assertGreater(metrics.sqnr_db(got, wanted), 30)
+        reasons = [layer.get("reason", {}).get("text", "") for layer in json.loads((folder / "plan.json").read_text())["layers"]]
+        self.assertTrue(any("an expanded constant, wrongly" in reason for reason in reasons), reasons)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -11,6 +11,7 @@
 #include "lib/ops/op_table.h"
 #include "lib/plan/clamp.h"
 #include "lib/plan/half.h"
+#include "lib/plan/half_kernels.h"
 #include "lib/plan/half_range.h"
 #include "lib/plan/integer_io.h"
 #include "lib/plan/misread_values.h"
@@ -144,6 +145,7 @@ class Decider {
     if (const auto half = half_type(wished(layer, scheme.mode))) {
       const onnx::NodeProto& node = *index_.node(layer.node);
       if (auto reason = half_operator_refusal(model_, index_, node, *half)) return reason;
+      if (auto reason = half_kernel_refusal(*target_, index_, node, *half)) return reason;
       auto reason = half_constant_refusal(model_, index_, node, *half);
       if (reason) without_half_constants_.insert(layer.node);
       return reason;

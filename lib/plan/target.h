@@ -61,6 +61,7 @@ struct TargetRow {
   /// something reads the result's shape and a QuantizeLinear follows.
   bool misreads_biases = false;
   bool misreads_expansions = false;  // see expanded_channels
+  bool fails_in_float16 = false;     // see half_kernel_refusal
 };
 
 std::span<const TargetRow> targets();

@@ -12,8 +12,10 @@
 #include "lib/plan/angles.h"
 #include "lib/plan/clamp.h"
 #include "lib/plan/half.h"
+#include "lib/plan/half_kernels.h"
 #include "lib/plan/half_range.h"
 #include "lib/plan/integer_io.h"
+#include "lib/plan/misread_values.h"
 #include "lib/plan/mode_refusal.h"
 #include "lib/plan/spectrum.h"
 
@@ -40,7 +42,15 @@ class Decider {
     decided_.form = {.format = rules.format,
                      .microsoft = target_->microsoft,
                      .pair_per_reader = target_->pair_per_reader,
+                     .biases_apart = target_->misreads_biases,
                      .integer_io = {}};
+    if (!target_->misreads_expansions) return;
+    for (const std::string& value : expanded_channels(model, index_)) {
+      const auto group = analysis.group_of.find(value);
+      if (group == analysis.group_of.end()) continue;
+      const std::string why = fmt::format("{} reads '{}', an expanded constant, wrongly", target_->name, value);
+      unusable_.emplace(analysis.groups[group->second].representative, Reason{ReasonCode::kTargetCanNot, why});
+    }
   }
 
   Decided run() {
@@ -133,6 +143,7 @@ class Decider {
     if (const auto half = half_type(wished(layer, scheme.mode))) {
       const onnx::NodeProto& node = *index_.node(layer.node);
       if (auto reason = half_operator_refusal(model_, index_, node, *half)) return reason;
+      if (auto reason = half_kernel_refusal(*target_, index_, node, *half)) return reason;
       auto reason = half_constant_refusal(model_, index_, node, *half);
       if (reason) without_half_constants_.insert(layer.node);
       return reason;
@@ -345,7 +356,7 @@ class Decider {
   const graph::Model& model_;
   graph::GraphIndex index_;
   const analyze::Analysis& analysis_;
-  const std::map<std::string, Reason>& unusable_;
+  std::map<std::string, Reason> unusable_;
   WantedIo wanted_io_;
   const TargetRow* target_ = nullptr;
   std::map<std::string, size_t> number_of_;

@@ -8,6 +8,7 @@
 
 #include "lib/base/mapped_pages.h"
 #include "lib/graph/attributes.h"
+#include "lib/graph/onnx_api.h"
 #include "lib/graph/schemas.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/metrics.h"
@@ -117,6 +118,48 @@ bool has_untyped_beside(const graph::GraphIndex& index, const onnx::NodeProto& n
   return false;
 }
 
+void set_type(onnx::ValueInfoProto& value, const std::string& name, DataType type) {
+  value.set_name(name);
+  value.mutable_type()->mutable_tensor_type()->set_elem_type(static_cast<int32_t>(type));
+}
+
+/// ONNX's inference gives the results of the node the types that the slots say. It does not where a result has the type
+/// of what is read though no variable ties them (RandomUniformLike), where an attribute tells a type of the same size
+/// (BitCast), and where a function body holds constants of float32 (MeanVarianceNormalization).
+bool inferred_so(const graph::Model& model, const graph::GraphIndex& index, const onnx::NodeProto& node,
+                 const HalfSlots& slots, DataType type, int opset) {
+  const auto has = [](const std::vector<int>& list, int i) {
+    return std::find(list.begin(), list.end(), i) != list.end();
+  };
+  onnx::ModelProto alone;
+  alone.set_ir_version(model.proto().ir_version());
+  alone.add_opset_import()->set_version(opset);
+  *alone.mutable_graph()->add_node() = node;
+  std::set<std::string> known;
+  for (int i = 0; i < node.input_size(); ++i) {
+    if (node.input(i).empty()) continue;
+    // One value may be read as float32 in one place and as 16 bits in another.
+    std::string& name = *alone.mutable_graph()->mutable_node(0)->mutable_input(i);
+    if (has(slots.inputs, i)) name += "_half";
+    const DataType read = has(slots.inputs, i) ? type : index.type(node.input(i)).type;
+    if (read == DataType::kUndefined) return true;
+    if (known.insert(name).second) set_type(*alone.mutable_graph()->add_input(), name, read);
+  }
+  const onnx::ShapeInferenceOptions options{/*check_type=*/true, /*strict_mode=*/1};
+  try {
+    onnx::shape_inference::InferShapes(alone, &graph::schemas(), options);
+  } catch (const std::runtime_error&) {
+    return false;
+  }
+  const graph::GraphIndex inferred(alone.graph());
+  for (int i = 0; i < node.output_size(); ++i) {
+    const DataType wanted = has(slots.outputs, i) ? type : index.type(node.output(i)).type;
+    const DataType found = inferred.type(node.output(i)).type;
+    if (found != DataType::kUndefined && wanted != DataType::kUndefined && found != wanted) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 HalfSlots half_slots(const graph::GraphIndex& index, const onnx::NodeProto& node, DataType type, int opset) {
@@ -147,7 +190,12 @@ std::optional<Reason> half_operator_refusal(const graph::Model& model, const gra
     return Reason{ReasonCode::kNotHalf, "what goes between it and its bodies stays float32"};
   }
   const int opset = opset_for(model, type);
-  if (!half_slots(index, node, type, opset).inputs.empty()) return std::nullopt;
+  const HalfSlots slots = half_slots(index, node, type, opset);
+  if (!slots.inputs.empty()) {
+    if (inferred_so(model, index, node, slots, type, opset)) return std::nullopt;
+    return Reason{ReasonCode::kNotHalf,
+                  fmt::format("of {} {} makes other types", data_type_name(type), node.op_type())};
+  }
   const bool is_onnx = graph::canonical_domain(node.domain()).empty();
   const onnx::OpSchema* schema = is_onnx ? graph::find_schema(node, opset) : nullptr;
   if (schema != nullptr && has_containers(*schema)) {

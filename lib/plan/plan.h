@@ -100,6 +100,7 @@ struct FileForm {
   FileFormat format = FileFormat::kQdq;
   bool microsoft = true;                // kQoperator: may use the operators of com.microsoft
   bool pair_per_reader = false;         // each reader of a value has a Q/DQ pair of its own
+  bool biases_apart = false;            // of convolutions whose results have no known shape, in sums behind them
   std::vector<std::string> integer_io;  // inputs and outputs of the model that are integers in the file
   bool operator==(const FileForm&) const = default;
 };

@@ -264,6 +264,7 @@ Json form_json(const FileForm& form) {
   return {{"format", file_format_name(form.format)},
           {"microsoft_operators", form.microsoft},
           {"pair_per_reader", form.pair_per_reader},
+          {"biases_apart", form.biases_apart},
           {"integer_io", form.integer_io}};
 }
 
@@ -276,6 +277,7 @@ FileForm read_form(JsonObject object) {
   if (format == file_format_name(FileFormat::kQoperator)) form.format = FileFormat::kQoperator;
   form.microsoft = object.get_or<bool>("microsoft_operators", form.microsoft);
   form.pair_per_reader = object.get_or<bool>("pair_per_reader", form.pair_per_reader);
+  form.biases_apart = object.get_or<bool>("biases_apart", form.biases_apart);
   if (object.has("integer_io")) form.integer_io = object.get<std::vector<std::string>>("integer_io");
   object.finish();
   return form;

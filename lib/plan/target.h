@@ -57,6 +57,11 @@ struct TargetRow {
   /// 8 bits, and any integers in files with quantized activations, where scales move behind what reads the table and a
   /// sum over an axis loses their place.
   bool misreads_columns = false;
+  /// Of the bias of a convolution whose result has no known shape, it adds the first element to all channels, where
+  /// something reads the result's shape and a QuantizeLinear follows.
+  bool misreads_biases = false;
+  bool misreads_expansions = false;  // see expanded_channels
+  bool fails_in_float16 = false;     // see half_kernel_refusal
 };
 
 std::span<const TargetRow> targets();

@@ -14,6 +14,7 @@
 #include "lib/graph/traverse.h"
 #include "lib/plan/half.h"
 #include "lib/quant/quant_params.h"
+#include "lib/rewrite/biases_apart.h"
 #include "lib/rewrite/block_operators.h"
 #include "lib/rewrite/constant_writer.h"
 #include "lib/rewrite/dynamic.h"
@@ -310,6 +311,7 @@ graph::Model rewrite_to_qdq(const graph::Model& model, const plan::PrecisionPlan
   graph::Model result = original;
   QdqWriter(original, result, plan).write();
   if (!plan.form.pair_per_reader) keep_float_layers(result);  // those want one scale in front of each layer
+  if (plan.form.biases_apart) set_biases_apart(original, result);
   return result;
 }
 

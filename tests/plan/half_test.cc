@@ -81,6 +81,21 @@ TEST(HalfTest, WhatGoesIntoSequencesAndOptionalsStaysFloat32) {
   EXPECT_FALSE(half_refusal(model.model, model.index, model.node(4), DataType::kFloat16)) << "a tensor stays one";
 }
 
+TEST(HalfTest, ResultsWhoseTypesWouldBeOthersStayFloat32) {
+  const Case model(R"(<ir_version: 8, opset_import: ["" : 17]>
+    agraph (float[2,2,2,2] x) => (float[2,2,2,2] a, float[2,2,2,2] b, float[2,2,2,2] c, float[2,2,2,2] d, bool[2,2,2,2] e)
+    { a = RandomUniformLike (x)  b = MeanVarianceNormalization (x)  c = RandomUniformLike <dtype = 1> (x)
+      d = Softmax (x)  e = IsNaN (x) })");
+  for (int i = 0; i < 5; ++i) {
+    const auto reason = half_refusal(model.model, model.index, model.node(i), DataType::kFloat16);
+    ASSERT_EQ(reason.has_value(), i < 2) << i;
+    if (!reason) continue;
+    const std::string text =
+        "it can not compute in 16 bits: of float16 " + model.node(i).op_type() + " makes other types";
+    EXPECT_EQ(reason->text(), text);
+  }
+}
+
 TEST(HalfTest, BesideAnInputOfUnknownTypeNothingIsConverted) {
   const Case model(R"(<ir_version: 8, opset_import: ["" : 13, "own" : 1]>
     agraph (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, 2, 3, 4}> { g = own.Unknown (x)  y = MatMul (g, w) })");

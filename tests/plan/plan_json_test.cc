@@ -43,6 +43,13 @@ TEST(PlanJsonTest, ReadsBackToTheSameText) {
   EXPECT_EQ(again.prepared[0].fate, Fate::kFolded);
 }
 
+TEST(PlanJsonTest, TheFormOfTheFileIsReadBack) {
+  PrecisionPlan plan = small_plan();
+  EXPECT_FALSE(to_json(plan).contains("form"));
+  plan.form.biases_apart = true;
+  EXPECT_EQ(plan_from_json(to_json(plan)).form, plan.form);
+}
+
 /// A weight of type codebook, rounded at random.
 PrecisionPlan coded_plan() {
   PrecisionPlan plan{.model_sha256 = "abc"};

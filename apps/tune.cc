@@ -133,13 +133,18 @@ class Tuner {
   }
 
   tune::Trail read_trail(const std::string& path) const {
-    return read_json_as(path, [&](const Json& json) {
-      tune::Trail trail = tune::trail_from_json(json);
-      tune::Trail now = trail_;
-      now.nodes = trail.nodes;
-      tune::check_trail(trail, now);
-      return trail;
-    });
+    tune::Trail trail = [&] {
+      try {
+        return read_json_as(path, [](const Json& json) { return tune::trail_from_json(json); });
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kUsage) throw;
+        throw Error(ErrorKind::kUsage, "{}: give another file to begin anew", error.what());
+      }
+    }();
+    tune::Trail now = trail_;
+    now.nodes = trail.nodes;
+    in_context(path, [&] { tune::check_trail(trail, now); });
+    return trail;
   }
 
   void save_trail() const {
@@ -273,11 +278,10 @@ class Tuner {
     const recover::Samples samples{.count = static_cast<int64_t>(chosen.size()), .read = [&](int64_t index) {
                                      return data_.reader->read(chosen[static_cast<size_t>(index)]);
                                    }};
-    tune::SensitivityOptions options{.workers = workers(), .on_effect = {}, .progress = stages_.progress()};
-    int64_t rows = 0;
-    options.on_effect = [&](const std::string& key, const tune::Effect& effect) {
-      trail_.sensitivity[key] = effect;
-      if (++rows % kRowsBetweenSaves == 0) save_trail();
+    tune::SensitivityOptions options{.workers = workers(), .keep = {}, .progress = stages_.progress()};
+    options.keep = [&](const tune::Sensitivity& known) {
+      trail_.sensitivity = known;
+      save_trail();
     };
     trail_.sensitivity = stages_.run("sensitivity", [&] {
       return tune::measure_sensitivity(model_, space.components, samples, trail_.sensitivity, options);

@@ -19,6 +19,7 @@
 namespace narrow::tune {
 namespace {
 
+constexpr size_t kRowsBetweenKeeps = 25;
 constexpr double kBroken = 1e6;  // noise of what gives NaN or infinity, or noise where there was no signal
 
 Tensor rounded(const Tensor& tensor, const Component& component) {
@@ -244,13 +245,14 @@ Sensitivity measure_sensitivity(const graph::Model& model, const std::vector<Com
   Meter meter(model, samples, options.workers);
   std::stable_sort(missing.begin(), missing.end(),
                    [&](const Component* a, const Component* b) { return meter.position(*a) < meter.position(*b); });
-  for (size_t i = 0; i < missing.size(); ++i) {
-    check_interruption();
-    const Effect effect = meter.measure(*missing[i]);
-    known[missing[i]->key] = effect;
-    if (options.on_effect) options.on_effect(missing[i]->key, effect);
-    if (options.progress) {
-      options.progress("sensitivity", static_cast<int64_t>(i + 1), static_cast<int64_t>(missing.size()));
+  try {
+    for (size_t i = 0; i < missing.size(); ++i) {
+      check_interruption();
+      known[missing[i]->key] = meter.measure(*missing[i]);
+      if (options.keep && (i + 1) % kRowsBetweenKeeps == 0) options.keep(known);
+      if (options.progress) {
+        options.progress("sensitivity", static_cast<int64_t>(i + 1), static_cast<int64_t>(missing.size()));
+      }
     }
   }
   return known;

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "lib/analyze/analyze.h"
+#include "lib/base/error.h"
 #include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
 #include "lib/io/load.h"
@@ -110,6 +111,24 @@ TEST(SensitiveLayer, EachEffectIsThatOfTheWholeModelWithOneTensorRounded) {
   }
   const Sensitivity alone = measure_sensitivity(c.model, space.components, Case::samples(), {}, {.workers = 1});
   for (const auto& [key, effect] : table) EXPECT_EQ(effect.noise, alone.at(key).noise) << key;
+}
+
+TEST(SensitiveLayer, AnInterruptedTableIsKept) {
+  const Case c;
+  const Space space = c.space();
+  Sensitivity kept;
+  SensitivityOptions options;
+  options.keep = [&](const Sensitivity& known) { kept = known; };
+  options.progress = [](std::string_view, int64_t done, int64_t) {
+    if (done == 3) request_interruption();
+  };
+  EXPECT_THROW(measure_sensitivity(c.model, space.components, Case::samples(), {}, options), Error);
+  acknowledge_interruption();
+  EXPECT_EQ(kept.size(), 3U);
+  const Sensitivity whole = measure_sensitivity(c.model, space.components, Case::samples(), {}, {});
+  const Sensitivity resumed = measure_sensitivity(c.model, space.components, Case::samples(), kept, {});
+  ASSERT_EQ(resumed.size(), whole.size());
+  for (const auto& [key, effect] : whole) EXPECT_EQ(resumed.at(key).noise, effect.noise) << key;
 }
 
 TEST(SensitiveLayer, IsTheOneThatTheSearchTurnsFloat) {

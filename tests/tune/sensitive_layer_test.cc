@@ -145,7 +145,7 @@ TEST(SensitiveLayer, IsTheOneThatTheSearchTurnsFloat) {
     return Measurement{.quality = judge.measure(quantized), .bytes = 0};
   };
   const NoiseModel noise(space, table, {});
-  const SearchResult result = search(space, noise, {.limit = Limit::kSqnr, .value = 25}, hooks, {});
+  const SearchResult result = search(space, noise, {.limit = Limit::kSqnr, .value = 22}, hooks, {});
   ASSERT_TRUE(result.kept);
   EXPECT_LT(result.trials[0].measurement.quality.sqnr_db, 10);
   std::vector<std::string> floating;

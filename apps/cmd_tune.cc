@@ -107,6 +107,10 @@ void take_limit(Options& options) {
   if (given == nullptr)
     throw Error(ErrorKind::kUsage,
                 "tune: give a limit: --max-drop, --max-size, --max-latency, --min-speedup or --min-sqnr");
+  const std::optional<double>& seconds = options.tune.seconds;
+  if (seconds && !(std::isfinite(*seconds) && *seconds > 0)) {
+    throw Error(ErrorKind::kUsage, "--seconds: {} is no time; give a number above 0", *seconds);
+  }
   if (options.tune.trials < 1) throw Error(ErrorKind::kUsage, "--trials: must be at least 1");
 }
 

@@ -11,7 +11,9 @@
 #include "apps/calibration.h"
 #include "apps/model_source.h"
 #include "apps/recovery.h"
+#include "apps/tune_promise.h"
 #include "apps/tune_report.h"
+#include "apps/tune_samples.h"
 #include "lib/analyze/analyze.h"
 #include "lib/base/error.h"
 #include "lib/base/file.h"
@@ -27,32 +29,8 @@ namespace narrow::apps {
 namespace {
 
 constexpr int64_t kSensitivitySamples = 16;
-constexpr int64_t kMostJudges = 200;
-constexpr int64_t kLeastJudges = 24;     // fewer can not tell half a point of agreement from none
 constexpr double kHarmlessShare = 0.25;  // of the limit
 constexpr int64_t kTimedSamples = 8;
-constexpr int64_t kRowsBetweenSaves = 25;  // of the sensitivity table
-
-struct TuneSamples {
-  std::vector<int64_t> calibration;
-  std::vector<int64_t> judges;
-};
-
-/// Judges never calibrate. Half of what calibration leaves judges, the other half evaluates; where that would be too
-/// few, all that is left judges, and where that is too little, calibration takes two thirds of the data. Where state
-/// goes from each sample to the next, the three follow each other, so that none has gaps.
-TuneSamples split_samples(const DataSource& data, int64_t wanted) {
-  const int64_t size = data.reader->size();
-  int64_t count = std::min(size, wanted);
-  if (size - count < kLeastJudges) count = std::max<int64_t>(std::min(size, size * 2 / 3), 1);
-  TuneSamples samples{.calibration = calibration_samples(data, count), .judges = {}};
-  const std::vector<int64_t> rest = remaining_samples(size, samples.calibration);
-  const auto left = static_cast<int64_t>(rest.size());
-  const int64_t judges = left >= 2 * kLeastJudges ? std::min(left / 2, kMostJudges) : left;
-  const int64_t range = data.state.empty() ? left : judges;
-  for (const int64_t index : spread_indices(range, judges)) samples.judges.push_back(rest[static_cast<size_t>(index)]);
-  return samples;
-}
 
 bool rounds_products(const plan::PrecisionPlan& plan) {
   return std::any_of(plan.layers.begin(), plan.layers.end(), [](const plan::LayerPlan& layer) {
@@ -133,13 +111,18 @@ class Tuner {
   }
 
   tune::Trail read_trail(const std::string& path) const {
-    return read_json_as(path, [&](const Json& json) {
-      tune::Trail trail = tune::trail_from_json(json);
-      tune::Trail now = trail_;
-      now.nodes = trail.nodes;
-      tune::check_trail(trail, now);
-      return trail;
-    });
+    tune::Trail trail = [&] {
+      try {
+        return read_json_as(path, [](const Json& json) { return tune::trail_from_json(json); });
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kUsage) throw;
+        throw Error(ErrorKind::kUsage, "{}: give another file to begin anew", error.what());
+      }
+    }();
+    tune::Trail now = trail_;
+    now.nodes = trail.nodes;
+    in_context(path, [&] { tune::check_trail(trail, now); });
+    return trail;
   }
 
   void save_trail() const {
@@ -273,11 +256,10 @@ class Tuner {
     const recover::Samples samples{.count = static_cast<int64_t>(chosen.size()), .read = [&](int64_t index) {
                                      return data_.reader->read(chosen[static_cast<size_t>(index)]);
                                    }};
-    tune::SensitivityOptions options{.workers = workers(), .on_effect = {}, .progress = stages_.progress()};
-    int64_t rows = 0;
-    options.on_effect = [&](const std::string& key, const tune::Effect& effect) {
-      trail_.sensitivity[key] = effect;
-      if (++rows % kRowsBetweenSaves == 0) save_trail();
+    tune::SensitivityOptions options{.workers = workers(), .keep = {}, .progress = stages_.progress()};
+    options.keep = [&](const tune::Sensitivity& known) {
+      trail_.sensitivity = known;
+      save_trail();
     };
     trail_.sensitivity = stages_.run("sensitivity", [&] {
       return tune::measure_sensitivity(model_, space.components, samples, trail_.sensitivity, options);
@@ -325,9 +307,10 @@ class Tuner {
     hooks.on_trial = [&](const tune::Trial& trial) {
       trail_.trials.push_back(trial);
       save_trail();
-      spdlog::info("{}: drop {:.3f} (expected {:.3f}), {:.2f} dB, {} bytes{}", trial.step,
-                   trial.measurement.quality.drop, trial.measurement.quality.expected_drop,
-                   trial.measurement.quality.sqnr_db, trial.measurement.bytes, trial.kept ? ", kept" : "");
+      const tune::Quality& quality = trial.measurement.quality;
+      spdlog::info("{}: drop {:.3f} (expected {:.3f}, up to {:.3f}), {:.2f} +- {:.2f} dB, {} bytes{}", trial.step,
+                   quality.drop, quality.expected_drop, quality.most_drop, quality.sqnr_db, quality.sqnr_error,
+                   trial.measurement.bytes, trial.kept ? ", kept" : "");
     };
     return tune::search(space, noise, goal(), hooks,
                         {.trials = options_.trials, .seconds = options_.seconds, .known = trail_.trials});
@@ -335,11 +318,11 @@ class Tuner {
 
   TuneLimit limit() const {
     const bool labelled = !options_.pipeline.labels.empty();
-    const std::string scores = judge_->has_scores() ? "agreement" : "cosine similarity";
+    const Lost scores = judge_->has_scores() ? Lost::kAgreement : Lost::kCosine;
     return {.limit = options_.limit,
             .value = options_.value,
             .speedup = options_.speedup,
-            .lost = labelled ? "top-1" : scores};
+            .lost = labelled ? Lost::kTop1 : scores};
   }
 
   TuneOutcome finish(const tune::Space& space, const tune::SearchResult& found) {
@@ -369,6 +352,10 @@ class Tuner {
                                 .sensitivity = trail_.sensitivity,
                                 .samples = judge_->samples()});
     report.warnings.insert(report.warnings.begin(), warnings_.begin(), warnings_.end());
+    if (auto broken = found.kept && report.validation ? broken_promise(limit(), *report.validation) : std::nullopt) {
+      spdlog::warn("{}", *broken);
+      report.warnings.push_back(std::move(*broken));
+    }
     if (found.out_of_budget) report.notes.push_back("the search ended with its budget: more trials may find better");
     if (found.interrupted) report.notes.push_back("the search was interrupted: this is the best until then");
     report.stages = stages_.times();

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "lib/tune/scores.h"
+
 namespace narrow::apps {
 namespace {
 
@@ -13,9 +15,11 @@ report::TuneTrial trial_facts(const tune::Space& space, const tune::Trial& trial
                           .seconds = trial.measurement.seconds,
                           .integer_macs = 1,
                           .sqnr_db = trial.measurement.quality.sqnr_db,
+                          .sqnr_error = trial.measurement.quality.sqnr_error,
                           .agreement = trial.measurement.quality.agreement,
                           .drop = trial.measurement.quality.drop,
                           .expected_drop = trial.measurement.quality.expected_drop,
+                          .most_drop = trial.measurement.quality.most_drop,
                           .changed = {},
                           .kept = trial.kept};
   double integer = 0;
@@ -35,10 +39,22 @@ report::TuneTrial trial_facts(const tune::Space& space, const tune::Trial& trial
 
 }  // namespace
 
+std::string lost_text(Lost lost) {
+  switch (lost) {
+    case Lost::kTop1:
+      return "top-1";
+    case Lost::kAgreement:
+      return "agreement";
+    case Lost::kCosine:
+      return "cosine similarity";
+  }
+  return "";
+}
+
 std::string limit_text(const TuneLimit& limit) {
   switch (limit.limit) {
     case tune::Limit::kDrop:
-      return fmt::format("at most {:g} points of {} lost", limit.value, limit.lost);
+      return fmt::format("at most {:g} points of {} lost", limit.value, lost_text(limit.lost));
     case tune::Limit::kSqnr:
       return fmt::format("SQNR at least {:g} dB", limit.value);
     case tune::Limit::kBytes:
@@ -54,10 +70,13 @@ std::string nearest_text(const TuneLimit& limit, const tune::Measurement& reache
   const tune::Quality& quality = reached.quality;
   switch (limit.limit) {
     case tune::Limit::kDrop:
-      return fmt::format("{:.3g} points lost, {:.3g} expected (of which at most half the limit is let pass)",
-                         quality.drop, quality.expected_drop);
+      return fmt::format(
+          "{:.3g} points lost, {:.3g} expected (of which at most half the limit is let pass), up to {:.3g} on other "
+          "samples",
+          quality.drop, quality.expected_drop, quality.most_drop);
     case tune::Limit::kSqnr:
-      return fmt::format("{:.2f} dB", quality.sqnr_db);
+      return fmt::format("{:.2f} dB, with a standard error of {:.2f} (of which {:g} are kept away from the limit)",
+                         quality.sqnr_db, quality.sqnr_error, tune::kSureErrors);
     case tune::Limit::kBytes:
       return fmt::format("{:.4f} of the float model's file",
                          static_cast<double>(reached.bytes) / static_cast<double>(float_model.bytes));
@@ -70,7 +89,7 @@ std::string nearest_text(const TuneLimit& limit, const tune::Measurement& reache
 
 report::TuneFacts tune_facts(const TuneResults& results) {
   report::TuneFacts facts{.limit = limit_text(results.limit),
-                          .lost = results.limit.lost,
+                          .lost = lost_text(results.limit.lost),
                           .kept = results.found.kept,
                           .interrupted = results.found.interrupted,
                           .samples = results.samples,

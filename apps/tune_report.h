@@ -10,11 +10,17 @@
 
 namespace narrow::apps {
 
+/// What points of a drop count.
+enum class Lost { kTop1, kAgreement, kCosine };
+
+/// "top-1", "agreement", "cosine similarity".
+std::string lost_text(Lost lost);
+
 struct TuneLimit {
   tune::Limit limit = tune::Limit::kDrop;
   double value = 0;      // points, dB, milliseconds, or the ratio of the file to the float model's
   bool speedup = false;  // with Limit::kSeconds: `value` is how many times as fast as the float model
-  std::string lost;      // what points count: "top-1", "agreement", "cosine similarity"
+  Lost lost = Lost::kAgreement;
 };
 
 /// "at most 0.5 points of agreement lost".

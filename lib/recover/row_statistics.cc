@@ -10,7 +10,18 @@
 namespace narrow::recover {
 namespace {
 
+/// Largest magnitudes are about as Gumbel has them: those of k times as many samples lie ln(k) * sqrt(6) / pi standard
+/// deviations further out.
+constexpr double kReach = 1.08;
+constexpr double kEnoughSamples = 8;   // that make a channel's large elements
+constexpr double kEnoughShare = 0.25;  // of the samples, where these are few
+
 using Found = std::map<std::string, RowStatistics>;
+
+/// How many samples would make these sums if each had the same; fewer than 1: none had any.
+double effective_samples(double sum, double squares) {
+  return squares > 0 ? sum * sum / squares : 0;
+}
 
 class RowListener : public exec::TensorListener {
  public:
@@ -31,13 +42,22 @@ class RowListener : public exec::TensorListener {
   void add(RowStatistics& statistics, std::span<const float> values, size_t channels) const {
     statistics.low.resize(channels, 0);
     statistics.high.resize(channels, 0);
+    std::vector<float> largest(channels, 0);
     const size_t count = values.size() / channels;
     for (size_t row = 0; row < count; ++row) {
       const auto elements = values.subspan(row * channels, channels);
       for (size_t i = 0; i < channels; ++i) {
         statistics.low[i] = std::min(statistics.low[i], elements[i]);
         statistics.high[i] = std::max(statistics.high[i], elements[i]);
+        largest[i] = std::max(largest[i], std::abs(elements[i]));
       }
+    }
+    statistics.sums.resize(channels, 0);
+    statistics.squares.resize(channels, 0);
+    ++statistics.samples;
+    for (size_t i = 0; i < channels; ++i) {
+      statistics.sums[i] += largest[i];
+      statistics.squares[i] += static_cast<double>(largest[i]) * largest[i];
     }
     for (const int64_t row : spread_indices(static_cast<int64_t>(count), rows_)) {
       const auto elements = values.subspan(static_cast<size_t>(row) * channels, channels);
@@ -52,7 +72,12 @@ class RowListener : public exec::TensorListener {
 void merge(const RowStatistics& from, RowStatistics& to) {
   to.low.resize(std::max(to.low.size(), from.low.size()), 0);
   to.high.resize(to.low.size(), 0);
+  to.sums.resize(to.low.size(), 0);
+  to.squares.resize(to.low.size(), 0);
+  to.samples += from.samples;
   for (size_t i = 0; i < from.low.size(); ++i) {
+    to.sums[i] += from.sums[i];
+    to.squares[i] += from.squares[i];
     to.low[i] = std::min(to.low[i], from.low[i]);
     to.high[i] = std::max(to.high[i], from.high[i]);
   }
@@ -64,6 +89,27 @@ void merge(const RowStatistics& from, RowStatistics& to) {
 std::vector<double> RowStatistics::magnitudes() const {
   std::vector<double> result;
   for (size_t i = 0; i < low.size(); ++i) result.push_back(static_cast<double>(std::max(-low[i], high[i])));
+  return result;
+}
+
+std::vector<double> RowStatistics::reaches() const {
+  std::vector<double> result = magnitudes();
+  const auto count = static_cast<double>(samples);
+  const double enough = std::clamp(kEnoughShare * count, 1.0, kEnoughSamples);
+  std::vector<double> known;
+  for (size_t i = 0; i < result.size(); ++i) {
+    const double mean = sums[i] / count;
+    result[i] += kReach * std::sqrt(std::max(squares[i] / count - mean * mean, 0.0));
+    if (effective_samples(sums[i], squares[i]) >= enough) known.push_back(result[i]);
+  }
+  if (known.empty()) return result;
+  const auto middle = known.begin() + static_cast<std::ptrdiff_t>(known.size() / 2);
+  std::nth_element(known.begin(), middle, known.end());
+  for (size_t i = 0; i < result.size(); ++i) {
+    const double sure = effective_samples(sums[i], squares[i]) / enough;
+    if (sure >= 1 || result[i] >= *middle) continue;
+    result[i] = result[i] > 0 ? std::pow(result[i], sure) * std::pow(*middle, 1 - sure) : *middle;
+  }
   return result;
 }
 

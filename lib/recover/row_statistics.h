@@ -15,9 +15,16 @@ struct RowStatistics {
   std::vector<float> low;   // of each channel, at most 0
   std::vector<float> high;  // at least 0
   std::vector<float> rows;  // [n, channels], spread over samples and positions
+  int64_t samples = 0;
+  std::vector<double> sums;     // of each channel, over the samples' largest magnitudes
+  std::vector<double> squares;  // of these
 
   /// Largest magnitude of each channel.
   std::vector<double> magnitudes() const;
+  /// How far other data may reach: room for what four times as many samples show. A narrow channel whose large elements
+  /// come from a few samples alone, such as those that a Relu nearly always closes, tells little of the next one that
+  /// opens it: the fewer they are, the nearer it counts to the channels' median.
+  std::vector<double> reaches() const;
 };
 
 struct RowOptions {

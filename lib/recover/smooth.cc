@@ -90,7 +90,7 @@ graph::Model smooth(const graph::Model& model, const std::vector<plan::SmoothedV
   return apply(model, values, [&](const SmoothPlace& place, const plan::SmoothedValue& value) {
     const auto found = seen.find(value.value);
     if (found == seen.end()) return std::vector<double>(static_cast<size_t>(place.channels), 1.0);
-    return smooth_factors(found->second.magnitudes(), weight_magnitudes(model, index, place), value);
+    return smooth_factors(found->second.reaches(), weight_magnitudes(model, index, place), value);
   });
 }
 

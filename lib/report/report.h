@@ -75,9 +75,11 @@ struct TuneTrial {
   std::optional<double> seconds;  // of one run, where the search measured it
   double integer_macs = 0;        // share of the multiply-accumulates that run on integers
   double sqnr_db = 0;
+  double sqnr_error = 0;  // standard error over the samples
   std::optional<double> agreement;
   double drop = 0;                   // percentage points, as measured
   double expected_drop = 0;          // as expected from the noise
+  double most_drop = 0;              // what other samples may lose
   std::vector<std::string> changed;  // layers that are not as the config says, with what they became
   bool kept = false;                 // the limit
 };

@@ -41,9 +41,11 @@ Json trial_json(const TuneFacts& tuning, const TuneTrial& trial) {
           {"seconds", json_number(trial.seconds)},
           {"integer_macs", trial.integer_macs},
           {"sqnr_db", json_number(trial.sqnr_db)},
+          {"sqnr_error", trial.sqnr_error},
           {"agreement", json_number(trial.agreement)},
           {"drop", trial.drop},
           {"expected_drop", trial.expected_drop},
+          {"most_drop", trial.most_drop},
           {"changed", trial.changed},
           {"kept", trial.kept},
           {"on_front", on_front(tuning.trials, trial)}};
@@ -58,8 +60,10 @@ Section tuning_section(const TuneFacts& tuning, int64_t float_bytes) {
                           {"ms", Align::kRight},
                           {"integer MACs", Align::kRight},
                           {"SQNR dB", Align::kRight},
+                          {"+-", Align::kRight},
                           {"lost", Align::kRight},
                           {"expected", Align::kRight},
+                          {"at most", Align::kRight},
                           {"limit"},
                           {""}},
               .rows = {}};
@@ -69,7 +73,8 @@ Section tuning_section(const TuneFacts& tuning, int64_t float_bytes) {
     table.rows.push_back(
         {trial.step, bytes_text(trial.file_bytes), ratio_text(trial.file_bytes, float_bytes),
          trial.seconds ? fmt::format("{:.3f}", 1e3 * *trial.seconds) : "-", percent_text(trial.integer_macs),
-         number_text(trial.sqnr_db, 2), fmt::format("{:.2f}", trial.drop), fmt::format("{:.2f}", trial.expected_drop),
+         number_text(trial.sqnr_db, 2), fmt::format("{:.2f}", trial.sqnr_error), fmt::format("{:.2f}", trial.drop),
+         fmt::format("{:.2f}", trial.expected_drop), fmt::format("{:.2f}", trial.most_drop),
          trial.kept ? Cell("kept", Mark::kGood) : Cell("broken", Mark::kBad), i == tuning.chosen ? "taken" : front});
   }
   Lines changes;

@@ -11,10 +11,35 @@
 #include "lib/runtime/lower.h"
 #include "lib/tune/each_sample.h"
 #include "lib/tune/scores.h"
+#include "lib/tune/standard_error.h"
 #include "lib/validate/compare.h"
 #include "lib/validate/scores.h"
 
 namespace narrow::tune {
+
+namespace {
+
+constexpr double kMostDecibels = 10;  // that one sample may count: what is left may have no error at all
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// What is NaN or infinite where the float model's output is not is like nothing.
+double cosine_of(const ErrorStatistics& output) {
+  return output.not_finite() > 0 ? 0 : output.cosine();
+}
+
+/// Mean over the outputs that differ.
+double mean_sqnr(const std::vector<ErrorStatistics>& outputs) {
+  double sum = 0;
+  int64_t unequal = 0;
+  for (const ErrorStatistics& output : outputs) {
+    if (output.sqnr_db() == kInfinity) continue;
+    sum += output.sqnr_db();
+    ++unequal;
+  }
+  return unequal == 0 ? kInfinity : sum / static_cast<double>(unequal);
+}
+
+}  // namespace
 
 struct Judge::SampleResult {
   std::vector<ErrorStatistics> outputs;
@@ -69,27 +94,41 @@ Quality Judge::measure(const graph::Model& quantized) const {
 
 Quality Judge::sum(const std::vector<SampleResult>& results) const {
   Quality quality;
-  double sqnr = 0;
-  int64_t unequal = 0;
+  std::vector<ErrorStatistics> whole;                                // by output
+  std::vector<std::vector<ErrorStatistics>> without(feeds_.size());  // by sample that is left out, then output
+  double most_cosine_drop = 0;
   for (size_t i = 0; i < outputs_.size(); ++i) {
     ErrorStatistics statistics;
     validate::Agreement agreed;
     std::vector<RankedScores> rows;
-    for (const SampleResult& result : results) {
+    std::vector<ErrorStatistics> samples;
+    for (size_t sample = 0; sample < results.size(); ++sample) {
+      const SampleResult& result = results[sample];
+      samples.push_back(result.outputs[i]);
       statistics.add(result.outputs[i]);
       agreed.rows += result.agreements[i].rows;
       agreed.equal += result.agreements[i].equal;
-      rows.insert(rows.end(), result.ranked[i].begin(), result.ranked[i].end());
+      for (RankedScores row : result.ranked[i]) {
+        row.sample = sample;
+        rows.push_back(row);
+      }
     }
-    quality.cosine = std::min(quality.cosine, statistics.cosine());
-    if (statistics.sqnr_db() != std::numeric_limits<double>::infinity()) {
-      sqnr += statistics.sqnr_db();
-      ++unequal;
+    const double cosine = cosine_of(statistics);
+    quality.cosine = std::min(quality.cosine, cosine);
+    whole.push_back(statistics);
+    std::vector<double> losses;
+    const std::vector<ErrorStatistics> others = without_each(samples);
+    for (size_t sample = 0; sample < others.size(); ++sample) {
+      without[sample].push_back(others[sample]);
+      losses.push_back(1 - cosine_of(others[sample]));
     }
+    const double loss = 1 - cosine;
+    most_cosine_drop = std::max(most_cosine_drop, 100 * (loss + kSureErrors * jackknife_error(loss, losses, loss)));
     if (agreed.rows == 0) continue;
     const double agreement = static_cast<double>(agreed.equal) / static_cast<double>(agreed.rows);
     const ExpectedAnswers expected = expected_answers(rows);
     quality.agreement = std::min(quality.agreement.value_or(1), agreement);
+    const MostLost most = most_lost(rows);
     int64_t lost = agreed.rows - agreed.equal;
     double expected_loss = 1 - expected.agreement;
     if (labels_) {
@@ -102,9 +141,16 @@ Quality Judge::sum(const std::vector<SampleResult>& results) const {
     }
     quality.drop = std::max(quality.drop, 100.0 * static_cast<double>(lost) / static_cast<double>(agreed.rows));
     quality.expected_drop = std::max(quality.expected_drop, 100 * expected_loss);
+    quality.most_drop = std::max(quality.most_drop, 100 * (labels_ ? most.hits : most.changed));
   }
-  quality.sqnr_db = unequal == 0 ? std::numeric_limits<double>::infinity() : sqnr / static_cast<double>(unequal);
-  if (!quality.agreement) quality.expected_drop = quality.drop = 100 * (1 - quality.cosine);
+  quality.sqnr_db = mean_sqnr(whole);
+  std::vector<double> sqnrs;
+  for (const auto& outputs : without) sqnrs.push_back(mean_sqnr(outputs));
+  quality.sqnr_error = jackknife_error(quality.sqnr_db, sqnrs, kMostDecibels);
+  if (!quality.agreement) {
+    quality.expected_drop = quality.drop = 100 * (1 - quality.cosine);
+    quality.most_drop = most_cosine_drop;
+  }
   return quality;
 }
 

@@ -21,6 +21,9 @@ struct Quality {
   double drop = 0;
   /// The same as expected from the noise (expected_answers); equal to `drop` without scores.
   double expected_drop = 0;
+  /// What other samples may lose: kSureErrors standard errors above the estimate (most_lost; of cosine above `drop`).
+  double most_drop = 0;
+  double sqnr_error = 0;  // standard error of sqnr_db over the samples
 };
 
 /// Keeps feeds and float outputs; the numbers do not depend on the workers.

@@ -9,6 +9,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/progress.h"
+#include "lib/tune/scores.h"
 
 namespace narrow::tune {
 namespace {
@@ -23,9 +24,9 @@ double excess(const Goal& goal, const Measurement& measurement) {
   const Quality& quality = measurement.quality;
   switch (goal.limit) {
     case Limit::kDrop:
-      return std::max(quality.drop, quality.expected_drop / kExpectedShare) - goal.value;
+      return std::max({quality.drop, quality.expected_drop / kExpectedShare, quality.most_drop}) - goal.value;
     case Limit::kSqnr:
-      return goal.value - quality.sqnr_db;
+      return goal.value - (quality.sqnr_db - kSureErrors * quality.sqnr_error);
     case Limit::kBytes:
       return static_cast<double>(measurement.bytes) - goal.value;
     case Limit::kSeconds:

@@ -14,8 +14,8 @@
 namespace narrow::tune {
 
 enum class Limit {
-  kDrop,     // Quality::drop at most, in percentage points
-  kSqnr,     // Quality::sqnr_db at least
+  kDrop,     // Quality::drop and most_drop at most, in percentage points
+  kSqnr,     // Quality::sqnr_db at least, by kSureErrors standard errors
   kBytes,    // of the file, at most
   kSeconds,  // of one run, at most
 };

@@ -19,14 +19,15 @@
 namespace narrow::tune {
 namespace {
 
+constexpr size_t kRowsBetweenKeeps = 25;
 constexpr double kBroken = 1e6;  // noise of what gives NaN or infinity, or noise where there was no signal
 
-Tensor rounded(const Tensor& tensor, const Component& component) {
+Tensor rounded(const Tensor& tensor, const Component& component, const quant::QuantParams& params) {
   if (component.half) {
     Workspace workspace;
     return convert_elements(convert_elements(tensor, *component.half, workspace), DataType::kFloat32, workspace);
   }
-  return quant::dequantize(quant::quantize(to_layout(tensor, Layout::kPlain), component.params), component.params);
+  return quant::dequantize(quant::quantize(to_layout(tensor, Layout::kPlain), params), params);
 }
 
 double noise_of(const ErrorStatistics& statistics) {
@@ -80,8 +81,11 @@ class Meter {
     advance(position(component));
     recover::ConstantOverrides overrides;
     if (component.constant) {
-      round_constant(component.tensor, component, overrides);
-      for (const std::string& constant : component.more) round_constant(constant, component, overrides);
+      round_constant(component.tensor, component, component.params, overrides);
+      for (size_t i = 0; i < component.more.size(); ++i) {
+        const bool own = i < component.more_params.size();
+        round_constant(component.more[i], component, own ? component.more_params[i] : component.params, overrides);
+      }
     }
     const Suffix changed = suffix(overrides);
     std::vector<OutputErrors> errors(live_.size());
@@ -89,7 +93,7 @@ class Meter {
       exec::Feed feed = live_[sample];
       if (!component.constant) {
         Tensor& value = feed.at(component.tensor);
-        value = rounded(value, component);
+        value = rounded(value, component, component.params);
       }
       errors[sample] = compare(sample, changed.outputs(feed, workspace));
     });
@@ -97,8 +101,9 @@ class Meter {
   }
 
  private:
-  void round_constant(const std::string& name, const Component& component, recover::ConstantOverrides& to) const {
-    to[name] = rounded(model_.tensor(*bodies_.initializer(name)), component);
+  void round_constant(const std::string& name, const Component& component, const quant::QuantParams& params,
+                      recover::ConstantOverrides& to) const {
+    to[name] = rounded(model_.tensor(*bodies_.initializer(name)), component, params);
   }
 
   using Outputs = std::map<std::string, Tensor>;
@@ -244,14 +249,18 @@ Sensitivity measure_sensitivity(const graph::Model& model, const std::vector<Com
   Meter meter(model, samples, options.workers);
   std::stable_sort(missing.begin(), missing.end(),
                    [&](const Component* a, const Component* b) { return meter.position(*a) < meter.position(*b); });
-  for (size_t i = 0; i < missing.size(); ++i) {
-    check_interruption();
-    const Effect effect = meter.measure(*missing[i]);
-    known[missing[i]->key] = effect;
-    if (options.on_effect) options.on_effect(missing[i]->key, effect);
-    if (options.progress) {
-      options.progress("sensitivity", static_cast<int64_t>(i + 1), static_cast<int64_t>(missing.size()));
+  try {
+    for (size_t i = 0; i < missing.size(); ++i) {
+      check_interruption();
+      known[missing[i]->key] = meter.measure(*missing[i]);
+      if (options.keep && (i + 1) % kRowsBetweenKeeps == 0) options.keep(known);
+      if (options.progress) {
+        options.progress("sensitivity", static_cast<int64_t>(i + 1), static_cast<int64_t>(missing.size()));
+      }
     }
+  } catch (...) {
+    if (options.keep) options.keep(known);
+    throw;
   }
   return known;
 }

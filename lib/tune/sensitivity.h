@@ -28,8 +28,8 @@ using Sensitivity = std::map<std::string, Effect>;
 
 struct SensitivityOptions {
   int workers = 1;  // the numbers do not depend on it
-  /// Told of each new row as it is known, so that it can be kept against an interruption.
-  std::function<void(const std::string& key, const Effect& effect)> on_effect;
+  /// Given what is known so far now and then, and when an interruption or an error ends the work.
+  std::function<void(const Sensitivity& known)> keep;
   Progress progress;
 };
 

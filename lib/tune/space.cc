@@ -26,7 +26,6 @@ std::string params_text(const quant::QuantParams& params) {
 
 bool may_be_item(const analyze::Layer& layer, const LayerPlan& plan) {
   if (plan.reason && plan.reason->code == ReasonCode::kKeptByRule) return false;  // the user said so
-  if (!layer.more_stored.empty()) return false;  // as the rules say: an item has one weight
   if (layer.stored_weight || plan::half_type(plan.decision)) return true;
   const bool moves = layer.role == ops::QuantRole::kPassThrough || layer.role == ops::QuantRole::kConcat ||
                      layer.role == ops::QuantRole::kClamp;
@@ -73,7 +72,11 @@ class SpaceMaker {
 
   double float_bytes(const analyze::Layer& layer) const {
     const auto& slot = layer.weight ? layer.weight : layer.stored_weight;
-    return slot ? 4.0 * static_cast<double>(elements(slot->initializer)) : 0.0;
+    double bytes = slot ? 4.0 * static_cast<double>(elements(slot->initializer)) : 0.0;
+    for (const analyze::ConstantSlot& more : layer.more_stored) {
+      bytes += 4.0 * static_cast<double>(elements(more.initializer));
+    }
+    return bytes;
   }
 
   void add_options(Choice choice, const plan::PrecisionPlan& plan) {
@@ -103,24 +106,37 @@ class SpaceMaker {
       option.bytes /= 2;
     }
     if (!layer.weight) return option;
-    const quant::QuantParams& params = layer.weight->params;
-    option.weight = add_weight(layer.weight->initializer, layer.node, params);
-    const int bits = quant::stored_bits(params);
-    const auto groups = static_cast<double>(params.scales.size());
-    const size_t entries = params.codebooks ? params.codebooks->values.size() : 0;
+    option.weight = add_weights(layer);
     const bool zeros = option.on_integers;  // in front of float operators zeros are left out
-    option.bytes = static_cast<double>(elements(layer.weight->initializer)) * bits / 8 +
-                   groups * (4 + (zeros ? bits / 8.0 : 0.0)) + 4.0 * static_cast<double>(entries);
+    option.bytes = stored_bytes(*layer.weight, zeros);
+    for (const plan::WeightPlan& more : layer.more_weights) option.bytes += stored_bytes(more, zeros);
     return option;
   }
 
-  std::string add_weight(const std::string& initializer, const std::string& node, const quant::QuantParams& params) {
-    std::string key = fmt::format("weight {} {} {}", node, initializer, params_text(params));
-    if (keys_.insert(key).second) {
-      space_.components.push_back(
-          {.key = key, .tensor = initializer, .node = main_node(node), .constant = true, .params = params});
+  double stored_bytes(const plan::WeightPlan& weight, bool zeros) const {
+    const int bits = quant::stored_bits(weight.params);
+    const auto groups = static_cast<double>(weight.params.scales.size());
+    const size_t entries = weight.params.codebooks ? weight.params.codebooks->values.size() : 0;
+    return static_cast<double>(elements(weight.initializer)) * bits / 8 + groups * (4 + (zeros ? bits / 8.0 : 0.0)) +
+           4.0 * static_cast<double>(entries);
+  }
+
+  /// All weights of a layer are rounded together, as rules choose for the layer.
+  std::string add_weights(const LayerPlan& layer) {
+    const plan::WeightPlan& weight = *layer.weight;
+    Component component{
+        .key = fmt::format("weight {} {} {}", layer.node, weight.initializer, params_text(weight.params)),
+        .tensor = weight.initializer,
+        .node = main_node(layer.node),
+        .constant = true,
+        .params = weight.params};
+    for (const plan::WeightPlan& more : layer.more_weights) {
+      component.key += fmt::format(", {} {}", more.initializer, params_text(more.params));
+      component.more.push_back(more.initializer);
+      component.more_params.push_back(more.params);
     }
-    return key;
+    if (keys_.insert(component.key).second) space_.components.push_back(component);
+    return component.key;
   }
 
   /// The node of the main graph that this one is, or stands in.

@@ -19,8 +19,9 @@ struct Component {
   std::string node;    // of the main graph: the first that reads the constant; that makes the value, "" for an input
   bool constant = false;
   quant::QuantParams params;
-  std::optional<DataType> half = {};   // rounded to this type; `params` mean nothing
-  std::vector<std::string> more = {};  // further initializers that are rounded with `tensor`
+  std::optional<DataType> half = {};                 // rounded to this type; `params` mean nothing
+  std::vector<std::string> more = {};                // further initializers that are rounded with `tensor`
+  std::vector<quant::QuantParams> more_params = {};  // of each of `more`, but with `half`
 };
 
 struct Option {

@@ -7,7 +7,7 @@ namespace narrow::tune {
 namespace {
 
 constexpr std::string_view kFormat = "narrow-tune-trail";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;
 
 template <class T>
 void put(Json& json, const char* key, const std::optional<T>& value) {
@@ -26,6 +26,8 @@ Json trial_json(const Trail& trail, const Trial& trial) {
             {"cosine", quality.cosine},
             {"drop", quality.drop},
             {"expected_drop", quality.expected_drop},
+            {"most_drop", quality.most_drop},
+            {"sqnr_error", quality.sqnr_error},
             {"kept", trial.kept}};
   put(json, "agreement", quality.agreement);
   put(json, "seconds", trial.measurement.seconds);
@@ -43,6 +45,8 @@ Trial read_trial(JsonObject object, const std::vector<std::string>& nodes) {
   quality.cosine = object.get<double>("cosine");
   quality.drop = object.get<double>("drop");
   quality.expected_drop = object.get<double>("expected_drop");
+  quality.most_drop = object.get<double>("most_drop");
+  quality.sqnr_error = object.get<double>("sqnr_error");
   quality.agreement = read_number(object, "agreement");
   trial.measurement.seconds = read_number(object, "seconds");
   trial.kept = object.get<bool>("kept");

@@ -63,6 +63,17 @@ TEST(Schemas, WhatNarrowWritesIsValid) {
   EXPECT_THAT(schema_violations(schema("diff"), parse_json(changed.out, "diff")), IsEmpty());
 }
 
+TEST(Schemas, WhatTuneWritesIsValid) {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_narrow("tune " + kModel + " --data " + kData + " --config " + kConfig +
+                                     " --samples 48 --no-speed --trials 1 --recovery none --min-sqnr 20 -o " +
+                                     folder.path("a.onnx") + " --report " + folder.path("r.json"));
+  ASSERT_LE(outcome.exit_code, 1) << outcome.err;
+  const Json report = read_json(folder.path("r.json"));
+  EXPECT_EQ(report["command"], "tune");
+  EXPECT_THAT(schema_violations(schema("report"), report), IsEmpty());
+}
+
 TEST(Schemas, WhatTheReaderRefusesTheSchemaRefuses) {
   const Json config_schema = schema("config");
   const char* configs[] = {

@@ -100,6 +100,17 @@ TEST(Tune, WantsOneLimit) {
   expect_error(run_narrow(base), 2, HasSubstr("give a limit"));
   expect_error(run_narrow(base + " --max-drop 1 --max-size 0.2"), 2, HasSubstr("exclude each other"));
   expect_error(run_narrow(base + " --max-drop 0"), 2, HasSubstr("is no limit"));
+  expect_error(run_narrow(base + " --max-drop 1 --seconds -1"), 2, HasSubstr("is no time"));
+}
+
+TEST(Tune, SaysWhatToDoAboutATrailThatIsNone) {
+  const TemporaryFolder folder;
+  const std::string base = kTune + " --min-sqnr 30 -o " + folder.path("o.onnx") + " --trail ";
+  for (const char* text : {"{", "[]", R"({"format": "narrow-plan"})"}) {
+    const Outcome outcome = run_narrow(base + folder.write("trail.json", text));
+    expect_error(outcome, 2, HasSubstr("trail.json"));
+    EXPECT_THAT(outcome.err, HasSubstr("give another file to begin anew")) << text;
+  }
 }
 
 }  // namespace

@@ -79,6 +79,15 @@ TEST(Search, FindsTheSensitiveLayerAndNoOther) {
   EXPECT_EQ(result.trials[result.best].choices, only(3));
 }
 
+TEST(Search, LimitsAreKeptAwayFromByTheErrorsOfFewSamples) {
+  const Goal sqnr{.limit = Limit::kSqnr, .value = 30};
+  EXPECT_TRUE(keeps(sqnr, {.quality = {.sqnr_db = 32.1, .sqnr_error = 1}}));
+  EXPECT_FALSE(keeps(sqnr, {.quality = {.sqnr_db = 31.9, .sqnr_error = 1}}));
+  const Goal drop{.limit = Limit::kDrop, .value = 0.5};
+  EXPECT_TRUE(keeps(drop, {.quality = {.drop = 0, .expected_drop = 0.1, .most_drop = 0.4}}));
+  EXPECT_FALSE(keeps(drop, {.quality = {.drop = 0, .expected_drop = 0.1, .most_drop = 0.6}}));
+}
+
 TEST(Search, KeepsEverythingWhereTheLimitAllowsIt) {
   const Row row;
   const SearchResult result = search(row.space, row.model(), {.limit = Limit::kDrop, .value = 50}, row.hooks(), {});

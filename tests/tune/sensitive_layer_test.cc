@@ -6,6 +6,7 @@
 #include <random>
 
 #include "lib/analyze/analyze.h"
+#include "lib/base/error.h"
 #include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
 #include "lib/io/load.h"
@@ -112,6 +113,24 @@ TEST(SensitiveLayer, EachEffectIsThatOfTheWholeModelWithOneTensorRounded) {
   for (const auto& [key, effect] : table) EXPECT_EQ(effect.noise, alone.at(key).noise) << key;
 }
 
+TEST(SensitiveLayer, AnInterruptedTableIsKept) {
+  const Case c;
+  const Space space = c.space();
+  Sensitivity kept;
+  SensitivityOptions options;
+  options.keep = [&](const Sensitivity& known) { kept = known; };
+  options.progress = [](std::string_view, int64_t done, int64_t) {
+    if (done == 3) request_interruption();
+  };
+  EXPECT_THROW(measure_sensitivity(c.model, space.components, Case::samples(), {}, options), Error);
+  acknowledge_interruption();
+  EXPECT_EQ(kept.size(), 3U);
+  const Sensitivity whole = measure_sensitivity(c.model, space.components, Case::samples(), {}, {});
+  const Sensitivity resumed = measure_sensitivity(c.model, space.components, Case::samples(), kept, {});
+  ASSERT_EQ(resumed.size(), whole.size());
+  for (const auto& [key, effect] : whole) EXPECT_EQ(resumed.at(key).noise, effect.noise) << key;
+}
+
 TEST(SensitiveLayer, IsTheOneThatTheSearchTurnsFloat) {
   const Case c;
   const Space space = c.space();
@@ -126,7 +145,7 @@ TEST(SensitiveLayer, IsTheOneThatTheSearchTurnsFloat) {
     return Measurement{.quality = judge.measure(quantized), .bytes = 0};
   };
   const NoiseModel noise(space, table, {});
-  const SearchResult result = search(space, noise, {.limit = Limit::kSqnr, .value = 25}, hooks, {});
+  const SearchResult result = search(space, noise, {.limit = Limit::kSqnr, .value = 22}, hooks, {});
   ASSERT_TRUE(result.kept);
   EXPECT_LT(result.trials[0].measurement.quality.sqnr_db, 10);
   std::vector<std::string> floating;
@@ -204,6 +223,45 @@ TEST(SensitiveLayer, WeightsInBodiesAreRoundedWhereTheyStand) {
     EXPECT_GT(effect.sqnr_db(), 30) << key;
     EXPECT_LT(effect.sqnr_db(), 60) << key;
   }
+}
+
+/// Both of an LSTM's weights are stored in fewer bits in every mode; the search takes both back to float32 together.
+TEST(SensitiveLayer, LayersWithTwoWeightsMayBecomeFloat) {
+  graph::Model model = test::graph_from_text(R"(g (float[5,1,16] x) => (float[5,1,1,16] y) {
+      [cells] y = LSTM <hidden_size = 16> (x, w, r) })");
+  for (const auto& [name, seed] : {std::pair{"w", 1U}, {"r", 2U}}) {
+    const std::vector<float> values = random_values(4 * kWidth * kWidth, seed);
+    *model.mutable_graph().add_initializer() =
+        graph::tensor_proto(name, Tensor::of<float>({1, 4 * kWidth, kWidth}, std::span<const float>(values)));
+  }
+  io::infer_shapes(model);
+  const analyze::Analysis analysis = analyze::analyze(model);
+  const Space space = make_space(model, analysis, {}, {}, {Choice::kConfig, Choice::kStoredInt16, Choice::kFloat});
+  ASSERT_EQ(space.nodes(), std::vector<std::string>{"cells"});
+  const std::vector<Option>& options = space.items[0].options;
+  ASSERT_EQ(options.size(), 3U);
+  EXPECT_EQ(options[2].choice, Choice::kFloat);
+  EXPECT_EQ(options[2].bytes, 4.0 * 2 * 4 * kWidth * kWidth);
+  EXPECT_EQ(options[2].bytes, space.float_bytes);
+  EXPECT_EQ(options[0].bytes, 2.0 * 4 * kWidth * kWidth + 2.0 * 4 * kWidth * 4);  // and a scale for each output
+  const recover::Samples samples{
+      .count = 8, .read = [](int64_t index) {
+        const auto values = random_values(5 * kWidth, 100 + static_cast<unsigned>(index));
+        return exec::Feed{{"x", Tensor::of<float>({5, 1, kWidth}, std::span<const float>(values))}};
+      }};
+  const Sensitivity table = measure_sensitivity(model, space.components, samples, {}, {});
+  const plan::PrecisionPlan plan = plan::make_plan(model, analysis, {}, {});
+  graph::Model quantized = rewrite::rewrite_to_qdq(model, plan);
+  io::infer_shapes(quantized);
+  const exec::Program reference = exec::compile_float(model);
+  const exec::Program program = exec::compile_float(quantized);
+  ErrorStatistics errors;
+  Workspace workspace;
+  for (int64_t i = 0; i < samples.count; ++i) {
+    const exec::Feed feed = samples.read(i);
+    errors.add(reference.run(feed, workspace)[0].data<float>(), program.run(feed, workspace)[0].data<float>());
+  }
+  EXPECT_NEAR(table.at(options[0].weight).sqnr_db(), errors.sqnr_db(), 1e-3);
 }
 
 TEST(SensitiveLayer, WhatTheUserKeptIsNoMatterOfTheSearch) {

@@ -23,7 +23,9 @@ Trail example() {
                                .cosine = 1.0 / 3,
                                .agreement = 0.9,
                                .drop = 10,
-                               .expected_drop = 0.1};
+                               .expected_drop = 0.1,
+                               .most_drop = 0.2,
+                               .sqnr_error = 0.3};
   trail.trials.push_back(trial);
   return trail;
 }
@@ -35,6 +37,8 @@ TEST(Trail, ReadsBackWhatItWrote) {
   EXPECT_EQ(trail.trials[0].choices, example().trials[0].choices);
   EXPECT_EQ(trail.trials[0].measurement.quality.cosine, 1.0 / 3);
   EXPECT_EQ(trail.trials[0].measurement.quality.sqnr_db, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(trail.trials[0].measurement.quality.most_drop, 0.2);
+  EXPECT_EQ(trail.trials[0].measurement.quality.sqnr_error, 0.3);
   EXPECT_EQ(trail.sensitivity.at("value v uint8").noise, 0.1);
 }
 

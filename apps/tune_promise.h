@@ -1,0 +1,19 @@
+// Whether what a search promised holds on the evaluation's samples.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "apps/tune_report.h"
+#include "lib/validate/validate.h"
+
+namespace narrow::apps {
+
+/// That `events` or more of `count` come out where each has the probability.
+double binomial_tail(int64_t events, int64_t count, double probability);
+
+/// What to say where the evaluation breaks a limit of loss: answers by more than chance (5 %), SQNR and cosine at all.
+std::optional<std::string> broken_promise(const TuneLimit& limit, const validate::Validation& evaluation);
+
+}  // namespace narrow::apps

@@ -9,7 +9,8 @@
 
 namespace narrow::plan {
 
-/// Where onnxruntime (1.31) fails in float16, in models that it would run in float32 (tests/peers/formats_test.py):
+/// Where onnxruntime (1.31) fails in float16, in models that it would run in float32
+/// (tests/peers/half_kernels_test.py):
 /// - ScatterND and ScatterElements that add or multiply load, and fail when they run; so does ScatterND of extremes.
 /// - A Transpose that brings axis 0 in front of the last axis, or behind it, and leaves the others in order, ends the
 ///   process while the model is optimized where a MatMul reads it, at most scaled in between: the fusion of both

@@ -5,14 +5,12 @@
 
 #include "lib/base/spread.h"
 #include "lib/exec/float_program.h"
+#include "lib/recover/channel_statistics.h"
 #include "lib/recover/ordered_samples.h"
 
 namespace narrow::recover {
 namespace {
 
-/// Largest magnitudes are about as Gumbel has them: those of k times as many samples lie ln(k) * sqrt(6) / pi standard
-/// deviations further out.
-constexpr double kReach = 1.08;
 constexpr double kEnoughSamples = 8;   // that make a channel's large elements
 constexpr double kEnoughShare = 0.25;  // of the samples, where these are few
 

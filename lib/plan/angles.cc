@@ -66,8 +66,9 @@ class AngleFinder {
     static constexpr std::array<std::string_view, 1> kRange{"Range"};
     static constexpr std::array<std::string_view, 1> kCast{"Cast"};
     if (is_one_of(node, kRange)) return true;
+    if (!is_one_of(node, kCast)) return false;
     const DataType from = index_.type(node.input(0)).type;
-    return is_one_of(node, kCast) && (from == DataType::kInt32 || from == DataType::kInt64);
+    return from == DataType::kInt32 || from == DataType::kInt64;
   }
 
   /// A matrix of more than one row in either place: an outer product has none.

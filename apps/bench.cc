@@ -7,6 +7,7 @@
 #include <deque>
 #include <filesystem>
 
+#include "lib/base/median.h"
 #include "lib/report/format.h"
 #include "lib/validate/timed_runs.h"
 
@@ -21,6 +22,7 @@ struct Measurement {
 
   validate::TimedRuns runs;
   double first_seconds = 0;
+  std::vector<double> turns;  // their medians
 };
 
 class StepSums : public exec::StepTimer {
@@ -58,9 +60,9 @@ BenchResult summarize(const BenchSubject& subject, const Measurement& measuremen
   BenchResult result;
   result.path = subject.path;
   result.runtime = runtime_name(subject.runner->runtime);
-  const double median = quantile(measurement.runs.latencies(), 0.5);
-  result.samples_per_second = static_cast<double>(options.batch) / median;
-  result.median_ms = 1e3 * median;
+  const double middle = median(measurement.turns);
+  result.samples_per_second = static_cast<double>(options.batch) / middle;
+  result.median_ms = 1e3 * middle;
   result.p95_ms = 1e3 * quantile(measurement.runs.latencies(), 0.95);
   result.first_ms = 1e3 * (subject.load_seconds + measurement.first_seconds);
   result.runs = static_cast<int64_t>(measurement.runs.latencies().size());
@@ -97,10 +99,13 @@ std::vector<BenchResult> bench(const std::vector<BenchSubject>& subjects, const 
   for (const BenchSubject& subject : subjects) {
     Measurement& measurement = measurements.emplace_back(subject);
     measurement.first_seconds = measurement.runs.run();
+    measurement.runs.warm_up();
     for (int run = 1; run < kWarmUpRuns; ++run) measurement.runs.run();
   }
-  for (int turn = 0; turn < kBenchTurns; ++turn) {
-    for (Measurement& measurement : measurements) measurement.runs.turn(options.seconds / kBenchTurns);
+  for (size_t turn = 0; turn < kBenchTurns; ++turn) {
+    for (Measurement& measurement : measurements) {
+      measurement.turns.push_back(measurement.runs.turn(turn, options.seconds / kBenchTurns));
+    }
   }
   std::vector<BenchResult> results;
   for (size_t i = 0; i < subjects.size(); ++i) {

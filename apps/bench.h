@@ -15,7 +15,7 @@
 namespace narrow::apps {
 
 /// Turns of each model.
-constexpr int kBenchTurns = 10;
+constexpr size_t kBenchTurns = 10;
 
 struct BenchSubject {
   std::string path;

@@ -56,7 +56,7 @@ exec::Feed join(const std::vector<exec::Feed>& parts) {
 std::vector<exec::Feed> feeds_of(const DataSource& data, int64_t batch) {
   const int64_t size = data.reader->size();
   std::vector<exec::Feed> feeds;
-  for (int64_t begin = 0; begin + batch <= size && begin / batch < kBenchTurns; begin += batch) {
+  for (int64_t begin = 0; begin + batch <= size && begin / batch < static_cast<int64_t>(kBenchTurns); begin += batch) {
     std::vector<exec::Feed> parts;
     for (int64_t i = begin; i < begin + batch; ++i) parts.push_back(data.reader->read(i));
     feeds.push_back(batch == 1 ? std::move(parts.front()) : join(parts));

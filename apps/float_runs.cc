@@ -1,11 +1,11 @@
 #include "apps/float_runs.h"
 
-#include "lib/recover/channel_classes.h"
+#include "lib/recover/absorb.h"
 
 namespace narrow::apps {
 
 FloatRuns::FloatRuns(const graph::Model& model, const std::vector<int64_t>& judges)
-    : values_(recover::ChannelClasses(model).values()), channels_(values_) {
+    : values_(recover::channel_values(model)), channels_(values_) {
   for (const int64_t sample : judges) outputs_[sample];
 }
 

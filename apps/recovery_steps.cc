@@ -186,8 +186,7 @@ const recover::ValueChannels& StepRunner::channels() {
   if (!channels_) {
     channels_ = stages_.run("channels", [&] {
       if (run_.seen != nullptr) return run_.seen->channels(fit_);
-      return recover::observe_channels(run_.model, feeds(fit_), recover::ChannelClasses(run_.model).values(),
-                                       run_.workers);
+      return recover::observe_channels(run_.model, feeds(fit_), recover::channel_values(run_.model), run_.workers);
     });
   }
   return *channels_;

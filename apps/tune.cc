@@ -221,10 +221,15 @@ class Tuner {
       clock_.emplace(source_.loaded, std::move(feeds));
       clock_->time_options(quantized_model(model_, plan_of(rules())), space);
     });
-    for (const tune::Trial& trial : trail_.trials) {
-      if (trial.measurement.seconds) seconds_.emplace(trial.choices, *trial.measurement.seconds);
+    // What was measured earlier, on a machine that was faster or slower, is its ratio to the float model.
+    const double float_seconds = clock_->float_seconds();
+    const double since = trail_.float_seconds ? float_seconds / *trail_.float_seconds : 1;
+    trail_.float_seconds = float_seconds;
+    for (tune::Trial& trial : trail_.trials) {
+      if (!trial.measurement.seconds) continue;
+      *trial.measurement.seconds *= since;
+      seconds_.emplace(trial.choices, *trial.measurement.seconds);
     }
-    if (!seconds_.empty()) warnings_.emplace_back("latencies of earlier trials are as they were measured then");
   }
 
   /// Recovery does not change it. Measured once for each mixture, so that a search does not contradict itself.

@@ -61,8 +61,11 @@ std::optional<std::string> broken_answers(const TuneLimit& limit, const validate
 }
 
 std::optional<std::string> broken(const TuneLimit& limit, const validate::Validation& evaluation) {
+  if (limit.limit != tune::Limit::kSqnr && limit.limit != tune::Limit::kDrop) return std::nullopt;
+  for (const auto& output : evaluation.outputs) {
+    if (output.not_finite > 0) return fmt::format("'{}' has NaN or infinite results", output.name);
+  }
   if (limit.limit == tune::Limit::kSqnr) return broken_sqnr(limit.value, evaluation);
-  if (limit.limit != tune::Limit::kDrop) return std::nullopt;
   return limit.lost == Lost::kCosine ? broken_cosine(limit.value, evaluation) : broken_answers(limit, evaluation);
 }
 

@@ -51,7 +51,7 @@ constexpr std::array kReport{
 };
 
 /// Compared as groups of their own, derived from what is compared, or of the run and not of the result.
-constexpr std::array<std::string_view, 24> kIgnored{
+constexpr std::array<std::string_view, 25> kIgnored{
     "prepared",
     "layers",
     "values",
@@ -72,6 +72,7 @@ constexpr std::array<std::string_view, 24> kIgnored{
     "weight_size_ratio",
     "source",
     "isas",
+    "repetitions",
     "turns",
     "simulated.sqnr_db",
     "simulated.cosine",

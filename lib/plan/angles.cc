@@ -48,7 +48,8 @@ class AngleFinder {
     }
     // The frequencies, where they do not come as they are.
     std::for_each(order_.rbegin(), order_.rend(), [&](const onnx::NodeProto* node) {
-      if (!is_sine(*node) && keeps_angles(*node) && read_only_by(node->output(0), angles)) angles.insert(node);
+      if (is_sine(*node) || !keeps_angles(*node) || multiplies_weights(*node)) return;
+      if (read_only_by(node->output(0), angles)) angles.insert(node);
     });
     std::set<std::string> nodes;
     for (const onnx::NodeProto* node : angles) nodes.insert(node->name());

@@ -111,8 +111,11 @@ class Decider {
       LayerPlan& layer = decided_.layers[i];
       if (!angles.contains(layer.node)) continue;
       const std::string detail = "sines are taken of positions";
-      if (layer.decision == Decision::kQuantize) turn_float(i, detail);
-      if (half_type(layer.decision)) turn_half_float(layer, detail);
+      if (half_type(layer.decision)) {
+        turn_half_float(layer, detail);
+      } else if (layer.decision != Decision::kFloat) {
+        turn_float(i, detail);
+      }
     }
   }
 

@@ -140,7 +140,7 @@ bool inferred_so(const graph::Model& model, const graph::GraphIndex& index, cons
     if (node.input(i).empty()) continue;
     // One value may be read as float32 in one place and as 16 bits in another.
     std::string& name = *alone.mutable_graph()->mutable_node(0)->mutable_input(i);
-    if (has(slots.inputs, i)) name += "_half";
+    if (has(slots.inputs, i)) name = fmt::format("half {}", i);
     const DataType read = has(slots.inputs, i) ? type : index.type(node.input(i)).type;
     if (read == DataType::kUndefined) return true;
     if (known.insert(name).second) set_type(*alone.mutable_graph()->add_input(), name, read);
@@ -148,7 +148,7 @@ bool inferred_so(const graph::Model& model, const graph::GraphIndex& index, cons
   const onnx::ShapeInferenceOptions options{/*check_type=*/true, /*strict_mode=*/1};
   try {
     onnx::shape_inference::InferShapes(alone, &graph::schemas(), options);
-  } catch (const std::runtime_error&) {
+  } catch (const std::exception&) {
     return false;
   }
   const graph::GraphIndex inferred(alone.graph());

@@ -1,6 +1,7 @@
 #include "lib/recover/absorb.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <unordered_set>
 
@@ -78,7 +79,7 @@ class Places {
     }
     if (is_clamp(node)) {
       const auto bounds = plan::clamp_bounds(model_, index_, node);
-      return bounds && bounds->low == 0 && clamp_behind(node.input(0)) == &node && shifts_behind(value);
+      return bounds && bounds->low == 0 && clamp_behind(node.input(0)) == &node && only_layers_behind(value);
     }
     return is_add(node) && node.input(0) != node.input(1) && same_shape(node) && shifts_behind(value);
   }
@@ -94,13 +95,22 @@ class Places {
     return true;
   }
 
+  bool takes_back(const graph::Use& use) const {
+    return use.input == 0 && is_layer(*use.node) && !pads(index_, *use.node);
+  }
+
+  /// What a clamp cuts has a floor, not a middle: sums of it do not shift.
+  bool only_layers_behind(const std::string& value) const {
+    const auto uses = index_.uses(value);
+    return std::all_of(uses.begin(), uses.end(), [&](const graph::Use& use) { return takes_back(use); });
+  }
+
   /// Whether all that reads the value can take a shift back, or shifts with it.
   bool shifts_behind(const std::string& value) const {
     const auto uses = index_.uses(value);
     return std::all_of(uses.begin(), uses.end(), [&](const graph::Use& use) {
-      if (use.input == graph::Use::kCaptured) return false;
-      if (is_add(*use.node)) return shifts(use.node->output(0));
-      return use.input == 0 && is_layer(*use.node) && !pads(index_, *use.node);
+      const bool adds = use.input != graph::Use::kCaptured && is_add(*use.node);
+      return adds ? shifts(use.node->output(0)) : takes_back(use);
     });
   }
 
@@ -130,9 +140,14 @@ class Absorber {
       : model_(model), places_(model, options.untouched), seen_(seen) {}
 
   AbsorbResult run() {
+    std::vector<const onnx::NodeProto*> sums;
     for (const onnx::NodeProto& node : model_.graph().node()) {
-      if (is_add(node) && places_.shifts(node.output(0))) choose_for_sum(node);
+      if (is_add(node) && places_.shifts(node.output(0))) sums.push_back(&node);
     }
+    // Of what never ran, or was not finite, nobody knows where its channels lie.
+    const bool known = std::all_of(sums.begin(), sums.end(), [&](const auto* sum) { return seen(sum->output(0)); });
+    if (!known) return {.model = model_};
+    for (const onnx::NodeProto* sum : sums) choose_for_sum(*sum);
     for (const onnx::NodeProto& node : model_.graph().node()) {
       if (places_.is_layer(node) && places_.shifts(node.output(0)) && !shifts_.contains(node.output(0))) {
         choose_alone(node.output(0));
@@ -146,6 +161,9 @@ class Absorber {
       ++result.values;
       result.narrowest = std::min(result.narrowest, share);
     }
+    std::erase_if(shifts_, [](const auto& entry) {
+      return std::all_of(entry.second.begin(), entry.second.end(), [](double by) { return by == 0; });
+    });
     if (result.values > 0) apply(result.model);
     return result;
   }
@@ -153,7 +171,12 @@ class Absorber {
  private:
   const ChannelStatistics* seen(const std::string& value) const {
     const auto found = seen_.find(value);
-    return found == seen_.end() ? nullptr : &found->second;
+    if (found == seen_.end()) return nullptr;
+    const auto finite = [](double element) { return std::isfinite(element); };
+    const ChannelStatistics& statistics = found->second;
+    const bool known = std::all_of(statistics.lows.begin(), statistics.lows.end(), finite) &&
+                       std::all_of(statistics.highs.begin(), statistics.highs.end(), finite);
+    return known ? &statistics : nullptr;
   }
 
   static double range(const ChannelStatistics& statistics, const Shift& shift) {
@@ -195,9 +218,8 @@ class Absorber {
   /// A sum is shifted by what its parts are. Of those not chosen yet the last is shifted so that the sum's channels lie
   /// around 0, as far as its own range does not grow; the others lie around 0 themselves.
   void choose_for_sum(const onnx::NodeProto& add) {
-    const ChannelStatistics* sum = seen(add.output(0));
-    if (sum == nullptr) return;
-    Shift total(sum->lows.size(), 0);
+    const ChannelStatistics& sum = *seen(add.output(0));
+    Shift total(sum.lows.size(), 0);
     const std::string* free = nullptr;
     for (const std::string& part : add.input()) {
       const bool open = places_.shifts(part) && !shifts_.contains(part) && seen(part) != nullptr;
@@ -210,7 +232,7 @@ class Absorber {
       for (size_t i = 0; i < total.size(); ++i) total[i] += found->second[i];
     }
     if (free != nullptr) {
-      Shift shift = middles(*sum);
+      Shift shift = middles(sum);
       const ChannelStatistics& own = *seen(*free);
       const double half = range(own, {}) / 2;
       for (size_t i = 0; i < shift.size(); ++i) {
@@ -284,6 +306,15 @@ std::vector<std::string> absorbable_values(const graph::Model& model) {
   std::vector<std::string> values;
   for (const onnx::NodeProto& node : model.graph().node()) {
     if (node.output_size() == 1 && places.shifts(node.output(0))) values.push_back(node.output(0));
+  }
+  return values;
+}
+
+std::vector<std::string> channel_values(const graph::Model& model) {
+  std::vector<std::string> values = ChannelClasses(model).values();
+  std::set<std::string> known(values.begin(), values.end());
+  for (std::string& value : absorbable_values(model)) {
+    if (known.insert(value).second) values.push_back(std::move(value));
   }
   return values;
 }

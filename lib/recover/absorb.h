@@ -28,6 +28,9 @@ struct AbsorbResult {
 /// by an Add of such; read by Conv without padding, by Gemm and by such Adds alone. In graph order.
 std::vector<std::string> absorbable_values(const graph::Model& model);
 
+/// Those, and the values whose channels may be scaled: of what equalize() and absorb() want to know statistics.
+std::vector<std::string> channel_values(const graph::Model& model);
+
 /// The same function (but for rounding in float32); behind a Relu or Clip, of what stays above the floor of the data.
 /// `seen`: of absorbable_values. The model as it was where no range shrinks by a hundredth.
 AbsorbResult absorb(const graph::Model& model, const ValueChannels& seen, const AbsorbOptions& options);

@@ -12,9 +12,9 @@
 namespace narrow::tune {
 namespace {
 
-constexpr int kFloatTurns = 20;
-constexpr int kLeastTurns = 8;
-constexpr int kMostTurns = 40;
+constexpr size_t kFloatTurns = 20;
+constexpr size_t kLeastTurns = 8;
+constexpr size_t kMostTurns = 40;
 constexpr double kSureWithin = 0.004;  // standard error of a ratio, at which more turns tell nothing that matters
 constexpr double kStepSeconds = 0.25;  // for the times of steps
 constexpr int kLeastRepetitions = 5;
@@ -43,20 +43,20 @@ std::vector<size_t> items_in(const validate::LayerLatency& layer, const std::map
 
 Clock::Clock(const graph::Model& float_model, std::vector<exec::Feed> feeds)
     : program_(exec::compile_float(float_model)), feeds_(std::move(feeds)), float_runs_(program_, feeds_) {
-  for (size_t i = 0; i < feeds_.size(); ++i) float_runs_.run();
+  float_runs_.warm_up();
   std::vector<double> seconds;
-  for (int turn = 0; turn < kFloatTurns; ++turn) seconds.push_back(float_runs_.turn(validate::kTurnSeconds));
+  for (size_t turn = 0; turn < kFloatTurns; ++turn) seconds.push_back(float_runs_.turn(turn, validate::kTurnSeconds));
   float_seconds_ = median(std::move(seconds));
 }
 
 double Clock::seconds(const graph::Model& quantized) {
   const runtime::LoweredModel lowered = runtime::lower(quantized);
   validate::TimedRuns runs(lowered.program, feeds_);
-  runs.run();
+  runs.warm_up();
   std::vector<double> ratios;
-  for (int turn = 0; turn < kMostTurns; ++turn) {
-    const double reference = float_runs_.turn(validate::kTurnSeconds);
-    ratios.push_back(runs.turn(validate::kTurnSeconds) / reference);
+  for (size_t turn = 0; turn < kMostTurns; ++turn) {
+    const double reference = float_runs_.turn(turn, validate::kTurnSeconds);
+    ratios.push_back(runs.turn(turn, validate::kTurnSeconds) / reference);
     const double middle = median(ratios);
     if (turn + 1 >= kLeastTurns && standard_error(ratios, middle) <= kSureWithin * middle) break;
   }

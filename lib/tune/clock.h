@@ -15,6 +15,9 @@ class Clock {
   /// Each turn of runs takes the next of `feeds`, at least one; medians over turns count.
   Clock(const graph::Model& float_model, std::vector<exec::Feed> feeds);
 
+  Clock(const Clock&) = delete;
+  Clock& operator=(const Clock&) = delete;
+
   /// Seconds of one run of the float model, measured once.
   double float_seconds() const { return float_seconds_; }
   /// Seconds of one run on integer kernels: the ratio to the float model, both in turn, times float_seconds().

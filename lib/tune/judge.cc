@@ -122,7 +122,7 @@ Quality Judge::sum(const std::vector<SampleResult>& results) const {
       without[sample].push_back(others[sample]);
       losses.push_back(1 - cosine_of(others[sample]));
     }
-    const double loss = 1 - cosine;
+    const double loss = std::max(1 - cosine, 0.0);  // rounding may leave the cosine above 1
     most_cosine_drop = std::max(most_cosine_drop, 100 * (loss + kSureErrors * jackknife_error(loss, losses, loss)));
     if (agreed.rows == 0) continue;
     const double agreement = static_cast<double>(agreed.equal) / static_cast<double>(agreed.rows);

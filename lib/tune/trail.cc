@@ -68,6 +68,7 @@ Json to_json(const Trail& trail) {
             {"nodes", trail.nodes}};
   if (trail.recovery) json["recovery"] = plan::to_json(*trail.recovery);
   if (trail.held != plan::kHeldFirst) json["held"] = trail.held;
+  put(json, "float_seconds", trail.float_seconds);
   Json& rows = json["sensitivity"] = Json::array();
   for (const auto& [key, effect] : trail.sensitivity) {
     Json row{{"rounded", key}, {"noise", effect.noise}, {"sqnr_db", json_number(effect.sqnr_db())}};  // for people
@@ -90,6 +91,7 @@ Trail trail_from_json(const Json& json) {
   trail.nodes = root.get<std::vector<std::string>>("nodes");
   if (root.has("recovery")) trail.recovery = plan::read_recovery_steps(root, "recovery");
   trail.held = plan::read_held(root);
+  trail.float_seconds = read_number(root, "float_seconds");
   for (JsonObject& row : root.objects("sensitivity")) {
     Effect effect{.noise = row.get<double>("noise"),
                   .divergence = read_number(row, "divergence"),

@@ -20,6 +20,7 @@ struct Trail {
   std::vector<std::string> nodes;               // the items, in the order of Trial::choices
   std::optional<plan::RecoverySteps> recovery;  // absent: not chosen yet
   int64_t held = plan::kHeldFirst;              // the quarter of the calibration samples that judged these steps
+  std::optional<double> float_seconds;          // of one run of the float model, when the trials' seconds were measured
   Sensitivity sensitivity;
   std::vector<Trial> trials;
 };

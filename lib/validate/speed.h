@@ -5,7 +5,7 @@
 
 namespace narrow::validate {
 
-/// Turns alternate between both, `turns` of each, after one untimed run of each.
+/// Turns alternate between both, `turns` of each, on the same feeds, after untimed runs.
 Speed measure_speed(TimedRuns& float_runs, TimedRuns& integer_runs, int turns);
 
 }  // namespace narrow::validate

@@ -1,5 +1,7 @@
 #include "lib/validate/timed_runs.h"
 
+#include <set>
+
 #include "lib/base/median.h"
 #include "lib/base/progress.h"
 
@@ -7,10 +9,6 @@ namespace narrow::validate {
 
 TimedRuns::TimedRuns(const exec::Program& program, std::vector<exec::Feed> feeds)
     : program_(program), feeds_(std::move(feeds)) {}
-
-const exec::Feed& TimedRuns::next_feed() {
-  return feeds_[next_++ % feeds_.size()];
-}
 
 double TimedRuns::timed(const exec::Feed& feed, exec::StepTimer* timer) {
   check_interruption();
@@ -20,11 +18,20 @@ double TimedRuns::timed(const exec::Feed& feed, exec::StepTimer* timer) {
 }
 
 double TimedRuns::run(exec::StepTimer* timer) {
-  return timed(next_feed(), timer);
+  return timed(feeds_[next_++ % feeds_.size()], timer);
 }
 
-double TimedRuns::turn(double seconds) {
-  const exec::Feed& feed = next_feed();
+void TimedRuns::warm_up() {
+  std::set<std::vector<Shape>> known;
+  for (const exec::Feed& feed : feeds_) {
+    std::vector<Shape> shapes;
+    for (const auto& [name, tensor] : feed) shapes.push_back(tensor.shape());
+    if (known.insert(std::move(shapes)).second) timed(feed, nullptr);
+  }
+}
+
+double TimedRuns::turn(size_t index, double seconds) {
+  const exec::Feed& feed = feeds_[index % feeds_.size()];
   std::vector<double> runs;
   const Stopwatch watch;
   do {

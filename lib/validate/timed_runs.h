@@ -13,19 +13,20 @@ constexpr double kTurnSeconds = 0.02;
 /// Runs of one program, timed one by one.
 class TimedRuns {
  public:
-  /// `feeds`, at least one, are taken in turn. The program must outlive this.
+  /// `feeds`: at least one. The program must outlive this.
   TimedRuns(const exec::Program& program, std::vector<exec::Feed> feeds);
 
   /// Seconds of one run of the next feed.
   double run(exec::StepTimer* timer = nullptr);
-  /// Runs of the next feed, at least one, until `seconds` are over: as in a program that runs nothing else, caches hold
-  /// what this one needs. Returns their median.
-  double turn(double seconds);
+  /// Runs each feed of shapes of its own, so that no turn makes primitives.
+  void warm_up();
+  /// Runs of feed number `index` modulo their number, at least one, until `seconds` are over: as in a program that runs
+  /// nothing else, caches hold what this one needs. Returns their median.
+  double turn(size_t index, double seconds);
   /// Seconds of each run of all turns.
   const std::vector<double>& latencies() const { return latencies_; }
 
  private:
-  const exec::Feed& next_feed();
   double timed(const exec::Feed& feed, exec::StepTimer* timer);
 
   const exec::Program& program_;

@@ -46,8 +46,8 @@ TEST(Schemas, EveryReadyConfigIsValid) {
 TEST(Schemas, WhatNarrowWritesIsValid) {
   const TemporaryFolder folder;
   const std::string base = folder.path("a");
-  for (const std::string more :
-       {"--recovery none", "--set mode=dynamic", "--set weights=int4 --set weights.block=32"}) {
+  for (const std::string more : {"--recovery none", "--set mode=dynamic", "--set weights=int4 --set weights.block=32",
+                                 "--set target=openvino", "--set format=qoperator"}) {
     const Outcome outcome =
         run_narrow(kQuantize + " " + more + " -o " + base + ".onnx --report " + base + ".report.json --plan-out " +
                    base + ".plan.json --calibration-out " + base + ".calibration.json");

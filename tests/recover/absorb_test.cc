@@ -111,8 +111,53 @@ TEST(Absorb, SumsShiftWithTheirParts) {
   expect_same_outputs(model, result.model);
 }
 
+// What a Relu cuts has no middle: on one side or on both.
+TEST(Absorb, SumsOfWhatAReluCutsStay) {
+  for (const std::string body :
+       {"a = Conv (x, v, b) r = Relu (a) p = Conv (r, u, d) s = Add (r, p) y = Conv (s, w)",
+        "a = Conv (x, v, b) r = Relu (a) p = Conv (x, u, d) q = Relu (p) s = Add (r, q) y = Conv (s, w)",
+        "a = Conv (x, v, b) p = Conv (x, u, d) q = Relu (p) s = Add (a, q) y = Conv (s, w)"}) {
+    const graph::Model model = model_of(R"(g (float[1,2,2,2] x) => (float[1,1,2,2] y)
+      <float[2,2,1,1] v = {1, 0, 0, 1}, float[2] b = {5, -5}, float[2,2,1,1] u = {0, 1, 1, 0}, float[2] d = {3, 4},
+       float[1,2,1,1] w = {2, 3}> { )" + body +
+                                        " }");
+    expect_same_outputs(model, absorb(model, seen_in(model), {}).model);
+  }
+}
+
+TEST(Absorb, GroupsAndTransposedMatricesTakeShiftsBack) {
+  const graph::Model grouped = model_of(R"(g (float[1,2,2,2] x) => (float[1,4,2,2] y)
+    <float[2,2,1,1] v = {0.5, 0, 0, 0.5}, float[2] b = {10, -6}, float[4,1,1,1] w = {2, 3, 4, 5}> {
+      a = Conv (x, v, b)
+      y = Conv <group: int = 2> (a, w) })");
+  const AbsorbResult result = absorb(grouped, seen_in(grouped), {});
+  EXPECT_EQ(result.values, 1);
+  expect_same_outputs(grouped, result.model);
+  const graph::Model products = model_of(R"(g (float[1,2,2,2] x) => (float[1,3] y)
+    <float[2,8] v = {0.5, 0, 0.1, 0, 0.2, 0, 0, 0.5, 0, 0.5, 0.3, 0, 0, 0.2, 0.4, 0}, float[2] b = {10, -6},
+     float[3,2] w = {2, 3, 4, 5, 6, 7}> {
+      f = Flatten (x)
+      a = Gemm <transB: int = 1> (f, v, b)
+      y = Gemm <transB: int = 1> (a, w) })");
+  const AbsorbResult product = absorb(products, seen_in(products), {});
+  EXPECT_EQ(product.values, 1);
+  expect_same_outputs(products, product.model);
+}
+
+TEST(Absorb, ASumThatNeverRanKeepsItsParts) {
+  const graph::Model model = model_of(R"(g (float[1,2,2,2] x) => (float[1,1,2,2] y)
+    <float[2,2,1,1] v = {1, 0, 0, 1}, float[2] b = {5, -5}, float[1,2,1,1] w = {2, 3}> {
+      a = Conv (x, v, b)
+      p = Conv (x, v, b)
+      s = Add (a, p)
+      y = Conv (s, w) })");
+  ValueChannels seen = seen_in(model);
+  seen.erase("s");
+  EXPECT_EQ(absorb(model, seen, {}).values, 0);
+}
+
 TEST(Absorb, WhatCanNotTakeAShiftBackStays) {
-  // Padding, another reader, an output of the graph, a Clip's upper bound that the data reach.
+  // Padding, another reader, a square, a Clip's upper bound that the data reach.
   for (const std::string body : {"a = Conv (x, v, b) y = Conv <pads: ints = [1, 1, 1, 1]> (a, w)",
                                  "a = Conv (x, v, b) t = Tanh (a) s = Conv (a, w) q = Conv (t, k) y = Add (s, q)",
                                  "t = Conv (x, v, b) a = Mul (t, t) y = Conv (a, w)",

@@ -16,6 +16,7 @@ Trail example() {
   trail.options = {{"x", 1}};
   trail.nodes = {"n0", "n1"};
   trail.recovery = plan::RecoverySteps{{.method = plan::RecoveryMethod::kRound}};
+  trail.float_seconds = 0.25;
   trail.sensitivity["value v uint8"] = {.noise = 0.1, .divergence = 0.25, .agreement = {}};
   Trial trial{.choices = {Choice::kStoredInt8, Choice::kFloat}, .measurement = {}, .step = "path 1 of 2", .kept = true};
   trial.measurement.bytes = 123;
@@ -39,6 +40,7 @@ TEST(Trail, ReadsBackWhatItWrote) {
   EXPECT_EQ(trail.trials[0].measurement.quality.sqnr_db, std::numeric_limits<double>::infinity());
   EXPECT_EQ(trail.trials[0].measurement.quality.most_drop, 0.2);
   EXPECT_EQ(trail.trials[0].measurement.quality.sqnr_error, 0.3);
+  EXPECT_EQ(trail.float_seconds, 0.25);
   EXPECT_EQ(trail.sensitivity.at("value v uint8").noise, 0.1);
 }
 

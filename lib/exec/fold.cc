@@ -5,6 +5,7 @@
 #include "lib/exec/float_program.h"
 #include "lib/exec/shared_constants.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/tensor_shape.h"
 
 namespace narrow::exec {
 namespace {
@@ -81,9 +82,8 @@ class Folder {
     const size_t limit = std::max(kIntermediates * max_bytes_, inputs);
     return std::any_of(node.output().begin(), node.output().end(), [&](const std::string& output) {
       const graph::ValueType type = index.type(output);
-      if (!type.shape || data_type_bits(type.type) == 0) return false;
-      const bool known = std::all_of(type.shape->begin(), type.shape->end(), [](int64_t size) { return size >= 0; });
-      return known && storage_bytes(type.type, element_count(*type.shape)) > limit;
+      if (!graph::is_known(type.shape) || data_type_bits(type.type) == 0) return false;
+      return storage_bytes(type.type, element_count(*type.shape)) > limit;
     });
   }
 

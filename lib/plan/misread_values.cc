@@ -9,10 +9,6 @@
 namespace narrow::plan {
 namespace {
 
-bool is_known(const std::optional<Shape>& shape) {
-  return shape && std::all_of(shape->begin(), shape->end(), [](int64_t size) { return size >= 0; });
-}
-
 /// Of the result of an Expand: as long as the list of its dimensions, or its input's where that is longer.
 std::optional<size_t> rank_of(const graph::GraphIndex& index, const onnx::NodeProto& expand, const Shape& constant) {
   if (const auto result = index.type(expand.output(0)).shape) return result->size();
@@ -38,7 +34,7 @@ std::vector<std::string> expanded_channels(const graph::Model& model, const grap
   graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) {
     if (node.op_type() != "Expand" || !graph::canonical_domain(node.domain()).empty()) return;
     const onnx::TensorProto* constant = index.initializer(node.input(0));
-    if (constant == nullptr || is_known(index.type(node.output(0)).shape)) return;
+    if (constant == nullptr || graph::is_known(index.type(node.output(0)).shape)) return;
     const Shape shape = graph::shape_of(*constant);
     if (lies_along_channels(shape, rank_of(index, node, shape))) found.push_back(node.output(0));
   });

@@ -11,15 +11,12 @@
 #include "lib/graph/graph_index.h"
 #include "lib/graph/tensor_shape.h"
 #include "lib/graph/traverse.h"
+#include "lib/rewrite/is_op.h"
 
 namespace narrow::rewrite {
 namespace {
 
 constexpr int kBias = 2;
-
-bool is_op(const onnx::NodeProto* node, std::string_view op_type) {
-  return node != nullptr && node->op_type() == op_type && graph::canonical_domain(node->domain()).empty();
-}
 
 class BiasesApart {
  public:
@@ -76,8 +73,7 @@ class BiasesApart {
   }
 
   bool has_known_result(const onnx::NodeProto& node) const {
-    const auto shape = original_.type(original_.node(node.name())->output(0)).shape;
-    return shape && std::all_of(shape->begin(), shape->end(), [](int64_t size) { return size >= 0; });
+    return graph::is_known(original_.type(original_.node(node.name())->output(0)).shape);
   }
 
   bool is_quantized_behind(const std::string& value) const {

@@ -13,13 +13,10 @@
 #include "lib/graph/graph_index.h"
 #include "lib/graph/tensor_shape.h"
 #include "lib/graph/traverse.h"
+#include "lib/rewrite/is_op.h"
 
 namespace narrow::rewrite {
 namespace {
-
-bool is_op(const onnx::NodeProto* node, std::string_view op_type) {
-  return node != nullptr && node->op_type() == op_type && graph::canonical_domain(node->domain()).empty();
-}
 
 /// The channels of what a layer reads; axis 0 only of a transposed matrix.
 struct Channels {

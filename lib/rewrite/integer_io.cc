@@ -7,13 +7,10 @@
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
 #include "lib/rewrite/constant_writer.h"
+#include "lib/rewrite/is_op.h"
 
 namespace narrow::rewrite {
 namespace {
-
-bool is_op(const onnx::NodeProto& node, std::string_view op_type) {
-  return node.op_type() == op_type && graph::canonical_domain(node.domain()).empty();
-}
 
 void set_type(google::protobuf::RepeatedPtrField<onnx::ValueInfoProto>& infos, const std::string& name, DataType type) {
   for (onnx::ValueInfoProto& info : infos) {

@@ -10,15 +10,12 @@
 #include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
+#include "lib/rewrite/is_op.h"
 #include "lib/rewrite/microsoft.h"
 #include "lib/rewrite/qoperator_rows.h"
 
 namespace narrow::rewrite {
 namespace {
-
-bool is_op(const onnx::NodeProto* node, std::string_view op_type) {
-  return node != nullptr && node->op_type() == op_type && graph::canonical_domain(node->domain()).empty();
-}
 
 /// Integers with the constants that give them their meaning, by name.
 struct Integers {

@@ -6,6 +6,7 @@
 
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/tensor_shape.h"
 #include "lib/graph/viewed_data.h"
 #include "lib/rewrite/normalize.h"
 
@@ -22,8 +23,8 @@ std::optional<onnx::TensorProto> reshaped_view(const graph::GraphIndex& index, c
     return std::nullopt;
   }
   const std::optional<Shape> shape = index.type(node.output(0)).shape;
-  const bool known = shape && std::all_of(shape->begin(), shape->end(), [](int64_t size) { return size >= 0; });
-  if (!known || element_count(*shape) != element_count(Shape(source.dims().begin(), source.dims().end()))) {
+  if (!graph::is_known(shape) ||
+      element_count(*shape) != element_count(Shape(source.dims().begin(), source.dims().end()))) {
     return std::nullopt;
   }
   onnx::TensorProto view = source;

@@ -34,7 +34,7 @@ class AngleFinder {
 
   std::set<std::string> run() {
     std::for_each(order_.rbegin(), order_.rend(), [&](const onnx::NodeProto* node) {
-      if (is_sine(*node) || (keeps_angles(*node) && read_only_by(node->output(0), for_sines_))) for_sines_.insert(node);
+      if (is_sine(*node) || (keeps_angles(*node) && all_read_by(index_, *node, for_sines_))) for_sines_.insert(node);
     });
     std::unordered_set<const onnx::NodeProto*> angles;
     for (const onnx::NodeProto* node : order_) {
@@ -49,7 +49,7 @@ class AngleFinder {
     // The frequencies, where they do not come as they are.
     std::for_each(order_.rbegin(), order_.rend(), [&](const onnx::NodeProto* node) {
       if (is_sine(*node) || !keeps_angles(*node) || multiplies_weights(*node)) return;
-      if (read_only_by(node->output(0), angles)) angles.insert(node);
+      if (all_read_by(index_, *node, angles)) angles.insert(node);
     });
     std::set<std::string> nodes;
     for (const onnx::NodeProto* node : angles) nodes.insert(node->name());
@@ -82,19 +82,6 @@ class AngleFinder {
       const auto& dims = constant->dims();
       return dims.at(dims.size() - 1) > 1 && dims.at(dims.size() - 2) > 1;
     });
-  }
-
-  /// What asks for shapes does not count.
-  bool read_only_by(const std::string& value, const std::unordered_set<const onnx::NodeProto*>& readers) const {
-    static constexpr std::array<std::string_view, 2> kShapes{"Shape", "Size"};
-    if (index_.is_output(value)) return false;
-    bool read = false;
-    for (const graph::Use& use : index_.uses(value)) {
-      if (use.input != graph::Use::kCaptured && is_one_of(*use.node, kShapes)) continue;
-      if (use.input == graph::Use::kCaptured || !readers.contains(use.node)) return false;
-      read = true;
-    }
-    return read;
   }
 
   const graph::GraphIndex& index_;

@@ -109,13 +109,9 @@ class Decider {
     const std::set<std::string> angles = angle_nodes(model_, index_);
     for (size_t i = 0; i < decided_.layers.size(); ++i) {
       LayerPlan& layer = decided_.layers[i];
-      if (!angles.contains(layer.node)) continue;
+      if (layer.decision == Decision::kFloat || !angles.contains(layer.node)) continue;
       const std::string detail = "sines are taken of positions";
-      if (half_type(layer.decision)) {
-        turn_half_float(layer, detail);
-      } else if (layer.decision != Decision::kFloat) {
-        turn_float(i, detail);
-      }
+      half_type(layer.decision) ? turn_half_float(layer, detail) : turn_float(i, detail);
     }
   }
 

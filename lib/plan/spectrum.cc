@@ -51,10 +51,10 @@ class SpectrumFinder {
     static constexpr std::array<std::string_view, 1> kLog{"Log"};
     if (is_one_of(node, kLog)) {
       to_logarithm_.insert(&node);
-    } else if (all_read_by(node, to_square_)) {
+    } else if (all_read_by(index_, node, to_square_)) {
       nodes_.insert(node.name());
       if (keeps_linear(node) || is_square(model_, index_, node)) to_square_.insert(&node);
-    } else if (all_read_by(node, to_logarithm_)) {
+    } else if (all_read_by(index_, node, to_logarithm_)) {
       if (is_square(model_, index_, node)) {
         nodes_.insert(node.name());
         powers_.insert(node.output(0));
@@ -63,21 +63,6 @@ class SpectrumFinder {
         to_logarithm_.insert(&node);
       }
     }
-  }
-
-  /// What asks for shapes does not count.
-  bool all_read_by(const onnx::NodeProto& node, const std::unordered_set<const onnx::NodeProto*>& readers) const {
-    static constexpr std::array<std::string_view, 2> kShapes{"Shape", "Size"};
-    bool read = false;
-    for (const std::string& output : node.output()) {
-      if (index_.is_output(output)) return false;
-      for (const graph::Use& use : index_.uses(output)) {
-        if (is_one_of(*use.node, kShapes)) continue;
-        if (use.input == graph::Use::kCaptured || !readers.contains(use.node)) return false;
-        read = true;
-      }
-    }
-    return read;
   }
 
   bool reads_power(const onnx::NodeProto& node) const {

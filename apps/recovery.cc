@@ -11,7 +11,6 @@
 #include "apps/recovery_steps.h"
 #include "lib/base/error.h"
 #include "lib/base/log.h"
-#include "lib/graph/graph_index.h"
 #include "lib/recover/align.h"
 #include "lib/recover/smooth.h"
 
@@ -182,7 +181,7 @@ class Recovery {
     const auto is_align = [](const plan::RecoveryStep& step) { return step.method == plan::RecoveryMethod::kAlign; };
     const plan::RecoverySteps& done = best.candidate.steps;
     const auto align = std::find_if(done.begin(), done.end(), is_align);
-    if (share_of_added_nodes(align->inputs) < kLittleShare) return;
+    if (recover::added_share(run_.model, run_.plan, align->inputs) < kLittleShare) return;
     trial_.restart();
     const graph::Model rounded =
         recover::round_inputs(quantized_model(best.candidate.model, best.candidate.applied), align->inputs, run_.plan);
@@ -194,47 +193,12 @@ class Recovery {
     best.sqnr_db = sqnr_db;
   }
 
-  /// What is scaled and shifted, as a share of the elements of all values on integers; 1 where a shape is not known.
-  double share_of_added_nodes(const std::vector<plan::AlignedInput>& inputs) const {
-    const graph::GraphIndex index(run_.model.graph(), graph::Depth::kBodies);
-    double all = 0;
-    double added = 0;
-    for (const plan::ValuePlan& value : run_.plan.values) {
-      const auto shape = index.type(value.value).shape;
-      if (!shape) return 1;
-      double elements = 1;
-      for (size_t axis = 0; axis < shape->size(); ++axis) {
-        if (axis > 0 && shape->at(axis) < 0) return 1;
-        elements *= static_cast<double>(std::max<int64_t>(shape->at(axis), 1));
-      }
-      all += elements;
-      const auto input =
-          std::find_if(inputs.begin(), inputs.end(), [&](const auto& other) { return other.value == value.value; });
-      if (input != inputs.end() && !(input->factors.empty() && input->shifts.empty())) added += elements;
-    }
-    return added / std::max(all, 1.0);
-  }
-
   static plan::RecoveryStep equalization(double weight_noise) {
     return {.method = plan::RecoveryMethod::kEqualize, .weight_noise = weight_noise};
   }
 
   static plan::RecoverySteps rounded(const plan::RecoverySteps& steps) {
     return with(steps, {.method = plan::RecoveryMethod::kRound});
-  }
-
-  /// `step` where it belongs among `steps`.
-  static plan::RecoverySteps with(plan::RecoverySteps steps, const plan::RecoveryStep& step) {
-    const auto at = std::find_if(steps.begin(), steps.end(), [&](const plan::RecoveryStep& other) {
-      return plan::stands_before(step.method, other.method);
-    });
-    steps.insert(at, step);
-    return steps;
-  }
-
-  static plan::RecoverySteps without(plan::RecoverySteps steps, plan::RecoveryMethod method) {
-    std::erase_if(steps, [&](const plan::RecoveryStep& step) { return step.method == method; });
-    return steps;
   }
 
   /// Rounds by a part of the samples. nullopt where time is over or a step has nothing to do.
@@ -363,6 +327,11 @@ bool quantizes_weights(const plan::PrecisionPlan& plan) {
                      [](const plan::LayerPlan& layer) { return layer.weight.has_value(); });
 }
 
+std::vector<int64_t> distinct_of(const RecoveryRun& run, Stages& stages) {
+  if (run.distinct) return *run.distinct;
+  return stages.run("samples", [&] { return distinct_samples(*run.data.reader, run.samples, run.workers); });
+}
+
 }  // namespace
 
 std::unique_ptr<FloatRuns> watch_for_recovery(const graph::Model& model, const RecoveryConfig& config,
@@ -380,8 +349,7 @@ RecoveryOutcome recover(const RecoveryRun& run, Stages& stages) {
     if (!config.automatic) outcome.warnings.emplace_back("recovery: its steps do nothing: no weights become integers");
     return outcome;
   }
-  const std::vector<int64_t> samples =
-      stages.run("samples", [&] { return distinct_samples(*run.data.reader, run.samples, run.workers); });
+  const std::vector<int64_t> samples = distinct_of(run, stages);
   const auto repeated = static_cast<int64_t>(run.samples.size() - samples.size());
   if (repeated > 0) {
     outcome.warnings.push_back(
@@ -416,8 +384,7 @@ RecoveryOutcome repeat_recovery(const RecoveryRun& run, Stages& stages) {
                 plan::recovery_text(record.steps), record.data_sha256.substr(0, 12), run.data.sha256.substr(0, 12),
                 without_recovery(record));
   }
-  const std::vector<int64_t> samples = distinct_samples(*run.data.reader, run.samples, run.workers);
-  return Recovery(run, stages, samples).repeat();
+  return Recovery(run, stages, distinct_of(run, stages)).repeat();
 }
 
 }  // namespace narrow::apps

@@ -16,6 +16,19 @@ constexpr recover::LayerRowLimits kTrialRows{.least = 4000, .per_column = 8};
 
 }  // namespace
 
+plan::RecoverySteps with(plan::RecoverySteps steps, const plan::RecoveryStep& step) {
+  const auto at = std::find_if(steps.begin(), steps.end(), [&](const plan::RecoveryStep& other) {
+    return plan::stands_before(step.method, other.method);
+  });
+  steps.insert(at, step);
+  return steps;
+}
+
+plan::RecoverySteps without(plan::RecoverySteps steps, plan::RecoveryMethod method) {
+  std::erase_if(steps, [&](const plan::RecoveryStep& step) { return step.method == method; });
+  return steps;
+}
+
 Candidate StepRunner::plain() const {
   return {.steps = {}, .model = run_.model, .applied = run_.plan, .written = run_.plan, .layers = {}};
 }

@@ -28,6 +28,10 @@ struct Candidate {
   int64_t samples = 0;                        // that chose their integers
 };
 
+/// `step` where it belongs among `steps`.
+plan::RecoverySteps with(plan::RecoverySteps steps, const plan::RecoveryStep& step);
+plan::RecoverySteps without(plan::RecoverySteps steps, plan::RecoveryMethod method);
+
 /// What becomes of steps that have nothing to do: no model is made, or one by the others.
 enum class Idle { kRefused, kLeftOut };
 

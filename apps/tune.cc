@@ -11,6 +11,7 @@
 #include "apps/calibration.h"
 #include "apps/model_source.h"
 #include "apps/recovery.h"
+#include "apps/recovery_samples.h"
 #include "apps/tune_promise.h"
 #include "apps/tune_report.h"
 #include "apps/tune_samples.h"
@@ -135,6 +136,7 @@ class Tuner {
             .config = config,
             .data = data_,
             .samples = samples_.calibration,
+            .distinct = distinct_,
             .own_ranges = true,
             .held = trail_.held,
             .workers = workers()};
@@ -150,6 +152,8 @@ class Tuner {
   /// done once, so that trials begin behind them.
   void choose_recovery() {
     const plan::PrecisionPlan plan = plan_of(rules());
+    distinct_ =
+        stages_.run("samples", [&] { return distinct_samples(*data_.reader, samples_.calibration, workers()); });
     if (!trail_.recovery) {
       const RecoveryOutcome outcome = recover(recovery_run(original_, plan, options_.pipeline.config), stages_);
       trail_.recovery = outcome.written.recovery ? outcome.written.recovery->steps : plan::RecoverySteps{};
@@ -373,8 +377,9 @@ class Tuner {
   ModelSource source_;
   DataSource data_;
   TuneSamples samples_;
-  graph::Model original_;  // normalized
-  graph::Model model_;     // the same behind the recovery steps that change float models
+  std::vector<int64_t> distinct_;  // of those that calibrate: every trial's recovery wants them
+  graph::Model original_;          // normalized
+  graph::Model model_;             // the same behind the recovery steps that change float models
   analyze::Analysis analysis_;
   plan::Ranges ranges_;
   plan::RecoverySteps after_;  // recovery steps of each trial

@@ -25,6 +25,7 @@ struct TuneLimit {
 
 /// "at most 0.5 points of agreement lost".
 std::string limit_text(const TuneLimit& limit);
+
 struct FloatCosts {
   int64_t bytes = 0;
   double seconds = 0;  // of one run; with Limit::kSeconds

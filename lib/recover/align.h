@@ -26,6 +26,11 @@ std::vector<plan::AlignedInput> find_grids(const graph::Model& model, const plan
 /// grid. Throws Error(kUsage) for a value that no such convolution alone reads.
 graph::Model align(const graph::Model& model, const std::vector<plan::AlignedInput>& inputs);
 
+/// What align() would scale and shift, as a share of the elements of all values that `plan` has on integers, of one
+/// sample each; 1 where a shape is not known.
+double added_share(const graph::Model& model, const plan::PrecisionPlan& plan,
+                   const std::vector<plan::AlignedInput>& inputs);
+
 /// A quantized aligned model whose values are rounded as `before` rounds them in front of it: what its integers then
 /// lose is what aligning gains. `before` has the values.
 graph::Model round_inputs(const graph::Model& quantized, const std::vector<plan::AlignedInput>& inputs,

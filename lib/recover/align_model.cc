@@ -175,6 +175,27 @@ graph::Model align(const graph::Model& model, const std::vector<plan::AlignedInp
 
 // Before:  y = Mul (x, factors)
 // After:   y = Mul (DequantizeLinear (QuantizeLinear (x)), factors)
+double added_share(const graph::Model& model, const plan::PrecisionPlan& plan,
+                   const std::vector<plan::AlignedInput>& inputs) {
+  const graph::GraphIndex index(model.graph(), graph::Depth::kBodies);
+  double all = 0;
+  double added = 0;
+  for (const plan::ValuePlan& value : plan.values) {
+    const auto shape = index.type(value.value).shape;
+    if (!shape) return 1;
+    double elements = 1;
+    for (size_t axis = 0; axis < shape->size(); ++axis) {
+      if (axis > 0 && shape->at(axis) < 0) return 1;
+      elements *= static_cast<double>(std::max<int64_t>(shape->at(axis), 1));
+    }
+    all += elements;
+    const auto input =
+        std::find_if(inputs.begin(), inputs.end(), [&](const auto& other) { return other.value == value.value; });
+    if (input != inputs.end() && !(input->factors.empty() && input->shifts.empty())) added += elements;
+  }
+  return added / std::max(all, 1.0);
+}
+
 graph::Model round_inputs(const graph::Model& quantized, const std::vector<plan::AlignedInput>& inputs,
                           const plan::PrecisionPlan& before) {
   graph::Model result = quantized;

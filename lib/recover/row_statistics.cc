@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lib/base/median.h"
 #include "lib/base/spread.h"
 #include "lib/exec/float_program.h"
 #include "lib/recover/channel_statistics.h"
@@ -101,12 +102,11 @@ std::vector<double> RowStatistics::reaches() const {
     if (effective_samples(sums[i], squares[i]) >= enough) known.push_back(result[i]);
   }
   if (known.empty()) return result;
-  const auto middle = known.begin() + static_cast<std::ptrdiff_t>(known.size() / 2);
-  std::nth_element(known.begin(), middle, known.end());
+  const double middle = upper_median(std::move(known));
   for (size_t i = 0; i < result.size(); ++i) {
     const double sure = effective_samples(sums[i], squares[i]) / enough;
-    if (sure >= 1 || result[i] >= *middle) continue;
-    result[i] = result[i] > 0 ? std::pow(result[i], sure) * std::pow(*middle, 1 - sure) : *middle;
+    if (sure >= 1 || result[i] >= middle) continue;
+    result[i] = result[i] > 0 ? std::pow(result[i], sure) * std::pow(middle, 1 - sure) : middle;
   }
   return result;
 }

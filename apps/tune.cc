@@ -202,7 +202,7 @@ class Tuner {
 
   tune::Space make_space() {
     tune::Space space = stages_.run("space", [&] {
-      return tune::make_space(model_, analysis_, ranges_, rules(), tune::choices_for(options_.limit));
+      return tune::make_space({model_, analysis_, ranges_, rules()}, tune::choices_for(options_.limit));
     });
     if (options_.limit != tune::Limit::kBytes) return space;
     // Where an integer layer can be as small, a stored weight only makes it slow.

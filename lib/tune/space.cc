@@ -34,13 +34,12 @@ bool may_be_item(const analyze::Layer& layer, const LayerPlan& plan) {
 
 class SpaceMaker {
  public:
-  SpaceMaker(const graph::Model& model, const analyze::Analysis& analysis, const plan::Ranges& ranges,
-             const plan::Rules& rules)
-      : model_(model),
-        index_(model.graph(), graph::Depth::kBodies),
-        analysis_(analysis),
-        ranges_(ranges),
-        rules_(rules) {}
+  explicit SpaceMaker(const PlanInputs& inputs)
+      : model_(inputs.model),
+        index_(inputs.model.graph(), graph::Depth::kBodies),
+        analysis_(inputs.analysis),
+        ranges_(inputs.ranges),
+        rules_(inputs.rules) {}
 
   Space run(const std::vector<Choice>& choices) {
     const plan::PrecisionPlan base = plan::make_plan(model_, analysis_, ranges_, rules_);
@@ -65,7 +64,39 @@ class SpaceMaker {
     return std::move(space_);
   }
 
+  PlanRoundings roundings(const std::vector<std::string>& nodes, const std::vector<std::vector<Choice>>& mixtures) {
+    std::vector<std::set<std::string>> keys;
+    for (const std::vector<Choice>& choices : mixtures) {
+      keys.push_back(rounded_by(plan::make_plan(model_, analysis_, ranges_, rules_for(rules_, nodes, choices))));
+    }
+    PlanRoundings result;
+    result.components = std::move(space_.components);
+    result.by_plan.resize(keys.size());
+    for (size_t i = 0; i < result.components.size(); ++i) {
+      for (size_t plan = 0; plan < keys.size(); ++plan) {
+        if (keys[plan].contains(result.components[i].key)) result.by_plan[plan].push_back(i);
+      }
+    }
+    return result;
+  }
+
  private:
+  /// Component keys of all that the plan rounds.
+  std::set<std::string> rounded_by(const plan::PrecisionPlan& plan) {
+    std::set<std::string> keys;
+    for (const LayerPlan& layer : plan.layers) {
+      if (layer.weight) keys.insert(add_weights(layer));
+      const auto half = plan::half_type(layer.decision);
+      if (!half) continue;
+      keys.insert(add_halves(layer.node, *half));
+      for (const std::string& value : half_values(layer.node, *half)) keys.insert(add_half_value(value, *half));
+    }
+    for (const plan::ValuePlan& value : plan.values) {
+      if (is_component(value, plan)) keys.insert(add_value(value));
+    }
+    return keys;
+  }
+
   int64_t elements(const std::string& initializer) const {
     return model_.tensor(*index_.initializer(initializer)).size();
   }
@@ -135,8 +166,9 @@ class SpaceMaker {
       component.more.push_back(more.initializer);
       component.more_params.push_back(more.params);
     }
-    if (keys_.insert(component.key).second) space_.components.push_back(component);
-    return component.key;
+    std::string key = component.key;
+    add(std::move(component));
+    return key;
   }
 
   /// The node of the main graph that this one is, or stands in.
@@ -168,11 +200,35 @@ class SpaceMaker {
       }
     }
     if (component.tensor.empty()) return {};
-    if (keys_.insert(component.key).second) space_.components.push_back(component);
-    return component.key;
+    std::string key = component.key;
+    add(std::move(component));
+    return key;
   }
 
   bool in_main_graph(const std::string& value) const { return index_.graph_of(value) == &model_.graph(); }
+
+  void add(Component component) {
+    if (keys_.insert(component.key).second) space_.components.push_back(std::move(component));
+  }
+
+  /// Values of the main graph that the node reads or makes in the type.
+  std::vector<std::string> half_values(const std::string& name, DataType type) const {
+    const onnx::NodeProto& node = *index_.node(name);
+    const plan::HalfSlots slots = half_slots(node, type);
+    std::vector<std::string> values;
+    const auto touch = [&](const std::string& value) {
+      if (index_.initializer(value) == nullptr && in_main_graph(value)) values.push_back(value);
+    };
+    for (const int slot : slots.inputs) touch(node.input(slot));
+    for (const int slot : slots.outputs) touch(node.output(slot));
+    return values;
+  }
+
+  std::string add_half_value(const std::string& value, DataType type) {
+    const std::string key = fmt::format("value {} {}", value, data_type_name(type));
+    add({.key = key, .tensor = value, .node = owner(value), .constant = false, .params = {}, .half = type});
+    return key;
+  }
 
   /// Values that layers in 16-bit floats read or make: rounded once, whoever of them is the first.
   void add_half_values(const plan::PrecisionPlan& plan) {
@@ -180,21 +236,31 @@ class SpaceMaker {
     for (size_t i = 0; i < space_.items.size(); ++i) {
       const auto type = plan::half_type(plan.layers[layer_of_[i]].decision);
       if (!type) continue;
-      const onnx::NodeProto& node = *index_.node(space_.items[i].node);
-      const plan::HalfSlots slots = half_slots(node, *type);
-      const auto touch = [&](const std::string& value) {
-        if (index_.initializer(value) == nullptr && in_main_graph(value)) touching[{value, *type}].insert(i);
-      };
-      for (const int slot : slots.inputs) touch(node.input(slot));
-      for (const int slot : slots.outputs) touch(node.output(slot));
+      for (const std::string& value : half_values(space_.items[i].node, *type)) touching[{value, *type}].insert(i);
     }
     for (const auto& [rounded, items] : touching) {
-      const auto& [value, type] = rounded;
-      const std::string key = fmt::format("value {} {}", value, data_type_name(type));
-      space_.components.push_back(
-          {.key = key, .tensor = value, .node = owner(value), .constant = false, .params = {}, .half = type});
-      space_.values.push_back({.component = key, .items = {items.begin(), items.end()}, .half = true});
+      space_.values.push_back({.component = add_half_value(rounded.first, rounded.second),
+                               .items = {items.begin(), items.end()},
+                               .half = true});
     }
+  }
+
+  std::string add_value(const plan::ValuePlan& value) {
+    const bool constant = index_.initializer(value.value) != nullptr;
+    std::string key = fmt::format("value {} {}", value.value, params_text(value.params));
+    add({.key = key,
+         .tensor = value.value,
+         .node = owner(value.value),
+         .constant = constant,
+         .for_all = constant,
+         .params = value.params});
+    return key;
+  }
+
+  /// Values inside bodies are none, nor those that data movement makes.
+  bool is_component(const plan::ValuePlan& value, const plan::PrecisionPlan& plan) const {
+    if (!is_source(value.value, analysis_.groups[analysis_.group_of.at(value.value)], plan)) return false;
+    return index_.initializer(value.value) != nullptr || in_main_graph(value.value);
   }
 
   void add_values(const plan::PrecisionPlan& plan) {
@@ -206,18 +272,9 @@ class SpaceMaker {
       }
     }
     for (const plan::ValuePlan& value : plan.values) {
-      const size_t group = analysis_.group_of.at(value.value);
-      if (!is_source(value.value, analysis_.groups[group], plan)) continue;
-      const bool constant = index_.initializer(value.value) != nullptr;
-      if (!constant && !in_main_graph(value.value)) continue;
-      const std::string key = fmt::format("value {} {}", value.value, params_text(value.params));
-      space_.components.push_back({.key = key,
-                                   .tensor = value.value,
-                                   .node = owner(value.value),
-                                   .constant = constant,
-                                   .params = value.params});
-      const std::set<size_t>& items = touching[group];
-      space_.values.push_back({.component = key, .items = {items.begin(), items.end()}});
+      if (!is_component(value, plan)) continue;
+      const std::set<size_t>& items = touching[analysis_.group_of.at(value.value)];
+      space_.values.push_back({.component = add_value(value), .items = {items.begin(), items.end()}});
     }
   }
 
@@ -265,9 +322,13 @@ std::vector<Choice> choices_of(const Space& space, const Assignment& assignment)
   return choices;
 }
 
-Space make_space(const graph::Model& model, const analyze::Analysis& analysis, const plan::Ranges& ranges,
-                 const plan::Rules& rules, const std::vector<Choice>& choices) {
-  return SpaceMaker(model, analysis, ranges, rules).run(choices);
+Space make_space(const PlanInputs& inputs, const std::vector<Choice>& choices) {
+  return SpaceMaker(inputs).run(choices);
+}
+
+PlanRoundings plan_roundings(const PlanInputs& inputs, const std::vector<std::string>& nodes,
+                             const std::vector<std::vector<Choice>>& choices) {
+  return SpaceMaker(inputs).roundings(nodes, choices);
 }
 
 }  // namespace narrow::tune

@@ -18,6 +18,7 @@ struct Component {
   std::string tensor;  // initializer, or value of the graph
   std::string node;    // of the main graph: the first that reads the constant; that makes the value, "" for an input
   bool constant = false;
+  bool for_all = false;  // a constant that is a value: whatever reads it sees it rounded; else `node` alone
   quant::QuantParams params;
   std::optional<DataType> half = {};                 // rounded to this type; `params` mean nothing
   std::vector<std::string> more = {};                // further initializers that are rounded with `tensor`
@@ -66,11 +67,28 @@ struct Space {
 using Assignment = std::vector<size_t>;
 std::vector<Choice> choices_of(const Space& space, const Assignment& assignment);
 
+/// What plans are made from.
+struct PlanInputs {
+  const graph::Model& model;
+  const analyze::Analysis& analysis;
+  const plan::Ranges& ranges;
+  const plan::Rules& rules;
+};
+
 /// Items are layers that the config quantizes or puts into 16-bit floats, and layers whose weight could be stored in
 /// fewer bits, but for what a rule keeps in float32; data movement and folded clamps follow their neighbours. Values
 /// inside bodies of If, Loop and Scan are no components: the noise of theirs is seen by the judge alone. An option that
 /// gives what an earlier one of the layer gives is left out.
-Space make_space(const graph::Model& model, const analyze::Analysis& analysis, const plan::Ranges& ranges,
-                 const plan::Rules& rules, const std::vector<Choice>& choices);
+Space make_space(const PlanInputs& inputs, const std::vector<Choice>& choices);
+
+/// What each of several plans rounds.
+struct PlanRoundings {
+  std::vector<Component> components;         // of all of them
+  std::vector<std::vector<size_t>> by_plan;  // indices into components
+};
+
+/// The plans are those of mixtures: `choices` of the nodes, one list for each plan.
+PlanRoundings plan_roundings(const PlanInputs& inputs, const std::vector<std::string>& nodes,
+                             const std::vector<std::vector<Choice>>& choices);
 
 }  // namespace narrow::tune

@@ -81,8 +81,9 @@ struct Case {
     }
   }
 
-  Space space() const { return make_space(model, analysis, ranges, rules, {Choice::kConfig, Choice::kFloat}); }
+  Space space() const { return make_space({model, analysis, ranges, rules}, {Choice::kConfig, Choice::kFloat}); }
 
+  PlanInputs inputs() const { return {model, analysis, ranges, rules}; }
   static recover::Samples samples() { return {.count = 8, .read = feed}; }
 };
 
@@ -111,6 +112,116 @@ TEST(SensitiveLayer, EachEffectIsThatOfTheWholeModelWithOneTensorRounded) {
   }
   const Sensitivity alone = measure_sensitivity(c.model, space.components, Case::samples(), {}, {.workers = 1});
   for (const auto& [key, effect] : table) EXPECT_EQ(effect.noise, alone.at(key).noise) << key;
+}
+
+/// SQNR of the outputs of the written model, in dB, where some nodes are as the rules say and the others float32.
+double sqnr_with(const Case& c, const std::vector<std::string>& floating) {
+  plan::Rules rules = c.rules;
+  for (const std::string& node : floating) {
+    plan::Rule rule{.match = plan::match_name(node), .set = {}, .text = node};
+    rule.set.keep_float = true;
+    rules.rules.push_back(rule);
+  }
+  graph::Model quantized = rewrite::rewrite_to_qdq(c.model, plan::make_plan(c.model, c.analysis, c.ranges, rules));
+  io::infer_shapes(quantized);
+  const exec::Program reference = exec::compile_float(c.model);
+  const exec::Program program = exec::compile_float(quantized);
+  ErrorStatistics errors;
+  Workspace workspace;
+  for (int64_t i = 0; i < 8; ++i) {
+    errors.add(reference.run(feed(i), workspace)[0].data<float>(), program.run(feed(i), workspace)[0].data<float>());
+  }
+  return errors.sqnr_db();
+}
+
+TEST(SensitiveLayer, AloneQuantizedAndAloneFloatAreWhatTheWrittenModelsDo) {
+  const Case c;
+  const Space space = c.space();
+  std::vector<LayerGroup> groups = layer_groups(c.model, space);
+  groups.push_back({"group n[02]", {0, 1}});
+  const Sensitivity table = measure_groups(c.inputs(), space, groups, Case::samples(), {}, {}, {.workers = 2});
+  ASSERT_EQ(table.size(), 2 * groups.size() + 2);
+  EXPECT_EQ(table.at(kNothingKey).noise, 0);
+  EXPECT_NEAR(table.at(kAllKey).sqnr_db(), sqnr_with(c, {}), 0.05);
+  for (const LayerGroup& group : groups) {
+    std::vector<std::string> inside;
+    std::vector<std::string> outside;
+    for (size_t i = 0; i < space.items.size(); ++i) {
+      const bool is_inside = std::find(group.items.begin(), group.items.end(), i) != group.items.end();
+      (is_inside ? inside : outside).push_back(space.items[i].node);
+    }
+    EXPECT_NEAR(table.at(group.quantized_key()).sqnr_db(), sqnr_with(c, outside), 0.05) << group.name;
+    EXPECT_NEAR(table.at(group.float_key()).sqnr_db(), sqnr_with(c, inside), 0.05) << group.name;
+  }
+  EXPECT_GT(table.at("left float alone: layer n4").sqnr_db(), table.at(kAllKey).sqnr_db() + 10)
+      << "it is what makes nearly all the noise";
+}
+
+TEST(SensitiveLayer, GroupsGoOnWhereTheyWereInterrupted) {
+  const Case c;
+  const Space space = c.space();
+  const std::vector<LayerGroup> groups = layer_groups(c.model, space);
+  const Sensitivity whole = measure_groups(c.inputs(), space, groups, Case::samples(), {}, {}, {});
+  Sensitivity kept;
+  SensitivityOptions options{.workers = 2, .keep = {}, .progress = {}};
+  options.keep = [&](const Sensitivity& known) { kept = known; };
+  options.progress = [](std::string_view, int64_t done, int64_t) {
+    if (done == 6) request_interruption();
+  };
+  EXPECT_THROW(measure_groups(c.inputs(), space, groups, Case::samples(), {}, {}, options), Error);
+  acknowledge_interruption();
+  EXPECT_EQ(kept.size(), 6U);
+  const Sensitivity resumed = measure_groups(c.inputs(), space, groups, Case::samples(), {}, kept, {.workers = 3});
+  ASSERT_EQ(resumed.size(), whole.size());
+  for (const auto& [key, effect] : whole) EXPECT_EQ(resumed.at(key).noise, effect.noise) << key;
+}
+
+TEST(SensitiveLayer, LabelsCountWhatIsAnsweredRight) {
+  const Case c;
+  const Space space = c.space();
+  const exec::Program reference = exec::compile_float(c.model);
+  Workspace workspace;
+  std::vector<int64_t> labels;
+  for (int64_t i = 0; i < 8; ++i) {
+    const Tensor scores = reference.run(feed(i), workspace)[0];
+    const auto values = scores.data<float>();
+    const auto best = std::max_element(values.begin(), values.end()) - values.begin();
+    labels.push_back(i < 6 ? best : (best + 1) % kWidth);
+  }
+  const Sensitivity table = measure_groups(c.inputs(), space, {}, Case::samples(), labels, {}, {});
+  EXPECT_EQ(table.at(kNothingKey).top1, 0.75);
+  ASSERT_TRUE(table.at(kAllKey).top1);
+  EXPECT_LT(*table.at(kAllKey).top1, 0.75);
+  labels.pop_back();
+  EXPECT_THROW(measure_groups(c.inputs(), space, {}, Case::samples(), labels, {}, {}), Error);
+}
+
+/// Two residual blocks behind a stem; a mask passes everywhere and is no computed value.
+TEST(SensitiveLayer, BlocksEndWhereOneValuePasses) {
+  graph::Model model = test::graph_from_text(R"(g (float[1,16] x, float[1,16] mask) => (float[1,16] y) {
+      stem = MatMul (x, w0)
+      a = MatMul (stem, w1) ar = Relu (a) b = MatMul (ar, w2) bm = Mul (b, mask) c = Add (stem, bm)
+      d = MatMul (c, w3) dr = Relu (d) e = MatMul (dr, w4) em = Mul (e, mask) f = Add (c, em)
+      y = MatMul (f, w5) })");
+  for (unsigned i = 0; i < 6; ++i) {
+    *model.mutable_graph().add_initializer() = graph::tensor_proto(
+        "w" + std::to_string(i), Tensor::of<float>({kWidth, kWidth}, std::span<const float>(random_values(256, i))));
+  }
+  for (onnx::NodeProto& node : *model.mutable_graph().mutable_node()) node.set_name("at " + node.output(0));
+  io::infer_shapes(model);
+  const analyze::Analysis analysis = analyze::analyze(model);
+  plan::Rules rules;
+  rules.defaults.mode = plan::Mode::kWeightOnly;
+  const Space space = make_space({model, analysis, {}, rules}, {Choice::kConfig, Choice::kFloat});
+  std::map<std::string, std::vector<std::string>> members;
+  for (const LayerGroup& group : layer_groups(model, space)) {
+    for (const size_t item : group.items) members[group.name].push_back(space.items[item].node);
+  }
+  using Nodes = std::vector<std::string>;
+  EXPECT_EQ(members.at("block at a to at b"), (Nodes{"at a", "at b"}));
+  EXPECT_EQ(members.at("block at d to at e"), (Nodes{"at d", "at e"}));
+  EXPECT_EQ(members.at("layer at stem"), Nodes{"at stem"});
+  EXPECT_EQ(members.size(), 6U + 2U) << "one operator type is the whole model, no group";
 }
 
 TEST(SensitiveLayer, AnInterruptedTableIsKept) {
@@ -201,7 +312,7 @@ TEST(SensitiveLayer, WeightsInBodiesAreRoundedWhereTheyStand) {
   const analyze::Analysis analysis = analyze::analyze(model);
   plan::Rules rules;
   rules.defaults.mode = plan::Mode::kFloat16;
-  const Space halves = make_space(model, analysis, {}, rules, {Choice::kConfig, Choice::kFloat});
+  const Space halves = make_space({model, analysis, {}, rules}, {Choice::kConfig, Choice::kFloat});
   Sensitivity silent;
   for (const Component& component : halves.components) silent[component.key] = {};
   const Assignment last = NoiseModel(halves, silent, {}).path().back();
@@ -209,7 +320,7 @@ TEST(SensitiveLayer, WeightsInBodiesAreRoundedWhereTheyStand) {
     EXPECT_FALSE(halves.items[i].options[last[i]].half) << "what rounds values inside bodies ends in float32 too";
   }
   rules.defaults.mode = plan::Mode::kWeightOnly;
-  const Space space = make_space(model, analysis, {}, rules, {Choice::kConfig, Choice::kFloat});
+  const Space space = make_space({model, analysis, {}, rules}, {Choice::kConfig, Choice::kFloat});
   EXPECT_EQ(space.nodes(), (std::vector<std::string>{"n0", "n1"}));
   const auto both = [](int64_t i) {
     exec::Feed values = feed(i);
@@ -236,7 +347,7 @@ TEST(SensitiveLayer, LayersWithTwoWeightsMayBecomeFloat) {
   }
   io::infer_shapes(model);
   const analyze::Analysis analysis = analyze::analyze(model);
-  const Space space = make_space(model, analysis, {}, {}, {Choice::kConfig, Choice::kStoredInt16, Choice::kFloat});
+  const Space space = make_space({model, analysis, {}, {}}, {Choice::kConfig, Choice::kStoredInt16, Choice::kFloat});
   ASSERT_EQ(space.nodes(), std::vector<std::string>{"cells"});
   const std::vector<Option>& options = space.items[0].options;
   ASSERT_EQ(options.size(), 3U);
@@ -269,7 +380,7 @@ TEST(SensitiveLayer, WhatTheUserKeptIsNoMatterOfTheSearch) {
   plan::Rule rule{.match = {.name = "n4", .regex = {}, .op = {}}, .set = {}, .text = "rules[0]"};
   rule.set.keep_float = true;
   c.rules.rules.push_back(rule);
-  const Space space = make_space(c.model, c.analysis, c.ranges, c.rules, all_choices());
+  const Space space = make_space({c.model, c.analysis, c.ranges, c.rules}, all_choices());
   const std::vector<std::string> nodes = space.nodes();
   EXPECT_EQ(std::count(nodes.begin(), nodes.end(), "n4"), 0) << "a stored weight is not float32 either";
   EXPECT_EQ(std::count(nodes.begin(), nodes.end(), "n2"), 1);

@@ -15,6 +15,7 @@ namespace {
 constexpr std::array kCommands{
     Command{"quantize", "FP32 model and data in, validated INT8 model and report out", run_quantize},
     Command{"tune", "search the cheapest mixed precision that keeps a limit", run_tune},
+    Command{"sensitivity", "measure what quantizing each layer alone loses", run_sensitivity},
     Command{"calibrate", "observe the ranges of the activations, write them to a file", run_calibrate},
     Command{"plan", "decide type and parameters of every layer, write them to a file", run_plan},
     Command{"validate", "compare a quantized model, on integer kernels, with its float model", run_validate},

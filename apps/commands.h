@@ -12,6 +12,7 @@ using Arguments = std::vector<std::string>;
 
 int run_quantize(const Arguments& arguments);
 int run_tune(const Arguments& arguments);
+int run_sensitivity(const Arguments& arguments);
 int run_calibrate(const Arguments& arguments);
 int run_plan(const Arguments& arguments);
 int run_validate(const Arguments& arguments);

@@ -13,8 +13,6 @@
 namespace narrow::apps {
 namespace {
 
-constexpr int64_t kSensitivitySamples = 16;
-
 /// Ranges of a plan's values, by group.
 plan::Ranges ranges_in(const plan::PrecisionPlan& plan, const analyze::Analysis& analysis) {
   plan::Ranges ranges;
@@ -162,7 +160,7 @@ std::vector<int64_t> TuneGround::some_calibration(int64_t count) const {
 }
 
 void TuneGround::measure_sensitivity(const std::vector<tune::Component>& components) {
-  const std::vector<int64_t> chosen = some_calibration(kSensitivitySamples);
+  const std::vector<int64_t> chosen = some_calibration(kTensorSamples);
   const recover::Samples samples{.count = static_cast<int64_t>(chosen.size()), .read = [&](int64_t index) {
                                    return data_.reader->read(chosen[static_cast<size_t>(index)]);
                                  }};

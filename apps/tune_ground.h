@@ -1,6 +1,7 @@
 // What a sensitivity table and a search begin with.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@
 #include "lib/tune/trail.h"
 
 namespace narrow::apps {
+
+/// Calibration samples that components are measured on, at most.
+inline constexpr int64_t kTensorSamples = 16;
 
 /// A model and its data: split, calibrated, and behind the recovery steps that change float models. What took long to
 /// find out is kept in a trail.

@@ -57,6 +57,31 @@ Trial read_trial(JsonObject object, const std::vector<std::string>& nodes) {
   return trial;
 }
 
+Json rows_json(const Sensitivity& sensitivity, const char* key) {
+  Json rows = Json::array();
+  for (const auto& [name, effect] : sensitivity) {
+    Json row{{key, name}, {"noise", effect.noise}, {"sqnr_db", json_number(effect.sqnr_db())}};  // for people
+    put(row, "divergence", effect.divergence);
+    put(row, "agreement", effect.agreement);
+    put(row, "top1", effect.top1);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+Sensitivity read_rows(std::vector<JsonObject> rows, const std::string& key) {
+  Sensitivity sensitivity;
+  for (JsonObject& row : rows) {
+    sensitivity[row.get<std::string>(key)] = {.noise = row.get<double>("noise"),
+                                              .divergence = read_number(row, "divergence"),
+                                              .agreement = read_number(row, "agreement"),
+                                              .top1 = read_number(row, "top1")};
+    row.allow({"sqnr_db"});
+    row.finish();
+  }
+  return sensitivity;
+}
+
 }  // namespace
 
 Json to_json(const Trail& trail) {
@@ -69,12 +94,10 @@ Json to_json(const Trail& trail) {
   if (trail.recovery) json["recovery"] = plan::to_json(*trail.recovery);
   if (trail.held != plan::kHeldFirst) json["held"] = trail.held;
   put(json, "float_seconds", trail.float_seconds);
-  Json& rows = json["sensitivity"] = Json::array();
-  for (const auto& [key, effect] : trail.sensitivity) {
-    Json row{{"rounded", key}, {"noise", effect.noise}, {"sqnr_db", json_number(effect.sqnr_db())}};  // for people
-    put(row, "divergence", effect.divergence);
-    put(row, "agreement", effect.agreement);
-    rows.push_back(std::move(row));
+  json["sensitivity"] = rows_json(trail.sensitivity, "rounded");
+  if (!trail.groups.empty()) {
+    json["group_samples"] = trail.group_samples;
+    json["groups"] = rows_json(trail.groups, "change");
   }
   Json& trials = json["trials"] = Json::array();
   for (const Trial& trial : trail.trials) trials.push_back(trial_json(trail, trial));
@@ -92,13 +115,10 @@ Trail trail_from_json(const Json& json) {
   if (root.has("recovery")) trail.recovery = plan::read_recovery_steps(root, "recovery");
   trail.held = plan::read_held(root);
   trail.float_seconds = read_number(root, "float_seconds");
-  for (JsonObject& row : root.objects("sensitivity")) {
-    Effect effect{.noise = row.get<double>("noise"),
-                  .divergence = read_number(row, "divergence"),
-                  .agreement = read_number(row, "agreement")};
-    trail.sensitivity[row.get<std::string>("rounded")] = effect;
-    row.allow({"sqnr_db"});
-    row.finish();
+  trail.sensitivity = read_rows(root.objects("sensitivity"), "rounded");
+  if (root.has("groups")) {
+    trail.group_samples = root.get<int64_t>("group_samples");
+    trail.groups = read_rows(root.objects("groups"), "change");
   }
   for (JsonObject& trial : root.objects("trials")) trail.trials.push_back(read_trial(trial, trail.nodes));
   root.finish();

@@ -21,7 +21,9 @@ struct Trail {
   std::optional<plan::RecoverySteps> recovery;  // absent: not chosen yet
   int64_t held = plan::kHeldFirst;              // the quarter of the calibration samples that judged these steps
   std::optional<double> float_seconds;          // of one run of the float model, when the trials' seconds were measured
-  Sensitivity sensitivity;
+  Sensitivity sensitivity;                      // of components
+  Sensitivity groups;                           // of layers and groups of them,
+  int64_t group_samples = 0;                    // over so many calibration samples
   std::vector<Trial> trials;
 };
 

@@ -17,6 +17,8 @@ Trail example() {
   trail.nodes = {"n0", "n1"};
   trail.recovery = plan::RecoverySteps{{.method = plan::RecoveryMethod::kRound}};
   trail.float_seconds = 0.25;
+  trail.groups["quantized alone: layer n0"] = {.noise = 0.2, .divergence = {}, .agreement = 0.5, .top1 = 0.75};
+  trail.group_samples = 7;
   trail.sensitivity["value v uint8"] = {.noise = 0.1, .divergence = 0.25, .agreement = {}};
   Trial trial{.choices = {Choice::kStoredInt8, Choice::kFloat}, .measurement = {}, .step = "path 1 of 2", .kept = true};
   trial.measurement.bytes = 123;
@@ -42,6 +44,9 @@ TEST(Trail, ReadsBackWhatItWrote) {
   EXPECT_EQ(trail.trials[0].measurement.quality.sqnr_error, 0.3);
   EXPECT_EQ(trail.float_seconds, 0.25);
   EXPECT_EQ(trail.sensitivity.at("value v uint8").noise, 0.1);
+  EXPECT_EQ(trail.group_samples, 7);
+  EXPECT_EQ(trail.groups.at("quantized alone: layer n0").agreement, 0.5);
+  EXPECT_EQ(trail.groups.at("quantized alone: layer n0").top1, 0.75);
 }
 
 TEST(Trail, RefusesWhatWasMadeFromSomethingElse) {

@@ -8,6 +8,7 @@
 
 #include "lib/base/median.h"
 #include "lib/base/spread.h"
+#include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
 #include "lib/recover/channel_statistics.h"
 
@@ -17,6 +18,10 @@ namespace {
 constexpr int64_t kMostSamples = 8;
 // Real models on the data they were made for have 0.6 to 1.2; normalized twice or not at all, below 0.01 or above 8.
 constexpr double kMostPower = 16;
+// Of images in their variance, which a constant offset can not hide: right 0.55 to 1.4 (one sample 0.4 to 1.6); 0..1 in
+// place of mean and std 0.03 to 0.05, mean and std in place of 0..1 24. (-1..1 and 0..1 are only 4 apart, as dull
+// images may be.)
+constexpr double kMostVariance = 8;
 // Where BatchNormalization was folded, biases are of the order of what the layer answers to inputs of mean square 1.
 constexpr double kPixelsReach = 64;
 constexpr double kLeastBias = 0.15;  // of that answer; 0.2 to 1.5 in models trained on normalized data
@@ -28,6 +33,7 @@ struct Seen {
   double high = 0;
   double mean = 0;
   double deviation = 0;
+  int64_t flat = 0;  // samples of which all elements are equal
 };
 
 Seen look_at(const recover::Samples& samples, const std::string& input) {
@@ -37,7 +43,10 @@ Seen look_at(const recover::Samples& samples, const std::string& input) {
   double count = 0;
   for (int64_t i = 0; i < samples.count; ++i) {
     const exec::Feed feed = samples.read(i);
-    for (const float value : feed.at(input).data<float>()) {
+    const auto values = feed.at(input).data<float>();
+    const bool differs = std::any_of(values.begin(), values.end(), [&](float x) { return x != values.front(); });
+    if (values.size() > 1 && !differs) ++seen.flat;
+    for (const float value : values) {
       const auto x = static_cast<double>(value);
       seen.low = std::min(seen.low, x);
       seen.high = std::max(seen.high, x);
@@ -50,6 +59,39 @@ Seen look_at(const recover::Samples& samples, const std::string& input) {
   seen.deviation = std::sqrt(std::max(squares / std::max(count, 1.0) - seen.mean * seen.mean, 0.0));
   return seen;
 }
+
+/// Means and variances of a value's channels (axis 1) over all samples; empty where it is none with channels and
+/// positions.
+struct ChannelMoments : exec::TensorListener {
+  std::string value;
+  std::vector<double> sums = {};
+  std::vector<double> squares = {};
+  double count = 0;  // elements of a channel
+
+  explicit ChannelMoments(std::string observed) : value(std::move(observed)) {}
+
+  void on_value(const std::string& name, const Tensor& tensor) override {
+    if (name != value || tensor.type() != DataType::kFloat32 || tensor.rank() < 3 || tensor.size() == 0) return;
+    const Tensor plain = to_layout(tensor, Layout::kPlain);
+    const auto values = plain.data<float>();
+    const auto channels = static_cast<size_t>(tensor.shape()[1]);
+    const size_t inner = values.size() / static_cast<size_t>(tensor.shape()[0]) / channels;
+    sums.resize(channels, 0);
+    squares.resize(channels, 0);
+    for (size_t i = 0; i < values.size(); ++i) {
+      const size_t channel = i / inner % channels;
+      sums[channel] += static_cast<double>(values[i]);
+      squares[channel] += static_cast<double>(values[i]) * values[i];
+    }
+    count += static_cast<double>(values.size() / channels);
+  }
+
+  double power(size_t channel) const { return squares[channel] / count; }
+  double variance(size_t channel) const {
+    const double mean = sums[channel] / count;
+    return std::max(power(channel) - mean * mean, 0.0);
+  }
+};
 
 std::optional<std::string> only_float_input(const graph::Model& model, const graph::GraphIndex& index) {
   std::optional<std::string> found;
@@ -69,6 +111,10 @@ std::vector<float> constant(const graph::Model& model, const graph::GraphIndex& 
   return {values.begin(), values.end()};
 }
 
+bool is_beyond(double ratio, double most) {
+  return ratio > most || ratio < 1 / most;
+}
+
 class Checker {
  public:
   Checker(const InputCheck& check, std::string input) : check_(check), input_(std::move(input)) {
@@ -84,6 +130,12 @@ class Checker {
 
   std::vector<std::string> run() const {
     const Seen seen = look_at(samples_, input_);
+    if (2 * seen.flat > samples_.count) {
+      return {
+          fmt::format("of {} samples of input '{}' that were looked at, {} hold a single number all over: they tell "
+                      "little of its range",
+                      samples_.count, input_, seen.flat)};
+    }
     auto doubt = by_statistics();
     if (!doubt) doubt = by_bias(seen);
     if (!doubt) return {};
@@ -94,6 +146,14 @@ class Checker {
   }
 
  private:
+  ChannelMoments moments(const graph::Model& model, const std::string& value) const {
+    const exec::Program program = exec::compile_float(model, {.observed = {value}});
+    ChannelMoments found(value);
+    Workspace workspace;
+    for (int64_t i = 0; i < samples_.count; ++i) program.run(samples_.read(i), workspace, {.listener = &found});
+    return found;
+  }
+
   /// Mean squares of a value's channels; empty where it is none with channels.
   std::vector<double> power(const graph::Model& model, const std::string& value) const {
     const auto seen = recover::observe_channels(model, samples_, {value}, check_.workers);
@@ -116,9 +176,24 @@ class Checker {
       if (expected > 0) ratios.push_back(found[i] / expected);
     }
     if (ratios.empty()) return std::nullopt;
-    const double ratio = std::sqrt(upper_median(ratios));
-    if (ratio * ratio <= kMostPower && ratio * ratio >= 1 / kMostPower) return std::nullopt;
-    return fmt::format("what reaches the first BatchNormalization is {:.3g} times as large as in its training", ratio);
+    const double ratio = upper_median(ratios);
+    if (is_beyond(ratio, kMostPower)) {
+      return fmt::format("what reaches the first BatchNormalization is {:.3g} times as large as in its training",
+                         std::sqrt(ratio));
+    }
+    return by_variance(node->input(0), variances);
+  }
+
+  std::optional<std::string> by_variance(const std::string& value, const std::vector<float>& variances) const {
+    const ChannelMoments found = moments(check_.loaded, value);
+    if (found.sums.size() != variances.size()) return std::nullopt;
+    std::vector<double> ratios;
+    for (size_t i = 0; i < variances.size(); ++i) {
+      if (variances[i] > 0) ratios.push_back(found.variance(i) / static_cast<double>(variances[i]));
+    }
+    if (ratios.empty() || !is_beyond(upper_median(ratios), kMostVariance)) return std::nullopt;
+    return fmt::format("what reaches the first BatchNormalization varies {:.3g} times as much as in its training",
+                       std::sqrt(upper_median(ratios)));
   }
 
   std::optional<std::string> by_bias(const Seen& seen) const {

@@ -17,9 +17,9 @@ struct InputCheck {
   int workers = 1;
 };
 
-/// A line for each doubt that is sure: a first BatchNormalization whose input has many times (or a small part of) the
-/// power that its running statistics tell; pixels as they are (0 and more, beyond 64) that drown the first layer's
-/// bias. Models of one float32 input alone.
+/// A line for each doubt that is sure: samples that are flat; a first BatchNormalization whose input has many times (or
+/// a small part of) the power or the variance that its running statistics tell; pixels as they are (0 and more, beyond
+/// 64) that drown the first layer's bias. Models of one float32 input alone.
 std::vector<std::string> input_warnings(const InputCheck& check);
 
 }  // namespace narrow::apps

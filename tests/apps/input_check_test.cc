@@ -58,6 +58,27 @@ TEST_F(InputCheckTest, PixelsInPlaceOfNormalizedValuesShowInTheStatistics) {
               ElementsAre(HasSubstr("times as large as in its training: check its scale, mean and std")));
 }
 
+/// A mean like the training's hides in the power that the values hardly vary.
+TEST_F(InputCheckTest, ScaledValuesShowInTheVariance) {
+  const std::string shifted = R"(g (float[N,1,4,4] x) => (float[N,1,4,4] y)
+    <float[1,1,1,1] w = {2}, float[1] scale = {1}, float[1] shift = {0}, float[1] mean = {1}, float[1] var = {10}> {
+      c = Conv (x, w)
+      y = BatchNormalization (c, scale, shift, mean, var) })";
+  EXPECT_THAT(warnings(shifted, samples([](int) { return 1.0F; })),
+              ElementsAre(HasSubstr("the first BatchNormalization varies 0.18")));
+  EXPECT_THAT(warnings(shifted, samples([](int) { return 3.0F; })), IsEmpty());
+}
+
+TEST_F(InputCheckTest, FlatSamplesTellLittle) {
+  std::string elements;
+  for (int i = 0; i < 16 * 16; ++i) {
+    const float x = static_cast<float>(i / 16) / 16;
+    elements.append(reinterpret_cast<const char*>(&x), sizeof(x));
+  }
+  EXPECT_THAT(warnings(kNormalized, npy("<f4", "16, 1, 4, 4", elements)),
+              Contains(HasSubstr("of 8 samples of input 'x' that were looked at, 8 hold a single number")));
+}
+
 TEST_F(InputCheckTest, PixelsDrownTheBiasThatFoldingLeft) {
   const std::string folded = R"(g (float[N,1,4,4] x) => (float[N,1,4,4] y)
     <float[1,1,1,1] w = {2}, float[1] b = {-0.75}> { y = Conv (x, w, b) })";

@@ -27,7 +27,7 @@ DataSource open_source(const std::string& path, const DataUse& use, Stages& stag
   if (reader->size() == 0) throw Error(ErrorKind::kData, "'{}' holds no samples", path);
   std::string hash = stages.run("hash data", [&] { return hash_files(reader->files()); });
   reader = calib::keep_feeds(std::move(reader), kKeptBytes);
-  std::vector<exec::StateLink> state = calib::state_links(use.config);
+  std::vector<exec::StateLink> state = calib::state_links(use.model.graph(), use.config);
   if (!state.empty()) {
     const auto compile = [model = use.model] { return exec::compile_float(model); };
     reader = calib::with_states(std::move(reader), compile, state, kKeptStateBytes);

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::array<std::string_view, 6> kImageExtensions{".JPEG", ".JPG", ".PNG", ".jpeg", ".jpg", ".png"};
 constexpr std::array<std::string_view, 4> kTextExtensions{".csv", ".json", ".md", ".txt"};
+constexpr std::string_view kDataSet = "test_data_set_";
 constexpr std::string_view kUsable = ".npy, .npz, .pb, .bin, .jpg, .png";
 
 template <size_t kCount>
@@ -48,6 +49,19 @@ struct FolderContent {
   std::vector<fs::path> data_sets;  // test_data_set_* folders
 };
 
+/// ONNX numbers its sets without zeros in front: test_data_set_10 comes behind test_data_set_9.
+void sort_by_number(std::vector<fs::path>& data_sets) {
+  const auto number = [](const fs::path& path) {
+    const std::string digits = path.filename().string().substr(kDataSet.size());
+    const bool is_number = !digits.empty() && digits.find_first_not_of("0123456789") == std::string::npos;
+    const size_t begin = std::min(digits.find_first_not_of('0'), digits.size());
+    // A longer number is a larger one; what is none comes last.
+    return is_number ? std::pair(digits.size() - begin, digits.substr(begin)) : std::pair(std::string::npos, digits);
+  };
+  std::stable_sort(data_sets.begin(), data_sets.end(),
+                   [&](const fs::path& a, const fs::path& b) { return number(a) < number(b); });
+}
+
 FolderContent list_folder(const fs::path& folder) {
   FolderContent content;
   std::error_code failure;
@@ -61,7 +75,7 @@ FolderContent list_folder(const fs::path& folder) {
     const std::string name = path.filename().string();
     if (name.starts_with('.') || has_extension(path, kTextExtensions)) continue;
     if (fs::is_directory(path)) {
-      if (name.starts_with("test_data_set_")) content.data_sets.push_back(path);
+      if (name.starts_with(kDataSet)) content.data_sets.push_back(path);
     } else if (has_extension(path, kImageExtensions)) {
       content.images.push_back(path);
     } else if (is_array_file(path)) {
@@ -70,6 +84,7 @@ FolderContent list_folder(const fs::path& folder) {
       throw Error(ErrorKind::kData, "{}: a file of unknown kind; data are {}", quoted(path), kUsable);
     }
   }
+  sort_by_number(content.data_sets);
   return content;
 }
 

@@ -12,6 +12,7 @@
 
 #include "lib/base/json.h"
 #include "lib/exec/state.h"
+#include "lib/graph/onnx_proto.h"
 #include "lib/graph/value_proto.h"
 
 namespace narrow::calib {
@@ -32,14 +33,17 @@ struct InputOptions {
   std::vector<double> mean = {};  // empty, one, or one per channel
   std::vector<double> std = {};
   std::string from_output = {};  // the output that it is given from the sample before; "": the data hold it
+  std::optional<std::vector<int64_t>> shape = {};  // with from_output: of the zeros that the first sample gets
   bool operator==(const InputOptions&) const = default;
 };
 
 /// By input name.
 using InputConfig = std::map<std::string, InputOptions>;
 
-/// Inputs that outputs of the sample before feed.
-std::vector<exec::StateLink> state_links(const InputConfig& config);
+/// Inputs that outputs of the sample before feed. Their first shape is the config's, else as declared. A free dimension
+/// is as large as that of the same name of an input that the data hold; else, where the output has another there (a
+/// cache that grows with each sample), 0; else 1. Throws Error(kUsage) for a config's shape that is not as declared.
+std::vector<exec::StateLink> state_links(const onnx::GraphProto& graph, const InputConfig& config);
 
 /// Reads the config's "inputs" object; refuses unknown keys with their path.
 InputConfig read_input_config(JsonObject& inputs);
@@ -77,10 +81,11 @@ class DataReader {
 /// Opens a file or folder: .npy, .npz, test_data_set_*/input_N.pb, a folder of images (or a single one), raw .bin.
 /// The first axis of an array is the sample axis: [n, ...] gives n feeds of batch 1, or of the model's batch if that is
 /// fixed above 1; an array with one more axis than the input holds n inputs; a .pb is fed as it is. A folder's files
-/// are of one kind, read in sorted order; text files (.csv, .txt, .json, .md) and hidden files beside them are left
-/// out. Sequences and optionals come from .pb, an optional's value from any array. A model without inputs is fed
-/// nothing, once for each data set. Throws Error(kData) when there is nothing usable, Error(kUsage) when `config` names
-/// an input the model lacks. Inputs that an output feeds are not read (see with_states).
+/// are of one kind, read in sorted order, test_data_set_* by number; text files (.csv, .txt, .json, .md) and hidden
+/// files beside them are left out. Sequences and optionals come from .pb, an optional's value from any array. A model
+/// without inputs is fed nothing, once for each data set. Throws Error(kData) when there is nothing usable,
+/// Error(kUsage) when `config` names an input the model lacks. Inputs that an output feeds are not read (see
+/// with_states).
 std::unique_ptr<DataReader> open_data(const std::filesystem::path& path, const std::vector<InputSpec>& inputs,
                                       const InputConfig& config);
 

@@ -83,6 +83,14 @@ InputOptions read_options(JsonObject object) {
     object.fail("std", "is zero");
   }
   options.from_output = object.get_or<std::string>("from_output", "");
+  if (object.has("shape")) {
+    options.shape = object.get<std::vector<int64_t>>("shape");
+    if (options.from_output.empty()) object.fail("shape", "is that of a first state: it needs 'from_output'");
+    const bool negative = std::any_of(options.shape->begin(), options.shape->end(), [](int64_t n) { return n < 0; });
+    if (negative) object.fail("shape", "has a negative dimension");
+  } else {
+    object.get_or<std::vector<int64_t>>("shape", {});
+  }
   object.finish();
   return options;
 }
@@ -100,18 +108,11 @@ Json to_json(const InputOptions& options) {
   if (!options.mean.empty()) json["mean"] = options.mean;
   if (!options.std.empty()) json["std"] = options.std;
   if (!options.from_output.empty()) json["from_output"] = options.from_output;
+  if (options.shape) json["shape"] = *options.shape;
   return json;
 }
 
 }  // namespace
-
-std::vector<exec::StateLink> state_links(const InputConfig& config) {
-  std::vector<exec::StateLink> links;
-  for (const auto& [name, options] : config) {
-    if (!options.from_output.empty()) links.push_back({.input = name, .output = options.from_output});
-  }
-  return links;
-}
 
 InputConfig read_input_config(JsonObject& inputs) {
   InputConfig config;

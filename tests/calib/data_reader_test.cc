@@ -313,6 +313,16 @@ TEST_F(DataReaderTest, AFreeFirstAxisIsNotSamplesWhereAFixedOneSaysOneFeed) {
   EXPECT_EQ(refused(folder_ / "a", inputs), "'DIR/a': input 'x' has 4 samples, input 'h' has 2");
 }
 
+TEST_F(DataReaderTest, DataSetsComeInTheOrderOfTheirNumbers) {
+  for (int i = 0; i < 12; ++i) {
+    folder_.file(fmt::format("m/test_data_set_{}/input_0.pb", i),
+                 graph::tensor_proto("", Tensor::of<float>({1}, {static_cast<float>(i)})).SerializeAsString());
+  }
+  const auto reader = open_data(folder_ / "m", {{.name = "x", .shape = Shape{1}}}, {});
+  ASSERT_EQ(reader->size(), 12);
+  for (int i = 0; i < 12; ++i) EXPECT_EQ(reader->read(i).at("x").data<float>()[0], static_cast<float>(i));
+}
+
 TEST_F(DataReaderTest, TensorProtosAreFedAsTheyAre) {
   const std::vector<InputSpec> inputs{{"x", DataType::kFloat32, Shape{-1, 2}}, {"y", DataType::kFloat32, Shape{}}};
   const auto proto = [](std::string_view name, const Tensor& tensor) {

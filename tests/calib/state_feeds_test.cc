@@ -100,5 +100,27 @@ TEST_F(StateFeedsTest, RefuseOutputsTheModelDoesNotHave) {
   EXPECT_THROW(feeds->read(0), Error) << "and again: no feed is without its state";
 }
 
+/// Sizes of the zeros that begin the state `h`, with a feed of `x` [2, 3].
+Shape first_shape(const std::string& text, const InputOptions& options) {
+  const graph::Model model = test::graph_from_text(text);
+  const exec::Program program = exec::compile_float(model);
+  const exec::State state(program, state_links(model.graph(), {{"h", options}}));
+  const exec::Feed feed{{"x", Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6})}};
+  return state.complete(feed).at("h").shape();
+}
+
+TEST(FirstState, IsAsLargeAsTheDataSayAndAGrowingOneIsEmpty) {
+  const InputOptions options{.from_output = "next"};
+  EXPECT_EQ(first_shape("g (float[N,3] x, float[N,3] h) => (float[N,3] next) { next = Add (x, h) }", options),
+            (Shape{2, 3}));
+  const std::string grows = "g (float[N,3] x, float[P,3] h) => (float[Q,3] next) { next = Concat <axis = 0> (h, x) }";
+  EXPECT_EQ(first_shape(grows, options), (Shape{0, 3}));
+  EXPECT_EQ(first_shape("g (float[N,3] x, float[P,3] h) => (float[P,3] next) { next = Neg (h) }", options),
+            (Shape{1, 3}));
+  EXPECT_EQ(first_shape(grows, {.from_output = "next", .shape = std::vector<int64_t>{4, 3}}), (Shape{4, 3}));
+  EXPECT_THROW(first_shape(grows, {.from_output = "next", .shape = std::vector<int64_t>{4, 2}}), Error);
+  EXPECT_THROW(first_shape(grows, {.from_output = "next", .shape = std::vector<int64_t>{4}}), Error);
+}
+
 }  // namespace
 }  // namespace narrow::calib

@@ -43,7 +43,7 @@ TEST(Configs, EachSchemaIsAnObjectSchemaWithATitle) {
     EXPECT_TRUE(schema["title"].is_string()) << entry.path();
     EXPECT_TRUE(schema["properties"].is_object()) << entry.path();
   }
-  EXPECT_EQ(schemas, 5);
+  EXPECT_EQ(schemas, 6);
 }
 
 TEST(Configs, TheSchemaKnowsTheKeysThatTheReaderKnows) {

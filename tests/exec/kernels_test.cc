@@ -298,6 +298,24 @@ TEST(LayerNormalization, OfTwoValues) {
   EXPECT_THAT(values_of<float>(y[0]), ElementsAre(-1, 3));
 }
 
+/// Scale and bias are "unidirectional broadcastable to X", whatever the rows are.
+TEST(LayerNormalization, ScaleAndBiasBroadcast) {
+  // Rows (-1, 1) and (1, -1) by mean and deviation; then one row of root mean square 3.
+  const auto by_row =
+      run_text(R"(g (float[2,2] x) => (float[2,2] y) <float[2,1] s = {1, 10}, float[2,2] b = {0, 1, 2, 3}>
+      { y = LayerNormalization <epsilon = 0.0> (x, s, b) })",
+               {{"x", floats({2, 2}, {1, 3, 5, 3})}});
+  EXPECT_THAT(values_of<float>(by_row[0]), ElementsAre(-1, 2, 12, -7));
+  const auto in_row = run_text(R"(g (float[1,2,2] x) => (float[1,2,2] y) <float[2] s = {1, 10}>
+      { y = RMSNormalization <axis = 1, epsilon = 0.0> (x, s) })",
+                               {{"x", floats({1, 2, 2}, {3, 3, -3, -3})}});
+  EXPECT_THAT(values_of<float>(in_row[0]), ElementsAre(1, 10, -1, -10));
+  EXPECT_THROW(run_text(R"(g (float[2,2] x) => (float[2,2] y) <float[3] s = {1, 2, 3}>
+      { y = LayerNormalization (x, s) })",
+                        {{"x", floats({2, 2}, {1, 3, 5, 3})}}),
+               Error);
+}
+
 TEST(Matmul, BatchesBroadcastWithOnednnAndWithout) {
   const Tensor a = floats({2, 1, 2}, {1, 2, 3, 4});
   const Tensor b = floats({2, 2}, {1, 10, 100, 1000});

@@ -1,6 +1,8 @@
 // Normalizations over channels or features.
+#include <array>
 #include <cmath>
 
+#include "lib/exec/kernels/broadcast.h"
 #include "lib/exec/kernels/families.h"
 #include "lib/exec/kernels/row_loops.h"
 #include "lib/exec/kernels/support.h"
@@ -197,6 +199,30 @@ KernelPtr make_instance_normalization(const KernelRequest& request) {
   });
 }
 
+namespace {
+
+/// One element, or one for each of a row, the last `row_rank` axes of the normalized tensor.
+bool is_of_rows(const Tensor& parameter, int64_t width, size_t row_rank) {
+  if (!parameter.defined() || parameter.size() == 1) return true;
+  const std::span<const int64_t> shape(parameter.shape());
+  return parameter.size() == width && product(shape.last(std::min(row_rank, shape.size()))) == width;
+}
+
+/// y = y op parameter, which broadcasts to it.
+template <class T, class Function>
+void apply_broadcast(Tensor& y, const Tensor& parameter, Function f) {
+  const std::array<const Tensor*, 2> operands{&y, &parameter};
+  if (broadcast_shape(operands) != y.shape()) {
+    throw Error(ErrorKind::kModel, "scale or bias {} does not broadcast to {}", shape_text(parameter.shape()),
+                shape_text(y.shape()));
+  }
+  T* const to = y.mutable_data<T>().data();
+  broadcast_binary(broadcast_loops(operands, y.shape(), Layout::kPlain), static_cast<const T*>(to),
+                   parameter.data<T>().data(), to, f);
+}
+
+}  // namespace
+
 // LayerNormalization (outputs y, mean, inverse deviation) and RMSNormalization (no mean and no bias: y, inverse rms).
 KernelPtr make_layer_normalization(const KernelRequest& request) {
   const bool centred = request.node->op_type() == "LayerNormalization";
@@ -214,16 +240,21 @@ KernelPtr make_layer_normalization(const KernelRequest& request) {
     const int64_t width = product(dimensions.subspan(axis));
     const Tensor& factor = scale.required_in(inputs);
     const Tensor& shift = bias.in(inputs);
-    if ((factor.size() != width && factor.size() != 1) ||
-        (shift.defined() && shift.size() != width && shift.size() != 1)) {
-      throw Error(ErrorKind::kUnsupported, "scale {} for rows of {} elements", shape_text(factor.shape()), width);
-    }
     outputs[0] = workspace.allocate(x.type(), x.shape());
     Shape reduced = x.shape();
     std::fill(reduced.begin() + static_cast<int64_t>(axis), reduced.end(), 1);
     for (size_t i = 1; i < outputs.size(); ++i) outputs[i] = workspace.allocate(DataType::kFloat32, reduced);
     const RowSpec spec{.rows = rows, .width = width, .centred = centred, .epsilon = epsilon};
-    dispatch_type(FloatTypes(), x.type(), [&]<class T>() { normalize_rows<T>(spec, x, factor, shift, outputs); });
+    const size_t row_rank = x.rank() - axis;
+    dispatch_type(FloatTypes(), x.type(), [&]<class T>() {
+      if (is_of_rows(factor, width, row_rank) && is_of_rows(shift, width, row_rank)) {
+        normalize_rows<T>(spec, x, factor, shift, outputs);
+        return;
+      }
+      normalize_rows<T>(spec, x, Tensor::scalar(T{1}), {}, outputs);
+      apply_broadcast<T>(outputs[0], factor, [](T a, T b) { return a * b; });
+      if (shift.defined()) apply_broadcast<T>(outputs[0], shift, [](T a, T b) { return a + b; });
+    });
   });
 }
 

@@ -94,4 +94,16 @@ Tensor to_type(const Tensor& tensor, DataType to) {
   return result;
 }
 
+void check_exact(const Tensor& tensor, DataType to) {
+  if (!is_short_float(to) || is_float(tensor.type())) return;
+  const Tensor whole = to_type(tensor, DataType::kFloat32);
+  const Tensor kept = to_float32(to_type(whole, to));
+  const auto wanted = whole.data<float>();
+  const auto got = kept.data<float>();
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] == got[i]) continue;
+    throw Error(ErrorKind::kData, "element {} is {}, which {} can not hold exactly", i, wanted[i], data_type_name(to));
+  }
+}
+
 }  // namespace narrow::calib

@@ -16,4 +16,8 @@ bool feeds_type(DataType from, DataType to);
 /// Throws Error(kData) naming the first element that is not.
 Tensor to_type(const Tensor& tensor, DataType to);
 
+/// Of integers and booleans for float16 and bfloat16, which to_type rounds. Throws Error(kData) naming the first
+/// element that the type does not hold exactly.
+void check_exact(const Tensor& tensor, DataType to);
+
 }  // namespace narrow::calib

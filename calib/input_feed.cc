@@ -74,7 +74,11 @@ Tensor InputAdapter::feed(const Tensor& array, const ArraySplit& split, int64_t 
 
 Tensor InputAdapter::feed_elements(const Tensor& rows) const {
   Tensor result = to_type(rows, fed_type(spec_.type));
-  if (result.type() != DataType::kFloat32 || !has_normalization()) return result;
+  if (!has_normalization()) {
+    check_exact(rows, spec_.type);
+    return result;
+  }
+  if (result.type() != DataType::kFloat32) return result;
   for (float& x : result.mutable_data<float>()) x = normalized(x, 0);
   return result;
 }
@@ -90,6 +94,7 @@ size_t InputAdapter::source_channel(size_t channel, size_t channels) const {
 Tensor InputAdapter::feed_arranged(const Tensor& rows) const {
   const bool last = stored_channels_last(rows.type(), rows.shape());
   const bool moves = last != form_->channels_last || options_.color == "BGR";
+  if (!has_normalization()) check_exact(rows, spec_.type);
   if (!moves && !has_normalization()) return to_type(rows, DataType::kFloat32);
   const Tensor real = to_type(rows, DataType::kFloat32);
   const ImageForm form = form_of_rows(rows.shape(), last);

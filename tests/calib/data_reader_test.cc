@@ -153,6 +153,18 @@ TEST_F(DataReaderTest, ShortFloatInputsTakeFloat32Data) {
   EXPECT_EQ(floats({{"x", to_float32(brain)}}), (std::vector<float>{0.050048828125F, -2.046875F}));
 }
 
+TEST_F(DataReaderTest, ShortFloatInputsTakeWholeNumbersThatTheyHold) {
+  const auto path = folder_.file("i.npy", npy("<i8", "(1, 2)", bytes_of<int64_t>({2048, 2049})));
+  EXPECT_EQ(refused(path, one_input(DataType::kFloat16, {-1, 2})),
+            "'DIR/i.npy': input 'x': element 1 is 2049, which float16 can not hold exactly");
+  const auto small = folder_.file("s.npy", npy("<i8", "(1, 2)", bytes_of<int64_t>({256, 257})));
+  EXPECT_EQ(refused(small, one_input(DataType::kBfloat16, {-1, 2})),
+            "'DIR/s.npy': input 'x': element 1 is 257, which bfloat16 can not hold exactly");
+  EXPECT_EQ(open_data(small, one_input(DataType::kFloat16, {-1, 2}), {})->read(0).at("x").type(), DataType::kFloat16);
+  // What is normalized need not be whole.
+  open_data(path, one_input(DataType::kFloat16, {-1, 2}), {{"x", {.scale = 1.0 / 2049}}})->read(0);
+}
+
 TEST_F(DataReaderTest, NormalizesInFloat32) {
   const auto path = folder_.file("u.npy", npy("|u1", "(1, 2)", bytes_of<uint8_t>({0, 200})));
   const InputConfig config{{"x", {.scale = 1.0 / 255, .mean = {0.485}, .std = {0.229}}}};

@@ -11,6 +11,7 @@
 #include "apps/model_source.h"
 #include "apps/recovery.h"
 #include "apps/versions.h"
+#include "apps/written_files.h"
 #include "lib/base/error.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
@@ -346,13 +347,13 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
 
   WrittenModel written = stages.run("rewrite", [&] { return written_model(recovered.model, recovered.applied); });
   graph::Model& quantized = written.model;
-  const auto written_files = stages.run("save", [&] { return io::save_model(quantized, options.output); });
+  WrittenFiles written_files(stages.run("save", [&] { return io::save_model(quantized, options.output); }));
 
   report::Report report;
   report.command = "quantize";
   report.versions = versions();
   report.float_model = source.facts;
-  report.quantized_model = written_facts(options.output, quantized, written_files);
+  report.quantized_model = written_facts(options.output, quantized, written_files.files());
   report.options = effective_options(options);
   report.recipe = options.plan.empty() ? recipe_text(options.config.rules) : "by plan " + options.plan;
   if (planned.calibration.samples > 0 && options.plan.empty()) {
@@ -382,6 +383,7 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   report.calibration = std::move(planned.calibration);
   report.plan = std::move(recovered.written);
   report.stages = stages.times();
+  written_files.keep();
   return report;
 }
 

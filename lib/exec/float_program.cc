@@ -13,6 +13,7 @@
 #include "lib/exec/sample_axis.h"
 #include "lib/exec/scope.h"
 #include "lib/graph/local_functions.h"
+#include "lib/graph/needed.h"
 
 namespace narrow::exec {
 namespace {
@@ -43,7 +44,7 @@ class Compiler {
         observed_(options.observed.begin(), options.observed.end()) {}
 
   Program compile() {
-    mark_needed();
+    needed_ = graph::needed_values(graph_, options_.observed);
     add_inputs();
     for (const onnx::NodeProto& node : graph_.node()) fold_node(node);
     if (options_.fuse) select_groups();
@@ -87,20 +88,7 @@ class Compiler {
     return constant == nullptr ? std::nullopt : std::optional(constant->shape());
   }
 
-  void mark_needed() {
-    needed_.insert(options_.observed.begin(), options_.observed.end());
-    for (const onnx::ValueInfoProto& output : graph_.output()) needed_.insert(output.name());
-    for (int i = graph_.node_size(); i-- > 0;) {
-      const onnx::NodeProto& node = graph_.node(i);
-      if (!is_needed(node)) continue;
-      for (std::string& value : graph::reads_of(node)) needed_.insert(std::move(value));
-    }
-  }
-
-  bool is_needed(const onnx::NodeProto& node) const {
-    return std::any_of(node.output().begin(), node.output().end(),
-                       [&](const std::string& output) { return !output.empty() && needed_.contains(output); });
-  }
+  bool is_needed(const onnx::NodeProto& node) const { return graph::makes_any(node, needed_); }
 
   // An input that an initializer backs (IR version 3 lists all initializers among the inputs) is a constant here, and
   // so is an input of a function body whose value is known.

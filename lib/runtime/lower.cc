@@ -7,6 +7,7 @@
 #include "lib/base/error.h"
 #include "lib/exec/float_program.h"
 #include "lib/graph/local_functions.h"
+#include "lib/graph/needed.h"
 #include "lib/runtime/integer_step.h"
 #include "lib/runtime/kernels/checked_kernel.h"
 #include "lib/runtime/kernels/linear_kernels.h"
@@ -52,11 +53,17 @@ class Lowering {
   ~Lowering() = default;
 
   exec::Program lower() {
-    for (const onnx::NodeProto& node : graph_.node()) fold(node);
-    if (options_.kernels == KernelChoice::kFast) {
-      for (const onnx::NodeProto& node : graph_.node()) islands_.visit(node);
+    // What nothing needs is not run, so it need not be possible.
+    const std::unordered_set<std::string> needed = graph::needed_values(graph_);
+    std::vector<const onnx::NodeProto*> nodes;
+    for (const onnx::NodeProto& node : graph_.node()) {
+      if (graph::makes_any(node, needed)) nodes.push_back(&node);
     }
-    for (const onnx::NodeProto& node : graph_.node()) plan(node);
+    for (const onnx::NodeProto* node : nodes) fold(*node);
+    if (options_.kernels == KernelChoice::kFast) {
+      for (const onnx::NodeProto* node : nodes) islands_.visit(*node);
+    }
+    for (const onnx::NodeProto* node : nodes) plan(*node);
     // A group stands where its first node stood, but may read what a later node of it reads.
     steps_ = sorted(std::move(steps_));
     keep_needed();

@@ -57,6 +57,24 @@ TEST_F(BadInput, UnknownOperatorIsNamed) {
   expect_error(quantize(model, kData), 4, HasSubstr("Frobnicate"));
 }
 
+/// Found when the written model is validated.
+TEST_F(BadInput, OperatorThatCanNotRunLeavesNoFile) {
+  const std::string model = write_model(R"(g (float[N,1,32,32] image) => (float[N,1,32,32] y)
+      <float[1,1,1,1] w = {2}> { c = Conv (image, w) y = RandomNormalLike (c) })");
+  expect_error(quantize(model, kData, "--set mode=weight_only"), 4, HasSubstr("RandomNormalLike"));
+}
+
+TEST_F(BadInput, WhatNothingReadsNeedNotBePossible) {
+  const std::string model = write_model(R"(g (float[N,1,32,32] image) => (float[N,1,32,32] y)
+      <float[1,1,1,1] w = {2}> { y = Conv (image, w) dead = RandomNormalLike (y) })");
+  for (const std::string more : {"", "--set mode=weight_only", "--set mode=dynamic"}) {
+    const Outcome outcome = run_narrow("quantize " + model + " --data " + kData + " -o " + folder_.path("q.onnx") +
+                                       " --config " + kConfig + " --samples 4 --no-speed --quiet " + more);
+    EXPECT_EQ(outcome.exit_code, 0) << more << outcome.err;
+    EXPECT_EQ(run_narrow("bench " + folder_.path("q.onnx") + " --seconds 0.01 --quiet").exit_code, 0) << more;
+  }
+}
+
 TEST_F(BadInput, ModelIsQuantizedAlready) {
   const std::string model = write_model(
       "g (float[N,1,32,32] image) => (uint8[N,1,32,32] y) <float s = {0.5}, uint8 z = {0}>"

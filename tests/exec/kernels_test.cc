@@ -185,6 +185,15 @@ TEST(Resize, NearestAndLinear) {
 }
 
 // (4 + 0.5) / (9 / 7) - 0.5 is 3 in float32, where onnxruntime computes it, and a little less in float64.
+/// onnxruntime 1.31 and OpenVINO: 7, 7, 23 (the float32 nearest to each scale is a little below it).
+TEST(Resize, SizesAreProductsInFloat32) {
+  for (const auto& [scale, input, output] : {std::tuple{0.7F, 10, 7}, {1.4F, 5, 7}, {2.3F, 10, 23}, {0.6F, 5, 3}}) {
+    const auto y = run_text("g (float[N] x, float[1] s) => (float[M] y) { y = Resize <mode = \"nearest\"> (x, , s) }",
+                            {{"x", Tensor(DataType::kFloat32, {input})}, {"s", floats({1}, {scale})}});
+    EXPECT_EQ(y[0].shape(), Shape{output}) << scale;
+  }
+}
+
 TEST(Resize, TiesAreDecidedInFloat32) {
   EXPECT_EQ(values_of<float>(run_text(R"(g (float[1,1,7] x) => (float[1,1,9] y) <int64[3] s = {1, 1, 9}>
       { y = Resize <coordinate_transformation_mode = "pytorch_half_pixel", nearest_mode = "floor"> (x, , , s) })",

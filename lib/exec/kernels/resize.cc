@@ -250,6 +250,11 @@ void keep_aspect(const ResizeSpec& spec, const std::vector<size_t>& axes, std::v
   }
 }
 
+/// The product in float32, as the runtimes have it: 2.3 times 10 is 23, though the float32 nearest to 2.3 is below it.
+int64_t scaled_size(int64_t input, double scale) {
+  return static_cast<int64_t>(std::floor(static_cast<float>(input) * static_cast<float>(scale)));
+}
+
 std::vector<AxisResize> plan_axes(const Shape& shape, const ResizeSpec& spec, const std::vector<double>& scales,
                                   const std::vector<int64_t>& sizes, const std::vector<double>& roi) {
   std::vector<size_t> axes;
@@ -268,7 +273,7 @@ std::vector<AxisResize> plan_axes(const Shape& shape, const ResizeSpec& spec, co
     const auto input = static_cast<double>(axis.input);
     if (sizes.empty()) {
       axis.scale = scales[i];
-      axis.output = static_cast<int64_t>(std::floor(input * scales[i]));
+      axis.output = scaled_size(axis.input, scales[i]);
     } else {
       axis.output = sizes[i];
       axis.scale = static_cast<double>(sizes[i]) / input;

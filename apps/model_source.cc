@@ -217,7 +217,11 @@ int64_t weight_bytes(const graph::Model& model) {
 
 int64_t count_nodes(const graph::Model& model, std::string_view op_type) {
   int64_t count = 0;
-  graph::for_each_node(model.graph(), [&](const onnx::NodeProto& node) { count += node.op_type() == op_type ? 1 : 0; });
+  const auto look_at = [&](const onnx::NodeProto& node) { count += node.op_type() == op_type ? 1 : 0; };
+  graph::for_each_node(model.graph(), look_at);
+  for (const onnx::FunctionProto& function : model.proto().functions()) {
+    for (const onnx::NodeProto& node : function.node()) look_at(node);
+  }
   return count;
 }
 

@@ -41,7 +41,7 @@ void feed_defaults(graph::Model& model, const std::string& data);
 /// Bytes of all initializers and Constant nodes of the main graph.
 int64_t weight_bytes(const graph::Model& model);
 
-/// Number of nodes of the type, those in bodies too.
+/// Number of nodes of the type, those in bodies and functions too.
 int64_t count_nodes(const graph::Model& model, std::string_view op_type);
 
 /// The operator of the first node that makes or takes quantized numbers (QuantizeLinear, MatMulInteger, QLinearConv,

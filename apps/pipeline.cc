@@ -311,8 +311,8 @@ WrittenModel written_model(const graph::Model& model, const plan::PrecisionPlan&
 void refuse_quantized(const graph::Model& model) {
   const std::optional<std::string> op_type = quantized_operator(model);
   if (!op_type) return;
-  throw Error(ErrorKind::kUnsupported, "the model is quantized already (it has {} {} nodes); give the float model",
-              count_nodes(model, *op_type), *op_type);
+  throw Error(ErrorKind::kUnsupported, "the model is quantized already (it has {}); give the float model",
+              report::plural(count_nodes(model, *op_type), *op_type + " node"));
 }
 
 validate::Validation run_validation(ValidateRun run, Stages& stages) {

@@ -11,6 +11,8 @@
 namespace narrow::calib {
 namespace {
 
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // what some editors begin UTF-8 files with
+
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r";
   const size_t begin = text.find_first_not_of(kSpace);
@@ -127,7 +129,9 @@ std::vector<int64_t> read_labels(const std::filesystem::path& path, const DataRe
   } else if (extension == ".txt" || extension == ".csv") {
     const MappedFile file(path);
     labels = in_context(quoted(path), [&] {
-      return extension == ".txt" ? read_text_labels(file.text()) : join_labels(file.text(), data);
+      std::string_view text = file.text();
+      if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+      return extension == ".txt" ? read_text_labels(text) : join_labels(text, data);
     });
   } else {
     throw Error(ErrorKind::kData, "{}: labels of unknown kind; usable are .npy, .txt, .csv", quoted(path));

@@ -42,6 +42,11 @@ TEST(LabelsTest, ReadEachFormat) {
   EXPECT_EQ(labels_of("l.npy", npy("<i8", "(2,)", bytes_of<int64_t>({7, 300}))), expected);
   EXPECT_EQ(labels_of("l.npy", npy("<u2", "(2, 1)", bytes_of<uint16_t>({7, 300}))), expected);
   EXPECT_EQ(labels_of("l.txt", "7\r\n\n 300"), expected);
+  EXPECT_EQ(labels_of("l.txt",
+                      "\xEF\xBB\xBF"
+                      "7\n300"),
+            expected)
+      << "a byte order mark";
   EXPECT_EQ(labels_of("l.csv", "file,label\nc.jpg,300\nother.jpg,1\n\"a,b.jpg\", 7\n"), expected);
   EXPECT_EQ(labels_of("l.csv", "c.jpg,300\na,b.jpg,7"), expected);
 }

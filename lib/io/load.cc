@@ -7,6 +7,7 @@
 #include "lib/base/file.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/external_keys.h"
+#include "lib/graph/gradient.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/schemas.h"
 #include "lib/graph/traverse.h"
@@ -228,6 +229,7 @@ void put_right(graph::Model& model) {
   spell_defaults(model);
   model.declare_values();
   infer_shapes(model);
+  if (graph::spell_gradients(model)) infer_shapes(model);
 }
 
 }  // namespace

@@ -170,12 +170,15 @@ graph::Model with_constants(const graph::Model& model, Feed& feed) {
   return result;
 }
 
-/// The file as it is, since the executor is to take every form of the node tests; but raised where loading raises it,
-/// because nothing else knows operators as old.
+/// The file as it is, since the executor is to take every form of the node tests; but as loading gives it where nothing
+/// else knows its operators: old ones, and Gradient.
 graph::Model model_of(const fs::path& path) {
   graph::Model model(read_proto<onnx::ModelProto>(path));
   const bool is_old = model.opset() != 0 && model.opset() < io::kOldestOpset;
-  return is_old ? io::load_model(path) : model;
+  const auto& nodes = model.graph().node();
+  const bool derives =
+      std::any_of(nodes.begin(), nodes.end(), [](const onnx::NodeProto& node) { return node.op_type() == "Gradient"; });
+  return is_old || derives ? io::load_model(path) : model;
 }
 
 std::string run_data(const OnnxCase& onnx_case, const graph::Model& model, const RunAs& as, const fs::path& data) {

@@ -61,6 +61,11 @@ std::vector<std::vector<Tensor>> run_all(const exec::Program& program, const cal
   return outputs;
 }
 
+double clamped_db(const ErrorStatistics& error) {
+  const double db = error.sqnr_db();
+  return std::isnan(db) ? -kMostDb : std::clamp(db, -kMostDb, kMostDb);
+}
+
 bool comparable(const Tensor& a, const Tensor& b) {
   return validate::is_real(a.type()) && a.type() == b.type() && a.size() == b.size() && a.size() > 0;
 }
@@ -77,21 +82,36 @@ Judge::Judge(std::vector<std::vector<Tensor>> outputs, const calib::DataReader& 
              int workers)
     : data_(data), samples_(std::move(samples)), workers_(workers), outputs_(std::move(outputs)) {}
 
-std::vector<double> Judge::sqnr_db(const graph::Model& quantized) const {
+Judged Judge::judge(const graph::Model& quantized) const {
   const auto actual = run_all(runtime::lower(quantized).program, data_, samples_, workers_);
-  std::vector<double> shown;
+  Judged judged;
   for (size_t i = 0; i < outputs_.size(); ++i) {
-    std::vector<double> outputs;
+    std::vector<double> decibels;
+    std::vector<ErrorStatistics>& errors = judged.outputs.emplace_back(outputs_[i].size());
     for (size_t k = 0; k < outputs_[i].size(); ++k) {
       if (!comparable(outputs_[i][k], actual[i][k])) continue;
-      ErrorStatistics error;
-      error.add(scores_of(outputs_[i][k]), scores_of(actual[i][k]));
-      const double db = error.sqnr_db();
-      outputs.push_back(std::isnan(db) ? -kMostDb : std::clamp(db, -kMostDb, kMostDb));
+      errors[k].add(scores_of(outputs_[i][k]), scores_of(actual[i][k]));
+      decibels.push_back(clamped_db(errors[k]));
     }
-    shown.push_back(outputs.empty() ? std::numeric_limits<double>::quiet_NaN() : mean_of(outputs));
+    judged.sqnr_db.push_back(decibels.empty() ? std::numeric_limits<double>::quiet_NaN() : mean_of(decibels));
   }
-  return shown;
+  return judged;
+}
+
+double pooled_lead(const Judged& judged, const Judged& other) {
+  ensure(judged.outputs.size() == other.outputs.size(), "figures of the same samples");
+  const size_t outputs = judged.outputs.empty() ? 0 : judged.outputs.front().size();
+  double sum = 0;
+  for (size_t k = 0; k < outputs; ++k) {
+    ErrorStatistics own;
+    ErrorStatistics others;
+    for (size_t i = 0; i < judged.outputs.size(); ++i) {
+      own.add(judged.outputs[i][k]);
+      others.add(other.outputs[i][k]);
+    }
+    sum += clamped_db(own) - clamped_db(others);
+  }
+  return outputs == 0 ? 0 : sum / static_cast<double>(outputs);
 }
 
 double mean_of(const std::vector<double>& values) {

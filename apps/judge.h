@@ -5,9 +5,16 @@
 
 #include "calib/data_reader.h"
 #include "lib/graph/model.h"
+#include "lib/tensor/metrics.h"
 #include "lib/tensor/tensor.h"
 
 namespace narrow::apps {
+
+/// What is seen of each sample.
+struct Judged {
+  std::vector<double> sqnr_db;                        // mean of its outputs; NaN where nothing of it can be compared
+  std::vector<std::vector<ErrorStatistics>> outputs;  // by sample; of what can not be compared, nothing
+};
 
 class Judge {
  public:
@@ -18,9 +25,8 @@ class Judge {
   Judge(std::vector<std::vector<Tensor>> outputs, const calib::DataReader& data, std::vector<int64_t> samples,
         int workers);
 
-  /// SQNR in dB of the outputs that are real numbers on integer kernels, of probabilities that of their logarithms, by
-  /// sample, the mean of its outputs; NaN where nothing of a sample can be compared.
-  std::vector<double> sqnr_db(const graph::Model& quantized) const;
+  /// Of the outputs that are real numbers, on integer kernels; of probabilities their logarithms count.
+  Judged judge(const graph::Model& quantized) const;
 
  private:
   const calib::DataReader& data_;
@@ -39,5 +45,9 @@ struct Lead {
 double mean_of(const std::vector<double>& values);
 /// Of samples that have both; no lead where none has.
 Lead lead_of(const std::vector<double>& values, const std::vector<double>& others);
+
+/// Lead in dB, mean over the outputs, of all samples' errors together: here a few samples that are far off decide,
+/// which the mean of the samples' dB hardly shows.
+double pooled_lead(const Judged& judged, const Judged& other);
 
 }  // namespace narrow::apps

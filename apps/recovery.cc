@@ -23,7 +23,8 @@ constexpr double kNoSums = 1000;      // and with which only what depthwise conv
 constexpr size_t kLeastSamples = 16;  // fewer tell too little about a layer's inputs
 constexpr double kLeastGainOfNodes = 0.3;  // dB, that nodes in front of a model must bring
 constexpr double kLittleShare = 0.01;      // of the elements: nodes on those need bring nothing
-constexpr double kOverfitRatio = 1.25;     // of the error on samples that did not choose to that of nearest rounding
+constexpr double kMostPooledFall = 0.5;  // dB, of all samples' errors together, where the mean of the samples' dB rises
+constexpr double kOverfitRatio = 1.25;   // of the error on samples that did not choose to that of nearest rounding
 
 /// The calibration samples in two parts, and what stands on either.
 struct Fold {
@@ -34,8 +35,8 @@ struct Fold {
   Split split;
   StepRunner steps;
   std::optional<Judge> judge;
-  std::vector<double> plain;  // what the judges say of nearest rounding, dB by sample,
-  std::vector<double> taken;  // and of what is taken so far
+  Judged plain;  // what the judges say of nearest rounding,
+  Judged taken;  // and of what is taken so far
 };
 
 class Recovery {
@@ -146,7 +147,7 @@ class Recovery {
   struct Trial {
     plan::RecoverySteps steps;
     Candidate candidate;
-    std::vector<double> sqnr_db;  // by sample
+    Judged judged;
   };
 
   static bool has(const Trial& trial, plan::RecoveryMethod method) {
@@ -156,7 +157,7 @@ class Recovery {
 
   /// By more than chance.
   static bool leads(const Trial& trial, const Trial& other) {
-    const Lead lead = lead_of(trial.sqnr_db, other.sqnr_db);
+    const Lead lead = lead_of(trial.judged.sqnr_db, other.judged.sqnr_db);
     return lead.mean > lead.error;
   }
 
@@ -172,7 +173,7 @@ class Recovery {
     best = *unscaled;
     if (!fold_.steps.changes(equalization(kNoSums))) return;
     const auto scaled = run_trial(with(best.steps, equalization(kNoSums)));
-    if (scaled && lead_of(scaled->sqnr_db, best.sqnr_db).mean > 0) best = *scaled;
+    if (scaled && lead_of(scaled->judged.sqnr_db, best.judged.sqnr_db).mean > 0) best = *scaled;
   }
 
   /// Where the nodes that it adds take time it must bring something: on what the same integers have behind inputs
@@ -185,12 +186,12 @@ class Recovery {
     trial_.restart();
     const graph::Model rounded =
         recover::round_inputs(quantized_model(best.candidate.model, best.candidate.applied), align->inputs, run_.plan);
-    const std::vector<double> sqnr_db = measure(rounded, trial_judge_, trial_judges(fold_.split));
+    const Judged judged = measure(rounded, trial_judge_, trial_judges(fold_.split));
     const plan::RecoverySteps unaligned = without(done, plan::RecoveryMethod::kAlign);
-    remember(unaligned, sqnr_db, trial_plain_, trial_.seconds(), " (the trial with align, its inputs rounded)");
-    if (lead_of(best.sqnr_db, sqnr_db).mean >= kLeastGainOfNodes) return;
+    remember(unaligned, judged, trial_plain_, trial_.seconds(), " (the trial with align, its inputs rounded)");
+    if (lead_of(best.judged.sqnr_db, judged.sqnr_db).mean >= kLeastGainOfNodes) return;
     best.steps = without(best.steps, plan::RecoveryMethod::kAlign);
-    best.sqnr_db = sqnr_db;
+    best.judged = judged;
   }
 
   static plan::RecoveryStep equalization(double weight_noise) {
@@ -209,11 +210,11 @@ class Recovery {
     if (!candidate) return std::nullopt;
     const double seconds = trial_.seconds();
     const std::vector<int64_t> judges = trial_judges(fold_.split);
-    if (trial_plain_.empty()) trial_plain_ = measure(fold_.steps.plain(), trial_judge_, judges);
-    std::vector<double> sqnr_db = measure(*candidate, trial_judge_, judges);
-    remember(candidate->steps, sqnr_db, trial_plain_, seconds,
+    if (trial_plain_.outputs.empty()) trial_plain_ = measure(fold_.steps.plain(), trial_judge_, judges);
+    Judged judged = measure(*candidate, trial_judge_, judges);
+    remember(candidate->steps, judged, trial_plain_, seconds,
              fmt::format(" (trial on {} samples)", few.samples.size()));
-    return Trial{.steps = steps, .candidate = std::move(*candidate), .sqnr_db = std::move(sqnr_db)};
+    return Trial{.steps = steps, .candidate = std::move(*candidate), .judged = std::move(judged)};
   }
 
   std::optional<Candidate> make(Fold& fold, const plan::RecoverySteps& steps, const StepOptions& options) {
@@ -224,45 +225,47 @@ class Recovery {
   /// Whether it is taken.
   bool keep(Fold& fold, Candidate candidate, Take take) {
     const double seconds = trial_.seconds();
-    if (fold.plain.empty()) fold.plain = measure(fold.steps.plain(), fold.judge, fold.split.held);
-    if (taken_ && fold.taken.empty()) {
+    if (fold.plain.outputs.empty()) fold.plain = measure(fold.steps.plain(), fold.judge, fold.split.held);
+    if (taken_ && fold.taken.outputs.empty()) {
       fold.taken = taken_->steps.empty() ? fold.plain : measure(*taken_, fold.judge, fold.split.held);
     }
-    const std::vector<double> sqnr_db =
-        candidate.steps.empty() ? fold.plain : measure(candidate, fold.judge, fold.split.held);
-    remember(candidate.steps, sqnr_db, fold.plain, seconds,
+    const Judged judged = candidate.steps.empty() ? fold.plain : measure(candidate, fold.judge, fold.split.held);
+    remember(candidate.steps, judged, fold.plain, seconds,
              fold.held == fold_.held ? "" : fmt::format(" ({} others held)", fold.split.held.size()));
-    if (taken_ && take == Take::kIfBetter && !(lead_of(sqnr_db, fold.taken).mean > 0)) return false;
+    if (taken_ && take == Take::kIfBetter && !is_better(judged, fold.taken)) return false;
     facts_.chosen = facts_.trials.size() - 1;
-    fold.taken = sqnr_db;
+    fold.taken = judged;
     taken_ = std::move(candidate);
     taken_fold_ = &fold;
     return true;
   }
 
-  void remember(const plan::RecoverySteps& steps, const std::vector<double>& sqnr_db, const std::vector<double>& plain,
-                double seconds, const std::string& note) {
-    const Lead gain = lead_of(sqnr_db, plain);
+  /// On most samples, and not at the cost of a few.
+  static bool is_better(const Judged& judged, const Judged& other) {
+    return lead_of(judged.sqnr_db, other.sqnr_db).mean > 0 && pooled_lead(judged, other) > -kMostPooledFall;
+  }
+
+  void remember(const plan::RecoverySteps& steps, const Judged& judged, const Judged& plain, double seconds,
+                const std::string& note) {
+    const Lead gain = lead_of(judged.sqnr_db, plain.sqnr_db);
     facts_.trials.push_back({.steps = plan::recovery_text(steps) + note,
-                             .sqnr_db = mean_of(sqnr_db),
+                             .sqnr_db = mean_of(judged.sqnr_db),
                              .gain_db = gain.mean,
                              .gain_error_db = gain.error,
                              .seconds = seconds});
     spdlog::debug("recovery: {}: {:.2f} dB", facts_.trials.back().steps, facts_.trials.back().sqnr_db);
   }
 
-  std::vector<double> measure(const Candidate& candidate, std::optional<Judge>& judge,
-                              const std::vector<int64_t>& samples) {
+  Judged measure(const Candidate& candidate, std::optional<Judge>& judge, const std::vector<int64_t>& samples) {
     return measure(quantized_model(candidate.model, candidate.applied), judge, samples);
   }
 
-  std::vector<double> measure(const graph::Model& quantized, std::optional<Judge>& judge,
-                              const std::vector<int64_t>& samples) {
+  Judged measure(const graph::Model& quantized, std::optional<Judge>& judge, const std::vector<int64_t>& samples) {
     return stages_.run("judge", [&] {
       auto outputs = run_.seen == nullptr ? std::nullopt : run_.seen->outputs(samples);
       if (!judge && outputs) judge.emplace(std::move(*outputs), *run_.data.reader, samples, run_.workers);
       if (!judge) judge.emplace(run_.model, *run_.data.reader, samples, run_.workers);
-      return judge->sqnr_db(quantized);
+      return judge->judge(quantized);
     });
   }
 
@@ -316,7 +319,7 @@ class Recovery {
   report::RecoveryFacts facts_;
   std::vector<std::string> warnings_;
   std::optional<Judge> trial_judge_;
-  std::vector<double> trial_plain_;  // what it says of nearest rounding
+  Judged trial_plain_;  // what it says of nearest rounding
   bool is_late_ = false;
   std::optional<Candidate> taken_;
   const Fold* taken_fold_ = nullptr;

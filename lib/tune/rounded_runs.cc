@@ -1,6 +1,7 @@
 #include "lib/tune/rounded_runs.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "lib/base/error.h"
@@ -11,7 +12,24 @@
 namespace narrow::tune {
 namespace {
 
+/// As DynamicQuantizeLinear has it: by its extremes and 0.
+Tensor rounded_by_extremes(const Tensor& tensor) {
+  constexpr float kSteps = 255;
+  float low = 0;
+  float high = 0;
+  for (const float x : tensor.data<float>()) {
+    low = std::min(low, x);
+    high = std::max(high, x);
+  }
+  const float scale = (high - low) / kSteps;
+  if (!(scale > 0) || !std::isfinite(scale)) return tensor;
+  const auto zero = static_cast<int32_t>(std::nearbyint(std::clamp(-low / scale, 0.0F, kSteps)));
+  const quant::QuantParams params{.type = quant::QuantType::kUint8, .scales = {scale}, .zero_points = {zero}};
+  return quant::dequantize(quant::quantize(tensor, params), params);
+}
+
 Tensor rounded_tensor(const Tensor& tensor, const Component& component, const quant::QuantParams& params) {
+  if (component.dynamic) return rounded_by_extremes(to_layout(tensor, Layout::kPlain));
   if (component.half) {
     Workspace workspace;
     return convert_elements(convert_elements(to_layout(tensor, Layout::kPlain), *component.half, workspace),
@@ -49,7 +67,9 @@ void RoundedRuns::cut() {
   for (size_t i = 0; i < count; ++i) number_[graph.node(static_cast<int>(i)).name()] = i;
   std::set<size_t> starts{0};
   for (const Component& component : components_) {
-    if (!component.node.empty()) starts.insert(number_.at(component.node) + (component.constant ? 0 : 1));
+    if (component.node.empty()) continue;
+    if (component.constant || component.dynamic) starts.insert(number_.at(component.node));
+    if (!component.constant) starts.insert(number_.at(component.node) + 1);
   }
   starts.erase(count);
   starts_.assign(starts.begin(), starts.end());
@@ -83,6 +103,8 @@ void RoundedRuns::place(size_t component) {
   const Component& placed = components_[component];
   if (placed.node.empty()) {
     inputs_.push_back(component);
+  } else if (placed.dynamic) {
+    segments_[segment_of(placed.node)].reads.push_back(component);
   } else if (!placed.constant) {
     segments_[segment_of(placed.node)].values.push_back(component);
   } else if (!placed.for_all) {
@@ -121,8 +143,11 @@ size_t RoundedRuns::position(const Rounded& rounded) const {
   const auto other = [&](size_t component) { return rounded[component] != base_[component]; };
   if (std::any_of(inputs_.begin(), inputs_.end(), other)) return 0;
   for (size_t s = 0; s < segments_.size(); ++s) {
-    const std::vector<size_t>& values = segments_[s].values;
-    if (differs(segments_[s], rounded) || std::any_of(values.begin(), values.end(), other)) return s;
+    const Segment& segment = segments_[s];
+    if (differs(segment, rounded) || std::any_of(segment.values.begin(), segment.values.end(), other) ||
+        std::any_of(segment.reads.begin(), segment.reads.end(), other)) {
+      return s;
+    }
   }
   return segments_.size();
 }
@@ -150,8 +175,8 @@ const recover::UnitProgram* RoundedRuns::base_program(Segment& segment) {
   return segment.program.get();
 }
 
-void RoundedRuns::round(const std::vector<size_t>& values, const Rounded& rounded, exec::Feed& feed) const {
-  for (const size_t index : values) {
+void RoundedRuns::round(const std::vector<size_t>& components, const Rounded& rounded, exec::Feed& feed) const {
+  for (const size_t index : components) {
     if (!rounded[index]) continue;
     const auto found = feed.find(components_[index].tensor);
     if (found != feed.end()) {
@@ -170,6 +195,7 @@ void RoundedRuns::run(const Programs& programs, std::pair<size_t, size_t> range,
     if (program == nullptr) continue;
     exec::Feed feed;
     for (const std::string& name : program->input_names()) feed.emplace(name, values.at(name));
+    round(segment.reads, rounded, feed);
     std::vector<Tensor> made = program->run(feed, workspace);
     for (size_t i = 0; i < made.size(); ++i) values[segment.kept[i]] = std::move(made[i]);
     round(segment.values, rounded, values);

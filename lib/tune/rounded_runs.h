@@ -42,6 +42,7 @@ class RoundedRuns {
     std::vector<std::string> kept;                       // what later segments read, and outputs of the graph
     std::vector<size_t> constants;                       // components that it reads
     std::vector<size_t> values;                          // components that it makes
+    std::vector<size_t> reads;                           // components as its first node alone reads them
     std::unique_ptr<recover::UnitProgram> program = {};  // of the base; made when first used
   };
   using Programs = std::vector<const recover::UnitProgram*>;
@@ -53,7 +54,7 @@ class RoundedRuns {
   const recover::UnitProgram* base_program(Segment& segment);
   bool differs(const Segment& segment, const Rounded& rounded) const;
   void read_inputs();
-  void round(const std::vector<size_t>& values, const Rounded& rounded, exec::Feed& feed) const;
+  void round(const std::vector<size_t>& components, const Rounded& rounded, exec::Feed& feed) const;
   void run(const Programs& programs, std::pair<size_t, size_t> range, const Rounded& rounded, exec::Feed& values,
            Workspace& workspace) const;
   void advance(size_t to);

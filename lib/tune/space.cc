@@ -86,6 +86,7 @@ class SpaceMaker {
     std::set<std::string> keys;
     for (const LayerPlan& layer : plan.layers) {
       if (layer.weight) keys.insert(add_weights(layer));
+      if (layer.decision == Decision::kDynamic) keys.insert(add_read(layer.node));
       const auto half = plan::half_type(layer.decision);
       if (!half) continue;
       keys.insert(add_halves(layer.node, *half));
@@ -243,6 +244,16 @@ class SpaceMaker {
                                .items = {items.begin(), items.end()},
                                .half = true});
     }
+  }
+
+  /// What a dynamic product reads; "" inside a body.
+  std::string add_read(const std::string& node) {
+    const analyze::Layer& layer = *analysis_.layer(node);
+    if (!layer.inside.empty()) return {};
+    const std::string& value = layer.activations.front();
+    std::string key = fmt::format("read {} {} dynamic uint8", node, value);
+    add({.key = key, .tensor = value, .node = node, .constant = false, .params = {}, .dynamic = true});
+    return key;
   }
 
   std::string add_value(const plan::ValuePlan& value) {

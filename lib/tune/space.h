@@ -20,6 +20,8 @@ struct Component {
   bool constant = false;
   bool for_all = false;  // a constant that is a value: whatever reads it sees it rounded; else `node` alone
   quant::QuantParams params;
+  bool dynamic =
+      false;  // a value as `node` alone reads it, quantized to uint8 by its own extremes; `params` mean nothing
   std::optional<DataType> half = {};                 // rounded to this type; `params` mean nothing
   std::vector<std::string> more = {};                // further initializers that are rounded with `tensor`
   std::vector<quant::QuantParams> more_params = {};  // of each of `more`, but with `half`

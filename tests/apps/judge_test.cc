@@ -33,13 +33,13 @@ graph::Model adding(const std::string& number) {
 TEST(Judge, JudgesEachSample) {
   const TwoSamples data;
   const Judge judge(adding("0"), data, {0, 1}, 2);
-  EXPECT_THAT(judge.sqnr_db(adding("0.1")), testing::ElementsAre(DoubleNear(20, 0.01), DoubleNear(60, 0.01)));
+  EXPECT_THAT(judge.judge(adding("0.1")).sqnr_db, testing::ElementsAre(DoubleNear(20, 0.01), DoubleNear(60, 0.01)));
 }
 
 TEST(Judge, OutputsThatAreKnownAreNotComputedAgain) {
   const TwoSamples data;
   const Judge judge({{Tensor::of<float>({1, 1}, {1.0F})}, {Tensor::of<float>({1, 1}, {100.0F})}}, data, {0, 1}, 1);
-  EXPECT_THAT(judge.sqnr_db(adding("0.1")), testing::ElementsAre(DoubleNear(20, 0.01), DoubleNear(60, 0.01)));
+  EXPECT_THAT(judge.judge(adding("0.1")).sqnr_db, testing::ElementsAre(DoubleNear(20, 0.01), DoubleNear(60, 0.01)));
 }
 
 // Differences 1, 3 and 5: mean 3, deviation 2, and of the mean 2 / sqrt(3).
@@ -48,6 +48,22 @@ TEST(Judge, ALeadHasTheStandardErrorOfItsMean) {
   EXPECT_NEAR(lead.mean, 3, 1e-12);
   EXPECT_NEAR(lead.error, 2 / std::sqrt(3.0), 1e-12);
   EXPECT_TRUE(std::isinf(lead_of({7}, {5}).error));
+}
+
+/// Error 1 on the sample of 100 and none on the other, or 0.01 on both: 40 dB and 77 dB in all, 70 and 60 in the mean.
+TEST(Judge, AFewSamplesDecideWhatIsPooled) {
+  const auto judged = [](const std::vector<std::pair<float, float>>& samples) {
+    Judged result;
+    for (const auto& [x, error] : samples) {
+      ErrorStatistics statistics;
+      const std::vector<float> a{x};
+      const std::vector<float> b{x + error};
+      statistics.add(a, b);
+      result.outputs.push_back({statistics});
+    }
+    return result;
+  };
+  EXPECT_NEAR(pooled_lead(judged({{1, 0}, {100, 1}}), judged({{1, 0.01F}, {100, 0.01F}})), 40 - 77, 0.1);
 }
 
 TEST(Judge, SamplesOfWhichNothingCanBeComparedAreLeftOut) {

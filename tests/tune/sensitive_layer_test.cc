@@ -157,6 +157,31 @@ TEST(SensitiveLayer, AloneQuantizedAndAloneFloatAreWhatTheWrittenModelsDo) {
       << "it is what makes nearly all the noise";
 }
 
+/// Every second product on integers of what it reads, the sum behind it of the float value.
+TEST(SensitiveLayer, DynamicProductsReadRoundedValuesAndOthersDoNot) {
+  Case c;
+  c.model = test::graph_from_text(R"(g (float[1,16] x) => (float[1,16] y) {
+      a = MatMul (x, w0) b = Relu (a) e = MatMul (b, w1) y = Add (b, e) })");
+  for (unsigned i = 0; i < 2; ++i) {
+    *c.model.mutable_graph().add_initializer() = graph::tensor_proto(
+        "w" + std::to_string(i), Tensor::of<float>({kWidth, kWidth}, std::span<const float>(random_values(256, i))));
+  }
+  for (onnx::NodeProto& node : *c.model.mutable_graph().mutable_node()) node.set_name("at " + node.output(0));
+  io::infer_shapes(c.model);
+  c.analysis = analyze::analyze(c.model);
+  c.rules.defaults.mode = plan::Mode::kDynamic;
+  c.ranges = {};
+  const Space space = c.space();
+  const std::vector<LayerGroup> groups{{"layer at e", {1}}};
+  ASSERT_EQ(space.nodes()[1], "at e");
+  const Sensitivity table = measure_groups(c.inputs(), space, groups, Case::samples(), {}, {}, {.workers = 2});
+  EXPECT_NEAR(table.at(kAllKey).sqnr_db(), sqnr_with(c, {}), 0.05);
+  EXPECT_NEAR(table.at(groups[0].quantized_key()).sqnr_db(), sqnr_with(c, {"at a"}), 0.05);
+  EXPECT_NEAR(table.at(groups[0].float_key()).sqnr_db(), sqnr_with(c, {"at e"}), 0.05);
+  c.rules.defaults.mode = plan::Mode::kWeightOnly;
+  EXPECT_GT(sqnr_with(c, {}), table.at(kAllKey).sqnr_db() + 1) << "rounded activations show";
+}
+
 TEST(SensitiveLayer, GroupsGoOnWhereTheyWereInterrupted) {
   const Case c;
   const Space space = c.space();

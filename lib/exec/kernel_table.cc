@@ -336,9 +336,12 @@ KernelPtr make_kernel(const KernelRequest& request) {
   }
   try {
     return adapt_types(request, row->types, row->make);
-  } catch (const Error& error) {
+  } catch (Error& error) {
     // What a kernel does not do, such as training mode, the operator's definition may.
-    if (error.kind() != ErrorKind::kUnsupported || !has_function(node, request.opset)) throw;
+    if (error.kind() != ErrorKind::kUnsupported || !has_function(node, request.opset)) {
+      error.add_context(fmt::format("node '{}' ({})", graph::node_label(node), node.op_type()));
+      throw;
+    }
   }
   return make_function(request);
 }

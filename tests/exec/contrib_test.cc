@@ -93,13 +93,14 @@ TEST(Inverse, SingularMatricesAreAnError) {
 TEST(DynamicQuantizeMatMul, OperandsOfAnotherTypeAreRefusedByName) {
   const std::string node = "{ [culprit] y = com.microsoft.DynamicQuantizeMatMul (x, w, s) }";
   const std::string weights = "<int8[2,1] w = {1, 2}, float s = {0.5}>";
-  for (const std::string& graph :
-       {"g (int64[1,2] x) => (float[1,1] y) " + weights + node,
-        "g (float[1] unused) => (float[1,1] y) <int64[1,2] x = {1, 2}, int8[2,1] w = {1, 2}, "
-        "float s = {0.5}> " +
-            node}) {
+  const std::string folded =
+      "g (float[1] unused) => (float[1,1] y) <int64[1,2] x = {1, 2}, int8[2,1] w = {1, 2}, float s = {0.5}> ";
+  const Feed given{{"x", Tensor::of<int64_t>({1, 2}, {1, 2})}};
+  const Feed other{{"unused", floats({1}, {0})}};
+  for (const auto& [graph, feed] :
+       {std::pair("g (int64[1,2] x) => (float[1,1] y) " + weights + node, given), std::pair(folded + node, other)}) {
     try {
-      run_contrib(graph, {{"x", Tensor::of<int64_t>({1, 2}, {1, 2})}, {"unused", floats({1}, {0})}});
+      run_contrib(graph, feed);
       ADD_FAILURE() << graph;
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::kModel);

@@ -19,7 +19,7 @@ class OnednnConvolution final : public Kernel {
  public:
   OnednnConvolution(const onnx::NodeProto& node, Tensor weights, Tensor bias, const Epilogue& epilogue)
       : attributes_(window_attributes(node)),
-        groups_(group_count(node, weights.shape())),
+        groups_(group_count(node)),
         weights_(std::move(weights)),
         bias_(std::move(bias)),
         epilogue_(epilogue) {}

@@ -14,7 +14,8 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-// What is said of a model as it is lowered or run on a uint8 input x, in float or on integers; a bad model, whatever is.
+// What is said of a model as it is lowered or run on a uint8 input x, in float or on integers; a bad model, whatever
+// is.
 std::string refusal_as_run(const graph::Model& model, const Shape& shape, bool integers) {
   Tensor x(DataType::kUint8, shape);
   for (uint8_t& value : x.mutable_data<uint8_t>()) value = 7;

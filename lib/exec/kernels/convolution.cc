@@ -95,8 +95,8 @@ class OnednnConvolution final : public Kernel {
 };
 
 KernelPtr make_reference(const KernelRequest& request, Operand weight, Operand bias) {
-  return kernel_of([attributes = window_attributes(*request.node),
-                    groups = group_count(*request.node), weight = std::move(weight),
+  return kernel_of([attributes = window_attributes(*request.node), groups = group_count(*request.node),
+                    weight = std::move(weight),
                     bias = std::move(bias)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
     const Tensor& x = required(inputs, 0);
     const Tensor& w = weight.required_in(inputs);

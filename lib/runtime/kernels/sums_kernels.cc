@@ -238,8 +238,7 @@ class SumsConvolutionKernel : public exec::Kernel {
       : convolution_(std::move(convolution)),
         channels_{.groups = convolution_.groups,
                   .per_group = convolution_.weights.shape()[0] / convolution_.groups,
-                  .with_source_sum =
-                      convolution_.weights.shape()[0] > 0 && !all_zero(convolution_.weight_zero_points)},
+                  .with_source_sum = convolution_.weights.shape()[0] > 0 && !all_zero(convolution_.weight_zero_points)},
         weights_(stored_weights()) {}
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {

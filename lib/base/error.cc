@@ -36,6 +36,7 @@ std::string_view error_kind_name(ErrorKind kind) {
 }
 
 void Error::add_context(std::string_view context) {
+  if (message_.starts_with(fmt::format("{}: ", context))) return;
   message_ = fmt::format("{}: {}", context, message_);
 }
 

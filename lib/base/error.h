@@ -31,7 +31,7 @@ class Error : public std::exception {
   ErrorKind kind() const { return kind_; }
   const char* what() const noexcept override { return message_.c_str(); }
 
-  /// Puts "context: " in front of the message.
+  /// Puts "context: " in front of the message, unless it begins so.
   void add_context(std::string_view context);
 
  private:

@@ -7,6 +7,7 @@
 #include "lib/exec/layout.h"
 #include "lib/graph/graph_index.h"
 #include "lib/graph/viewed_data.h"
+#include "lib/tensor/wrong_element_type.h"
 
 namespace narrow::exec {
 namespace {
@@ -82,7 +83,7 @@ void Constants::fold(const onnx::NodeProto& node, int opset) {
   arrange_layouts(kernel->layout_use(), slots, inputs, workspace_);
   std::vector<Tensor> outputs(static_cast<size_t>(node.output_size()));
   in_context(fmt::format("node '{}' ({})", graph::node_label(node), node.op_type()),
-             [&] { kernel->run(inputs, outputs, workspace_); });
+             [&] { reading_operands([&] { kernel->run(inputs, outputs, workspace_); }); });
   for (int i = 0; i < node.output_size(); ++i) {
     Tensor& output = outputs[static_cast<size_t>(i)];
     if (!node.output(i).empty() && output.defined()) values_[node.output(i)] = to_layout(output, Layout::kPlain);

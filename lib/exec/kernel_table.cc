@@ -10,6 +10,7 @@
 #include "lib/exec/kernels/support.h"
 #include "lib/exec/kernels/text/families.h"
 #include "lib/graph/model.h"
+#include "lib/tensor/wrong_element_type.h"
 
 namespace narrow::exec {
 namespace {
@@ -335,10 +336,13 @@ KernelPtr make_kernel(const KernelRequest& request) {
     refuse(request, no_kernel_reason(node));
   }
   try {
-    return adapt_types(request, row->types, row->make);
-  } catch (const Error& error) {
+    return reading_operands([&] { return adapt_types(request, row->types, row->make); });
+  } catch (Error& error) {
     // What a kernel does not do, such as training mode, the operator's definition may.
-    if (error.kind() != ErrorKind::kUnsupported || !has_function(node, request.opset)) throw;
+    if (error.kind() != ErrorKind::kUnsupported || !has_function(node, request.opset)) {
+      error.add_context(fmt::format("node '{}' ({})", graph::node_label(node), node.op_type()));
+      throw;
+    }
   }
   return make_function(request);
 }

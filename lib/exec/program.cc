@@ -9,6 +9,7 @@
 #include "lib/base/thread_scope.h"
 #include "lib/exec/batch_parts.h"
 #include "lib/exec/layout.h"
+#include "lib/tensor/wrong_element_type.h"
 
 namespace narrow::exec {
 namespace {
@@ -153,7 +154,7 @@ std::vector<Tensor> Program::run_steps(std::vector<Tensor> inputs, Workspace& wo
     const Stopwatch stopwatch;
     const auto label = [&] { return fmt::format("node '{}' ({})", step.info.node, step.info.op_type); };
     try {
-      run_step(step, slots, workspace, options);
+      reading_operands([&] { run_step(step, slots, workspace, options); });
     } catch (Error& error) {
       error.add_context(label());
       throw;

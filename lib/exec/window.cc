@@ -60,6 +60,20 @@ WindowAttributes window_attributes(const onnx::NodeProto& node) {
           .ceil_mode = graph::int_attribute(node, "ceil_mode", 0) != 0};
 }
 
+int64_t group_count(const onnx::NodeProto& node) {
+  const int64_t groups = graph::int_attribute(node, "group", 1);
+  if (groups < 1) throw Error(ErrorKind::kModel, "channels in {} groups", groups);
+  return groups;
+}
+
+int64_t group_count(const onnx::NodeProto& node, const Shape& weights) {
+  const int64_t groups = group_count(node);
+  if (weights.empty() || weights[0] % groups != 0) {
+    throw Error(ErrorKind::kModel, "weights {} are not in {} groups", shape_text(weights), groups);
+  }
+  return groups;
+}
+
 Window resolve_window(const WindowAttributes& attributes, const std::vector<int64_t>& spatial,
                       const std::vector<int64_t>& kernel) {
   const size_t rank = spatial.size();

@@ -37,6 +37,12 @@ struct Window {
 /// Throws Error(kModel) for an unknown auto_pad.
 WindowAttributes window_attributes(const onnx::NodeProto& node);
 
+/// The groups that channels of a convolution, transposed or not, are in. Throws Error(kModel) for fewer than one.
+int64_t group_count(const onnx::NodeProto& node);
+/// The same, where `weights` is known: [M, C/groups, kernel...], transposed [C, M/groups, kernel...]. Throws
+/// Error(kModel) if the groups do not divide its first axis.
+int64_t group_count(const onnx::NodeProto& node, const Shape& weights);
+
 /// `spatial`: input sizes; `kernel`: used where the attributes have none. Throws Error(kModel) if lengths differ or the
 /// window does not fit.
 Window resolve_window(const WindowAttributes& attributes, const std::vector<int64_t>& spatial,

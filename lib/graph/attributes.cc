@@ -1,6 +1,7 @@
 #include "lib/graph/attributes.h"
 
 #include "lib/base/error.h"
+#include "lib/graph/model.h"
 
 namespace narrow::graph {
 namespace {
@@ -11,7 +12,8 @@ const onnx::AttributeProto* find_typed(const onnx::NodeProto& node, std::string_
   if (attribute == nullptr) return nullptr;
   // Files older than IR version 3 leave the type out.
   if (attribute->type() != type && attribute->type() != onnx::AttributeProto::UNDEFINED) {
-    throw Error(ErrorKind::kModel, "attribute '{}' of {} has the wrong type", name, node.op_type());
+    throw Error(ErrorKind::kModel, "node '{}' ({}): attribute '{}' has the wrong type", node_label(node),
+                node.op_type(), name);
   }
   return attribute;
 }

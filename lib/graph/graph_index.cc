@@ -5,7 +5,6 @@
 #include <unordered_set>
 
 namespace narrow::graph {
-namespace {
 
 ValueType value_type(const onnx::TypeProto& type) {
   if (type.has_sequence_type()) return {.type = DataType::kSequence, .shape = std::nullopt};
@@ -19,8 +18,6 @@ ValueType value_type(const onnx::TypeProto& type) {
   }
   return result;
 }
-
-}  // namespace
 
 GraphIndex::GraphIndex(const onnx::GraphProto& graph, Depth depth) {
   add_values(graph);

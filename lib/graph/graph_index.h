@@ -19,6 +19,9 @@ struct ValueType {
   std::optional<Shape> shape;            // absent: unknown rank; -1: unknown dimension
 };
 
+/// What is declared.
+ValueType value_type(const onnx::TypeProto& type);
+
 /// One use of a value. `input` is its position, or kCaptured if a subgraph of the node reads it from outside.
 struct Use {
   static constexpr int kCaptured = -1;

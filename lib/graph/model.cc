@@ -41,11 +41,15 @@ Tensor from_int32_field(const onnx::TensorProto& proto, DataType type, Shape sha
 
 }  // namespace
 
-int Model::opset(std::string_view domain) const {
-  for (const auto& import : proto_.opset_import()) {
+int imported_version(const OpsetImports& imports, std::string_view domain) {
+  for (const auto& import : imports) {
     if (canonical_domain(import.domain()) == canonical_domain(domain)) return static_cast<int>(import.version());
   }
   return 0;
+}
+
+int Model::opset(std::string_view domain) const {
+  return imported_version(proto_.opset_import(), domain);
 }
 
 Tensor Model::tensor(const onnx::TensorProto& proto) const {

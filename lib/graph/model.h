@@ -12,6 +12,10 @@
 
 namespace narrow::graph {
 
+using OpsetImports = google::protobuf::RepeatedPtrField<onnx::OperatorSetIdProto>;
+/// Model::opset() of a model's or a function's imports.
+int imported_version(const OpsetImports& imports, std::string_view domain);
+
 class Model {
  public:
   explicit Model(onnx::ModelProto proto, std::shared_ptr<const ExternalData> external = nullptr)

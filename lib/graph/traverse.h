@@ -44,22 +44,32 @@ void for_each_graph(const onnx::GraphProto& graph, const Visit& visit) {
   for_each_graph(const_cast<onnx::GraphProto&>(graph), [&](const onnx::GraphProto& each) { visit(each); });
 }
 
-/// Calls visit(const NodeProto&) for each node in order, the nodes of its bodies before it.
+/// Calls visit(const NodeProto&) for each of the nodes in order, the nodes of its bodies before it.
 template <class Visit>
-void for_each_node(const onnx::GraphProto& graph, const Visit& visit) {
-  for (const onnx::NodeProto& node : graph.node()) {
+void for_each_node(const google::protobuf::RepeatedPtrField<onnx::NodeProto>& nodes, const Visit& visit) {
+  for (const onnx::NodeProto& node : nodes) {
     for (const onnx::AttributeProto& attribute : node.attribute()) {
-      if (attribute.has_g()) for_each_node(attribute.g(), visit);
-      for (const onnx::GraphProto& subgraph : attribute.graphs()) for_each_node(subgraph, visit);
+      if (attribute.has_g()) for_each_node(attribute.g().node(), visit);
+      for (const onnx::GraphProto& subgraph : attribute.graphs()) for_each_node(subgraph.node(), visit);
     }
     visit(node);
   }
 }
 
+/// The same for the nodes of a graph.
+template <class Visit>
+void for_each_node(const onnx::GraphProto& graph, const Visit& visit) {
+  for_each_node(graph.node(), visit);
+}
+
 /// The same, to change the nodes.
 template <class Visit>
+void for_each_mutable_node(google::protobuf::RepeatedPtrField<onnx::NodeProto>& nodes, const Visit& visit) {
+  for_each_node(nodes, [&](const onnx::NodeProto& node) { visit(const_cast<onnx::NodeProto&>(node)); });
+}
+template <class Visit>
 void for_each_mutable_node(onnx::GraphProto& graph, const Visit& visit) {
-  for_each_node(graph, [&](const onnx::NodeProto& node) { visit(const_cast<onnx::NodeProto&>(node)); });
+  for_each_mutable_node(*graph.mutable_node(), visit);
 }
 
 }  // namespace narrow::graph

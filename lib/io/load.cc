@@ -1,7 +1,9 @@
 #include "lib/io/load.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <string_view>
 
 #include "lib/base/error.h"
 #include "lib/base/file.h"
@@ -9,7 +11,10 @@
 #include "lib/graph/external_keys.h"
 #include "lib/graph/gradient.h"
 #include "lib/graph/graph_index.h"
+#include "lib/graph/inference.h"
+#include "lib/graph/local_functions.h"
 #include "lib/graph/schemas.h"
+#include "lib/graph/tensor_shape.h"
 #include "lib/graph/traverse.h"
 #include "lib/io/external_tensors.h"
 #include "lib/io/light_parse.h"
@@ -19,18 +24,6 @@
 
 namespace narrow::io {
 namespace {
-
-/// ONNX reports in paragraphs; an error line is one line.
-std::string one_line(std::string_view text) {
-  std::string line;
-  for (const char c : text) {
-    const bool space = c == '\n' || c == ' ' || c == '\t';
-    if (space && (line.empty() || line.back() == ' ')) continue;
-    line += space ? ' ' : c;
-  }
-  while (!line.empty() && line.back() == ' ') line.pop_back();
-  return line;
-}
 
 bool is_onnx_domain(const std::string& domain) {
   const auto& known = onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map();
@@ -168,10 +161,10 @@ std::string inference_error(graph::Model& model) {
   const InitializersNeedNotBeInputs lifted(model.mutable_proto());
   try {
     const ResultTypes schemas(model.proto());
-    onnx::shape_inference::InferShapes(model.mutable_proto(), &schemas, options);
+    graph::infer_shapes(model.mutable_proto(), schemas, options);
     return {};
-  } catch (const std::runtime_error& error) {
-    return one_line(error.what());
+  } catch (const Error& error) {
+    return error.what();
   }
 }
 
@@ -197,17 +190,38 @@ void check_tensors(const onnx::GraphProto& graph) {
   });
 }
 
+/// An initializer of an input's name is what the input is where nobody gives another: it is of the input's type.
+void check_defaults(const onnx::GraphProto& graph) {
+  std::map<std::string_view, const onnx::ValueInfoProto*> inputs;
+  for (const onnx::ValueInfoProto& input : graph.input()) inputs.emplace(input.name(), &input);
+  for (const onnx::TensorProto& tensor : graph.initializer()) {
+    const auto input = inputs.find(tensor.name());
+    if (input == inputs.end()) continue;
+    const graph::ValueType declared = graph::value_type(input->second->type());
+    const Shape shape = graph::shape_of(tensor);
+    const bool same_shape =
+        !declared.shape || std::equal(shape.begin(), shape.end(), declared.shape->begin(), declared.shape->end(),
+                                      [](int64_t size, int64_t wanted) { return wanted < 0 || size == wanted; });
+    const auto type = DataType{tensor.data_type()};
+    if (same_shape && (declared.type == type || declared.type == DataType::kUndefined)) continue;
+    throw Error(ErrorKind::kModel, "initializer '{}' is {} {}, but the input of its name is declared as {}{}{}",
+                tensor.name(), data_type_name(type), shape_text(shape), data_type_name(declared.type),
+                declared.shape ? " " : "", declared.shape ? shape_text(*declared.shape) : "");
+  }
+}
+
 /// Everything but shapes. `folder`: where external data lies.
 void check(graph::Model& model, const std::filesystem::path& folder, const graph::ExternalData& external) {
   check_opsets(model);
   check_operators(model, model.graph());
+  graph::check_calls(model.proto());
   check_tensors(model.graph());
   const StandInTypes stand_ins(model.mutable_graph());
   const StandInTensors stand_in_tensors(model.mutable_graph(), external);
   try {
     run_checker(model.proto(), folder);
   } catch (const onnx::checker::ValidationError& error) {
-    throw Error(ErrorKind::kModel, "not a valid model: {}", one_line(error.what()));
+    throw Error(ErrorKind::kModel, "not a valid model: {}", graph::one_line(error.what()));
   }
 }
 
@@ -222,11 +236,11 @@ void forget_own_keys(onnx::GraphProto& graph) {
 
 /// What check() lets pass, in the form that everything else knows.
 void put_right(graph::Model& model) {
+  check_defaults(model.graph());
   if (model.opset() != 0 && model.opset() < kOldestOpset) raise_old_opset(model);
   flatten_batch_normalization(model);
   densify(model);
   adopt_linear_operators(model);
-  spell_defaults(model);
   model.declare_values();
   infer_shapes(model);
   if (graph::spell_gradients(model)) infer_shapes(model);
@@ -262,6 +276,7 @@ graph::Model check_model(onnx::ModelProto proto, const std::filesystem::path& fo
 }
 
 void infer_shapes(graph::Model& model) {
+  spell_defaults(model);
   const std::set<std::string> own = dimension_names(model.mutable_graph());
   const std::string why = inference_error(model);
   if (!why.empty()) {

@@ -157,18 +157,24 @@ void adopt_linear_operators(graph::Model& model) {
 }
 
 void spell_defaults(graph::Model& model) {
-  graph::for_each_graph(model.mutable_graph(), [&](onnx::GraphProto& graph) {
-    for (onnx::NodeProto& node : *graph.mutable_node()) {
-      const onnx::OpSchema* schema = graph::find_schema(node, model.opset(node.domain()));
-      if (schema == nullptr || !schema->HasFunction() || schema->has_type_and_shape_inference_function()) continue;
-      for (const auto& [name, attribute] : schema->attributes()) {
-        const bool has_default = attribute.default_value.type() != onnx::AttributeProto::UNDEFINED;
-        if (has_default && graph::find_attribute(node, name) == nullptr) {
-          *node.add_attribute() = attribute.default_value;
-        }
+  const auto spell = [](onnx::NodeProto& node, const auto& opset_of) {
+    const onnx::OpSchema* schema = graph::find_schema(node, opset_of(node.domain()));
+    if (schema == nullptr || !schema->HasFunction() || schema->has_type_and_shape_inference_function()) return;
+    for (const auto& [name, attribute] : schema->attributes()) {
+      const bool has_default = attribute.default_value.type() != onnx::AttributeProto::UNDEFINED;
+      if (has_default && graph::find_attribute(node, name) == nullptr) {
+        *node.add_attribute() = attribute.default_value;
       }
     }
-  });
+  };
+  const auto of_model = [&](const std::string& domain) { return model.opset(domain); };
+  graph::for_each_mutable_node(model.mutable_graph(), [&](onnx::NodeProto& node) { spell(node, of_model); });
+  for (onnx::FunctionProto& function : *model.mutable_proto().mutable_functions()) {
+    const auto of_function = [&](const std::string& domain) {
+      return graph::imported_version(function.opset_import(), domain);
+    };
+    graph::for_each_mutable_node(*function.mutable_node(), [&](onnx::NodeProto& node) { spell(node, of_function); });
+  }
 }
 
 }  // namespace narrow::io

@@ -54,7 +54,7 @@ void densify(graph::Model& model);
 void adopt_linear_operators(graph::Model& model);
 
 /// Attributes of operators that ONNX knows by a function body alone get their defaults where they have none, so that
-/// its shape inference can follow the body (MeanVarianceNormalization without axes). Subgraphs included.
+/// its shape inference can follow the body (MeanVarianceNormalization without axes). Subgraphs and functions included.
 void spell_defaults(graph::Model& model);
 
 inline constexpr size_t kLargestDense = size_t{1} << 30;

@@ -9,9 +9,9 @@
 #include "lib/graph/attributes.h"
 #include "lib/graph/edit.h"
 #include "lib/graph/graph_index.h"
-#include "lib/graph/onnx_api.h"
+#include "lib/graph/inference.h"
+#include "lib/graph/local_functions.h"
 #include "lib/graph/raise_opset.h"
-#include "lib/graph/schemas.h"
 #include "lib/graph/traverse.h"
 #include "lib/io/light_parse.h"
 #include "lib/io/loose_forms.h"
@@ -35,6 +35,12 @@ void remove_attributes(onnx::NodeProto& node, std::initializer_list<std::string_
   attributes.erase(end, attributes.end());
 }
 
+/// A BatchNormalization that normalizes each element of a sample by itself.
+bool is_unspatial(const onnx::NodeProto& node) {
+  return node.op_type() == "BatchNormalization" && graph::canonical_domain(node.domain()).empty() &&
+         graph::int_attribute(node, "spatial", 1) == 0;
+}
+
 class OldForms {
  public:
   explicit OldForms(graph::Model& model)
@@ -55,7 +61,10 @@ class OldForms {
     if (!graph::canonical_domain(node.domain()).empty()) return;
     if (std::find(kBroadcasting.begin(), kBroadcasting.end(), op_type) != kBroadcasting.end()) {
       broadcast(graph, node, number);
-      if (!is_arithmetic(op_type)) keep(*graph.mutable_node(number));
+      keep(*graph.mutable_node(number));
+    } else if (op_type == "Gemm") {
+      remove_attributes(node, {"broadcast"});
+      keep(node);
     } else if (op_type == "LSTM" || op_type == "GRU" || op_type == "RNN") {
       remove_attributes(node, {"output_sequence"});  // both outputs were made in any case
       keep(node);
@@ -73,7 +82,7 @@ class OldForms {
     } else if (op_type == "Split" && opset_ < 2) {
       if (node.input_size() > 1) refuse(node, "sizes that are an input, of opset 1");
       keep(node);
-    } else if (op_type == "BatchNormalization" && graph::int_attribute(node, "spatial", 1) == 0) {
+    } else if (is_unspatial(node)) {
       if (graph::int_attribute(node, "is_test", 0) == 0) refuse(node, "training mode");
       remove_attributes(node, {"consumed_inputs", "is_test"});
       keep(node);  // for flatten_batch_normalization()
@@ -82,6 +91,8 @@ class OldForms {
     }
   }
 
+  /// Newer opsets broadcast without being told. The converter knows no way for comparisons and logic, and none for
+  /// arithmetic and Gemm on dimensions that are free.
   void broadcast(onnx::GraphProto& graph, onnx::NodeProto& node, int number) {
     const bool has_axis = graph::find_attribute(node, "axis") != nullptr;
     const bool along = has_axis && graph::int_attribute(node, "broadcast", 0) != 0;
@@ -133,12 +144,6 @@ class OldForms {
     graph::set_int_attribute(node, "to", type);
   }
 
-  /// The converter knows no way for comparisons and logic.
-  static bool is_arithmetic(std::string_view op_type) {
-    constexpr std::array<std::string_view, 5> kArithmetic{"Add", "Div", "Mul", "Pow", "Sub"};
-    return std::find(kArithmetic.begin(), kArithmetic.end(), op_type) != kArithmetic.end();
-  }
-
   /// "p" was a float once.
   static void whole_power(onnx::NodeProto& node) {
     const float power = graph::float_attribute(node, "p", 2);
@@ -162,7 +167,7 @@ void raise_old_opset(graph::Model& model) {
   {
     const InitializersNeedNotBeInputs lifted(proto);
     const OldShapes shapes;
-    onnx::shape_inference::InferShapes(proto, &shapes);
+    graph::infer_shapes(proto, shapes);
   }
   OldForms(model).bring_all(*proto.mutable_graph());
   proto.set_ir_version(std::max<int64_t>(proto.ir_version(), 3));
@@ -174,14 +179,21 @@ void raise_old_opset(graph::Model& model) {
 // After:   t = BatchNormalization (Flatten (x), Reshape (s, [-1]), ...);  y = Reshape (t, Shape (x))
 void flatten_batch_normalization(graph::Model& model) {
   if (model.opset() > kRaisedOpset) return;
+  // A function's body takes no initializers: it is put in place of its calls first.
+  const auto& functions = model.proto().functions();
+  const bool in_function = std::any_of(functions.begin(), functions.end(), [](const onnx::FunctionProto& function) {
+    bool found = false;
+    graph::for_each_node(function.node(), [&](const onnx::NodeProto& node) { found |= is_unspatial(node); });
+    return found;
+  });
+  if (in_function) graph::inline_functions(model.mutable_proto());
   graph::GraphEditor editor(model);
   bool changed = false;
   graph::for_each_graph(model.mutable_graph(), [&](onnx::GraphProto& graph) {
     const int count = graph.node_size();  // without those that are added
     for (int i = 0; i < count; ++i) {
       onnx::NodeProto& node = *graph.mutable_node(i);
-      if (node.op_type() != "BatchNormalization" || !graph::canonical_domain(node.domain()).empty()) continue;
-      if (graph::int_attribute(node, "spatial", 1) != 0 || node.input_size() != 5) continue;
+      if (!is_unspatial(node) || node.input_size() != 5) continue;
       changed = true;
       editor.edit(graph);
       const std::string output = node.output(0);

@@ -6,9 +6,10 @@
 #include <array>
 #include <set>
 
+#include "lib/base/error.h"
 #include "lib/base/mapped_pages.h"
 #include "lib/graph/attributes.h"
-#include "lib/graph/onnx_api.h"
+#include "lib/graph/inference.h"
 #include "lib/graph/schemas.h"
 #include "lib/tensor/convert.h"
 #include "lib/tensor/metrics.h"
@@ -147,8 +148,8 @@ bool inferred_so(const graph::Model& model, const graph::GraphIndex& index, cons
   }
   const onnx::ShapeInferenceOptions options{/*check_type=*/true, /*strict_mode=*/1};
   try {
-    onnx::shape_inference::InferShapes(alone, &graph::schemas(), options);
-  } catch (const std::exception&) {
+    graph::infer_shapes(alone, graph::schemas(), options);
+  } catch (const Error&) {
     return false;
   }
   const graph::GraphIndex inferred(alone.graph());

@@ -17,6 +17,7 @@
 #include "lib/runtime/sample_graph.h"
 #include "lib/runtime/spelled_gelu.h"
 #include "lib/runtime/table_islands.h"
+#include "lib/tensor/wrong_element_type.h"
 
 namespace narrow::runtime {
 namespace {
@@ -196,7 +197,7 @@ class Lowering {
   // What oneDNN refuses runs on float kernels, with its reason.
   GroupOrReason try_lower(LowerNode lower_node, const onnx::NodeProto& node) const {
     try {
-      GroupOrReason made = lower_node(context_, node);
+      GroupOrReason made = reading_operands([&] { return lower_node(context_, node); });
       auto* group = std::get_if<IntegerGroup>(&made);
       if (group != nullptr && result_.checks) add_oracle(lower_node(reference_, node), node, *group);
       return made;

@@ -67,11 +67,10 @@ std::variant<Transposed, Reason> transposed_of(const LowerContext& context, cons
   const bool same = window.auto_pad == exec::AutoPad::kSameUpper || window.auto_pad == exec::AutoPad::kSameLower;
   const auto pads = list("pads", 0, 2 * axes);
   const auto more = list("output_padding", 0, axes);
-  Transposed result{.groups = graph::int_attribute(node, "group", 1),
+  Transposed result{.groups = exec::group_count(node, weights),
                     .strides = list("strides", 1, axes),
                     .dilations = list("dilations", 1, axes),
                     .kernel = Shape(weights.begin() + 2, weights.end())};
-  if (result.groups < 1 || weights[0] % result.groups != 0) return refuse("its groups do not divide its channels");
   for (size_t axis = 0; axis < axes; ++axis) {
     const int64_t stride = result.strides[axis];
     if (stride < 1 || result.dilations[axis] < 1) return refuse("its strides or dilations are not positive");

@@ -132,7 +132,7 @@ std::vector<int32_t> zero_points(const LowerContext& context, const onnx::NodePr
 void set_operands(const LowerContext& context, const onnx::NodeProto& node, int64_t weight_axis, SumsProduct& product) {
   const Tensor& weights = *context.constant(node.input(1));
   std::vector<int32_t> zeros = zero_points(context, node);
-  const std::optional<int64_t> axis = zeros.size() > 1 ? std::optional(weight_axis) : std::nullopt;
+  const std::optional<int64_t> axis = zeros.size() != 1 ? std::optional(weight_axis) : std::nullopt;
   SignedWeights own = sign_weights(weights, std::move(zeros), axis);
   product.source = context.quant.index().type(node.input(0)).type;
   product.weights = std::move(own.integers);
@@ -187,7 +187,7 @@ GroupOrReason lower_conv_integer(const LowerContext& context, const onnx::NodePr
   SumsConvolution convolution;
   set_operands(context, node, /*weight_axis=*/0, convolution);
   convolution.window = exec::window_attributes(node);
-  convolution.groups = graph::int_attribute(node, "group", 1);
+  convolution.groups = exec::group_count(node, weights.shape());
   const DynamicEnd end =
       find_dynamic_end(context, node, {.channels = weights.shape()[0], .from_back = weights.rank() - 1});
   set_end(end, convolution.end);

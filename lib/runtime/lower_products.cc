@@ -109,7 +109,7 @@ GroupOrReason lower_convolution(const LowerContext& context, const onnx::NodePro
   group.weight_zero_points = std::move(own.zero_points);
   group.requantize.weight_scales = weight_params.scales;
   if (groupwise) scale_weights(*groupwise, group.requantize);
-  group.groups = graph::int_attribute(node, "group", 1);
+  group.groups = exec::group_count(node, weights->shape());
   group.window = std::move(window);
   const exec::ProductChannels channels{
       .count = weights->shape()[0], .rank = weights->rank(), .from_back = weights->rank() - 1};

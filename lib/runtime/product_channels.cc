@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "lib/graph/attributes.h"
+#include "lib/exec/window.h"
 
 namespace narrow::runtime {
 namespace {
@@ -34,10 +34,10 @@ std::optional<GroupwiseSource> groupwise_source(const LowerContext& context, con
   if (source == nullptr || source->params.axis != 1) return std::nullopt;
   const quant::QuantParams& params = source->params;
   const bool bytes = params.type == quant::QuantType::kInt8 || params.type == quant::QuantType::kUint8;
-  const auto groups = static_cast<size_t>(graph::int_attribute(convolution, "group", 1));
+  const auto groups = static_cast<size_t>(exec::group_count(convolution, weights));
   const auto outputs = static_cast<size_t>(weights[0]);
   const auto channels = static_cast<size_t>(weights[1]);  // of one group
-  const bool fits = groups > 0 && outputs % groups == 0 && params.scales.size() == groups * channels;
+  const bool fits = params.scales.size() == groups * channels;
   if (!bytes || !fits || !all_equal(params.zero_points)) return std::nullopt;
   GroupwiseSource result{.source = source, .scales = {}};
   for (size_t group = 0; group < groups; ++group) {

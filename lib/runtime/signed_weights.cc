@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "lib/base/error.h"
+
 namespace narrow::runtime {
 namespace {
 
@@ -65,6 +67,12 @@ SignedWeights move_to_int8(const Tensor& weights, std::vector<int32_t> zero_poin
 }  // namespace
 
 SignedWeights sign_weights(const Tensor& weights, std::vector<int32_t> zero_points, std::optional<int64_t> axis) {
+  if (axis) axis = normalize_axis(*axis, weights.rank());
+  const int64_t channels = axis ? weights.shape()[static_cast<size_t>(*axis)] : 1;
+  if (zero_points.size() != 1 && static_cast<int64_t>(zero_points.size()) != channels) {
+    throw Error(ErrorKind::kModel, "{} zero points for {} channels of weights {}", zero_points.size(), channels,
+                shape_text(weights.shape()));
+  }
   const bool is_unsigned = weights.type() == DataType::kUint8;
   const bool centered = std::all_of(zero_points.begin(), zero_points.end(), [](int32_t zero) { return zero == 0; });
   if (!is_unsigned && centered) return {weights, std::move(zero_points)};

@@ -6,10 +6,10 @@
 #include <cstring>
 #include <utility>
 
-#include "lib/base/error.h"
 #include "lib/base/parallel.h"
 #include "lib/tensor/memory.h"
 #include "lib/tensor/workspace.h"
+#include "lib/tensor/wrong_element_type.h"
 
 namespace narrow {
 namespace {
@@ -235,7 +235,8 @@ Tensor Tensor::empty_optional() {
 
 void Tensor::check_type(DataType wanted) const {
   if (type_ == wanted) return;
-  throw Error(ErrorKind::kInternal, "tensor of {} read as {}", data_type_name(type_), data_type_name(wanted));
+  throw WrongElementType(ErrorKind::kInternal, "tensor of {} read as {}", data_type_name(type_),
+                         data_type_name(wanted));
 }
 
 std::byte* Tensor::mutable_bytes() {

@@ -50,7 +50,7 @@ class Tensor {
   int64_t size() const { return size_; }
   size_t byte_size() const { return storage_bytes(type_, size_); }
 
-  /// Elements in memory order. T must be the element type (Error(kInternal) otherwise).
+  /// Elements in memory order. T must be the element type (WrongElementType otherwise).
   template <class T>
   std::span<const T> data() const {
     check_type(data_type_of<T>());

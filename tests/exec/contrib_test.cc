@@ -89,5 +89,25 @@ TEST(Inverse, SingularMatricesAreAnError) {
   EXPECT_THROW(run_contrib(graph, {{"x", floats({2, 2}, {1, 2, 2, 4})}}), Error);
 }
 
+// What the model gives is told as a bad model with the node, as it runs and as it is folded.
+TEST(DynamicQuantizeMatMul, OperandsOfAnotherTypeAreRefusedByName) {
+  const std::string node = "{ [culprit] y = com.microsoft.DynamicQuantizeMatMul (x, w, s) }";
+  const std::string weights = "<int8[2,1] w = {1, 2}, float s = {0.5}>";
+  const std::string folded =
+      "g (float[1] unused) => (float[1,1] y) <int64[1,2] x = {1, 2}, int8[2,1] w = {1, 2}, float s = {0.5}> ";
+  const Feed given{{"x", Tensor::of<int64_t>({1, 2}, {1, 2})}};
+  const Feed other{{"unused", floats({1}, {0})}};
+  for (const auto& [graph, feed] :
+       {std::pair("g (int64[1,2] x) => (float[1,1] y) " + weights + node, given), std::pair(folded + node, other)}) {
+    try {
+      run_contrib(graph, feed);
+      ADD_FAILURE() << graph;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kModel);
+      EXPECT_THAT(error.what(), ::testing::AllOf(::testing::HasSubstr("culprit"), ::testing::HasSubstr("int64")));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace narrow::exec

@@ -19,7 +19,7 @@ class OnednnConvolution final : public Kernel {
  public:
   OnednnConvolution(const onnx::NodeProto& node, Tensor weights, Tensor bias, const Epilogue& epilogue)
       : attributes_(window_attributes(node)),
-        groups_(graph::int_attribute(node, "group", 1)),
+        groups_(group_count(node)),
         weights_(std::move(weights)),
         bias_(std::move(bias)),
         epilogue_(epilogue) {}
@@ -95,8 +95,8 @@ class OnednnConvolution final : public Kernel {
 };
 
 KernelPtr make_reference(const KernelRequest& request, Operand weight, Operand bias) {
-  return kernel_of([attributes = window_attributes(*request.node),
-                    groups = graph::int_attribute(*request.node, "group", 1), weight = std::move(weight),
+  return kernel_of([attributes = window_attributes(*request.node), groups = group_count(*request.node),
+                    weight = std::move(weight),
                     bias = std::move(bias)](std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) {
     const Tensor& x = required(inputs, 0);
     const Tensor& w = weight.required_in(inputs);

@@ -191,7 +191,7 @@ KernelPtr make_conv_transpose(const KernelRequest& request) {
   const DeconvolutionAttributes attributes{.window = window_attributes(*request.node),
                                            .output_padding = graph::ints_attribute(*request.node, "output_padding"),
                                            .output_shape = graph::ints_attribute(*request.node, "output_shape"),
-                                           .groups = graph::int_attribute(*request.node, "group", 1)};
+                                           .groups = group_count(*request.node)};
   return std::make_unique<DeconvolutionKernel>(attributes, Operand(request, 1), Operand(request, 2));
 }
 

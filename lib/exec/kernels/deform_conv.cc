@@ -102,9 +102,9 @@ void add_bias(const Tensor& bias, int64_t filters, int64_t pixels, Tensor& y) {
 
 KernelPtr make_deform_conv(const KernelRequest& request) {
   const DeformSpec spec{.attributes = window_attributes(*request.node),
-                        .groups = graph::int_attribute(*request.node, "group", 1),
+                        .groups = group_count(*request.node),
                         .offset_groups = graph::int_attribute(*request.node, "offset_group", 1)};
-  if (spec.groups < 1 || spec.offset_groups < 1) refuse(request, "no groups");
+  if (spec.offset_groups < 1) throw Error(ErrorKind::kModel, "offsets in {} groups", spec.offset_groups);
   const std::shared_ptr<const onednn::Matmul> fast = std::make_shared<onednn::Matmul>(onednn::MatmulSpec());
   return kernel_of(
       [=, weights = Operand(request, 1), offset = Operand(request, 2), bias = Operand(request, 3),

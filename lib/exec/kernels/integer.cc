@@ -14,9 +14,17 @@ using BytePair = TypeList<int8_t, uint8_t>;
 
 std::vector<int32_t> zero_points(const Tensor& tensor) {
   if (!tensor.defined()) return {0};
+  if (tensor.size() == 0) throw Error(ErrorKind::kModel, "a zero point without elements");
   std::vector<int32_t> result;
   for (const int64_t value : int_list(tensor)) result.push_back(static_cast<int32_t>(value));
   return result;
+}
+
+// `parameter` of a whole tensor: `what` it is.
+void expect_one(const Tensor& parameter, std::string_view what) {
+  if (parameter.size() == 1) return;
+  throw Error(parameter.size() == 0 ? ErrorKind::kModel : ErrorKind::kUnsupported, "{} of shape {}, expected one", what,
+              shape_text(parameter.shape()));
 }
 
 Tensor integer_matmul(const Tensor& a, const Tensor& b, const Tensor& a_zero, const Tensor& b_zero,
@@ -48,6 +56,7 @@ struct IntegerConvolution {
     Shape shape{x.shape()[0], w.shape()[0]};
     shape.insert(shape.end(), window.output.begin(), window.output.end());
     Tensor sums = workspace.allocate(DataType::kInt32, shape);
+    if (x_zero.defined()) expect_one(x_zero, "zero point of the input");
     const std::vector<int32_t> zeros = zero_points(w_zero);
     if (zeros.size() != 1 && static_cast<int64_t>(zeros.size()) != w.shape()[0]) {
       throw Error(ErrorKind::kModel, "{} zero points for {} filters", zeros.size(), w.shape()[0]);
@@ -63,23 +72,34 @@ struct IntegerConvolution {
 };
 
 IntegerConvolution integer_convolution(const onnx::NodeProto& node) {
-  return {.attributes = window_attributes(node), .groups = graph::int_attribute(node, "group", 1)};
+  return {.attributes = window_attributes(node), .groups = group_count(node)};
 }
 
-// saturate(round(sum * a_scale * b_scale[c] / y_scale) + y_zero); c = index / inner % channels.
+// Where channels lie in the sums: that of an element is index / inner % count.
+struct Channels {
+  int64_t count = 1;
+  int64_t inner = 1;
+};
+
+// saturate(round(sum * a_scale * b_scale[channel] / y_scale) + y_zero).
 Tensor requantized(const Tensor& sums, const Tensor& a_scale, const Tensor& b_scale, const Tensor& y_scale,
-                   const Tensor& y_zero, int64_t inner, Workspace& workspace) {
+                   const Tensor& y_zero, Channels channels, Workspace& workspace) {
+  expect_one(a_scale, "scale of the first operand");
+  expect_one(y_scale, "scale of the result");
+  expect_one(y_zero, "zero point of the result");
+  if (b_scale.size() != 1 && b_scale.size() != channels.count) {
+    throw Error(b_scale.rank() < 2 ? ErrorKind::kModel : ErrorKind::kUnsupported, "scales of shape {} for {} channels",
+                shape_text(b_scale.shape()), channels.count);
+  }
   Tensor result = workspace.allocate(y_zero.type(), sums.shape());
   const auto from = sums.data<int32_t>();
   const std::array<Tensor, 3> scales{to_float32(a_scale), to_float32(b_scale), to_float32(y_scale)};
   const auto right = scales[1].data<float>();
-  if (a_scale.size() != 1) throw Error(ErrorKind::kUnsupported, "{} scales of the first operand", a_scale.size());
-  if (y_scale.size() != 1 || y_zero.size() != 1) throw Error(ErrorKind::kUnsupported, "several output scales");
   dispatch_type(BytePair(), y_zero.type(), [&]<class Y>() {
     const auto to = result.mutable_data<Y>();
     const auto zero = static_cast<float>(y_zero.data<Y>()[0]);
     for (size_t i = 0; i < to.size(); ++i) {
-      const size_t channel = i / static_cast<size_t>(inner) % right.size();
+      const size_t channel = i / static_cast<size_t>(channels.inner) % right.size();
       const float factor = scales[0].data<float>()[0] * right[channel] / scales[2].data<float>()[0];
       const float value = std::nearbyint(static_cast<float>(from[i]) * factor) + zero;
       to[i] = static_cast<Y>(std::clamp(value, static_cast<float>(std::numeric_limits<Y>::lowest()),
@@ -119,13 +139,16 @@ KernelPtr make_qlinear_conv(const KernelRequest& request) {
     const int64_t channels = sums.shape()[1];
     const int64_t spatial = sums.size() / std::max<int64_t>(1, sums.shape()[0] * channels);
     if (const Tensor& bias = optional(inputs, 8); bias.defined()) {
+      if (bias.size() != channels) {
+        throw Error(ErrorKind::kModel, "bias of shape {} for {} channels", shape_text(bias.shape()), channels);
+      }
       const auto to = sums.mutable_data<int32_t>();
       for (size_t i = 0; i < to.size(); ++i) {
         to[i] += bias.data<int32_t>()[i / static_cast<size_t>(spatial) % static_cast<size_t>(channels)];
       }
     }
     outputs[0] = requantized(sums, required(inputs, 1), required(inputs, 4), required(inputs, 6), required(inputs, 7),
-                             spatial, workspace);
+                             {.count = channels, .inner = spatial}, workspace);
   });
 }
 
@@ -134,7 +157,7 @@ KernelPtr make_qlinear_matmul(const KernelRequest& /*request*/) {
     const Tensor sums =
         integer_matmul(required(inputs, 0), required(inputs, 3), required(inputs, 2), required(inputs, 5), workspace);
     outputs[0] = requantized(sums, required(inputs, 1), required(inputs, 4), required(inputs, 6), required(inputs, 7),
-                             /*inner=*/1, workspace);
+                             {.count = inputs[3].rank() < 2 ? 1 : inputs[3].shape().back()}, workspace);
   });
 }
 

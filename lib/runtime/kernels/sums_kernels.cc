@@ -16,7 +16,8 @@ int32_t source_zero_point(const SumsProduct& product, std::span<Tensor> inputs) 
   if (product.source_zero_point) return *product.source_zero_point;
   if (inputs.size() < 2 || !inputs[1].defined()) return 0;
   if (inputs[1].size() != 1) {
-    throw Error(ErrorKind::kUnsupported, "{} zero points of the first operand, expected one", inputs[1].size());
+    const ErrorKind kind = inputs[1].size() == 0 ? ErrorKind::kModel : ErrorKind::kUnsupported;
+    throw Error(kind, "{} zero points of the first operand, expected one", inputs[1].size());
   }
   const uint8_t byte = bytes_of(inputs[1])[0];
   return inputs[1].type() == DataType::kInt8 ? static_cast<int8_t>(byte) : byte;
@@ -237,7 +238,7 @@ class SumsConvolutionKernel : public exec::Kernel {
       : convolution_(std::move(convolution)),
         channels_{.groups = convolution_.groups,
                   .per_group = convolution_.weights.shape()[0] / convolution_.groups,
-                  .with_source_sum = !all_zero(convolution_.weight_zero_points)},
+                  .with_source_sum = convolution_.weights.shape()[0] > 0 && !all_zero(convolution_.weight_zero_points)},
         weights_(stored_weights()) {}
 
   void run(std::span<Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace) const override {
@@ -251,7 +252,7 @@ class SumsConvolutionKernel : public exec::Kernel {
     if (correction.source_zero_point != 0) {
       const Tensor& sums = weight_sums(*size, x.shape(), workspace);
       correction.weight_sums = sums.data<int32_t>().data();
-      correction.period = sums.size() / sums.shape()[1];
+      correction.period = sums.size() / std::max<int64_t>(1, sums.shape()[1]);
     }
     const Ending ending(convolution_.end, inputs, channels_.count());
     const Tensor stored = to_layout(size->primitive->run(x, Tensor(), workspace), Layout::kChannelsLast);

@@ -256,7 +256,8 @@ RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Mod
                         .own_ranges = own_ranges,
                         .held = record ? record->held : plan::kHeldFirst,
                         .workers = options.workers};
-  if (record) return in_context(options.plan, [&] { return repeat_recovery(run, stages); });
+  if (record && !options.plan.empty()) return in_context(options.plan, [&] { return repeat_recovery(run, stages); });
+  if (record) return repeat_recovery(run, stages);
   return recover(run, stages);
 }
 

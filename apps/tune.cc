@@ -47,7 +47,6 @@ class Tuner {
     ground_.measure_sensitivity(space.components);
     write_sensitivity();
     const tune::SearchResult found = search(space);
-    if (found.interrupted) acknowledge_interruption();
     return finish(space, found);
   }
 
@@ -177,7 +176,10 @@ class Tuner {
             .lost = labelled ? Lost::kTop1 : scores};
   }
 
+  /// What was searched for long is not lost by an interruption: the rest takes little, and a second one ends it at
+  /// once.
   TuneOutcome finish(const tune::Space& space, const tune::SearchResult& found) {
+    const FinishingScope finishing;
     const tune::Trial& best = found.trials[found.best];
     PipelineOptions pipeline = options_.pipeline;
     pipeline.decided = DecidedPlan{.plan = plan_of(best.choices),
@@ -192,7 +194,6 @@ class Tuner {
     if (!pipeline.evaluation.empty()) pipeline.labels.clear();
     TuneOutcome outcome{.report = run_pipeline(pipeline, stages_),
                         .kept = found.kept,
-                        .interrupted = found.interrupted,
                         .nearest = nearest_text(limit(), best.measurement,
                                                 {.bytes = ground_.source().facts.file_bytes,
                                                  .seconds = clock_ ? clock_->float_seconds() : 0})};
@@ -212,6 +213,7 @@ class Tuner {
     if (found.out_of_budget) report.notes.push_back("the search ended with its budget: more trials may find better");
     if (found.interrupted) report.notes.push_back("the search was interrupted: this is the best until then");
     report.stages = stages_.times();
+    outcome.interrupted = finishing.interrupted();
     return outcome;
   }
 

@@ -28,7 +28,7 @@ struct TuneOptions {
 struct TuneOutcome {
   report::Report report;
   bool kept = false;
-  bool interrupted = false;
+  bool interrupted = false;  // in the search or behind it
   std::string nearest;  // how near it came, for people
 };
 

@@ -7,8 +7,10 @@
 namespace narrow {
 namespace {
 
-// The one piece of process-wide state: a signal handler has no other way to reach the work.
+// The only process-wide state: a signal handler has no other way to reach the work, nor have the work's threads to
+// learn that it is not to be left.
 std::atomic<bool> interruption_requested{false};
+std::atomic<bool> finishing{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
 }  // namespace
@@ -18,11 +20,24 @@ void request_interruption() {
 }
 
 void check_interruption() {
-  if (interruption_requested.load()) throw Error(ErrorKind::kInterrupted, "interrupted");
+  if (interruption_requested.load() && !finishing.load()) throw Error(ErrorKind::kInterrupted, "interrupted");
 }
 
 void acknowledge_interruption() {
   interruption_requested.store(false);
+}
+
+FinishingScope::FinishingScope() {
+  finishing.store(true);
+}
+
+FinishingScope::~FinishingScope() {
+  acknowledge_interruption();
+  finishing.store(false);
+}
+
+bool FinishingScope::interrupted() const {
+  return interruption_requested.load();
 }
 
 }  // namespace narrow

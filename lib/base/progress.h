@@ -14,8 +14,21 @@ using Progress = std::function<void(std::string_view stage, int64_t done, int64_
 /// Asked at step boundaries of long work; throws Error(kInterrupted) once interruption was requested.
 void request_interruption();  // async-signal-safe
 void check_interruption();
-/// The request is answered: what still has to be done (writing the best so far) is not interrupted by it again.
+/// The request is answered: what is done from now on is not interrupted by it again.
 void acknowledge_interruption();
+
+/// While one lives, check_interruption() throws nothing in any thread: what still has to be done (writing the best so
+/// far) is finished. When it goes the request is answered. They do not nest.
+class FinishingScope {
+ public:
+  FinishingScope();
+  ~FinishingScope();
+  FinishingScope(const FinishingScope&) = delete;
+  FinishingScope& operator=(const FinishingScope&) = delete;
+
+  /// Whether an interruption was requested, until now or before.
+  bool interrupted() const;
+};
 
 /// Seconds since construction.
 class Stopwatch {

@@ -40,7 +40,9 @@ class Searcher {
   Searcher(const Space& space, const NoiseModel& model, const Goal& goal, const SearchHooks& hooks,
            const SearchOptions& options)
       : space_(space), model_(model), goal_(goal), hooks_(hooks), options_(options), path_(model.path()) {
-    for (const Trial& trial : options.known) known_.emplace(trial.choices, trial.measurement);
+    for (const Trial& trial : options.known) {
+      if (is_whole(trial.measurement)) known_.emplace(trial.choices, trial.measurement);
+    }
   }
 
   SearchResult run() {
@@ -51,7 +53,9 @@ class Searcher {
         keep_quality();
       }
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kInterrupted || result_.trials.empty()) throw;
+      if (error.kind() != ErrorKind::kInterrupted) throw;
+      add_known();
+      if (result_.trials.empty()) throw;
       result_.interrupted = true;
     }
     choose();
@@ -59,6 +63,33 @@ class Searcher {
   }
 
  private:
+  /// A trail may come from a search with another limit, which measured no times.
+  bool is_whole(const Measurement& measurement) const {
+    return goal_.limit != Limit::kSeconds || measurement.seconds.has_value();
+  }
+
+  /// The assignment with these choices; nullopt where a search with another limit has left them.
+  std::optional<Assignment> assignment_of(const std::vector<Choice>& choices) const {
+    if (choices.size() != space_.items.size()) return std::nullopt;
+    Assignment assignment;
+    for (size_t i = 0; i < choices.size(); ++i) {
+      const auto& options = space_.items[i].options;
+      const auto found =
+          std::find_if(options.begin(), options.end(), [&](const Option& o) { return o.choice == choices[i]; });
+      if (found == options.end()) return std::nullopt;
+      assignment.push_back(static_cast<size_t>(found - options.begin()));
+    }
+    return assignment;
+  }
+
+  /// Those that an interruption did not let the search come to again are as good as those that it came to.
+  void add_known() {
+    for (const Trial& known : options_.known) {
+      const std::optional<Assignment> assignment = assignment_of(known.choices);
+      if (assignment && is_whole(known.measurement)) trial(*assignment, known.step);
+    }
+  }
+
   bool in_time() const { return !options_.seconds || watch_.seconds() <= *options_.seconds; }
 
   bool more() {

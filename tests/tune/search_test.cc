@@ -207,5 +207,39 @@ TEST(Search, AnInterruptionKeepsTheBestSoFar) {
   EXPECT_THROW(search(row.space, row.model(), {.limit = Limit::kDrop, .value = 0.5}, hooks, {}), Error);
 }
 
+TEST(Search, AnInterruptionKeepsTheBestOfAllThatIsKnown) {
+  const Row row;
+  const Goal goal{.limit = Limit::kBytes, .value = 950};
+  const SearchResult whole = search(row.space, row.model(), goal, row.hooks(), {});
+  SearchHooks hooks = row.hooks();
+  hooks.price = [](const std::vector<Choice>&) -> double { throw Error(ErrorKind::kInterrupted, "interrupted"); };
+  SearchOptions options{.known = whole.trials};
+  options.known.push_back({.choices = only(2), .measurement = row.hooks().measure(only(2)), .step = "earlier"});
+  options.known.push_back({.choices = std::vector<Choice>(6, Choice::kStoredInt4),  // of a search with another limit
+                           .measurement = {.quality = {.sqnr_db = 100}},
+                           .step = "elsewhere"});
+  const SearchResult result = search(row.space, row.model(), goal, hooks, options);
+  EXPECT_TRUE(result.interrupted);
+  EXPECT_EQ(result.trials.size(), whole.trials.size() + 1);
+  EXPECT_EQ(result.trials[result.best].choices, only(3));
+  EXPECT_TRUE(result.kept);
+}
+
+// A search with another limit does not time what it measures.
+TEST(Search, WhatIsKnownWithoutItsTimeIsMeasuredAgain) {
+  Row row;
+  for (Item& item : row.space.items) {
+    item.options[0].seconds = 0.004;
+    item.options[1].seconds = 0.010;
+  }
+  row.space.float_seconds = 0.060;
+  const Goal goal{.limit = Limit::kSeconds, .value = 0.025};
+  const std::vector<Choice> config(6, Choice::kConfig);
+  const Trial known{.choices = config, .measurement = row.hooks().measure(config), .step = "path 0 of 6"};
+  const SearchResult result = search(row.space, row.model(), goal, timed(row), {.known = {known}});
+  EXPECT_TRUE(result.kept);
+  EXPECT_NEAR(result.trials[result.best].measurement.seconds.value(), 0.024, 1e-9);
+}
+
 }  // namespace
 }  // namespace narrow::tune

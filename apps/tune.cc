@@ -40,6 +40,7 @@ class Tuner {
     ground_.open_trail(options_.trail, options_.sensitivity);
     judge_.emplace(stages_.run("judges", [&] { return tune::Judge(ground_.source().loaded, judges, workers()); }));
     ground_.choose_recovery([&](const graph::Model& changed) { return harmless(changed); });
+    warn_of_few_judges();
     tune::Space space = make_space();
     nodes_ = space.nodes();
     ground_.check_nodes(nodes_);
@@ -65,6 +66,13 @@ class Tuner {
     tune::Measurement alone;
     alone.quality = stages_.run("trial", [&] { return judge_->measure(changed); });
     return tune::keeps(part, alone);
+  }
+
+  void warn_of_few_judges() {
+    new_judges_ = ground_.new_judges();
+    if (new_judges_ >= kLeastJudges) return;
+    few_judges_ = few_judges_text(limit(), judge_->samples(), new_judges_);
+    spdlog::warn("{}", few_judges_);
   }
 
   tune::Space make_space() {
@@ -204,8 +212,10 @@ class Tuner {
                                 .space = space,
                                 .found = found,
                                 .sensitivity = trail().sensitivity,
-                                .samples = judge_->samples()});
+                                .samples = judge_->samples(),
+                                .new_samples = new_judges_});
     report.warnings.insert(report.warnings.begin(), ground_.warnings().begin(), ground_.warnings().end());
+    if (!few_judges_.empty()) report.warnings.push_back(few_judges_);
     if (auto broken = found.kept && report.validation ? broken_promise(limit(), *report.validation) : std::nullopt) {
       spdlog::warn("{}", *broken);
       report.warnings.push_back(std::move(*broken));
@@ -222,6 +232,8 @@ class Tuner {
   TuneGround ground_;
   std::vector<std::string> nodes_;
   std::optional<tune::Judge> judge_;
+  int64_t new_judges_ = 0;            // that are no copies
+  std::string few_judges_;            // what to say of it
   std::optional<tune::Clock> clock_;  // with a limit of time
   std::map<std::vector<tune::Choice>, double> seconds_;
 };

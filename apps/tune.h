@@ -29,7 +29,7 @@ struct TuneOutcome {
   report::Report report;
   bool kept = false;
   bool interrupted = false;  // in the search or behind it
-  std::string nearest;  // how near it came, for people
+  std::string nearest;       // how near it came, for people
 };
 
 /// Searches, then writes model and plan of the best assignment through the pipeline.

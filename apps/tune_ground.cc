@@ -151,6 +151,14 @@ plan::RecoveryRecord TuneGround::record(const plan::RecoverySteps& steps) const 
           .held = trail_.held};
 }
 
+int64_t TuneGround::new_judges() const {
+  std::vector<int64_t> samples = samples_.calibration;
+  samples.insert(samples.end(), samples_.judges.begin(), samples_.judges.end());
+  const std::vector<int64_t> all =
+      stages_.run("samples", [&] { return distinct_samples(*data_.reader, samples, options_.workers); });
+  return static_cast<int64_t>(all.size() - distinct_.size());
+}
+
 std::vector<int64_t> TuneGround::some_calibration(int64_t count) const {
   std::vector<int64_t> chosen;
   for (const int64_t index : spread_indices(static_cast<int64_t>(samples_.calibration.size()), count)) {

@@ -63,6 +63,8 @@ class TuneGround {
   const plan::RecoverySteps& repeated_steps() const { return after_; }
   plan::RecoveryRecord record(const plan::RecoverySteps& steps) const;
   RecoveryRun recovery_run(const graph::Model& model, const plan::PrecisionPlan& plan, const Config& config) const;
+  /// How many judges differ from each other and from all samples that calibrate: copies of those tell nothing new.
+  int64_t new_judges() const;
   const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/tune_samples.h"
 #include "lib/report/format.h"
 
 namespace narrow::apps {
@@ -88,6 +89,15 @@ std::optional<std::string> broken_promise(const TuneLimit& limit, const validate
   if (!what) return std::nullopt;
   return fmt::format("the limit ({}) is broken on the evaluation's {}: {}; more samples in --data judge better",
                      limit_text(limit), report::plural(evaluation.samples, "sample"), *what);
+}
+
+std::string few_judges_text(const TuneLimit& limit, int64_t judges, int64_t new_judges) {
+  return fmt::format(
+      "{} of {} that judge the trials differ from each other and from those that calibrate, fewer than {}: {} on other "
+      "data; give more samples in --data",
+      new_judges, report::plural(judges, "sample"), kLeastJudges,
+      tune::limits_price(limit.limit) ? "what is best on these may not be best"
+                                      : fmt::format("the limit ({}) may not hold", limit_text(limit)));
 }
 
 }  // namespace narrow::apps

@@ -16,4 +16,7 @@ double binomial_tail(int64_t events, int64_t count, double probability);
 /// What to say where the evaluation breaks a limit of loss: answers by more than chance (5 %), SQNR and cosine at all.
 std::optional<std::string> broken_promise(const TuneLimit& limit, const validate::Validation& evaluation);
 
+/// What to say where few of the judges are no copies of each other or of what calibrated.
+std::string few_judges_text(const TuneLimit& limit, int64_t judges, int64_t new_judges);
+
 }  // namespace narrow::apps

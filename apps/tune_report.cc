@@ -93,6 +93,7 @@ report::TuneFacts tune_facts(const TuneResults& results) {
                           .kept = results.found.kept,
                           .interrupted = results.found.interrupted,
                           .samples = results.samples,
+                          .new_samples = results.new_samples,
                           .trials = {},
                           .chosen = results.found.best,
                           .sensitivity = {}};

@@ -39,7 +39,8 @@ struct TuneResults {
   const tune::Space& space;
   const tune::SearchResult& found;
   const tune::Sensitivity& sensitivity;
-  int64_t samples = 0;  // that judged
+  int64_t samples = 0;      // that judged,
+  int64_t new_samples = 0;  // and those of them that are no copies of each other or of calibration's
 };
 
 report::TuneFacts tune_facts(const TuneResults& results);

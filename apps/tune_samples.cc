@@ -9,7 +9,6 @@ namespace narrow::apps {
 namespace {
 
 constexpr int64_t kMostJudges = 200;
-constexpr int64_t kLeastJudges = 24;  // fewer can not tell half a point of agreement from none
 
 }  // namespace
 

@@ -8,6 +8,9 @@
 
 namespace narrow::apps {
 
+/// Fewer can not tell half a point of agreement from none.
+inline constexpr int64_t kLeastJudges = 24;
+
 struct TuneSamples {
   std::vector<int64_t> calibration;
   std::vector<int64_t> judges;

@@ -90,6 +90,7 @@ struct TuneFacts {
   bool kept = false;
   bool interrupted = false;
   int64_t samples = 0;            // that judged
+  int64_t new_samples = 0;        // of these, those that are no copies of each other or of samples that calibrated
   std::vector<TuneTrial> trials;  // in the order they were made
   size_t chosen = 0;              // index into trials
   struct Effect {

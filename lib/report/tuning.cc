@@ -35,6 +35,13 @@ std::string ratio_text(int64_t bytes, int64_t float_bytes) {
   return fmt::format("{:.3f}", static_cast<double>(bytes) / static_cast<double>(float_bytes));
 }
 
+std::string judges_text(const TuneFacts& tuning) {
+  const std::string samples = plural(tuning.samples, "sample");
+  if (tuning.new_samples == tuning.samples) return samples + " that chose nothing else";
+  return fmt::format("{}, of which {} differ from each other and from those that calibrated", samples,
+                     tuning.new_samples);
+}
+
 Json trial_json(const TuneFacts& tuning, const TuneTrial& trial) {
   return {{"step", trial.step},
           {"file_bytes", trial.file_bytes},
@@ -84,8 +91,7 @@ Section tuning_section(const TuneFacts& tuning, int64_t float_bytes) {
     changes.lines.push_back(fmt::format("and {} more, see the JSON report", changed.size() - kShownChanges));
   }
   if (changed.empty()) changes.lines.emplace_back("every layer is as the config says");
-  return {fmt::format("tuning: {}; points of {} lost, on {} that chose nothing else", tuning.limit, tuning.lost,
-                      plural(tuning.samples, "sample")),
+  return {fmt::format("tuning: {}; points of {} lost, on {}", tuning.limit, tuning.lost, judges_text(tuning)),
           {std::move(table), std::move(changes)}};
 }
 
@@ -109,7 +115,8 @@ Section sensitivity_section(const TuneFacts& tuning) {
 Json to_json(const TuneFacts& tuning) {
   Json json{{"limit", tuning.limit},     {"lost", tuning.lost},
             {"kept", tuning.kept},       {"interrupted", tuning.interrupted},
-            {"samples", tuning.samples}, {"chosen", tuning.chosen}};
+            {"samples", tuning.samples}, {"new_samples", tuning.new_samples},
+            {"chosen", tuning.chosen}};
   json["trials"] = Json::array();
   for (const TuneTrial& trial : tuning.trials) json["trials"].push_back(trial_json(tuning, trial));
   json["sensitivity"] = Json::array();

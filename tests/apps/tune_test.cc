@@ -10,6 +10,9 @@ namespace narrow::test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
+
+constexpr size_t kDataSamples = 200;
 
 const std::string kTune = "tune " + kModel + " --data " + kData + " --config " + kConfig +
                           " --samples 48 --no-speed --quiet --trials 8 --recovery none";
@@ -111,6 +114,35 @@ TEST(Tune, SaysWhatToDoAboutATrailThatIsNone) {
     expect_error(outcome, 2, HasSubstr("trail.json"));
     EXPECT_THAT(outcome.err, HasSubstr("give another file to begin anew")) << text;
   }
+}
+
+/// The first `distinct` of the samples, over and over.
+std::string some_samples(const TemporaryFolder& folder, size_t distinct, size_t count) {
+  const std::string all = read_text(kData);
+  const size_t header = all.find('\n') + 1;
+  const size_t size = (all.size() - header) / kDataSamples;
+  std::string elements;
+  for (size_t i = 0; i < count; ++i) elements += all.substr(header + i % distinct * size, size);
+  return folder.write("few.npy", npy("|u1", std::to_string(count) + ", 32, 32, 1", elements));
+}
+
+TEST(Tune, WarnsWhereJudgesAreFewOrCopies) {
+  const TemporaryFolder folder;
+  const auto run = [&](size_t distinct, size_t count) {
+    return run_narrow("tune " + kModel + " --data " + some_samples(folder, distinct, count) + " --config " + kConfig +
+                      " --samples 48 --no-speed --trials 2 --recovery none --min-sqnr 20 -o " + folder.path("a.onnx"));
+  };
+  const Outcome one = run(1, 1);
+  EXPECT_THAT(one.err, HasSubstr("0 of 1 sample that judge the trials differ"));
+  EXPECT_THAT(one.out, HasSubstr("0 of 1 sample that judge the trials differ"));
+  EXPECT_THAT(one.out, Not(HasSubstr("chose nothing else")));
+  const Outcome copies = run(5, 100);
+  EXPECT_THAT(copies.err, HasSubstr("0 of 26 samples that judge the trials differ"));
+  EXPECT_THAT(copies.err, HasSubstr("(SQNR at least 20 dB) may not hold on other data"));
+  EXPECT_THAT(copies.out, HasSubstr("of which 0 differ from each other"));
+  const Outcome enough = run(kDataSamples, kDataSamples);
+  EXPECT_THAT(enough.err, Not(HasSubstr("that judge the trials differ")));
+  EXPECT_THAT(enough.out, HasSubstr("that chose nothing else"));
 }
 
 }  // namespace

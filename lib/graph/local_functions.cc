@@ -93,7 +93,7 @@ class DefaultsGiver {
       });
       attributes.erase(end, attributes.end());
     });
-    const std::string result = name;
+    std::string result = name;
     give(*variant.mutable_node());
     variants_.push_back(std::move(variant));
     return result;

@@ -10,7 +10,7 @@
 #include "lib/base/spread.h"
 #include "lib/exec/float_program.h"
 #include "lib/graph/graph_index.h"
-#include "lib/recover/channel_statistics.h"
+#include "lib/recover/samples.h"
 
 namespace narrow::apps {
 namespace {
@@ -60,18 +60,18 @@ Seen look_at(const recover::Samples& samples, const std::string& input) {
   return seen;
 }
 
-/// Means and variances of a value's channels (axis 1) over all samples; empty where it is none with channels and
-/// positions.
+/// Means and variances of a value's channels (axis 1) over all samples; empty where it is none with channels.
 struct ChannelMoments : exec::TensorListener {
   std::string value;
   std::vector<double> sums = {};
   std::vector<double> squares = {};
-  double count = 0;  // elements of a channel
+  double count = 0;        // elements of a channel
+  bool positions = false;  // it has more axes: a channel has many elements in each sample
 
   explicit ChannelMoments(std::string observed) : value(std::move(observed)) {}
 
   void on_value(const std::string& name, const Tensor& tensor) override {
-    if (name != value || tensor.type() != DataType::kFloat32 || tensor.rank() < 3 || tensor.size() == 0) return;
+    if (name != value || tensor.type() != DataType::kFloat32 || tensor.rank() < 2 || tensor.size() == 0) return;
     const Tensor plain = to_layout(tensor, Layout::kPlain);
     const auto values = plain.data<float>();
     const auto channels = static_cast<size_t>(tensor.shape()[1]);
@@ -84,6 +84,7 @@ struct ChannelMoments : exec::TensorListener {
       squares[channel] += static_cast<double>(values[i]) * values[i];
     }
     count += static_cast<double>(values.size() / channels);
+    positions = tensor.rank() > 2;
   }
 
   double power(size_t channel) const { return squares[channel] / count; }
@@ -154,12 +155,6 @@ class Checker {
     return found;
   }
 
-  /// Mean squares of a value's channels; empty where it is none with channels.
-  std::vector<double> power(const graph::Model& model, const std::string& value) const {
-    const auto seen = recover::observe_channels(model, samples_, {value}, check_.workers);
-    return seen.empty() ? std::vector<double>{} : seen.begin()->second.squares;
-  }
-
   std::optional<std::string> by_statistics() const {
     const graph::GraphIndex index(check_.loaded.graph());
     const auto& nodes = check_.loaded.graph().node();
@@ -168,12 +163,12 @@ class Checker {
     if (node == nodes.end() || node->input_size() != 5) return std::nullopt;
     const std::vector<float> means = constant(check_.loaded, index, node->input(3));
     const std::vector<float> variances = constant(check_.loaded, index, node->input(4));
-    const std::vector<double> found = power(check_.loaded, node->input(0));
-    if (means.empty() || means.size() != variances.size() || means.size() != found.size()) return std::nullopt;
+    const ChannelMoments found = moments(check_.loaded, node->input(0));
+    if (means.empty() || means.size() != variances.size() || means.size() != found.sums.size()) return std::nullopt;
     std::vector<double> ratios;
     for (size_t i = 0; i < means.size(); ++i) {
       const double expected = static_cast<double>(variances[i]) + static_cast<double>(means[i]) * means[i];
-      if (expected > 0) ratios.push_back(found[i] / expected);
+      if (expected > 0) ratios.push_back(found.power(i) / expected);
     }
     if (ratios.empty()) return std::nullopt;
     const double ratio = upper_median(ratios);
@@ -181,12 +176,10 @@ class Checker {
       return fmt::format("what reaches the first BatchNormalization is {:.3g} times as large as in its training",
                          std::sqrt(ratio));
     }
-    return by_variance(node->input(0), variances);
+    return found.positions ? by_variance(found, variances) : std::nullopt;
   }
 
-  std::optional<std::string> by_variance(const std::string& value, const std::vector<float>& variances) const {
-    const ChannelMoments found = moments(check_.loaded, value);
-    if (found.sums.size() != variances.size()) return std::nullopt;
+  static std::optional<std::string> by_variance(const ChannelMoments& found, const std::vector<float>& variances) {
     std::vector<double> ratios;
     for (size_t i = 0; i < variances.size(); ++i) {
       if (variances[i] > 0) ratios.push_back(found.variance(i) / static_cast<double>(variances[i]));
@@ -203,15 +196,15 @@ class Checker {
     const auto node = std::find_if(nodes.begin(), nodes.end(), [](const auto& n) { return n.op_type() == "Conv"; });
     if (node == nodes.end() || node->input_size() < 3) return std::nullopt;
     const std::vector<float> biases = constant(check_.normalized, index, node->input(2));
-    const std::vector<double> found = power(check_.normalized, node->output(0));
-    if (biases.empty() || biases.size() != found.size()) return std::nullopt;
+    const ChannelMoments found = moments(check_.normalized, node->output(0));
+    if (biases.empty() || biases.size() != found.sums.size()) return std::nullopt;
     std::vector<double> sizes;
     std::vector<double> shares;
     std::vector<double> responses;
     for (size_t i = 0; i < biases.size(); ++i) {
       sizes.push_back(std::abs(static_cast<double>(biases[i])));
-      responses.push_back(std::sqrt(found[i]));
-      if (found[i] > 0) shares.push_back(sizes.back() / responses.back());
+      responses.push_back(std::sqrt(found.power(i)));
+      if (found.power(i) > 0) shares.push_back(sizes.back() / responses.back());
     }
     const double root_mean_square = std::hypot(seen.mean, seen.deviation);
     const bool matters = upper_median(sizes) * root_mean_square > kLeastBias * upper_median(responses);

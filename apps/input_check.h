@@ -14,7 +14,6 @@ struct InputCheck {
   const graph::Model& normalized;  // its biases do
   const DataSource& data;
   std::vector<int64_t> samples;  // a few of them are run
-  int workers = 1;
 };
 
 /// A line for each doubt that is sure: samples that are flat; a first BatchNormalization whose input has many times (or

@@ -287,11 +287,7 @@ Planned make_planned(const PipelineOptions& options, const ModelSource& source, 
                     : options.plan.empty() ? plan_from_ranges(options, model, source.facts.sha256, data, stages)
                                            : plan_from_file(options, model, source.facts.sha256, stages);
   if (data == nullptr || planned.used_samples.empty()) return planned;
-  const InputCheck check{.loaded = source.loaded,
-                         .normalized = model,
-                         .data = *data,
-                         .samples = planned.used_samples,
-                         .workers = options.workers};
+  const InputCheck check{.loaded = source.loaded, .normalized = model, .data = *data, .samples = planned.used_samples};
   for (std::string& warning : stages.run("check inputs", [&] { return input_warnings(check); })) {
     spdlog::warn("{}", warning);
     planned.warnings.push_back(std::move(warning));

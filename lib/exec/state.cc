@@ -51,9 +51,8 @@ Tensor State::zeros(const Cell& cell, const Feed& feed) {
 }
 
 Feed State::complete(Feed feed) const {
-  Feed whole = feed;
-  for (const Cell& cell : cells_) whole[cell.input] = cell.value ? *cell.value : zeros(cell, feed);
-  return whole;
+  for (const Cell& cell : cells_) feed[cell.input] = cell.value ? *cell.value : zeros(cell, feed);
+  return feed;
 }
 
 void State::update(const std::vector<Tensor>& outputs) {

@@ -128,10 +128,8 @@ void RoundedRuns::begin(Rounded base) {
 }
 
 void RoundedRuns::read_inputs() {
-  each_sample(samples_.count, workers_, [&](size_t sample, Workspace&) {
-    live_[sample].clear();
-    for (auto& [name, tensor] : samples_.read(static_cast<int64_t>(sample))) live_[sample].emplace(name, tensor);
-  });
+  each_sample(samples_.count, workers_,
+              [&](size_t sample, Workspace&) { live_[sample] = samples_.read(static_cast<int64_t>(sample)); });
 }
 
 bool RoundedRuns::differs(const Segment& segment, const Rounded& rounded) const {

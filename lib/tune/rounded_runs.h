@@ -1,7 +1,6 @@
 // Runs of a model in which any of its components are rounded and the rest is float32.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>

@@ -15,6 +15,7 @@ constexpr size_t kRowsBetweenKeeps = 25;
 struct Change {
   std::string key;
   Rounded rounded;
+  size_t position = 0;  // where it begins to differ from its base
 };
 
 /// Measures changes of a base, and counts them as they come.
@@ -26,9 +27,9 @@ class Table {
   void measure(RoundedRuns& runs, const Rounded& base, std::vector<Change> changes) {
     if (changes.empty()) return;
     runs.begin(base);
-    std::stable_sort(changes.begin(), changes.end(), [&](const Change& a, const Change& b) {
-      return runs.position(a.rounded) < runs.position(b.rounded);
-    });
+    for (Change& change : changes) change.position = runs.position(change.rounded);
+    std::stable_sort(changes.begin(), changes.end(),
+                     [](const Change& a, const Change& b) { return a.position < b.position; });
     try {
       for (const Change& change : changes) {
         check_interruption();

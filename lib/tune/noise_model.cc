@@ -12,11 +12,12 @@ namespace {
 /// Less than this share of the noise is not worth a change.
 constexpr double kLeastGain = 1e-9;
 
-}  // namespace
+/// Ratio of what a change gives to what it takes; without bound where it takes nothing.
+double ratio_of(double given, double taken) {
+  return taken > 0 ? given / taken : std::numeric_limits<double>::max();
+}
 
-struct NoiseModel::Move {
-  Assignment result;
-};
+}  // namespace
 
 NoiseModel::NoiseModel(const Space& space, const Sensitivity& sensitivity, CostWeights weights)
     : space_(space), touched_(space.items.size()) {
@@ -34,7 +35,9 @@ NoiseModel::NoiseModel(const Space& space, const Sensitivity& sensitivity, CostW
   }
   for (size_t v = 0; v < space.values.size(); ++v) {
     value_noise_.push_back(sensitivity.at(space.values[v].component).noise);
-    for (const size_t item : space.values[v].items) touched_[item].push_back(v);
+    for (const size_t item : space.values[v].items) {
+      if (touched_[item].empty() || touched_[item].back() != v) touched_[item].push_back(v);
+    }
   }
 }
 
@@ -49,6 +52,21 @@ double NoiseModel::noise(const Assignment& assignment) const {
     if (rounded) sum += value_noise_[v];
   }
   return sum;
+}
+
+double NoiseModel::noise_change(const Assignment& assignment, size_t item, size_t option) const {
+  double change = noise_[item][option] - noise_[item][assignment[item]];
+  const Option& before = space_.items[item].options[assignment[item]];
+  const Option& after = space_.items[item].options[option];
+  for (const size_t v : touched_[item]) {
+    const ValueUse& value = space_.values[v];
+    if (value.is_rounded_by(before) == value.is_rounded_by(after)) continue;
+    const bool by_others = std::any_of(value.items.begin(), value.items.end(), [&](size_t other) {
+      return other != item && value.is_rounded_by(space_.items[other].options[assignment[other]]);
+    });
+    if (!by_others) change += value.is_rounded_by(after) ? value_noise_[v] : -value_noise_[v];
+  }
+  return change;
 }
 
 double NoiseModel::cost(const Assignment& assignment) const {
@@ -70,19 +88,10 @@ Assignment NoiseModel::cheapest() const {
   return result;
 }
 
-std::vector<NoiseModel::Move> NoiseModel::moves(const Assignment& assignment) const {
-  std::vector<Move> result;
-  for (size_t i = 0; i < assignment.size(); ++i) {
-    for (size_t option = 0; option < space_.items[i].options.size(); ++option) {
-      if (option == assignment[i]) continue;
-      result.push_back({assignment});
-      result.back().result[i] = option;
-    }
-  }
-  // A value is rounded until the last item that touches it is off integers or 16-bit floats: single changes do not show
-  // that.
+std::vector<Assignment> NoiseModel::value_moves(const Assignment& assignment) const {
+  std::vector<Assignment> result;
   for (const ValueUse& value : space_.values) {
-    Move move{assignment};
+    Assignment moved = assignment;
     for (const size_t item : value.items) {
       const auto& options = space_.items[item].options;
       if (!value.is_rounded_by(options[assignment[item]])) continue;
@@ -91,9 +100,9 @@ std::vector<NoiseModel::Move> NoiseModel::moves(const Assignment& assignment) co
         if (value.is_rounded_by(options[option])) continue;
         if (!best || cost_[item][option] < cost_[item][*best]) best = option;
       }
-      if (best) move.result[item] = *best;
+      if (best) moved[item] = *best;
     }
-    if (move.result != assignment) result.push_back(std::move(move));
+    if (moved != assignment) result.push_back(std::move(moved));
   }
   return result;
 }
@@ -105,18 +114,24 @@ std::vector<Assignment> NoiseModel::path() const {
     const double noise_now = noise(current);
     const double cost_now = cost(current);
     double best_ratio = 0;
-    std::optional<Assignment> best;
-    for (Move& move : moves(current)) {
-      const double gain = noise_now - noise(move.result);
-      if (gain <= kLeastGain * noise_now) continue;
-      const double paid = cost(move.result) - cost_now;
-      const double ratio = paid > 0 ? gain / paid : std::numeric_limits<double>::max();
-      if (best && ratio <= best_ratio) continue;
-      best_ratio = ratio;
-      best = std::move(move.result);
+    const auto is_best = [&](double gain, double paid) {
+      if (gain <= kLeastGain * noise_now || ratio_of(gain, paid) <= best_ratio) return false;
+      best_ratio = ratio_of(gain, paid);
+      return true;
+    };
+    std::optional<ItemOption> single;
+    for_each_change(current, [&](size_t item, size_t option) {
+      const double paid = cost_[item][option] - cost_[item][current[item]];
+      if (is_best(-noise_change(current, item, option), paid)) single = {item, option};
+    });
+    std::optional<Assignment> joint;
+    for (Assignment& moved : value_moves(current)) {
+      if (is_best(noise_now - noise(moved), cost(moved) - cost_now)) joint = std::move(moved);
     }
-    if (!best) break;
-    result.push_back(std::move(*best));
+    if (!joint && !single) break;
+    Assignment next = joint ? std::move(*joint) : current;
+    if (!joint) next[single->first] = single->second;
+    result.push_back(std::move(next));
   }
   // What values inside bodies lose is not known: the least noisy assignment rounds none.
   Assignment last = result.back();
@@ -125,6 +140,26 @@ std::vector<Assignment> NoiseModel::path() const {
   }
   if (last != result.back()) result.push_back(std::move(last));
   return result;
+}
+
+std::vector<Assignment> NoiseModel::descent(const Assignment& from, const std::set<ItemOption>& refused) const {
+  std::vector<Assignment> result{from};
+  for (;;) {
+    Assignment next = result.back();
+    double best_ratio = 0;
+    std::optional<ItemOption> best;
+    for_each_change(next, [&](size_t item, size_t option) {
+      const double saved = cost_[item][next[item]] - cost_[item][option];
+      if (saved <= 0 || refused.contains({item, option})) return;
+      const double ratio = ratio_of(saved, noise_change(next, item, option));
+      if (ratio <= best_ratio) return;
+      best_ratio = ratio;
+      best = {item, option};
+    });
+    if (!best) return result;
+    next[best->first] = best->second;
+    result.push_back(std::move(next));
+  }
 }
 
 std::optional<size_t> NoiseModel::unrounded(size_t item) const {

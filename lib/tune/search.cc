@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "lib/base/error.h"
 #include "lib/base/progress.h"
@@ -137,41 +139,47 @@ class Searcher {
     narrow_back(path_[holds]);
   }
 
-  /// Items back to their cheapest options, those first that save most cost for the noise they bring; several at once,
-  /// fewer where that breaks the limit.
+  /// Down the descent from what keeps the limit as far as it is kept, and on from there by other changes than the one
+  /// that breaks it.
   void narrow_back(Assignment best) {
-    std::vector<size_t> items = returnable(best);
-    size_t chunk = std::max<size_t>(items.size() / 4, 1);
-    for (size_t at = 0; at < items.size() && more();) {
-      Assignment next = best;
-      const size_t end = std::min(at + chunk, items.size());
-      for (size_t i = at; i < end; ++i) next[items[i]] = path_.front()[items[i]];
-      if (trial(next, "narrow back")) {
-        best = std::move(next);
-        at = end;
-      } else if (chunk > 1) {
-        chunk /= 2;
-      } else {
-        ++at;
+    std::set<ItemOption> refused;
+    while (more()) {
+      const std::vector<Assignment> descent = model_.descent(best, refused);
+      size_t holds = 0;
+      size_t fails = descent.size();
+      while (fails - holds > 1 && more()) {
+        const size_t middle = next_probe(descent, holds, fails);
+        (trial(descent[middle], "narrow back") ? holds : fails) = middle;
       }
+      if (fails == descent.size()) return;
+      if (fails - holds == 1) refused.insert(change_between(descent[holds], descent[fails]));
+      best = descent[holds];
     }
   }
 
-  std::vector<size_t> returnable(const Assignment& from) const {
-    std::vector<std::pair<double, size_t>> ratios;
-    const double noise = model_.noise(from);
-    for (size_t i = 0; i < from.size(); ++i) {
-      Assignment back = from;
-      back[i] = path_.front()[i];
-      const double saved = model_.cost(from) - model_.cost(back);
-      if (saved <= 0) continue;
-      const double added = std::max(model_.noise(back) - noise, noise * 1e-12);
-      ratios.emplace_back(-saved / std::max(added, std::numeric_limits<double>::min()), i);
+  /// The last between both whose predicted noise is not beyond the middle (in decibels) of what holds and the least
+  /// that is known to fail.
+  size_t next_probe(const std::vector<Assignment>& descent, size_t holds, size_t fails) const {
+    const double low = std::max(model_.noise(descent[holds]), std::numeric_limits<double>::min());
+    const double high = fails < descent.size() ? model_.noise(descent[fails]) : least_failing_noise();
+    const double middle = std::sqrt(low) * std::sqrt(std::max(high, low));
+    size_t probe = holds + 1;
+    while (probe + 1 < fails && model_.noise(descent[probe + 1]) <= middle) ++probe;
+    return probe;
+  }
+
+  double least_failing_noise() const {
+    double least = std::numeric_limits<double>::infinity();
+    for (const Trial& trial : result_.trials) {
+      const std::optional<Assignment> assignment = assignment_of(trial.choices);
+      if (assignment && !trial.kept) least = std::min(least, model_.noise(*assignment));
     }
-    std::sort(ratios.begin(), ratios.end());
-    std::vector<size_t> items;
-    for (const auto& [ratio, item] : ratios) items.push_back(item);
-    return items;
+    return least;
+  }
+
+  static ItemOption change_between(const Assignment& before, const Assignment& after) {
+    const auto different = std::mismatch(before.begin(), before.end(), after.begin());
+    return {static_cast<size_t>(different.first - before.begin()), *different.second};
   }
 
   double price(const Assignment& assignment) const {

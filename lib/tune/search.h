@@ -73,9 +73,9 @@ struct SearchResult {
   bool out_of_budget = false;
 };
 
-/// Drop and SQNR: the cheapest assignment on the path that keeps the limit, by bisection, then narrowed back piece by
-/// piece. Bytes, seconds: the last on the path that fits, then filled up. An interruption ends it with the best so far,
-/// known ones among them, or leaves it as Error(kInterrupted) when there is no trial yet.
+/// Drop and SQNR: the cheapest assignment on the path that keeps the limit, by bisection, then narrowed back change by
+/// change. Bytes, seconds: the last on the path that fits, then filled up. An interruption ends it with the best so
+/// far, known ones among them, or leaves it as Error(kInterrupted) when there is no trial yet.
 SearchResult search(const Space& space, const NoiseModel& model, const Goal& goal, const SearchHooks& hooks,
                     const SearchOptions& options);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "lib/base/error.h"
@@ -107,6 +108,75 @@ TEST(Search, ValuesStayRoundedUntilAllThatTouchThemAreFloat) {
   EXPECT_EQ(path.front(), Assignment({0, 0, 0, 0, 0, 0}));
   EXPECT_EQ(path.back(), Assignment({1, 1, 1, 1, 1, 1}));
   for (size_t i = 1; i < path.size(); ++i) EXPECT_LT(model.noise(path[i]), model.noise(path[i - 1]));
+}
+
+/// Four layers in a row; each can be stored in 8 bits or 16 and computed in float32.
+struct StoredRow {
+  Space space;
+  Sensitivity sensitivity;
+
+  StoredRow() {
+    for (size_t i = 0; i < 4; ++i) {
+      const std::string name = "n" + std::to_string(i);
+      const std::string eight = "weight " + name + " int8";
+      space.items.push_back(
+          {.node = name,
+           .op_type = "Conv",
+           .macs = 10,
+           .options = {{.choice = Choice::kConfig, .weight = eight, .on_integers = true, .bytes = 100},
+                       {.choice = Choice::kStoredInt16, .weight = "", .bytes = 200},
+                       {.choice = Choice::kStoredInt8, .weight = eight, .bytes = 100}}});
+      sensitivity[eight] = {.noise = 0.15, .divergence = {}, .agreement = {}};
+      const std::string value = "value v" + std::to_string(i);
+      sensitivity[value] = {.noise = 0.4, .divergence = {}, .agreement = {}};
+      space.values.push_back({.component = value, .items = {i}});
+    }
+    space.macs = 40;
+    space.float_bytes = 1600;
+  }
+
+  NoiseModel model() const { return {space, sensitivity, {}}; }
+
+  Assignment assignment(const std::vector<Choice>& choices) const {
+    Assignment result;
+    for (const Choice choice : choices) {
+      result.push_back(choice == Choice::kConfig ? 0 : choice == Choice::kStoredInt16 ? 1 : 2);
+    }
+    return result;
+  }
+};
+
+TEST(Search, NarrowsBackToWhateverIsCheaper) {
+  const StoredRow row;
+  const NoiseModel model = row.model();
+  SearchHooks hooks;
+  hooks.measure = [&](const std::vector<Choice>& choices) {
+    Measurement result;
+    result.quality.drop = model.noise(row.assignment(choices));
+    return result;
+  };
+  double least = 1e9;  // of all 81 mixtures that keep the limit
+  for (size_t code = 0; code < 81; ++code) {
+    const Assignment mixture{code % 3, code / 3 % 3, code / 9 % 3, code / 27};
+    if (model.noise(mixture) <= 1) least = std::min(least, model.cost(mixture));
+  }
+  const SearchResult result = search(row.space, model, {.limit = Limit::kDrop, .value = 1}, hooks, {});
+  EXPECT_TRUE(result.kept);
+  EXPECT_NEAR(model.cost(row.assignment(result.trials[result.best].choices)), least, 1e-12);
+}
+
+TEST(Search, NoiseOfAChangeIsTheDifferenceOfBoth) {
+  const Row row;
+  const NoiseModel model = row.model();
+  for (size_t code = 0; code < 64; ++code) {
+    Assignment mixture;
+    for (size_t i = 0; i < 6; ++i) mixture.push_back(code >> i & 1);
+    for (size_t i = 0; i < 6; ++i) {
+      Assignment changed = mixture;
+      changed[i] = 1 - changed[i];
+      EXPECT_NEAR(model.noise_change(mixture, i, changed[i]), model.noise(changed) - model.noise(mixture), 1e-12);
+    }
+  }
 }
 
 TEST(Search, FillsTheSizeThatItMayHave) {

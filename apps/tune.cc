@@ -153,7 +153,16 @@ class Tuner {
     if (options_.limit == tune::Limit::kSeconds) {
       value = options_.speedup ? clock_->float_seconds() / value : value * 1e-3;
     }
-    return {.limit = options_.limit, .value = value};
+    tune::Goal goal{.limit = options_.limit, .value = value};
+    if (limit().lost == Lost::kAgreement) goal.expected_share = expected_share(options_.value, evaluated_answers());
+    return goal;
+  }
+
+  /// Class scores of the samples that neither calibrate nor judge, of as many as judge where there are none.
+  int64_t evaluated_answers() const {
+    const auto used = static_cast<int64_t>(ground_.samples().calibration.size() + ground_.samples().judges.size());
+    const int64_t others = ground_.data().reader->size() - used;
+    return (others > 0 ? others : judge_->samples()) * judge_->answers() / judge_->samples();
   }
 
   tune::SearchResult search(const tune::Space& space) {

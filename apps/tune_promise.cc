@@ -12,6 +12,10 @@ namespace narrow::apps {
 namespace {
 
 constexpr double kChance = 0.05;
+constexpr double kBrokenByChance = 0.1;
+constexpr double kMostExpectedShare = 0.5;
+constexpr double kRounding = 1e-9;  // of a number of answers that is whole
+constexpr int kHalvings = 40;
 constexpr double kErrorsOfChance = 1.645;  // standard errors that a normal deviate exceeds as often
 
 /// Answers that changed, counted against the limit. Texts say what is broken; nullopt: chance may have it so.
@@ -82,6 +86,20 @@ double binomial_tail(int64_t events, int64_t count, double probability) {
                      (n - x) * std::log1p(-probability));
   }
   return std::min(tail, 1.0);
+}
+
+double expected_share(double limit, int64_t answers) {
+  if (limit <= 0 || answers <= 0) return kMostExpectedShare;
+  const auto count = static_cast<double>(answers);
+  const auto allowed = static_cast<int64_t>(std::floor(std::min(limit / 100, 1.0) * count * (1 + kRounding)));
+  double low = 0;
+  double high = std::min(kMostExpectedShare * limit / 100, 1.0);
+  if (binomial_tail(allowed + 1, answers, high) <= kBrokenByChance) return kMostExpectedShare;
+  for (int halving = 0; halving < kHalvings; ++halving) {
+    const double middle = (low + high) / 2;
+    (binomial_tail(allowed + 1, answers, middle) <= kBrokenByChance ? low : high) = middle;
+  }
+  return 100 * low / limit;
 }
 
 std::optional<std::string> broken_promise(const TuneLimit& limit, const validate::Validation& evaluation) {

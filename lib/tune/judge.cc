@@ -83,6 +83,19 @@ bool Judge::has_scores() const {
   return std::find(scores_.begin(), scores_.end(), true) != scores_.end();
 }
 
+int64_t Judge::answers() const {
+  std::optional<int64_t> least;
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (!scores_[i]) continue;
+    int64_t rows = 0;
+    for (const auto& outputs : reference_) {
+      if (const auto scores = validate::score_rows(outputs[i])) rows += scores->rows();
+    }
+    least = std::min(least.value_or(rows), rows);
+  }
+  return least.value_or(0);
+}
+
 Quality Judge::measure(const graph::Model& quantized) const {
   const runtime::LoweredModel lowered = runtime::lower(quantized);
   std::vector<SampleResult> results(feeds_.size());

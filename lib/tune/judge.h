@@ -35,6 +35,8 @@ class Judge {
   Quality measure(const graph::Model& quantized) const;
   /// Whether some output holds class scores.
   bool has_scores() const;
+  /// Rows of class scores in all samples, of the output that has least.
+  int64_t answers() const;
   int64_t samples() const { return static_cast<int64_t>(feeds_.size()); }
 
  private:

@@ -26,7 +26,7 @@ double excess(const Goal& goal, const Measurement& measurement) {
   const Quality& quality = measurement.quality;
   switch (goal.limit) {
     case Limit::kDrop:
-      return std::max({quality.drop, quality.expected_drop / kExpectedShare, quality.most_drop}) - goal.value;
+      return std::max({quality.drop, quality.expected_drop / goal.expected_share, quality.most_drop}) - goal.value;
     case Limit::kSqnr:
       return goal.value - (quality.sqnr_db - kSureErrors * quality.sqnr_error);
     case Limit::kBytes:

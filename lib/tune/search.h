@@ -30,6 +30,9 @@ CostWeights weights_for(Limit limit);
 struct Goal {
   Limit limit = Limit::kDrop;
   double value = 0;
+  /// Share of the limit that the drop expected from the noise may take: at the limit itself, half of all other samples
+  /// would break it.
+  double expected_share = 0.5;
 };
 
 struct Measurement {
@@ -37,10 +40,6 @@ struct Measurement {
   int64_t bytes = 0;              // of the model's file
   std::optional<double> seconds;  // of one run; with Limit::kSeconds
 };
-
-/// The drop expected from the noise must stay below this share of the limit: at the limit itself, half of all other
-/// samples would break it.
-inline constexpr double kExpectedShare = 0.5;
 
 bool keeps(const Goal& goal, const Measurement& measurement);
 

@@ -26,6 +26,17 @@ TEST(TunePromise, BinomialTail) {
   EXPECT_NEAR(binomial_tail(1, 150, 0.005), 1 - std::pow(0.995, 150), 1e-12);
 }
 
+TEST(TunePromise, FewAnswersLeaveLessToExpectation) {
+  // Of 150 answers none may change: (1 - p)^150 = 0.9.
+  EXPECT_NEAR(expected_share(0.5, 150), (1 - std::pow(0.9, 1 / 150.0)) / 0.005, 1e-9);
+  // Of 250 one may.
+  const double p = expected_share(0.5, 250) * 0.005;
+  EXPECT_NEAR(std::pow(1 - p, 250) + 250 * p * std::pow(1 - p, 249), 0.9, 1e-9);
+  EXPECT_EQ(expected_share(0.5, 10000), 0.5);
+  EXPECT_EQ(expected_share(0.5, 0), 0.5);
+  EXPECT_EQ(expected_share(0, 100), 0.5);
+}
+
 // At 0.5 points of 150 samples three or more change by chance in 4 of 100 cases, two or more in 17.
 TEST(TunePromise, AgreementBreaksByMoreThanChance) {
   const auto said = [](int64_t changed) {

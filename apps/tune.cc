@@ -21,6 +21,7 @@ namespace narrow::apps {
 namespace {
 
 constexpr double kHarmlessShare = 0.25;  // of the limit
+constexpr const char* kAsItCame = "model as it came";
 constexpr int64_t kTimedSamples = 8;
 
 bool rounds_products(const plan::PrecisionPlan& plan) {
@@ -47,7 +48,8 @@ class Tuner {
     if (options_.limit == tune::Limit::kSeconds) time_layers(judges, space);
     ground_.measure_sensitivity(space.components);
     write_sensitivity();
-    const tune::SearchResult found = search(space);
+    tune::SearchResult found = search(space);
+    leave_changes_out(found);
     return finish(space, found);
   }
 
@@ -175,13 +177,17 @@ class Tuner {
     hooks.on_trial = [&](const tune::Trial& trial) {
       trail().trials.push_back(trial);
       ground_.save_trail();
-      const tune::Quality& quality = trial.measurement.quality;
-      spdlog::info("{}: drop {:.3f} (expected {:.3f}, up to {:.3f}), {:.2f} +- {:.2f} dB, {} bytes{}", trial.step,
-                   quality.drop, quality.expected_drop, quality.most_drop, quality.sqnr_db, quality.sqnr_error,
-                   trial.measurement.bytes, trial.kept ? ", kept" : "");
+      log(trial);
     };
     return tune::search(space, noise, goal(), hooks,
                         {.trials = options_.trials, .seconds = options_.seconds, .known = trail().trials});
+  }
+
+  static void log(const tune::Trial& trial) {
+    const tune::Quality& quality = trial.measurement.quality;
+    spdlog::info("{}: drop {:.3f} (expected {:.3f}, up to {:.3f}), {:.2f} +- {:.2f} dB, {} bytes{}", trial.step,
+                 quality.drop, quality.expected_drop, quality.most_drop, quality.sqnr_db, quality.sqnr_error,
+                 trial.measurement.bytes, trial.kept ? ", kept" : "");
   }
 
   TuneLimit limit() const {
@@ -191,6 +197,30 @@ class Tuner {
             .value = options_.value,
             .speedup = options_.speedup,
             .lost = labelled ? Lost::kTop1 : scores};
+  }
+
+  /// Steps that change the float model serve layers on integers. Where a file or a run may be so large that few or none
+  /// are left, what the clamps of these steps cut off on other data is the larger loss: the mixture found is tried on
+  /// the model as it came too.
+  void leave_changes_out(tune::SearchResult& found) {
+    if (!tune::limits_price(options_.limit) || ground_.changes().empty() || found.interrupted) return;
+    const tune::Trial best = found.trials[found.best];
+    seconds_.erase(best.choices);
+    try {
+      ground_.use_changes(false);
+      tune::Trial trial{
+          .choices = best.choices, .measurement = measure(best.choices), .step = kAsItCame, .kept = false};
+      trial.kept = tune::keeps(goal(), trial.measurement);
+      const bool better = trial.kept && trial.measurement.quality.sqnr_db > best.measurement.quality.sqnr_db;
+      ground_.use_changes(!better);
+      log(trial);
+      found.trials.push_back(std::move(trial));
+      if (better) found.best = found.trials.size() - 1;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInterrupted) throw;
+      ground_.use_changes(true);
+      found.interrupted = true;
+    }
   }
 
   /// What was searched for long is not lost by an interruption: the rest takes little, and a second one ends it at
@@ -203,7 +233,7 @@ class Tuner {
                                    .calibration = ground_.samples().calibration,
                                    .judges = ground_.samples().judges};
     plan::PrecisionPlan& plan = pipeline.decided->plan;
-    plan::RecoverySteps steps = *trail().recovery;
+    plan::RecoverySteps steps = ground_.steps();
     if (!rounds_products(plan)) {
       std::erase_if(steps, [](const auto& step) { return step.method == plan::RecoveryMethod::kRound; });
     }
@@ -228,6 +258,9 @@ class Tuner {
     if (auto broken = found.kept && report.validation ? broken_promise(limit(), *report.validation) : std::nullopt) {
       spdlog::warn("{}", *broken);
       report.warnings.push_back(std::move(*broken));
+    }
+    if (best.step == kAsItCame) {
+      report.notes.push_back(fmt::format("recovery's {} left out: this mixture loses less without", ground_.changes()));
     }
     if (found.out_of_budget) report.notes.push_back("the search ended with its budget: more trials may find better");
     if (found.interrupted) report.notes.push_back("the search was interrupted: this is the best until then");

@@ -33,17 +33,16 @@ const graph::Model& checked(const graph::Model& model) {
 TuneGround::TuneGround(const PipelineOptions& options, Stages& stages)
     : options_(options),
       stages_(stages),
-      rules_(options.config.rules),
       source_(open_model(options.model, options.outputs, stages)),
       data_(open_source(options.data, {checked(source_.loaded), options.config.inputs, options.outputs}, stages)),
       samples_(split_samples(data_, options.config.samples)),
-      original_(normalize(source_.loaded, stages)),
-      model_(original_) {}
+      original_{
+          .model = normalize(source_.loaded, stages), .analysis = {}, .ranges = {}, .rules = options.config.rules} {}
 
 void TuneGround::find_numbers() {
-  analysis_ = stages_.run("analyze", [&] { return analyze::analyze(original_); });
-  const Needs needs = plan::calibration_needs(original_, analysis_, rules_);
-  const calib::CalibrationTable table = calibrate({.model = original_,
+  original_.analysis = stages_.run("analyze", [&] { return analyze::analyze(original_.model); });
+  const Needs needs = plan::calibration_needs(original_.model, original_.analysis, original_.rules);
+  const calib::CalibrationTable table = calibrate({.model = original_.model,
                                                    .needs = needs,
                                                    .data = &data_,
                                                    .samples = samples_.calibration,
@@ -51,7 +50,7 @@ void TuneGround::find_numbers() {
                                                    .workers = options_.workers},
                                                   stages_);
   warnings_ = calibration_warnings(table);
-  ranges_ = ranges_of(table);
+  original_.ranges = ranges_of(table);
 }
 
 void TuneGround::open_trail(const std::string& path, const std::string& table) {
@@ -107,17 +106,17 @@ RecoveryRun TuneGround::recovery_run(const graph::Model& model, const plan::Prec
 }
 
 plan::PrecisionPlan TuneGround::plan_of(const plan::Rules& wanted) const {
-  plan::PrecisionPlan plan = plan::make_plan(model_, analysis_, ranges_, wanted);
+  plan::PrecisionPlan plan = plan::make_plan(base().model, base().analysis, base().ranges, wanted);
   plan.model_sha256 = source_.facts.sha256;
   return plan;
 }
 
 void TuneGround::choose_recovery(const std::function<bool(const graph::Model& changed)>& harmless) {
-  const plan::PrecisionPlan plan = plan_of(rules_);
+  const plan::PrecisionPlan plan = plan_of(original_.rules);
   distinct_ =
       stages_.run("samples", [&] { return distinct_samples(*data_.reader, samples_.calibration, options_.workers); });
   if (!trail_.recovery) {
-    const RecoveryOutcome outcome = recover(recovery_run(original_, plan, options_.config), stages_);
+    const RecoveryOutcome outcome = recover(recovery_run(original_.model, plan, options_.config), stages_);
     trail_.recovery = outcome.written.recovery ? outcome.written.recovery->steps : plan::RecoverySteps{};
     if (outcome.written.recovery) trail_.held = outcome.written.recovery->held;
     warnings_.insert(warnings_.end(), outcome.warnings.begin(), outcome.warnings.end());
@@ -129,19 +128,28 @@ void TuneGround::choose_recovery(const std::function<bool(const graph::Model& ch
     (step.method == plan::RecoveryMethod::kRound ? after_ : before.recovery.steps).push_back(step);
   }
   if (before.recovery.steps.empty()) return;
-  const RecoveryOutcome changed = recover(recovery_run(original_, plan, before), stages_);
+  const RecoveryOutcome changed = recover(recovery_run(original_.model, plan, before), stages_);
   if (!harmless(changed.model)) {
     trail_.recovery = after_;
     trail_.sensitivity.clear();  // a table that came from elsewhere is that of the changed model
     save_trail();
     return;
   }
-  model_ = changed.model;
-  analysis_ = analyze::analyze(model_);
-  for (const plan::RecoveryStep& step : before.recovery.steps) {
-    rules_ = recover::rules_behind(model_, step.inputs, std::move(rules_));
+  before_ = before.recovery.steps;
+  changed_ = Base{.model = changed.model, .analysis = {}, .ranges = {}, .rules = original_.rules};
+  changed_->analysis = analyze::analyze(changed_->model);
+  for (const plan::RecoveryStep& step : before_) {
+    changed_->rules = recover::rules_behind(changed_->model, step.inputs, std::move(changed_->rules));
   }
-  ranges_ = ranges_in(changed.written, analysis_);
+  changed_->ranges = ranges_in(changed.written, changed_->analysis);
+}
+
+std::string TuneGround::changes() const {
+  return before_.empty() ? "" : plan::recovery_text(before_);
+}
+
+plan::RecoverySteps TuneGround::steps() const {
+  return changes_used_ ? *trail_.recovery : after_;
 }
 
 plan::RecoveryRecord TuneGround::record(const plan::RecoverySteps& steps) const {
@@ -178,7 +186,7 @@ void TuneGround::measure_sensitivity(const std::vector<tune::Component>& compone
     save_trail();
   };
   trail_.sensitivity = stages_.run("sensitivity", [&] {
-    return tune::measure_sensitivity(model_, components, samples, trail_.sensitivity, options);
+    return tune::measure_sensitivity(model(), components, samples, trail_.sensitivity, options);
   });
   save_trail();
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,10 +56,16 @@ class TuneGround {
   /// Of the calibration samples, spread.
   std::vector<int64_t> some_calibration(int64_t count) const;
   /// Normalized, behind the recovery steps that change it.
-  const graph::Model& model() const { return model_; }
+  const graph::Model& model() const { return base().model; }
   /// Rules are those of the config, and of nodes that recovery steps add.
-  tune::PlanInputs plan_inputs() const { return {model_, analysis_, ranges_, rules_}; }
+  tune::PlanInputs plan_inputs() const { return {base().model, base().analysis, base().ranges, base().rules}; }
   plan::PrecisionPlan plan_of(const plan::Rules& wanted) const;
+  /// Recovery steps that change the float model, "" where none did; and whether what is asked for from now on is behind
+  /// them or of the model as it came. The trail does not tell.
+  std::string changes() const;
+  void use_changes(bool used) { changes_used_ = used; }
+  /// What makes a mixture from the model as it came: the changes, if used, and what each mixture repeats.
+  plan::RecoverySteps steps() const;
   /// Recovery steps that each mixture repeats.
   const plan::RecoverySteps& repeated_steps() const { return after_; }
   plan::RecoveryRecord record(const plan::RecoverySteps& steps) const;
@@ -68,19 +75,27 @@ class TuneGround {
   const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
+  /// A model that mixtures can be made from.
+  struct Base {
+    graph::Model model;
+    analyze::Analysis analysis;
+    plan::Ranges ranges;
+    plan::Rules rules;
+  };
+
   tune::Trail read_trail(const std::string& path) const;
+  const Base& base() const { return changed_ && changes_used_ ? *changed_ : original_; }
 
   const PipelineOptions& options_;
   Stages& stages_;
-  plan::Rules rules_;
   ModelSource source_;
   DataSource data_;
   TuneSamples samples_;
   std::vector<int64_t> distinct_;  // of those that calibrate: every mixture's recovery wants them
-  graph::Model original_;          // normalized
-  graph::Model model_;
-  analyze::Analysis analysis_;
-  plan::Ranges ranges_;
+  Base original_;                  // normalized
+  std::optional<Base> changed_;    // behind recovery steps that change the float model
+  bool changes_used_ = true;
+  plan::RecoverySteps before_;  // those steps
   plan::RecoverySteps after_;
   tune::Trail trail_;
   std::string trail_path_;

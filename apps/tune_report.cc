@@ -71,7 +71,8 @@ std::string nearest_text(const TuneLimit& limit, const tune::Measurement& reache
   switch (limit.limit) {
     case tune::Limit::kDrop:
       return fmt::format(
-          "{:.3g} points lost, {:.3g} expected (of which at most half the limit is let pass), up to {:.3g} on other "
+          "{:.3g} points lost, {:.3g} expected (of which at most half the limit is let pass, less of few samples), up "
+          "to {:.3g} on other "
           "samples",
           quality.drop, quality.expected_drop, quality.most_drop);
     case tune::Limit::kSqnr:

@@ -88,8 +88,10 @@ plan::Rules rules_for(const plan::Rules& base, const std::vector<std::string>& n
   plan::Rules rules = base;
   for (size_t i = 0; i < nodes.size(); ++i) {
     if (choices[i] == Choice::kConfig) continue;
+    // Nodes that recovery steps add are not in the model as it came.
     rules.rules.push_back({.match = {.name = {}, .regex = quoted(nodes[i]), .op = {}},
                            .set = patch_of(choices[i]),
+                           .optional = true,
                            .text = fmt::format("tune ({})", choice_name(choices[i]))});
   }
   return rules;

@@ -113,6 +113,7 @@ class Searcher {
     trial.kept = keeps(goal_, trial.measurement);
     known_.emplace(trial.choices, trial.measurement);
     costs_.push_back(model_.cost(assignment));
+    noises_.push_back(model_.noise(assignment));
     result_.trials.push_back(trial);
     if (!known && hooks_.on_trial) hooks_.on_trial(trial);
     return trial.kept;
@@ -170,9 +171,8 @@ class Searcher {
 
   double least_failing_noise() const {
     double least = std::numeric_limits<double>::infinity();
-    for (const Trial& trial : result_.trials) {
-      const std::optional<Assignment> assignment = assignment_of(trial.choices);
-      if (assignment && !trial.kept) least = std::min(least, model_.noise(*assignment));
+    for (size_t i = 0; i < noises_.size(); ++i) {
+      if (!result_.trials[i].kept) least = std::min(least, noises_[i]);
     }
     return least;
   }
@@ -340,6 +340,19 @@ class Searcher {
       if (better(i, result_.best)) result_.best = i;
     }
     result_.kept = result_.trials.at(result_.best).kept;
+    if (result_.kept && limits_price(goal_.limit)) choose_as_predicted();
+  }
+
+  /// Of those that the judges can not tell from the best, within its standard error, the one with least predicted
+  /// noise.
+  void choose_as_predicted() {
+    const Quality& best = result_.trials[result_.best].measurement.quality;
+    const double least = best.sqnr_db - best.sqnr_error;
+    for (size_t i = 0; i < result_.trials.size(); ++i) {
+      const Trial& trial = result_.trials[i];
+      if (!trial.kept || trial.measurement.quality.sqnr_db < least) continue;
+      if (noises_[i] < noises_[result_.best]) result_.best = i;
+    }
   }
 
   const Space& space_;
@@ -349,7 +362,8 @@ class Searcher {
   const SearchOptions& options_;
   const std::vector<Assignment> path_;
   std::map<std::vector<Choice>, Measurement> known_;
-  std::vector<double> costs_;  // by trial
+  std::vector<double> costs_;   // by trial
+  std::vector<double> noises_;  // by trial, as predicted
   Stopwatch watch_;
   SearchResult result_;
 };

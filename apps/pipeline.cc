@@ -30,6 +30,7 @@ namespace {
 /// The plan and where it came from.
 struct Planned {
   plan::PrecisionPlan plan;
+  plan::Ranges ranges;  // that it was made from
   report::CalibrationFacts calibration;
   std::vector<int64_t> used_samples;  // of the data, by calibration
   std::unique_ptr<FloatRuns> seen;    // of these
@@ -103,6 +104,7 @@ calib::CalibrationTable find_ranges(const PipelineOptions& options, const Calibr
 Planned plan_as_decided(const DecidedPlan& decided, const graph::Model& model) {
   check_against(decided.plan, model);
   Planned planned{.plan = decided.plan,
+                  .ranges = {},
                   .calibration = {},
                   .used_samples = decided.calibration,
                   .seen = {},
@@ -129,8 +131,9 @@ Planned plan_from_ranges(const PipelineOptions& options, const graph::Model& mod
   planned.calibration.samples = table.samples;
   for (std::string& warning : calibration_warnings(table)) planned.warnings.push_back(std::move(warning));
   if (!options.calibration_out.empty()) write_file(options.calibration_out, json_text(calib::to_json(table)));
+  planned.ranges = ranges_of(table);
   planned.plan =
-      stages.run("plan", [&] { return plan::make_plan(model, analysis, ranges_of(table), options.config.rules); });
+      stages.run("plan", [&] { return plan::make_plan(model, analysis, planned.ranges, options.config.rules); });
   planned.plan.model_sha256 = model_sha256;
   return planned;
 }
@@ -252,6 +255,7 @@ RecoveryOutcome recovered_model(const PipelineOptions& options, const graph::Mod
                         .config = options.config,
                         .data = *data,
                         .samples = planned.used_samples,
+                        .ranges = planned.ranges,
                         .seen = own_ranges ? planned.seen.get() : nullptr,
                         .own_ranges = own_ranges,
                         .held = record ? record->held : plan::kHeldFirst,

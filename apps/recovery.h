@@ -23,6 +23,7 @@ struct RecoveryRun {
   const DataSource& data;
   std::vector<int64_t> samples;                       // calibration's
   std::optional<std::vector<int64_t>> distinct = {};  // of these the distinct_samples(), where they are known already
+  plan::Ranges ranges = {};                           // that calibration found for the model; may be left empty
   const FloatRuns* seen = nullptr;  // what calibration saw of these samples; else recovery runs the float model itself
   bool own_ranges = true;           // ranges come from these samples; else from a table, and stay as they are
   int64_t held = plan::kHeldFirst;  // the quarter of the samples that judges first

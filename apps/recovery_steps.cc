@@ -87,7 +87,7 @@ bool StepRunner::run_step(plan::RecoveryStep& step, Work& work, const StepOption
 /// grids.
 bool StepRunner::settle(Work& work, const StepOptions& options) {
   if (!work.stale || options.numbers_given) return true;
-  work.candidate.written = new_plan(work);
+  work.candidate.written = new_plan(work, options);
   work.candidate.applied = work.candidate.written;
   work.stale = false;
   return recover::on_grids(work.candidate.written, work.aligned, run_.plan);
@@ -170,23 +170,46 @@ bool StepRunner::round(Candidate& candidate, const StepOptions& options) {
   });
 }
 
-plan::PrecisionPlan StepRunner::new_plan(const Work& work) {
+plan::PrecisionPlan StepRunner::new_plan(const Work& work, const StepOptions& options) {
   const graph::Model& model = work.candidate.model;
   const analyze::Analysis analysis = analyze::analyze(model);
   const plan::Rules rules = recover::rules_behind(model, work.aligned, run_.config.rules);
   const Needs needs = plan::calibration_needs(model, analysis, rules);
-  const calib::CalibrationTable table = calibrate({.model = model,
-                                                   .needs = needs,
-                                                   .data = &run_.data,
-                                                   .samples = run_.samples,
-                                                   .model_sha256 = run_.plan.model_sha256,
-                                                   .workers = run_.workers},
-                                                  stages_);
-  plan::Ranges ranges = ranges_of(table);
-  recover::set_grids(model, work.aligned, ranges);
-  plan::PrecisionPlan plan = plan::make_plan(model, analysis, ranges, rules);
+  // What the first trial makes is the last candidate's as a rule, and that one's ranges are its own.
+  std::optional<plan::Ranges> ranges = options.trial && first_ ? known_ranges(work, needs) : std::nullopt;
+  if (!ranges) {
+    ranges = ranges_of(calibrate({.model = model,
+                                  .needs = needs,
+                                  .data = &run_.data,
+                                  .samples = run_.samples,
+                                  .model_sha256 = run_.plan.model_sha256,
+                                  .workers = run_.workers},
+                                 stages_));
+    recover::set_grids(model, work.aligned, *ranges);
+  }
+  plan::PrecisionPlan plan = plan::make_plan(model, analysis, *ranges, rules);
   plan.model_sha256 = run_.plan.model_sha256;
   return plan;
+}
+
+/// Aligned inputs leave what is behind them as it was, but for float rounding: no run of the model has to tell its
+/// ranges. nullopt where other steps changed it too, or some range is of another group of values.
+std::optional<plan::Ranges> StepRunner::known_ranges(const Work& work, const Needs& needs) const {
+  const plan::RecoverySteps& steps = work.candidate.steps;
+  if (!std::all_of(steps.begin(), steps.end(), [](auto& step) { return step.method == plan::RecoveryMethod::kAlign; }))
+    return std::nullopt;
+  plan::Ranges grids;
+  recover::set_grids(work.candidate.model, work.aligned, grids);
+  const Needs before = plan::calibration_needs(run_.model, analyze::analyze(run_.model), run_.config.rules);
+  plan::Ranges ranges = grids;
+  for (const auto& [representative, need] : needs) {
+    if (need.sources.empty() || grids.contains(representative)) continue;
+    const auto known = run_.ranges.find(representative);
+    const auto old = before.find(representative);
+    if (known == run_.ranges.end() || old == before.end() || old->second.sources != need.sources) return std::nullopt;
+    ranges.insert(*known);
+  }
+  return ranges;
 }
 
 recover::Samples StepRunner::feeds(const std::vector<int64_t>& samples) const {

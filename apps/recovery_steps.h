@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -90,7 +91,8 @@ class StepRunner {
   bool ranges(Candidate& candidate);
   bool round(Candidate& candidate, const StepOptions& options);
   bool settle(Work& work, const StepOptions& options);
-  plan::PrecisionPlan new_plan(const Work& work);
+  plan::PrecisionPlan new_plan(const Work& work, const StepOptions& options);
+  std::optional<plan::Ranges> known_ranges(const Work& work, const std::map<std::string, plan::GroupNeed>& needs) const;
 
   const RecoveryRun& run_;
   Stages& stages_;

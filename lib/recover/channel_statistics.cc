@@ -8,6 +8,7 @@
 
 #include "lib/exec/float_program.h"
 #include "lib/recover/ordered_samples.h"
+#include "lib/recover/vector_math.h"
 
 namespace narrow::recover {
 struct ChannelWatch::Sums {
@@ -52,10 +53,7 @@ struct ChannelWatch::Sums {
     std::vector<float> least(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(channels));
     std::vector<float> most = least;
     for (size_t row = 0; row < values.size(); row += channels) {
-      const float* const from = values.data() + row;
-      for (size_t i = 0; i < channels; ++i) least[i] = std::min(least[i], from[i]);
-      for (size_t i = 0; i < channels; ++i) most[i] = std::max(most[i], from[i]);
-      for (size_t i = 0; i < channels; ++i) squares[i] += static_cast<double>(from[i]) * from[i];
+      take_row(values.subspan(row, channels), least, most, squares);
     }
     for (size_t i = 0; i < channels; ++i) include(i, least[i], most[i]);
   }

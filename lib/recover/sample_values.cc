@@ -2,31 +2,23 @@
 
 #include <algorithm>
 
+#include "lib/recover/vector_math.h"
 #include "lib/tensor/own_copy.h"
 
 namespace narrow::recover {
 namespace {
 
-/// As quant::quantize for one scale and zero point. Adding 1.5 * 2^23 rounds half to even what is below 2^22 in
-/// magnitude, in a loop that compilers vectorize.
+/// As quant::quantize for one scale and zero point.
 template <class Q>
 Tensor quantize_fast(const Tensor& real, const quant::QuantParams& params) {
-  constexpr float kRounder = 12582912;
   const quant::QuantTypeRow& row = quant::row(params.type);
-  const float scale = params.scales[0];
   const auto zero = static_cast<float>(params.zero_points[0]);
-  const float low = static_cast<float>(row.qmin) - zero;
-  const float high = static_cast<float>(row.qmax) - zero;
   Tensor result(row.storage, real.shape(), real.layout());
-  const auto values = real.data<float>();
-  const auto target = result.mutable_data<Q>();
-  for (size_t i = 0; i < values.size(); ++i) {
-    float x = values[i] / scale;
-    x = x == x ? x : 0.0F;
-    x = x < low ? low : x;
-    x = x > high ? high : x;
-    target[i] = static_cast<Q>(static_cast<int32_t>((x + kRounder) - kRounder + zero));
-  }
+  const CodeGrid grid{.scale = params.scales[0],
+                      .zero = zero,
+                      .low = static_cast<float>(row.qmin) - zero,
+                      .high = static_cast<float>(row.qmax) - zero};
+  round_to_codes(real.data<float>(), grid, result.mutable_data<Q>());
   return result;
 }
 

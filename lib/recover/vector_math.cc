@@ -48,6 +48,69 @@ HWY_ATTR void add_scaled_vectors(double* target, double factor, const double* so
   for (; i < count; ++i) target[i] += factor * source[i];
 }
 
+HWY_ATTR void take_row_vectors(const float* row, size_t count, float* least, float* most, double* squares) {
+  const hn::CappedTag<float, 16> d;
+  const hn::RepartitionToWide<decltype(d)> wide;
+  const hn::Rebind<float, decltype(wide)> half;
+  constexpr size_t kLanes = hn::MaxLanes(d);
+  constexpr size_t kHalf = hn::MaxLanes(wide);
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const auto x = hn::LoadU(d, row + i);
+    const auto low = hn::LoadU(d, least + i);
+    const auto high = hn::LoadU(d, most + i);
+    hn::StoreU(hn::IfThenElse(hn::Lt(x, low), x, low), d, least + i);
+    hn::StoreU(hn::IfThenElse(hn::Lt(high, x), x, high), d, most + i);
+    for (size_t at = i; at < i + kLanes; at += kHalf) {
+      const auto exact = hn::PromoteTo(wide, hn::LoadU(half, row + at));
+      hn::StoreU(hn::Add(hn::LoadU(wide, squares + at), hn::Mul(exact, exact)), wide, squares + at);
+    }
+  }
+  for (; i < count; ++i) {
+    least[i] = row[i] < least[i] ? row[i] : least[i];
+    most[i] = most[i] < row[i] ? row[i] : most[i];
+    squares[i] += static_cast<double>(row[i]) * row[i];
+  }
+}
+
+// Adding 1.5 * 2^23 rounds half to even what is below 2^22 in magnitude.
+template <class Q>
+HWY_INLINE void round_vectors(const float* values, size_t count, const CodeGrid& grid, Q* codes) {
+  constexpr float kRounder = 12582912;
+  const hn::CappedTag<float, 16> d;
+  const hn::RebindToSigned<decltype(d)> whole;
+  const hn::Rebind<Q, decltype(d)> narrow_codes;
+  constexpr size_t kLanes = hn::MaxLanes(d);
+  const auto scale = hn::Set(d, grid.scale);
+  const auto low = hn::Set(d, grid.low);
+  const auto high = hn::Set(d, grid.high);
+  const auto zero = hn::Set(d, grid.zero);
+  const auto rounder = hn::Set(d, kRounder);
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    auto x = hn::Div(hn::LoadU(d, values + i), scale);
+    x = hn::IfThenElseZero(hn::Eq(x, x), x);
+    x = hn::Min(hn::Max(x, low), high);
+    x = hn::Add(hn::Sub(hn::Add(x, rounder), rounder), zero);
+    hn::StoreU(hn::DemoteTo(narrow_codes, hn::ConvertTo(whole, x)), narrow_codes, codes + i);
+  }
+  for (; i < count; ++i) {
+    float x = values[i] / grid.scale;
+    x = x == x ? x : 0.0F;
+    x = x < grid.low ? grid.low : x;
+    x = x > grid.high ? grid.high : x;
+    codes[i] = static_cast<Q>(static_cast<int32_t>((x + kRounder) - kRounder + grid.zero));
+  }
+}
+
+HWY_ATTR void round_to_uint8(const float* values, size_t count, const CodeGrid& grid, uint8_t* codes) {
+  round_vectors(values, count, grid, codes);
+}
+
+HWY_ATTR void round_to_int8(const float* values, size_t count, const CodeGrid& grid, int8_t* codes) {
+  round_vectors(values, count, grid, codes);
+}
+
 }  // namespace narrow::recover::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -56,6 +119,9 @@ namespace narrow::recover {
 
 HWY_EXPORT(dot_vectors);
 HWY_EXPORT(add_scaled_vectors);
+HWY_EXPORT(take_row_vectors);
+HWY_EXPORT(round_to_uint8);
+HWY_EXPORT(round_to_int8);
 
 double dot(std::span<const double> a, std::span<const double> b) {
   return HWY_DYNAMIC_DISPATCH(dot_vectors)(a.data(), b.data(), a.size());
@@ -63,6 +129,18 @@ double dot(std::span<const double> a, std::span<const double> b) {
 
 void add_scaled(std::span<double> target, double factor, std::span<const double> source) {
   HWY_DYNAMIC_DISPATCH(add_scaled_vectors)(target.data(), factor, source.data(), target.size());
+}
+
+void take_row(std::span<const float> row, std::span<float> least, std::span<float> most, std::span<double> squares) {
+  HWY_DYNAMIC_DISPATCH(take_row_vectors)(row.data(), row.size(), least.data(), most.data(), squares.data());
+}
+
+void round_to_codes(std::span<const float> values, const CodeGrid& grid, std::span<uint8_t> codes) {
+  HWY_DYNAMIC_DISPATCH(round_to_uint8)(values.data(), values.size(), grid, codes.data());
+}
+
+void round_to_codes(std::span<const float> values, const CodeGrid& grid, std::span<int8_t> codes) {
+  HWY_DYNAMIC_DISPATCH(round_to_int8)(values.data(), values.size(), grid, codes.data());
 }
 
 void add_columns(std::span<double> sums, std::span<double> squares, std::span<const float> values) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
+#include <string>
 
 #include "lib/base/file.h"
 #include "lib/base/json.h"
@@ -94,10 +96,10 @@ TEST(Recovery, SmoothingIsFoundByItselfAndRepeatedByItsPlan) {
 
 /// 40 images of 256 levels by channel as (pixel - mean) / deviation, that a padded convolution reads. The name that
 /// added nodes take theirs from is odd.
-void write_images(const TemporaryFolder& folder) {
-  graph::Model model = graph_from_text(R"(g (float[N,2,16,16] x) => (float[N,1,16,16] y)
+void write_images(const TemporaryFolder& folder, graph::Model model = graph_from_text(R"(g
+    (float[N,2,16,16] x) => (float[N,1,16,16] y)
     <float[1,2,3,3] w = {3, 1, 0, 1, 2, 0, 0, 1, 1, -2, 0, 1, 0, -1, 1, 0, 0, 1}> {
-      y = Conv <pads = [1, 1, 1, 1]> (x, w) })");
+      y = Conv <pads = [1, 1, 1, 1]> (x, w) })")) {
   const std::string odd = "odd*[name]?";
   model.mutable_graph().mutable_input(0)->set_name(odd);
   model.mutable_graph().mutable_node(0)->set_input(0, odd);
@@ -118,6 +120,28 @@ TEST(Recovery, ImagesAreAlignedByThemselvesAndByThePlan) {
   const Repeated run = quantize_and_repeat(folder);
   EXPECT_EQ(run.recovery["chosen"], "align, round");
   EXPECT_EQ(run.plan["recovery"]["steps"][0]["inputs"][0]["value"], "odd*[name]?");
+}
+
+TEST(Recovery, AlignmentAloneTakesTheRangesThatAreKnown) {
+  const TemporaryFolder folder;
+  write_images(folder, graph_from_text(R"(g (float[N,2,16,16] x) => (float[N,1,16,16] y)
+    <float[2,2,3,3] w = {3, 1, 0, 1, 2, 0, 0, 1, 1, -2, 0, 1, 0, -1, 1, 0, 0, 1,
+                         0.1, 0, 0.3, 0.1, 0, 0.2, 0, 0.1, 0, -0.2, 0.1, 0, 0, -0.1, 0.1, 0, 0, 0.1},
+     float[1,2,1,1] v = {1, 9}> {
+      a = Conv <pads = [1, 1, 1, 1]> (x, w)
+      r = Relu (a)
+      y = Conv (r, v) })"));
+  const Outcome run = run_narrow("quantize " + folder.path("m.onnx") + " --data " + folder.path("x.npy") +
+                                 " --samples 32 --no-speed --quiet --format json -o " + folder.path("a.onnx"));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json report = parse_json(run.out, "stdout");
+  std::set<std::string> trials;
+  for (const Json& trial : report["recovery"]["trials"]) trials.insert(trial["steps"].get<std::string>());
+  EXPECT_TRUE(trials.contains("align, equalize 1, round (trial on 16 samples)")) << run.out;
+  EXPECT_TRUE(trials.contains("align, round (trial on 16 samples)")) << run.out;
+  int64_t observed = 0;
+  for (const Json& stage : report["stages"]) observed += stage["name"] == "observe" ? 1 : 0;
+  EXPECT_EQ(observed, 2);  // of the model as it came, and of the equalized one
 }
 
 /// A linear bottleneck, as inverted residuals have it: four channels of equal width far apart.

@@ -78,19 +78,8 @@ class Tuner {
   }
 
   tune::Space make_space() {
-    tune::Space space = stages_.run(
-        "space", [&] { return tune::make_space(ground_.plan_inputs(), tune::choices_for(options_.limit)); });
-    if (options_.limit != tune::Limit::kBytes) return space;
-    // Where an integer layer can be as small, a stored weight only makes it slow.
-    for (tune::Item& item : space.items) {
-      const bool small = std::any_of(item.options.begin(), item.options.end(),
-                                     [](const tune::Option& option) { return option.choice == tune::Choice::kInt4; });
-      if (!small) continue;
-      std::erase_if(item.options, [](const tune::Option& option) {
-        return option.choice == tune::Choice::kStoredInt8 || option.choice == tune::Choice::kStoredInt4;
-      });
-    }
-    return space;
+    return stages_.run("space",
+                       [&] { return tune::make_space(ground_.plan_inputs(), tune::choices_for(options_.limit)); });
   }
 
   /// What a layer takes in float32 and on integers, each measured once.
@@ -167,8 +156,16 @@ class Tuner {
     return (others > 0 ? others : judge_->samples()) * judge_->answers() / judge_->samples();
   }
 
+  /// Where even the cheapest mixture is too large, nothing but bytes counts.
+  tune::NoiseModel noise_model(const tune::Space& space) {
+    tune::NoiseModel noise(space, trail().sensitivity, tune::weights_for(options_.limit));
+    if (options_.limit != tune::Limit::kBytes) return noise;
+    if (bytes_of(tune::choices_of(space, noise.cheapest())) <= goal().value) return noise;
+    return {space, trail().sensitivity, tune::kBytesAlone};
+  }
+
   tune::SearchResult search(const tune::Space& space) {
-    const tune::NoiseModel noise(space, trail().sensitivity, tune::weights_for(options_.limit));
+    const tune::NoiseModel noise = noise_model(space);
     tune::SearchHooks hooks;
     hooks.measure = [&](const std::vector<tune::Choice>& choices) { return measure(choices); };
     hooks.price = [&](const std::vector<tune::Choice>& choices) {

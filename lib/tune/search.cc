@@ -16,6 +16,7 @@
 namespace narrow::tune {
 namespace {
 
+constexpr double kSomeTime = 0.1;  // what bytes do not buy back, float32 may: where activations lose more than weights
 constexpr size_t kMostSwaps = 32;
 constexpr size_t kMostSwapped = 200;  // items
 constexpr size_t kMostPriced = 8;     // swaps whose true price is asked for
@@ -381,8 +382,9 @@ std::vector<Choice> choices_for(Limit limit) {
 }
 
 CostWeights weights_for(Limit limit) {
-  constexpr double kLittle = 1e-3;
-  return {.bytes = limit == Limit::kSeconds ? kLittle : 1, .time = limit == Limit::kBytes ? kLittle : 1};
+  if (limit == Limit::kBytes) return {.bytes = 1, .time = kSomeTime};
+  if (limit == Limit::kSeconds) return {.bytes = kLittle, .time = 1};
+  return {};
 }
 
 bool keeps(const Goal& goal, const Measurement& measurement) {

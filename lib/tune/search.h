@@ -24,8 +24,10 @@ enum class Limit {
 bool limits_price(Limit limit);
 /// What layers may become in a search with this limit.
 std::vector<Choice> choices_for(Limit limit);
-/// Bytes or time are all that counts where they are the limit; else what is saved is both.
+inline constexpr double kLittle = 1e-3;
+/// Bytes before all where they are the limit, time where that is; else what is saved is both.
 CostWeights weights_for(Limit limit);
+inline constexpr CostWeights kBytesAlone{.bytes = 1, .time = kLittle};
 
 struct Goal {
   Limit limit = Limit::kDrop;

@@ -14,11 +14,12 @@ using testing::Not;
 
 constexpr size_t kDataSamples = 200;
 
-const std::string kTune = "tune " + kModel + " --data " + kData + " --config " + kConfig +
-                          " --samples 48 --no-speed --quiet --trials 8 --recovery none";
+const std::string kTune =
+    "tune " + kModel + " --data " + kData + " --config " + kConfig + " --samples 48 --no-speed --quiet --trials 8";
 
-Json tune(const TemporaryFolder& folder, const std::string& name, const std::string& more, int exit_code = 0) {
-  const Outcome outcome = run_narrow(kTune + " --format json -o " + folder.path(name) + " " + more);
+Json tune(const TemporaryFolder& folder, const std::string& name, const std::string& more, int exit_code = 0,
+          const std::string& recovery = "--recovery none") {
+  const Outcome outcome = run_narrow(kTune + " --format json -o " + folder.path(name) + " " + recovery + " " + more);
   EXPECT_EQ(outcome.exit_code, exit_code) << outcome.err;
   return parse_json(outcome.out, "stdout");
 }
@@ -68,6 +69,25 @@ TEST(Tune, FillsTheSize) {
   EXPECT_TRUE(report["tuning"]["kept"].get<bool>());
 }
 
+TEST(Tune, AllInFloatIsTheModelAsItCame) {
+  const TemporaryFolder folder;
+  const Json report =
+      tune(folder, "a.onnx", "--max-size 2 --plan-out " + folder.path("plan"), 0, R"(--set 'recovery=["equalize"]')");
+  const Json& tuning = report["tuning"];
+  EXPECT_EQ(tuning["trials"][tuning["chosen"].get<size_t>()]["step"], "model as it came");
+  EXPECT_EQ(report["validation"]["outputs"][0]["max_abs_error"].get<double>(), 0);
+  const Outcome again = run_narrow(kQuantize + " --plan " + folder.path("plan") + " -o " + folder.path("b.onnx"));
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(read_text(folder.path("a.onnx")), read_text(folder.path("b.onnx")));
+}
+
+TEST(Tune, SmallerThanFourBitsEverywhere) {
+  const TemporaryFolder folder;
+  const Json report = tune(folder, "a.onnx", "--max-size 0.15");
+  EXPECT_TRUE(report["tuning"]["kept"].get<bool>());
+  EXPECT_LE(report["file_size_ratio"].get<double>(), 0.15);
+}
+
 TEST(Tune, KeepsALatencyAndKnowsWhichItCanNot) {
   const TemporaryFolder folder;
   const Json all = tune(folder, "a.onnx", "--max-latency 60000");
@@ -108,7 +128,7 @@ TEST(Tune, WantsOneLimit) {
 
 TEST(Tune, SaysWhatToDoAboutATrailThatIsNone) {
   const TemporaryFolder folder;
-  const std::string base = kTune + " --min-sqnr 30 -o " + folder.path("o.onnx") + " --trail ";
+  const std::string base = kTune + " --recovery none --min-sqnr 30 -o " + folder.path("o.onnx") + " --trail ";
   for (const char* text : {"{", "[]", R"({"format": "narrow-plan"})"}) {
     const Outcome outcome = run_narrow(base + folder.write("trail.json", text));
     expect_error(outcome, 2, HasSubstr("trail.json"));

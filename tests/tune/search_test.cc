@@ -187,6 +187,24 @@ TEST(Search, FillsTheSizeThatItMayHave) {
   EXPECT_EQ(result.trials[result.best].choices, only(3));
 }
 
+TEST(Search, WhatTheJudgesCanNotTellApartIsChosenAsPredicted) {
+  Row row;
+  row.sensitivity["value v0"].noise = 10;  // the path's next step is two layers at once: the limit has room for one
+  for (const double error : {0.5, 0.01}) {
+    SearchHooks hooks = row.hooks();
+    hooks.measure = [&](const std::vector<Choice>& choices) {
+      Measurement result;
+      result.bytes = row.hooks_bytes(choices);
+      result.quality.sqnr_db = 30 - 1e-4 * static_cast<double>(result.bytes);  // larger files seem a little worse
+      result.quality.sqnr_error = error;
+      return result;
+    };
+    const SearchResult result = search(row.space, row.model(), {.limit = Limit::kBytes, .value = 950}, hooks, {});
+    ASSERT_EQ(result.trials.size(), 2U);
+    EXPECT_EQ(result.best, error > 0.1 ? 1U : 0U);
+  }
+}
+
 TEST(Search, SaysSoWhenTheSizeCanNotBe) {
   const Row row;
   const SearchResult result = search(row.space, row.model(), {.limit = Limit::kBytes, .value = 500}, row.hooks(), {});

@@ -213,47 +213,75 @@ LayerSolver::Errors LayerSolver::solve_outputs(const GroupProblem& at, std::span
   std::vector<RoundingProblem::Start> starts = at.problem.starts(outputs, numbers, std::move(nearest));
   std::vector<RoundingProblem::Start> planes =
       at.problem.starts(outputs, numbers, at.problem.nearest_planes(outputs, numbers));
+  std::vector<RoundingProblem::Start*> better;
+  for (size_t t = 0; t < outputs.size(); ++t) {
+    better.push_back(starts[t].cost() < planes[t].cost() ? &starts[t] : &planes[t]);
+  }
   Errors errors{};
   for (size_t t = 0; t < outputs.size(); ++t) {
+    errors[0] += starts[t].error(at.moments.variance_y[static_cast<size_t>(outputs[t])]);
+    better[t]->descend();
+  }
+  if (learns_steps_) learn_steps(at, outputs, better);
+  for (size_t t = 0; t < outputs.size(); ++t) {
     const double variance = at.moments.variance_y[static_cast<size_t>(outputs[t])];
-    errors[0] += starts[t].error(variance);
-    RoundingProblem::Start& better = starts[t].cost() < planes[t].cost() ? starts[t] : planes[t];
-    better.descend();
-    if (learns_steps_) learn_steps(at, outputs[t], better);
-    errors[1] += better.error(variance);
+    errors[1] += better[t]->error(variance);
     errors[2] += variance;
-    write(at, outputs[t], better.grid(), better.integers(), solution);
-    if (learns_steps_) write_scales(at.group, outputs[t], better.grid(), solution);
+    write(at, outputs[t], better[t]->grid(), better[t]->integers(), solution);
+    if (learns_steps_) write_scales(at.group, outputs[t], better[t]->grid(), solution);
   }
   return errors;
 }
 
-void LayerSolver::learn_steps(const GroupProblem& at, int64_t output, RoundingProblem::Start& start) const {
+/// Planes of all outputs at once cost little more than those of one.
+void LayerSolver::learn_steps(const GroupProblem& at, std::span<const int64_t> outputs,
+                              std::span<RoundingProblem::Start* const> starts) const {
   constexpr int kMostRounds = 4;
   constexpr double kLeastGain = 1e-3;  // of what is left of the error
-  const auto columns = columns_by_scale(at.group, output);
-  const double variance = at.moments.variance_y[static_cast<size_t>(output)];
-  const auto settle = [&](RoundingProblem::Start& one) {
-    for (const auto& [scale, own] : columns) one.refit(own);
-    one.descend();
-  };
-  double before = start.error(variance);
-  settle(start);
-  for (int round = 0; round < kMostRounds; ++round) {
-    // Other scales have another nearest plane.
-    const GridRow numbers = start.grid();
-    auto planes = at.problem.nearest_planes({&output, 1}, {&numbers, 1});
-    RoundingProblem::Start again = at.problem.starts({&output, 1}, {&numbers, 1}, std::move(planes)).front();
-    again.descend();
-    settle(again);
-    if (again.cost() < start.cost()) {
-      start.take(std::move(again));
-    } else {
-      settle(start);
+  struct Learner {
+    int64_t output;
+    RoundingProblem::Start* start;
+    std::map<size_t, std::vector<size_t>> columns;  // by scale
+    double before;                                  // error
+
+    void settle(RoundingProblem::Start& one) const {
+      for (const auto& [scale, own] : columns) one.refit(own);
+      one.descend();
     }
-    const double after = start.error(variance);
-    if (!(after < before * (1 - kLeastGain))) break;
-    before = after;
+  };
+  const auto variance = [&](const Learner& one) { return at.moments.variance_y[static_cast<size_t>(one.output)]; };
+  std::vector<Learner> learners;
+  for (size_t t = 0; t < outputs.size(); ++t) {
+    learners.push_back({outputs[t], starts[t], columns_by_scale(at.group, outputs[t]), 0});
+    learners.back().before = starts[t]->error(variance(learners.back()));
+    learners.back().settle(*starts[t]);
+  }
+  for (int round = 0; round < kMostRounds && !learners.empty(); ++round) {
+    // Other scales have another nearest plane.
+    std::vector<int64_t> learning;
+    std::vector<GridRow> numbers;
+    for (const Learner& one : learners) {
+      learning.push_back(one.output);
+      numbers.push_back(one.start->grid());
+    }
+    std::vector<RoundingProblem::Start> again =
+        at.problem.starts(learning, numbers, at.problem.nearest_planes(learning, numbers));
+    for (size_t i = 0; i < learners.size(); ++i) {
+      const Learner& one = learners[i];
+      again[i].descend();
+      one.settle(again[i]);
+      if (again[i].cost() < one.start->cost()) {
+        one.start->take(std::move(again[i]));
+      } else {
+        one.settle(*one.start);
+      }
+    }
+    std::erase_if(learners, [&](Learner& one) {
+      const double after = one.start->error(variance(one));
+      const bool done = !(after < one.before * (1 - kLeastGain));
+      one.before = after;
+      return done;
+    });
   }
 }
 

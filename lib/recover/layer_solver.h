@@ -102,7 +102,8 @@ class LayerSolver {
   /// Columns of each scale of one output.
   std::map<size_t, std::vector<size_t>> columns_by_scale(int64_t group, int64_t output) const;
   /// Steps of integers and of their scales in turn, where few bits leave much to win.
-  void learn_steps(const GroupProblem& at, int64_t output, RoundingProblem::Start& start) const;
+  void learn_steps(const GroupProblem& at, std::span<const int64_t> outputs,
+                   std::span<RoundingProblem::Start* const> starts) const;
   Errors solve_outputs(const GroupProblem& at, std::span<const int64_t> outputs, LayerSolution& solution) const;
   void write(const GroupProblem& at, int64_t output, const GridRow& grid, const std::vector<double>& integers,
              LayerSolution& solution) const;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -11,16 +10,13 @@
 
 #include "lib/base/error.h"
 #include "lib/base/progress.h"
+#include "lib/tune/fill.h"
 #include "lib/tune/scores.h"
 
 namespace narrow::tune {
 namespace {
 
 constexpr double kSomeTime = 0.1;  // what bytes do not buy back, float32 may: where activations lose more than weights
-constexpr size_t kMostSwaps = 32;
-constexpr size_t kMostSwapped = 200;  // items
-constexpr size_t kMostPriced = 8;     // swaps whose true price is asked for
-constexpr double kLeastSwapGain = 1e-3;
 
 /// How far beyond the limit; at most 0 if it is kept.
 double excess(const Goal& goal, const Measurement& measurement) {
@@ -188,8 +184,6 @@ class Searcher {
     return hooks_.price(choices_of(space_, assignment));
   }
 
-  double price(const Option& option) const { return goal_.limit == Limit::kBytes ? option.bytes : option.seconds; }
-
   bool fits(const Assignment& assignment) const { return price(assignment) <= goal_.value; }
 
   /// The config's choice wherever it is among the options, else the path's first.
@@ -232,99 +226,14 @@ class Searcher {
     if (filled != path_[holds]) trial(filled, "fill up");
   }
 
-  /// Better options of single items as long as they fit; those first that take away most noise for their price.
-  Assignment filled_up(Assignment assignment) const {
-    double room = goal_.value - price(assignment);
-    std::vector<bool> refused(assignment.size(), false);
-    for (;;) {
-      double best_ratio = 0;
-      std::optional<std::pair<size_t, size_t>> best;
-      const double noise = model_.noise(assignment);
-      for (size_t i = 0; i < assignment.size(); ++i) {
-        const auto& options = space_.items[i].options;
-        for (size_t option = 0; option < options.size() && !refused[i]; ++option) {
-          const double paid = price(options[option]) - price(options[assignment[i]]);
-          if (paid <= 0 || paid > room) continue;
-          Assignment next = assignment;
-          next[i] = option;
-          const double ratio = (noise - model_.noise(next)) / paid;
-          if (ratio <= best_ratio) continue;
-          best_ratio = ratio;
-          best = {i, option};
-        }
-      }
-      if (!best) break;
-      Assignment next = assignment;
-      next[best->first] = best->second;
-      const double left = goal_.value - price(next);
-      if (left < 0) {
-        refused[best->first] = true;
-        continue;
-      }
-      room = left;
-      assignment = std::move(next);
-    }
-    return swapped(std::move(assignment));
-  }
-
-  /// What single changes can not fill, two can: one item becomes better, another pays for it.
-  Assignment swapped(Assignment assignment) const {
-    // Of very many items each swap is little, and looking at all pairs much.
-    const size_t most = assignment.size() <= kMostSwapped ? kMostSwaps : 0;
-    for (size_t swaps = 0; swaps < most && in_time(); ++swaps) {
-      const std::optional<Assignment> next = best_swap(assignment, goal_.value - price(assignment));
-      if (!next) break;
-      assignment = *next;
-    }
-    return assignment;
-  }
-
-  struct Swap {
-    double noise = 0;
-    std::array<size_t, 4> changes{};  // item, option, item, option
-  };
-
-  static Assignment with(Assignment assignment, const Swap& swap) {
-    assignment[swap.changes[0]] = swap.changes[1];
-    assignment[swap.changes[2]] = swap.changes[3];
-    return assignment;
-  }
-
-  /// The swap that takes away most noise and fits; nullopt where none gains.
-  std::optional<Assignment> best_swap(const Assignment& assignment, double room) const {
-    std::vector<Swap> swaps;  // ascending noise, a few
-    const double least = model_.noise(assignment) * (1 - kLeastSwapGain);
-    for_each_change(assignment, [&](size_t better, size_t option, double paid) {
-      if (paid <= room) return;
-      check_interruption();
-      for_each_change(assignment, [&](size_t cheaper, size_t other, double less) {
-        if (cheaper == better || less >= 0 || paid + less > room) return;
-        Swap swap{.noise = 0, .changes = {better, option, cheaper, other}};
-        swap.noise = model_.noise(with(assignment, swap));
-        if (swap.noise >= (swaps.size() < kMostPriced ? least : swaps.back().noise)) return;
-        swaps.insert(std::upper_bound(swaps.begin(), swaps.end(), swap,
-                                      [](const Swap& a, const Swap& b) { return a.noise < b.noise; }),
-                     swap);
-        if (swaps.size() > kMostPriced) swaps.pop_back();
-      });
-    });
-    for (const Swap& swap : swaps) {
-      Assignment next = with(assignment, swap);
-      if (fits(next)) return next;
-    }
-    return std::nullopt;
-  }
-
-  /// visit(item, option, what it costs more).
-  template <class Visit>
-  void for_each_change(const Assignment& assignment, const Visit& visit) const {
-    for (size_t item = 0; item < assignment.size(); ++item) {
-      const auto& options = space_.items[item].options;
-      for (size_t option = 0; option < options.size(); ++option) {
-        if (option == assignment[item]) continue;
-        visit(item, option, price(options[option]) - price(options[assignment[item]]));
-      }
-    }
+  Assignment filled_up(const Assignment& assignment) const {
+    return tune::filled_up(
+        space_, model_,
+        {.limit = goal_.value,
+         .price = [&](const Assignment& mixture) { return price(mixture); },
+         .option_price = [&](const Option& o) { return goal_.limit == Limit::kBytes ? o.bytes : o.seconds; },
+         .in_time = [&] { return in_time(); }},
+        assignment);
   }
 
   bool better(size_t a, size_t b) const {

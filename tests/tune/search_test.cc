@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "lib/base/error.h"
+#include "lib/tune/fill.h"
 
 namespace narrow::tune {
 namespace {
@@ -203,6 +204,46 @@ TEST(Search, WhatTheJudgesCanNotTellApartIsChosenAsPredicted) {
     ASSERT_EQ(result.trials.size(), 2U);
     EXPECT_EQ(result.best, error > 0.1 ? 1U : 0U);
   }
+}
+
+TEST(Search, WhatIsLargeIsPaidForByWhatIsSmall) {
+  // One table of 600 bytes and six layers that are noisier for their size: step by step, the layers would take the
+  // room.
+  Space space;
+  Sensitivity sensitivity;
+  const auto add = [&](const std::string& name, double few_bytes, double noise_of_few, double noise_of_more) {
+    sensitivity[name + " few"] = {.noise = noise_of_few, .divergence = {}, .agreement = {}};
+    sensitivity[name + " more"] = {.noise = noise_of_more, .divergence = {}, .agreement = {}};
+    space.items.push_back(
+        {.node = name,
+         .op_type = "MatMul",
+         .options = {{.choice = Choice::kStoredInt2, .weight = name + " few", .bytes = few_bytes},
+                     {.choice = Choice::kStoredInt4, .weight = name + " more", .bytes = 2 * few_bytes}}});
+    space.float_bytes += 16 * few_bytes;
+  };
+  add("table", 600, 1, 0.01);
+  for (int i = 0; i < 6; ++i) add("layer" + std::to_string(i), 100, i == 0 ? 0.3 : 0.1, 0.01);
+  const NoiseModel model(space, sensitivity, kBytesAlone);
+  const auto bytes = [&](const Assignment& mixture) {
+    double sum = 0;
+    for (size_t i = 0; i < mixture.size(); ++i) sum += space.items[i].options[mixture[i]].bytes;
+    return sum;
+  };
+  const Budget budget{.limit = 1850,
+                      .price = bytes,
+                      .option_price = [](const Option& option) { return option.bytes; },
+                      .in_time = [] { return true; }};
+  const Assignment start(7, 0);
+  double least = 1e9;  // of all mixtures that fit
+  for (size_t code = 0; code < 128; ++code) {
+    Assignment mixture;
+    for (size_t i = 0; i < 7; ++i) mixture.push_back(code >> i & 1);
+    if (bytes(mixture) <= budget.limit) least = std::min(least, model.noise(mixture));
+  }
+  const Assignment filled = filled_up(space, model, budget, start);
+  EXPECT_LE(bytes(filled), budget.limit);
+  EXPECT_NEAR(model.noise(filled), least, 1e-12);
+  EXPECT_EQ(filled[0], 1U);
 }
 
 TEST(Search, SaysSoWhenTheSizeCanNotBe) {

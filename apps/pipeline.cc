@@ -8,6 +8,7 @@
 
 #include "apps/calibration.h"
 #include "apps/input_check.h"
+#include "apps/input_outliers.h"
 #include "apps/model_source.h"
 #include "apps/recovery.h"
 #include "apps/versions.h"
@@ -292,9 +293,18 @@ Planned make_planned(const PipelineOptions& options, const ModelSource& source, 
                                            : plan_from_file(options, model, source.facts.sha256, stages);
   if (data == nullptr || planned.used_samples.empty()) return planned;
   const InputCheck check{.loaded = source.loaded, .normalized = model, .data = *data, .samples = planned.used_samples};
-  for (std::string& warning : stages.run("check inputs", [&] { return input_warnings(check); })) {
+  const auto warnings = stages.run("check inputs", [&] {
+    std::vector<std::string> found = input_warnings(check);
+    // Where samples hand on a state each is a run of the model.
+    if (!data->state.empty()) return found;
+    for (std::string& warning : outlier_warnings(*data->reader, check.samples, options.workers)) {
+      found.push_back(std::move(warning));
+    }
+    return found;
+  });
+  for (const std::string& warning : warnings) {
     spdlog::warn("{}", warning);
-    planned.warnings.push_back(std::move(warning));
+    planned.warnings.push_back(warning);
   }
   return planned;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/calibration.h"
+#include "apps/range_room.h"
 #include "lib/analyze/analyze.h"
 #include "lib/recover/absorb.h"
 #include "lib/recover/align.h"
@@ -13,6 +14,16 @@ namespace narrow::apps {
 namespace {
 
 constexpr recover::LayerRowLimits kTrialRows{.least = 4000, .per_column = 8};
+
+void give_room(const RangeRoom& room, const std::vector<std::string>& values, const analyze::Analysis& analysis,
+               plan::Ranges& ranges) {
+  for (const std::string& value : values) {
+    const auto group = analysis.group_of.find(value);
+    if (group == analysis.group_of.end()) continue;
+    const auto found = ranges.find(analysis.groups[group->second].representative);
+    if (found != ranges.end()) found->second.range = room.widened(value, found->second.range);
+  }
+}
 
 }  // namespace
 
@@ -38,7 +49,7 @@ std::optional<Candidate> StepRunner::make(const plan::RecoverySteps& steps, cons
     return step.method == plan::RecoveryMethod::kRound;
   });
   const plan::RecoverySteps before(steps.begin(), round);
-  Work work{.candidate = plain(), .aligned = {}};
+  Work work{.candidate = plain(), .aligned = {}, .smoothed = {}};
   const bool known = first_ && first_->steps == before && !options.numbers_given;
   if (known) work = first_->work;
   if (!known && !run_steps(before, work, options)) return std::nullopt;
@@ -102,7 +113,9 @@ bool StepRunner::smooth(plan::RecoveryStep& step, Work& work) {
                                               {.workers = run_.workers, .progress = stages_.progress()});
     }
     if (step.values.empty()) return false;
-    candidate.model = recover::smooth(candidate.model, step.values, feeds(fit_), run_.workers);
+    graph::Model smoothed = recover::smooth(candidate.model, step.values, feeds(fit_), run_.workers);
+    work.smoothed = recover::smoothed_values(candidate.model, smoothed, step.values);
+    candidate.model = std::move(smoothed);
     work.stale = true;
     return true;
   });
@@ -178,13 +191,16 @@ plan::PrecisionPlan StepRunner::new_plan(const Work& work, const StepOptions& op
   // What the first trial makes is the last candidate's as a rule, and that one's ranges are its own.
   std::optional<plan::Ranges> ranges = options.trial && first_ ? known_ranges(work, needs) : std::nullopt;
   if (!ranges) {
+    RangeRoom room(work.smoothed);
     ranges = ranges_of(calibrate({.model = model,
                                   .needs = needs,
                                   .data = &run_.data,
                                   .samples = run_.samples,
                                   .model_sha256 = run_.plan.model_sha256,
-                                  .workers = run_.workers},
+                                  .workers = run_.workers,
+                                  .watch = &room},
                                  stages_));
+    give_room(room, work.smoothed, analysis, *ranges);
     recover::set_grids(model, work.aligned, *ranges);
   }
   plan::PrecisionPlan plan = plan::make_plan(model, analysis, *ranges, rules);

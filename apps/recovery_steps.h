@@ -68,7 +68,8 @@ class StepRunner {
   struct Work {
     Candidate candidate;
     std::vector<plan::AlignedInput> aligned;
-    bool stale = false;  // its ranges and scales are those of the model before a step
+    std::vector<std::string> smoothed;  // values that it has
+    bool stale = false;                 // its ranges and scales are those of the model before a step
   };
 
   /// What the steps of the first trial that come before rounding make: as a rule the last candidate has the same.

@@ -6,7 +6,6 @@
 #include "lib/base/median.h"
 #include "lib/base/spread.h"
 #include "lib/exec/float_program.h"
-#include "lib/recover/channel_statistics.h"
 #include "lib/recover/ordered_samples.h"
 
 namespace narrow::recover {
@@ -85,20 +84,13 @@ void merge(const RowStatistics& from, RowStatistics& to) {
 
 }  // namespace
 
-std::vector<double> RowStatistics::magnitudes() const {
+std::vector<double> RowStatistics::sizes() const {
   std::vector<double> result;
-  for (size_t i = 0; i < low.size(); ++i) result.push_back(static_cast<double>(std::max(-low[i], high[i])));
-  return result;
-}
-
-std::vector<double> RowStatistics::reaches() const {
-  std::vector<double> result = magnitudes();
   const auto count = static_cast<double>(samples);
   const double enough = std::clamp(kEnoughShare * count, 1.0, kEnoughSamples);
   std::vector<double> known;
-  for (size_t i = 0; i < result.size(); ++i) {
-    const double mean = sums[i] / count;
-    result[i] += kReach * std::sqrt(std::max(squares[i] / count - mean * mean, 0.0));
+  for (size_t i = 0; i < low.size(); ++i) {
+    result.push_back(std::sqrt(squares[i] / count));
     if (effective_samples(sums[i], squares[i]) >= enough) known.push_back(result[i]);
   }
   if (known.empty()) return result;

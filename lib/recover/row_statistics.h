@@ -19,12 +19,12 @@ struct RowStatistics {
   std::vector<double> sums;     // of each channel, over the samples' largest magnitudes
   std::vector<double> squares;  // of these
 
-  /// Largest magnitude of each channel.
-  std::vector<double> magnitudes() const;
-  /// How far other data may reach: room for what four times as many samples show. A narrow channel whose large elements
-  /// come from a few samples alone, such as those that a Relu nearly always closes, tells little of the next one that
-  /// opens it: the fewer they are, the nearer it counts to the channels' median.
-  std::vector<double> reaches() const;
+  /// How wide each channel is: root mean square of the samples' largest magnitudes. Not the largest of all, which is
+  /// another one on other data: channels divided by what they happened to reach would all fill a range that is as
+  /// narrow as these samples made it. A narrow channel whose large elements come from a few samples alone, such as
+  /// those that a Relu nearly always closes, tells little of the next one that opens it: the fewer they are, the nearer
+  /// it counts to the channels' median.
+  std::vector<double> sizes() const;
 };
 
 struct RowOptions {

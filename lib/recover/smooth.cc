@@ -90,8 +90,20 @@ graph::Model smooth(const graph::Model& model, const std::vector<plan::SmoothedV
   return apply(model, values, [&](const SmoothPlace& place, const plan::SmoothedValue& value) {
     const auto found = seen.find(value.value);
     if (found == seen.end()) return std::vector<double>(static_cast<size_t>(place.channels), 1.0);
-    return smooth_factors(found->second.reaches(), weight_magnitudes(model, index, place), value);
+    return smooth_factors(found->second.sizes(), weight_magnitudes(model, index, place), value);
   });
+}
+
+std::vector<std::string> smoothed_values(const graph::Model& model, const graph::Model& smoothed,
+                                         const std::vector<plan::SmoothedValue>& values) {
+  const graph::GraphIndex before(model.graph());
+  const graph::GraphIndex after(smoothed.graph());
+  std::vector<std::string> names;
+  for (const plan::SmoothedValue& value : values) {
+    const SmoothPlace place = place_named(model, before, value.value);
+    names.push_back(after.node(place.products.front()->name())->input(0));
+  }
+  return names;
 }
 
 graph::Model smooth_nodes(const graph::Model& model, const std::vector<plan::SmoothedValue>& values) {

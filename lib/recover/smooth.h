@@ -36,6 +36,10 @@ std::vector<plan::SmoothedValue> search_smoothing(const graph::Model& model, con
 graph::Model smooth(const graph::Model& model, const std::vector<plan::SmoothedValue>& values, const Samples& samples,
                     int workers);
 
+/// What `smoothed` has in place of the values of the model that smooth() made it from.
+std::vector<std::string> smoothed_values(const graph::Model& model, const graph::Model& smoothed,
+                                         const std::vector<plan::SmoothedValue>& values);
+
 /// With every factor 1: the nodes and names of smooth()'s result, for checking plans without data.
 graph::Model smooth_nodes(const graph::Model& model, const std::vector<plan::SmoothedValue>& values);
 

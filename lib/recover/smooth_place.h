@@ -34,7 +34,7 @@ int64_t summed_axis(const onnx::NodeProto& product);
 std::vector<double> weight_magnitudes(const graph::Model& model, const graph::GraphIndex& index,
                                       const SmoothPlace& place);
 
-/// What the channels are divided by, with geometric mean 1. `activations`: how far they reach, `weights`: largest
+/// What the channels are divided by, with geometric mean 1. `activations`: how wide they are, `weights`: largest
 /// magnitudes, by channel.
 std::vector<double> smooth_factors(const std::vector<double>& activations, const std::vector<double>& weights,
                                    const plan::SmoothedValue& powers);

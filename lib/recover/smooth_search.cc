@@ -175,7 +175,7 @@ class Search {
     const auto found = params_.find(place.value);
     const quant::QuantParams* params = found == params_.end() ? nullptr : found->second;
     const std::vector<double> by_weight = weight_magnitudes(model_, index_, place);
-    const std::vector<double> by_activation = seen.reaches();
+    const std::vector<double> by_activation = seen.sizes();
     std::map<std::pair<int, int>, double> errors;
     const auto error = [&](int activation, int weight) {
       const auto [entry, added] = errors.try_emplace({activation, weight}, 0);

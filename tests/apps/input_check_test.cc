@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "lib/base/json.h"
 #include "lib/io/load.h"
 #include "tests/apps/program.h"
@@ -14,6 +16,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 /// 16 samples of 1 x 4 x 4 that run through [0, 1) times a factor of each.
 template <class Factor>
@@ -67,6 +70,21 @@ TEST_F(InputCheckTest, ScaledValuesShowInTheVariance) {
   EXPECT_THAT(warnings(shifted, samples([](int) { return 1.0F; })),
               ElementsAre(HasSubstr("the first BatchNormalization varies 0.18")));
   EXPECT_THAT(warnings(shifted, samples([](int) { return 3.0F; })), IsEmpty());
+}
+
+TEST_F(InputCheckTest, ASampleFarBeyondAllOthersIsNamed) {
+  const std::string graph =
+      R"(g (float[N,1,4,4] x) => (float[N,1,4,4] y) <float[1,1,1,1] w = {2}> { y = Conv (x, w) })";
+  EXPECT_THAT(warnings(graph, samples([](int i) { return i == 5 ? -1e30F : 1.0F; })),
+              Contains(HasSubstr("input 'x': sample 5 has -9.9")));
+  EXPECT_THAT(warnings(graph, samples([](int i) { return i == 15 ? 3000.0F : 1.0F; })),
+              Contains(testing::AllOf(HasSubstr("sample 15 has"), HasSubstr("goes beyond 0.99"))));
+  const auto beyond = Contains(HasSubstr("no other calibration sample"));
+  // Loud and quiet, and nothing but silence in most.
+  EXPECT_THAT(warnings(graph, samples([](int i) { return std::pow(10.0F, static_cast<float>(i) / 2); })), Not(beyond));
+  EXPECT_THAT(warnings(graph, samples([](int i) { return i == 5 ? 1.0F : 0.0F; })),
+              Not(Contains(HasSubstr("sample 5"))));
+  EXPECT_THAT(warnings(graph, samples([](int i) { return i == 5 ? 500.0F : 1.0F; })), Not(beyond));
 }
 
 TEST_F(InputCheckTest, FlatSamplesTellLittle) {

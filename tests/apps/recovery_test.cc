@@ -2,12 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <string>
 
 #include "lib/base/file.h"
 #include "lib/base/json.h"
+#include "lib/graph/graph_index.h"
 #include "lib/io/load.h"
 #include "tests/apps/program.h"
 #include "tests/support/model_text.h"
@@ -92,6 +94,27 @@ TEST(Recovery, SmoothingIsFoundByItselfAndRepeatedByItsPlan) {
   EXPECT_EQ(trials[1]["steps"], "smooth");
   EXPECT_GT(trials[1]["sqnr_db"].get<double>(), trials[0]["sqnr_db"].get<double>() + 3);
   EXPECT_EQ(run.plan["recovery"]["steps"][0]["values"][0]["value"], "s");
+}
+
+TEST(Recovery, SmoothedValuesHaveRoomForOtherSamples) {
+  const TemporaryFolder folder;
+  write_wide_channels(folder);
+  const Json plan = quantize_and_repeat(folder).plan;
+  const graph::Model made = io::load_model(folder.path("a.onnx"));
+  const graph::GraphIndex index(made.graph());
+  const Tensor factors = made.tensor(*index.initializer("s_smooth_factors"));
+  // What the rows make of s_smooth, all of them: x * softsign(x) times the factors, 0 and more.
+  double most = 0;
+  for (int i = 0; i < 40 * 8; ++i) {
+    const double x = std::sin(static_cast<double>(static_cast<float>(i * i))) * (i % 8 >= 6 ? 100 : 1);
+    most = std::max(most, x * x / (1 + std::abs(x)) * factors.data<float>()[static_cast<size_t>(i % 8)]);
+  }
+  double reach = 0;
+  for (const Json& value : plan["values"]) {
+    if (value["value"] == "s_smooth") reach = 255 * value["scale"].get<double>();
+  }
+  EXPECT_GT(reach, 1.02 * most);
+  EXPECT_LT(reach, 2 * most);
 }
 
 /// 40 images of 256 levels by channel as (pixel - mean) / deviation, that a padded convolution reads. The name that

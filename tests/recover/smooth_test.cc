@@ -208,11 +208,11 @@ RowStatistics of_samples(const std::vector<std::vector<double>>& largest) {
   return seen;
 }
 
-TEST(RowStatistics, ChannelsKeepRoomForOtherData) {
-  // 1 and 3 deviate by 1 from 2; equal samples by nothing.
-  const std::vector<double> reaches = of_samples({{1, 2}, {3, 2}}).reaches();
-  EXPECT_NEAR(reaches[0], 3 + 1.08, 1e-6);
-  EXPECT_NEAR(reaches[1], 2, 1e-6);
+TEST(RowStatistics, ChannelsAreAsWideAsSamplesReachAsARule) {
+  // Root mean squares. One sample of four reaches 8 in the second channel: it counts half of that, not all.
+  const std::vector<double> sizes = of_samples({{1, 0}, {7, 0}, {1, 8}, {7, 0}}).sizes();
+  EXPECT_NEAR(sizes[0], 5, 1e-6);
+  EXPECT_NEAR(sizes[1], 4, 1e-6);
 }
 
 TEST(RowStatistics, ChannelsThatFewSamplesShowCountNearlyAsTheMedian) {
@@ -220,12 +220,12 @@ TEST(RowStatistics, ChannelsThatFewSamplesShowCountNearlyAsTheMedian) {
   // enough.
   std::vector<std::vector<double>> samples(16, {1, 0, 0, 0, 1});
   samples[5] = {1, 1e-3, 0, 50, 1};
-  const std::vector<double> reaches = of_samples(samples).reaches();
-  EXPECT_NEAR(reaches[0], 1, 1e-9);
-  const double seen = 1e-3 * (1 + 1.08 * std::sqrt(1.0 / 16 - 1.0 / 256));
-  EXPECT_NEAR(reaches[1], std::pow(seen, 0.25), 1e-6);
-  EXPECT_NEAR(reaches[2], 1, 1e-9);
-  EXPECT_GT(reaches[3], 50);
+  const std::vector<double> sizes = of_samples(samples).sizes();
+  EXPECT_NEAR(sizes[0], 1, 1e-9);
+  const double seen = 1e-3 * std::sqrt(1.0 / 16);
+  EXPECT_NEAR(sizes[1], std::pow(seen, 0.25), 1e-6);
+  EXPECT_NEAR(sizes[2], 1, 1e-9);
+  EXPECT_NEAR(sizes[3], 50 * std::sqrt(1.0 / 16), 1e-9);
 }
 
 TEST(Smooth, AChannelThatHardlyAnySampleOpensIsNotScaledUp) {
@@ -255,6 +255,16 @@ TEST(Smooth, AChannelThatHardlyAnySampleOpensIsNotScaledUp) {
     if (i != 5) others.push_back(after.data<float>()[i] / first.data<float>()[i]);
   }
   EXPECT_LT(scaled, 5 * *std::max_element(others.begin(), others.end()));
+}
+
+TEST(Smooth, SmoothedValuesAreNamed) {
+  // A Mul in front of the product makes a new value; constants in front take the factors of the old one.
+  const graph::Model residual = with_residual();
+  const std::vector<plan::SmoothedValue> r{{.value = "r", .activation_power = 0.5, .weight_power = 0}};
+  const graph::Model behind = smooth(residual, r, rows_of(10), 1);
+  EXPECT_EQ(smoothed_values(residual, behind, r), std::vector<std::string>{"r_smooth"});
+  const graph::Model model = chain();
+  EXPECT_EQ(smoothed_values(model, smooth(model, r, rows_of(10), 1), r), std::vector<std::string>{"r"});
 }
 
 TEST(SmoothFactors, ArePowersWithMeanOne) {

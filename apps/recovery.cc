@@ -13,6 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/recover/align.h"
 #include "lib/recover/smooth.h"
+#include "lib/report/format.h"
 
 namespace narrow::apps {
 namespace {
@@ -288,6 +289,11 @@ class Recovery {
   RecoveryOutcome finish() {
     Candidate* const chosen = &*taken_;
     warn_of_overfitting(*chosen);
+    if (!chosen->overflowed.empty()) {
+      warnings_.push_back(fmt::format(
+          "recovery: {}, the first '{}', with nearest rounding: products of their values overflow float32",
+          report::plural(static_cast<int64_t>(chosen->overflowed.size()), "layer"), chosen->overflowed.front()));
+    }
     facts_.samples = chosen->samples;
     facts_.held_samples = static_cast<int64_t>(taken_fold_->split.held.size());
     for (const recover::LayerOutcome& layer : chosen->layers) {

@@ -178,6 +178,7 @@ bool StepRunner::round(Candidate& candidate, const StepOptions& options) {
     candidate.model = std::move(result.model);
     candidate.applied = std::move(result.plan);
     candidate.layers = std::move(result.layers);
+    candidate.overflowed = std::move(result.overflowed);
     candidate.samples = result.samples;
     return !candidate.layers.empty();
   });

@@ -26,6 +26,7 @@ struct Candidate {
   plan::PrecisionPlan applied;                // for `model`
   plan::PrecisionPlan written;                // for the model before weights were rounded
   std::vector<recover::LayerOutcome> layers;  // whose weights were rounded
+  std::vector<std::string> overflowed = {};   // nodes whose weights were not, see LayerwiseResult
   int64_t samples = 0;                        // that chose their integers
 };
 

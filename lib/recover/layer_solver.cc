@@ -120,6 +120,17 @@ void LayerSolver::add(int64_t first, std::span<const Rows> rows) {
   }
 }
 
+bool LayerSolver::has_moments() const {
+  const auto are_finite = [](const Sums& sums) {
+    double total = 0;  // the products of two columns are no larger than their squares
+    for (int64_t i = 0; i < sums.inner.rows; ++i) total += sums.inner.at(i, i);
+    return std::isfinite(std::accumulate(sums.yy.begin(), sums.yy.end(), total));
+  };
+  return std::all_of(sums_.begin(), sums_.end(), [&](const std::vector<Sums>& groups) {
+    return std::all_of(groups.begin(), groups.end(), are_finite);
+  });
+}
+
 Matrix LayerSolver::group_weights(int64_t group) const {
   Matrix weights(columns_->outputs(), columns_->columns());
   const auto values = weight_.data<float>();

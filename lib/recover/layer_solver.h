@@ -52,6 +52,8 @@ class LayerSolver {
   int64_t output_elements(int64_t samples) const;
   int64_t input_elements(int64_t samples) const;
 
+  /// Whether the products of the rows are numbers: those of values beyond 1e19 overflow float32, and tell nothing.
+  bool has_moments() const;
   LayerSolution solve(const Pull& pull) const;
 
  private:

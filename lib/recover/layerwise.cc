@@ -133,10 +133,14 @@ class Layerwise {
       const Tensor real = model_.tensor(*index_.initializer(weight.initializer));
       constants[weight.initializer] = quant::dequantize(quant::quantize(real, weight.params), weight.params);
     };
+    if (solver) add_rows(unit, std::move(rows), *solver);
+    if (solver && !solver->has_moments()) {
+      result_.overflowed.push_back(unit.first().name());
+      solver = nullptr;
+    }
     if (layer.weight && !solver) add(*layer.weight);
     for (const plan::WeightPlan& weight : layer.more_weights) add(weight);
     if (solver) {
-      add_rows(unit, std::move(rows), *solver);
       const LayerSolution solution = solver->solve({.ridge = pull_, .search = options_.search_pull});
       pull_ = solution.outcome.ridge;
       apply(solution, unit, layer, constants);

@@ -42,7 +42,8 @@ struct LayerwiseResult {
   graph::Model model;        // float; its constants are the chosen integers times their scales
   plan::PrecisionPlan plan;  // nearest rounding by it gives those integers back
   std::vector<LayerOutcome> layers;
-  int64_t samples = 0;  // used
+  std::vector<std::string> overflowed;  // nodes that keep nearest rounding: products of their values overflow float32
+  int64_t samples = 0;                  // used
 };
 
 /// Of each layer with a quantized weight: Conv, Gemm, MatMul; others keep nearest rounding.

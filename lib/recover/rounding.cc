@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "lib/base/error.h"
 #include "lib/base/parallel.h"
 #include "lib/recover/vector_math.h"
 
@@ -49,6 +50,7 @@ void RoundingProblem::factor(double variance) {
         to[static_cast<size_t>(i)] = diagonal(order_[static_cast<size_t>(i)]) + extra;
       }
     });
+    ensure(std::isfinite(extra), "moments are finite");
     extra = extra > 0 ? extra * 10 : 1e-9 * (variance + pull_);
   } while (!factor_cholesky(factor_));
 }

@@ -151,6 +151,20 @@ TEST(Layerwise, ALayerThatARuleHoldsKeepsNearestRounding) {
   EXPECT_NE(weight(result.model, "w"), weight(model, "w"));
 }
 
+TEST(Layerwise, ProductsThatOverflowTellNothing) {
+  const graph::Model model = two_convolutions();
+  const plan::PrecisionPlan plan = stored_plan(model, quant::QuantType::kInt4);
+  Samples samples = smooth_samples(10, 1);
+  samples.read = [read = samples.read](int64_t index) {
+    exec::Feed feed = read(index);
+    if (index == 3) feed.at("x").mutable_data<float>()[5] = 1e30F;
+    return feed;
+  };
+  const LayerwiseResult result = recover_layerwise(model, plan, samples, {});
+  EXPECT_TRUE(result.layers.empty());
+  EXPECT_EQ(result.overflowed, std::vector<std::string>({"n0", "n2"}));
+}
+
 /// Weights that are only stored in 4 bits: one scale for each output, or one for each block of neighbours.
 plan::PrecisionPlan weight_only_plan(const graph::Model& model, int64_t block) {
   plan::Rules rules;

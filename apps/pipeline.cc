@@ -10,6 +10,7 @@
 #include "apps/input_check.h"
 #include "apps/input_outliers.h"
 #include "apps/model_source.h"
+#include "apps/plan_notes.h"
 #include "apps/recovery.h"
 #include "apps/versions.h"
 #include "apps/written_files.h"
@@ -160,47 +161,6 @@ bool rescales_activations(const plan::PrecisionPlan& plan) {
            step.method == plan::RecoveryMethod::kSmooth;
   };
   return plan.recovery && std::any_of(plan.recovery->steps.begin(), plan.recovery->steps.end(), rescales);
-}
-
-/// Said aloud: a model that came out as it went in may pass every other gate.
-void warn_if_nothing_quantized(const plan::PrecisionPlan& plan, std::vector<std::string>& warnings) {
-  std::map<std::string, int64_t> reasons;
-  for (const plan::LayerPlan& layer : plan.layers) {
-    if (layer.decision != plan::Decision::kFloat) return;
-    if (layer.reason) ++reasons[std::string(reason_sentence(layer.reason->code))];
-  }
-  std::string text = fmt::format("nothing was quantized: of {} none runs on integers",
-                                 report::plural(static_cast<int64_t>(plan.layers.size()), "node"));
-  const auto most = std::max_element(reasons.begin(), reasons.end(),
-                                     [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (most != reasons.end()) text += fmt::format("; the reason for {}: {}", most->second, most->first);
-  spdlog::warn("{}", text);
-  warnings.insert(warnings.begin(), std::move(text));
-}
-
-/// "'image' is uint8 in the file, scale 0.0078, zero point 128".
-std::vector<std::string> integer_io_notes(const plan::PrecisionPlan& plan) {
-  std::vector<std::string> notes;
-  for (const plan::ValuePlan& value : plan.values) {
-    const auto& names = plan.form.integer_io;
-    if (std::find(names.begin(), names.end(), value.value) == names.end()) continue;
-    notes.push_back(fmt::format("'{}' is {} in the file, scale {}, zero point {}", value.value,
-                                quant::name(value.params.type), value.params.scales[0], value.params.zero_points[0]));
-  }
-  return notes;
-}
-
-/// One line for each reason for which the target made something else of what the rules say.
-std::vector<std::string> adaptation_notes(const plan::PrecisionPlan& plan) {
-  std::map<std::string, int64_t> reasons;
-  for (const plan::LayerPlan& layer : plan.layers) {
-    for (const std::string& reason : layer.adapted) ++reasons[reason];
-  }
-  std::vector<std::string> notes;
-  for (const auto& [reason, count] : reasons) {
-    notes.push_back(fmt::format("adapted, {}: {}", report::plural(count, "node"), reason));
-  }
-  return notes;
 }
 
 report::ModelFacts written_facts(const std::string& path, const graph::Model& model,
@@ -375,7 +335,10 @@ report::Report run_pipeline(const PipelineOptions& options, Stages& stages) {
   report.notes = std::move(planned.notes);
   if (const auto note = raised_opset_note(source)) report.notes.push_back(*note);
   report.recovery = std::move(recovered.facts);
-  warn_if_nothing_quantized(recovered.written, report.warnings);
+  if (auto nothing = nothing_quantized(recovered.written)) {
+    spdlog::warn("{}", *nothing);
+    report.warnings.insert(report.warnings.begin(), std::move(*nothing));
+  }
   if (evaluation != nullptr) {
     std::vector<int64_t> used = planned.used_samples;
     if (options.decided) used.insert(used.end(), options.decided->judges.begin(), options.decided->judges.end());

@@ -176,6 +176,15 @@ TEST(Pipeline, NothingQuantizedIsSaid) {
   EXPECT_THAT(outcome.out, HasSubstr("warnings\n  nothing was quantized"));
 }
 
+TEST(Pipeline, NothingQuantizedIsForTheLayersOwnReason) {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_narrow("quantize " + kModel + " --data " + kData + " --config " + kConfig +
+                                     " --set weights=int2 --samples 2 --no-speed -o " + folder.path("out.onnx"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              HasSubstr("the target can not run it on integers: onnxruntime has no kernel for int2 weights"));
+}
+
 TEST(Pipeline, EveryNodeThatStaysFloatHasItsReason) {
   const TemporaryFolder folder;
   const std::string config = folder.write("c.json", R"({"rules": [{"match": {"op": "Gemm"}, "keep": "float32",

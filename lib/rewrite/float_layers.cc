@@ -31,14 +31,17 @@ class FloatLayers {
 
   void keep() {
     std::vector<Read> reads;
+    std::vector<Read> weights;
     graph::for_each_graph(model_.mutable_graph(), [&](onnx::GraphProto& graph) {
       for (onnx::NodeProto& node : *graph.mutable_node()) {
         if (looks_forgotten(node)) reads.push_back({.graph = &graph, .node = &node});
+        if (is_unpacked_wrongly(node)) weights.push_back({.graph = &graph, .node = &node});
       }
     });
-    if (reads.empty()) return;
+    if (reads.empty() && weights.empty()) return;
     graph::GraphEditor editor(model_);
     for (const Read& read : reads) separate(editor, read);
+    for (const Read& read : weights) sum_alone(editor, read, 1);
     for (const auto& [value, left] : readers_left_) {
       if (left == 0 && !index_.is_output(value)) editor.remove_node(index_.producer(value));
     }
@@ -52,14 +55,34 @@ class FloatLayers {
   };
 
   bool looks_forgotten(const onnx::NodeProto& node) const {
-    if (!is_op(&node, "Conv") && !is_op(&node, "ConvTranspose") && !is_op(&node, "Gemm")) return false;
+    const bool product = is_op(&node, "MatMul") || is_op(&node, "Gemm");
+    if (!product && !is_op(&node, "Conv") && !is_op(&node, "ConvTranspose")) return false;
     const onnx::NodeProto* dequantize = index_.producer(node.input(0));
     if (!is_op(dequantize, "DequantizeLinear")) return false;
     const onnx::TensorProto* scale = index_.initializer(dequantize->input(1));
     if (scale == nullptr || element_count(graph::shape_of(*scale)) != 1) return false;
     const std::string& weight = node.input(1);
-    if (!is_quantized_behind(node.output(0))) return false;
+    if (product && is_misread_in_products(weight)) return true;
+    if (is_op(&node, "MatMul") || !is_quantized_behind(node.output(0))) return false;
     return is_float_constant(weight) || (is_op(&node, "Conv") && two_bit_constant(weight) != nullptr);
+  }
+
+  bool is_unpacked_wrongly(const onnx::NodeProto& node) const {
+    if (is_op(&node, "Gemm")) {
+      return graph::int_attribute(node, "transB", 0) == 0 && two_bit_constant(node.input(1)) != nullptr;
+    }
+    if (!is_op(&node, "MatMul") || two_bit_constant(node.input(1)) == nullptr) return false;
+    const auto uses = index_.uses(node.output(0));
+    return std::any_of(uses.begin(), uses.end(), [](const auto& use) { return is_op(use.node, "Add"); });
+  }
+
+  bool is_misread_in_products(const std::string& weight) const {
+    if (two_bit_constant(weight) != nullptr) return true;
+    const onnx::NodeProto* producer = index_.producer(weight);
+    if (!is_op(producer, "DequantizeLinear") || graph::int_attribute(*producer, "block_size", 0) == 0) return false;
+    const onnx::TensorProto* stored = index_.initializer(producer->input(0));
+    return stored != nullptr &&
+           (stored->data_type() == onnx::TensorProto::INT8 || stored->data_type() == onnx::TensorProto::UINT8);
   }
 
   /// What a weight is dequantized from, if that has 2 bits.
@@ -100,7 +123,7 @@ class FloatLayers {
 
   Channels channels_of(const onnx::NodeProto& node) const {
     const auto shape = shape_of(node.input(1));
-    if (!shape || shape->size() < 2) return {};
+    if (!shape || shape->size() < 2 || node.op_type() == "MatMul") return {};
     if (node.op_type() == "Conv") return {.count = shape->at(1) * graph::int_attribute(node, "group", 1)};
     if (node.op_type() == "ConvTranspose") return {.count = shape->at(0)};
     return {.axis = graph::int_attribute(node, "transA", 0) != 0 ? 0 : 1,
@@ -114,15 +137,18 @@ class FloatLayers {
     const std::string value = read.node->input(0);
     editor.edit(*read.graph);
     const Channels channels = channels_of(*read.node);
-    if (channels.count < 2) {
-      read.node->set_input(0, editor.add_value("Sum", value + "_float", {value}).output(0));
-      return;
-    }
+    if (channels.count < 2) return sum_alone(editor, read, 0);
     std::string& made = made_[{read.graph, value, channels}];
     if (made.empty()) made = dequantize(editor, *index_.producer(value), channels);
     read.node->set_input(0, made);
     const auto left = readers_left_.try_emplace(value, index_.uses(value).size()).first;
     --left->second;
+  }
+
+  static void sum_alone(graph::GraphEditor& editor, const Read& read, int slot) {
+    const std::string value = read.node->input(slot);
+    editor.edit(*read.graph);
+    read.node->set_input(slot, editor.add_value("Sum", value + "_float", {value}).output(0));
   }
 
   std::string dequantize(graph::GraphEditor& editor, const onnx::NodeProto& one_scale, const Channels& channels) {

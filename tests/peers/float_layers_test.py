@@ -44,6 +44,29 @@ def uneven_model():
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def siblings_model():
+    """Products "kept" and "other" read one value; "added" has a bias behind it, "gemm" no transB."""
+    random = np.random.default_rng(7)
+    draw = lambda *shape: random.standard_normal(shape).astype(np.float32) / np.float32(np.sqrt(shape[0]))
+    constants = {"w0": draw(32, 64), "w1": draw(64, 64), "w2": draw(64, 64), "w3": draw(64, 64), "b3": draw(64), "w4": draw(64, 8)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w0"], ["a"], "first"),
+        helper.make_node("MatMul", ["a", "w1"], ["k"], "kept"),
+        helper.make_node("MatMul", ["a", "w2"], ["o"], "other"),
+        helper.make_node("Mul", ["k", "o"], ["m"], "mul"),
+        helper.make_node("MatMul", ["m", "w3"], ["n"], "added"),
+        helper.make_node("Add", ["n", "b3"], ["p"], "add"),
+        helper.make_node("Gemm", ["p", "w4"], ["y"], "gemm"),
+    ]
+    values = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 32]),
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 8]),
+    ]
+    initializers = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "siblings", values[:1], values[1:], initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 class FloatLayersTest(unittest.TestCase):
     def test_kept_layers_stay_float(self):
         folder = narrow_cli.class_folder(type(self))
@@ -72,6 +95,18 @@ class FloatLayersTest(unittest.TestCase):
         for weights in ("int2", "uint2"):
             with self.subTest(weights):
                 rules = [{"match": {"name": name}, "mode": "weight_only", "weights": weights} for name in ("wide", "dense")]
+                output = self.quantized(folder, {"rules": rules})
+                wanted = peers.run_onnxruntime(output, samples, optimized=False)
+                self.assertGreater(metrics.sqnr_db(peers.run_onnxruntime(output, samples), wanted), MIN_SQNR_DB)
+
+    def test_products_beside_integer_siblings_load(self):
+        folder = narrow_cli.class_folder(type(self))
+        samples = np.random.default_rng(5).standard_normal((48, 32)).astype(np.float32)
+        np.save(folder / "x.npy", samples)
+        onnx.save(siblings_model(), folder / "model.onnx")
+        for weights in ({"type": "int2"}, {"type": "uint2"}, {"type": "int2", "block": 32}, {"type": "int8", "block": 32}):
+            with self.subTest(weights):
+                rules = [{"match": {"name": name}, "mode": "weight_only", "weights": weights} for name in ("kept", "added", "gemm")]
                 output = self.quantized(folder, {"rules": rules})
                 wanted = peers.run_onnxruntime(output, samples, optimized=False)
                 self.assertGreater(metrics.sqnr_db(peers.run_onnxruntime(output, samples), wanted), MIN_SQNR_DB)

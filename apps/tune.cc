@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "apps/tune_ground.h"
 #include "apps/tune_promise.h"
@@ -156,16 +158,27 @@ class Tuner {
     return (others > 0 ? others : judge_->samples()) * judge_->answers() / judge_->samples();
   }
 
-  /// Where even the cheapest mixture is too large, nothing but bytes counts.
-  tune::NoiseModel noise_model(const tune::Space& space) {
-    tune::NoiseModel noise(space, trail().sensitivity, tune::weights_for(options_.limit));
-    if (options_.limit != tune::Limit::kBytes) return noise;
-    if (bytes_of(tune::choices_of(space, noise.cheapest())) <= goal().value) return noise;
-    return {space, trail().sensitivity, tune::kBytesAlone};
+  tune::SearchResult search(const tune::Space& space) {
+    const tune::NoiseModel noise(space, trail().sensitivity, tune::weights_for(options_.limit));
+    if (options_.limit != tune::Limit::kBytes) return search(space, noise);
+    // With layers on integers as far as they serve, if that fits, and without asking for any.
+    const tune::NoiseModel bytes_alone(space, trail().sensitivity, tune::kBytesAlone);
+    if (bytes_of(tune::choices_of(space, noise.cheapest())) > goal().value) return search(space, bytes_alone);
+    tune::SearchResult found = search(space, noise);
+    if (found.interrupted || found.out_of_budget) return found;
+    tune::SearchResult other = search(space, bytes_alone);
+    const auto sqnr = [](const tune::SearchResult& of) { return of.trials[of.best].measurement.quality.sqnr_db; };
+    if (other.kept && (!found.kept || sqnr(other) > sqnr(found))) {
+      found.best = found.trials.size() + other.best;
+      found.kept = true;
+    }
+    found.trials.insert(found.trials.end(), other.trials.begin(), other.trials.end());
+    found.interrupted = other.interrupted;
+    found.out_of_budget = other.out_of_budget;
+    return found;
   }
 
-  tune::SearchResult search(const tune::Space& space) {
-    const tune::NoiseModel noise = noise_model(space);
+  tune::SearchResult search(const tune::Space& space, const tune::NoiseModel& noise) {
     tune::SearchHooks hooks;
     hooks.measure = [&](const std::vector<tune::Choice>& choices) { return measure(choices); };
     hooks.price = [&](const std::vector<tune::Choice>& choices) {
@@ -197,27 +210,51 @@ class Tuner {
   }
 
   /// Steps that change the float model serve layers on integers. Where a file or a run may be so large that few or none
-  /// are left, what the clamps of these steps cut off on other data is the larger loss: the mixture found is tried on
-  /// the model as it came too.
+  /// are left, what the clamps of these steps cut off on other data is the larger loss, and hides what mixtures differ
+  /// in: all that were found are tried on the model as it came too.
   void leave_changes_out(tune::SearchResult& found) {
     if (!tune::limits_price(options_.limit) || ground_.changes().empty() || found.interrupted) return;
-    const tune::Trial best = found.trials[found.best];
-    seconds_.erase(best.choices);
+    const double with_changes = found.trials[found.best].measurement.quality.sqnr_db;
+    std::set<std::vector<tune::Choice>> mixtures;
+    for (const tune::Trial& trial : found.trials) {
+      if (trial.kept) mixtures.insert(trial.choices);
+    }
+    const auto seconds = std::exchange(seconds_, {});
+    ground_.use_changes(false);
+    std::vector<tune::Trial> tried;
     try {
-      ground_.use_changes(false);
-      tune::Trial trial{
-          .choices = best.choices, .measurement = measure(best.choices), .step = kAsItCame, .kept = false};
-      trial.kept = tune::keeps(goal(), trial.measurement);
-      const bool better = trial.kept && trial.measurement.quality.sqnr_db > best.measurement.quality.sqnr_db;
-      ground_.use_changes(!better);
-      log(trial);
-      found.trials.push_back(std::move(trial));
-      if (better) found.best = found.trials.size() - 1;
+      for (const auto& choices : mixtures) {
+        tried.push_back({.choices = choices, .measurement = measure(choices), .step = kAsItCame, .kept = false});
+        tried.back().kept = tune::keeps(goal(), tried.back().measurement);
+        log(tried.back());
+      }
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInterrupted) throw;
-      ground_.use_changes(true);
       found.interrupted = true;
     }
+    const auto best = best_in_room(tried);
+    const bool better = best && tried[*best].measurement.quality.sqnr_db > with_changes;
+    if (better) found.best = found.trials.size() + *best;
+    found.trials.insert(found.trials.end(), tried.begin(), tried.end());
+    ground_.use_changes(!better);
+    if (!better) seconds_ = seconds;
+  }
+
+  /// Of those that the judges can not tell from the best the one that uses most of what it may: that there is room for
+  /// more is what the prediction has for it.
+  static std::optional<size_t> best_in_room(const std::vector<tune::Trial>& trials) {
+    std::optional<size_t> best;
+    const auto quality = [&](size_t i) -> const tune::Quality& { return trials[i].measurement.quality; };
+    for (size_t i = 0; i < trials.size(); ++i) {
+      if (trials[i].kept && (!best || quality(i).sqnr_db > quality(*best).sqnr_db)) best = i;
+    }
+    if (!best) return best;
+    const double least = quality(*best).sqnr_db - quality(*best).sqnr_error;
+    for (size_t i = 0; i < trials.size(); ++i) {
+      if (!trials[i].kept || quality(i).sqnr_db < least) continue;
+      if (trials[i].measurement.bytes > trials[*best].measurement.bytes) best = i;
+    }
+    return best;
   }
 
   /// What was searched for long is not lost by an interruption: the rest takes little, and a second one ends it at

@@ -62,14 +62,14 @@ class Filler {
     return best;
   }
 
-  /// Half of the room is spent by the sum of options before the true price is asked for.
+  /// Half of the room is spent by the sum of options before the true price is asked for, where that sum comes near it.
   Assignment with_single_changes(Assignment assignment) const {
     double left = room(assignment);
     std::vector<bool> refused(assignment.size(), false);
     for (;;) {
       Assignment next = assignment;
       std::optional<size_t> last;
-      for (double free = left; !last || free > left / 2;) {
+      for (double free = left; !last || (budget_.sums && free > left / 2);) {
         const auto best = best_change(next, free, refused);
         if (!best) break;
         free -= price(best->first, best->second) - price(best->first, next[best->first]);

@@ -14,6 +14,7 @@ struct Budget {
   /// Of a whole mixture; slower to find out than the sum of its options, and not quite that sum.
   std::function<double(const Assignment& assignment)> price;
   std::function<double(const Option& option)> option_price;
+  bool sums = true;               // whether the sum of options comes near the price: several changes at once, then
   std::function<bool()> in_time;  // whether to look for more
 };
 

@@ -205,7 +205,7 @@ class Searcher {
     if (!fits(assignment)) return false;
     trial(assignment, "as the config says");
     const Assignment filled = more() ? filled_up(assignment) : assignment;
-    if (filled != assignment) trial(filled, "fill up");
+    if (filled != assignment) trial(filled, "config, filled up");
     return true;
   }
 
@@ -224,6 +224,7 @@ class Searcher {
     if (!more()) return;
     const Assignment filled = filled_up(path_[holds]);
     if (filled != path_[holds]) trial(filled, "fill up");
+    if (more()) fill_from_config();
   }
 
   Assignment filled_up(const Assignment& assignment) const {
@@ -232,6 +233,7 @@ class Searcher {
         {.limit = goal_.value,
          .price = [&](const Assignment& mixture) { return price(mixture); },
          .option_price = [&](const Option& o) { return goal_.limit == Limit::kBytes ? o.bytes : o.seconds; },
+         .sums = goal_.limit == Limit::kBytes,
          .in_time = [&] { return in_time(); }},
         assignment);
   }

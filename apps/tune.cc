@@ -24,6 +24,7 @@ namespace {
 
 constexpr double kHarmlessShare = 0.25;  // of the limit
 constexpr const char* kAsItCame = "model as it came";
+constexpr double kNearDecibels = 3;  // what loses more with the changes is hardly the best without
 constexpr int64_t kTimedSamples = 8;
 
 bool rounds_products(const plan::PrecisionPlan& plan) {
@@ -211,13 +212,14 @@ class Tuner {
 
   /// Steps that change the float model serve layers on integers. Where a file or a run may be so large that few or none
   /// are left, what the clamps of these steps cut off on other data is the larger loss, and hides what mixtures differ
-  /// in: all that were found are tried on the model as it came too.
+  /// in: those that come near the best are tried on the model as it came too.
   void leave_changes_out(tune::SearchResult& found) {
     if (!tune::limits_price(options_.limit) || ground_.changes().empty() || found.interrupted) return;
     const double with_changes = found.trials[found.best].measurement.quality.sqnr_db;
     std::set<std::vector<tune::Choice>> mixtures;
     for (const tune::Trial& trial : found.trials) {
-      if (trial.kept) mixtures.insert(trial.choices);
+      const bool near = trial.measurement.quality.sqnr_db > with_changes - kNearDecibels;
+      if (trial.kept && near) mixtures.insert(trial.choices);
     }
     const auto seconds = std::exchange(seconds_, {});
     ground_.use_changes(false);

@@ -71,6 +71,25 @@ TEST(FloatLayers, AConvolutionWithAWeightOfTwoBitsIsOne) {
   }
 }
 
+TEST(FloatLayers, AProductWithAWeightOfTwoBitsReadsSumsOfOneTerm) {
+  for (const std::string stored : {"int2", "int8"}) {
+    const graph::Model model =
+        kept("g (uint8[N,2] q) => (float[N,1] a, float[N,1] y) <float s = {0.5}, uint8 z = {3}, float[1] b = {1}, " +
+             stored + R"([2,1] v = {1, -2}> {
+      d = DequantizeLinear (q, s, z)
+      w = DequantizeLinear (v, s)
+      [product] p = MatMul (d, w)
+      a = Add (p, b)
+      [gemm] y = Gemm (d, w) })");
+    const graph::GraphIndex index(model.graph());
+    const std::string op_type = stored == "int2" ? "Sum" : "DequantizeLinear";
+    EXPECT_EQ(source_of(model, "product").op_type, op_type);
+    for (const char* name : {"product", "gemm"}) {
+      EXPECT_EQ(index.producer(index.node(name)->input(1))->op_type(), op_type) << name;
+    }
+  }
+}
+
 TEST(FloatLayers, OthersReadWhatTheyRead) {
   const graph::Model model = kept(kConvolutions);
   const graph::GraphIndex index(model.graph());

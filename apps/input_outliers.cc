@@ -43,8 +43,7 @@ std::string text_of(const std::string& input, const std::vector<Furthest>& beyon
   }
   return fmt::format(
       "input '{}': {}, where no other calibration sample goes beyond {:.4g}: in a range that holds it the others have "
-      "no "
-      "levels left; check the data (samples count from 0)",
+      "no levels left; check the data (samples count from 0)",
       input, found, std::abs(next.value));
 }
 

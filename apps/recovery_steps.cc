@@ -199,7 +199,7 @@ plan::PrecisionPlan StepRunner::new_plan(const Work& work, const StepOptions& op
                                   .samples = run_.samples,
                                   .model_sha256 = run_.plan.model_sha256,
                                   .workers = run_.workers,
-                                  .watch = &room},
+                                  .watch = work.smoothed.empty() ? nullptr : &room},
                                  stages_));
     give_room(room, work.smoothed, analysis, *ranges);
     recover::set_grids(model, work.aligned, *ranges);

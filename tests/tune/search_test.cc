@@ -11,6 +11,16 @@
 namespace narrow::tune {
 namespace {
 
+/// Layer "n" + `index` with its options, whose weight in 8 bits has a noise, and a value with the items that touch it.
+void add_layer(Space& space, Sensitivity& sensitivity, size_t index, std::vector<Option> options, double weight_noise,
+               double value_noise, std::vector<size_t> touching) {
+  const std::string number = std::to_string(index);
+  space.items.push_back({.node = "n" + number, .op_type = "Conv", .macs = 10, .options = std::move(options)});
+  sensitivity["weight n" + number + " int8"] = {.noise = weight_noise, .divergence = {}, .agreement = {}};
+  sensitivity["value v" + number] = {.noise = value_noise, .divergence = {}, .agreement = {}};
+  space.values.push_back({.component = "value v" + number, .items = std::move(touching)});
+}
+
 /// Six layers in a row, each with a weight of 100 bytes and the value behind it; layer 3's weight makes nearly all the
 /// noise.
 struct Row {
@@ -19,20 +29,12 @@ struct Row {
 
   Row() {
     for (size_t i = 0; i < 6; ++i) {
-      const std::string name = "n" + std::to_string(i);
-      const std::string eight = "weight " + name + " int8";
-      space.items.push_back(
-          {.node = name,
-           .op_type = "Conv",
-           .macs = 10,
-           .options = {{.choice = Choice::kConfig, .weight = eight, .on_integers = true, .bytes = 100},
-                       {.choice = Choice::kFloat, .weight = "", .on_integers = false, .bytes = 400}}});
-      sensitivity[eight] = {
-          .noise = i == 3 ? 1.0 : 1e-4 * static_cast<double>(i + 1), .divergence = {}, .agreement = {}};
-      const std::string value = "value v" + std::to_string(i);
-      sensitivity[value] = {.noise = 1e-5, .divergence = {}, .agreement = {}};
-      space.values.push_back(
-          {.component = value, .items = i == 5 ? std::vector<size_t>{5} : std::vector<size_t>{i, i + 1}});
+      const std::string eight = "weight n" + std::to_string(i) + " int8";
+      add_layer(space, sensitivity, i,
+                {{.choice = Choice::kConfig, .weight = eight, .on_integers = true, .bytes = 100},
+                 {.choice = Choice::kFloat, .weight = "", .on_integers = false, .bytes = 400}},
+                i == 3 ? 1.0 : 1e-4 * static_cast<double>(i + 1), 1e-5,
+                i == 5 ? std::vector<size_t>{5} : std::vector<size_t>{i, i + 1});
     }
     space.macs = 60;
     space.float_bytes = 2400;
@@ -118,19 +120,12 @@ struct StoredRow {
 
   StoredRow() {
     for (size_t i = 0; i < 4; ++i) {
-      const std::string name = "n" + std::to_string(i);
-      const std::string eight = "weight " + name + " int8";
-      space.items.push_back(
-          {.node = name,
-           .op_type = "Conv",
-           .macs = 10,
-           .options = {{.choice = Choice::kConfig, .weight = eight, .on_integers = true, .bytes = 100},
-                       {.choice = Choice::kStoredInt16, .weight = "", .bytes = 200},
-                       {.choice = Choice::kStoredInt8, .weight = eight, .bytes = 100}}});
-      sensitivity[eight] = {.noise = 0.15, .divergence = {}, .agreement = {}};
-      const std::string value = "value v" + std::to_string(i);
-      sensitivity[value] = {.noise = 0.4, .divergence = {}, .agreement = {}};
-      space.values.push_back({.component = value, .items = {i}});
+      const std::string eight = "weight n" + std::to_string(i) + " int8";
+      add_layer(space, sensitivity, i,
+                {{.choice = Choice::kConfig, .weight = eight, .on_integers = true, .bytes = 100},
+                 {.choice = Choice::kStoredInt16, .weight = "", .bytes = 200},
+                 {.choice = Choice::kStoredInt8, .weight = eight, .bytes = 100}},
+                0.15, 0.4, {i});
     }
     space.macs = 40;
     space.float_bytes = 1600;
